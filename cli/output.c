@@ -1,0 +1,123 @@
+/* What comes in: bytes and a path. What goes out: the file, whole or not at all; or standard output, whose reader may
+ * leave early. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+/* The temporary that a signal must remove. */
+static char pending[4096];
+
+static void remove_pending(int signal_number) {
+  unlink(pending);
+  signal(signal_number, SIG_DFL);
+  raise(signal_number);
+}
+
+static void guard(const char *temporary) {
+  snprintf(pending, sizeof pending, "%s", temporary);
+  signal(SIGINT, remove_pending);
+  signal(SIGTERM, remove_pending);
+}
+
+static void unguard(void) {
+  signal(SIGINT, SIG_DFL);
+  signal(SIGTERM, SIG_DFL);
+}
+
+static int fail_write(const cli_output *output, int reason) {
+  if (!output->path && reason == EPIPE) return CLI_CLOSED;
+  return cli_complain("cannot write %s: %s", output->path ? output->path : "to standard output", strerror(reason));
+}
+
+static void release(cli_output *output) {
+  free(output->path);
+  free(output->temporary);
+  *output = (cli_output){0};
+}
+
+static int open_direct(cli_output *output) {
+  output->file = fopen(output->path, "wb");
+  return output->file ? CLI_OK : CLI_FAILED;
+}
+
+/* A file in the same folder, with the permissions that the target would get. */
+static int open_temporary(cli_output *output) {
+  if (asprintf(&output->temporary, "%s.XXXXXX", output->path) < 0) return CLI_FAILED;
+  const int descriptor = mkstemp(output->temporary);
+  if (descriptor < 0) {
+    free(output->temporary);
+    output->temporary = NULL;
+    return CLI_FAILED;
+  }
+  guard(output->temporary);
+  const mode_t mask = umask(0);
+  umask(mask);
+  output->file = fchmod(descriptor, 0666 & ~mask) == 0 ? fdopen(descriptor, "wb") : NULL;
+  if (output->file) return CLI_OK;
+  const int reason = errno;
+  close(descriptor);
+  unlink(output->temporary);
+  unguard();
+  errno = reason;
+  return CLI_FAILED;
+}
+
+int cli_output_open(cli_output *output, const char *path) {
+  *output = (cli_output){0};
+  if (!path || strcmp(path, "-") == 0) {
+    output->file = stdout;
+    return CLI_OK;
+  }
+  struct stat stat_of_target;
+  const bool exists = stat(path, &stat_of_target) == 0;
+  output->path = exists ? realpath(path, NULL) : strdup(path);
+  int code = CLI_FAILED;
+  if (output->path) code = exists && !S_ISREG(stat_of_target.st_mode) ? open_direct(output) : open_temporary(output);
+  if (code == CLI_OK) return CLI_OK;
+  cli_complain("cannot write %s: %s", path, strerror(errno));
+  release(output);
+  return CLI_FAILED;
+}
+
+int cli_output_write(cli_output *output, const void *bytes, size_t n) {
+  errno = 0;
+  return fwrite(bytes, 1, n, output->file) == n ? CLI_OK : fail_write(output, errno);
+}
+
+/* Flushed to the disk before the rename, so that a crash leaves the old file or the new one. */
+static int finish(cli_output *output) {
+  int code = CLI_OK;
+  if (fflush(output->file) != 0 || (output->temporary && fsync(fileno(output->file)) != 0))
+    code = fail_write(output, errno);
+  if (output->path && fclose(output->file) != 0 && code == CLI_OK) code = fail_write(output, errno);
+  if (code == CLI_OK && output->temporary && rename(output->temporary, output->path) != 0)
+    code = fail_write(output, errno);
+  return code;
+}
+
+int cli_output_close(cli_output *output, int status) {
+  if (!output->file) return status;
+  if (status == CLI_OK)
+    status = finish(output);
+  else if (output->path)
+    fclose(output->file);
+  if (output->temporary) {
+    if (status != CLI_OK) unlink(output->temporary);
+    unguard();
+  }
+  release(output);
+  return status;
+}
+
+int cli_flush(void) {
+  const bool had_error = ferror(stdout) != 0;
+  errno = 0;
+  if (fflush(stdout) == 0 && !had_error) return CLI_OK;
+  const cli_output standard = {.file = stdout};
+  return fail_write(&standard, errno ? errno : EIO);
+}

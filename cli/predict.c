@@ -1,0 +1,72 @@
+/* What comes in: a model and rows, with or without labels. What goes out: one probability a line, in row order. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "scoring.h"
+
+typedef struct predict_options {
+  const char *output, *missing_columns;
+  int64_t threads;
+} predict_options;
+
+#define AT(member) offsetof(predict_options, member)
+static const cli_option options[] = {
+    {"output", 'o', "FILE", NULL, "Where to write; standard output where it is left out", CLI_TEXT, AT(output), 0, 0},
+    {"missing-columns", 0, "error | unknown", "error",
+     "A column of the model that DATA lacks: an error, or unknown in every row", CLI_TEXT, AT(missing_columns), 0, 0},
+    {"threads", 0, "N", "0", "Threads; 0: one for each core", CLI_INT, AT(threads), 0, 1024},
+};
+#undef AT
+
+/* The shortest decimal that reads back as the same float, and a newline. The program never sets a locale, so the
+ * point is a point. */
+static size_t format_line(char line[32], float value) {
+  int n = 0;
+  for (int precision = 6; precision <= 9; precision++) {
+    n = snprintf(line, 31, "%.*g", precision, (double)value);
+    if (strtof(line, NULL) == value) break;
+  }
+  line[n] = '\n';
+  return (size_t)n + 1;
+}
+
+static int write_lines(cli_output *output, const float *probability, int64_t n) {
+  int code = CLI_OK;
+  for (int64_t i = 0; i < n && code == CLI_OK; i++) {
+    char line[32];
+    const size_t length = format_line(line, probability[i]);
+    code = cli_output_write(output, line, length);
+  }
+  return code;
+}
+
+static int run(const cli_call *call) {
+  const predict_options *o = call->options;
+  const dfm_read_options reading = {.threads = (int)o->threads, .label_optional = true};
+  cli_scoring scoring;
+  cli_output output = {0};
+  int code = cli_scoring_run(call, o->missing_columns, reading, &scoring);
+  if (code == CLI_OK) code = cli_output_open(&output, o->output);
+  if (code == CLI_OK) code = write_lines(&output, scoring.probability, dfm_dataset_rows(scoring.rows));
+  code = cli_output_close(&output, code);
+  cli_scoring_clear(&scoring);
+  return code;
+}
+
+const cli_command cli_predict = {
+    .name = "predict",
+    .arguments = "MODEL DATA",
+    .help = "Prints the probability of each row",
+    .details =
+        "Prints one probability a line, in the order of the rows. DATA holds raw rows as training had them; its "
+        "columns are found by "
+        "name, others are ignored, and the label may be absent. A value that training did not see is no error: it "
+        "counts as unknown.",
+    .example = "deepfm predict model.safetensors rows.csv -o predictions.txt",
+    .run = run,
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+    .options_size = sizeof(predict_options),
+    .min_arguments = 2,
+    .max_arguments = 2,
+};

@@ -1,0 +1,30 @@
+/* What comes in: MODEL and DATA of a call. What goes out: every row's probability, in file order. */
+#include "scoring.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int cli_scoring_run(const cli_call *call, const char *missing_columns, dfm_read_options reading, cli_scoring *scoring) {
+  dfm_error error;
+  const bool is_unknown = missing_columns && strcmp(missing_columns, "unknown") == 0;
+  *scoring = (cli_scoring){0};
+  if (missing_columns && !is_unknown && strcmp(missing_columns, "error") != 0)
+    return cli_usage(call->command, "--missing-columns is '%.100s'; it must be error or unknown", missing_columns);
+  reading.missing_unknown = is_unknown;
+  if (dfm_model_load(call->argument[0], &scoring->model, &error) != DFM_OK ||
+      dfm_dataset_read(call->argument[1], scoring->model, &reading, &scoring->rows, &error) != DFM_OK)
+    return cli_fail(&error);
+  const int64_t n = dfm_dataset_rows(scoring->rows);
+  scoring->probability = malloc((size_t)n * sizeof *scoring->probability + 1);
+  if (!scoring->probability)
+    return cli_complain("no memory for the probabilities of %lld rows; split the file", (long long)n);
+  if (dfm_predict(scoring->model, scoring->rows, reading.threads, scoring->probability, &error) != DFM_OK)
+    return cli_fail(&error);
+  return CLI_OK;
+}
+
+void cli_scoring_clear(cli_scoring *scoring) {
+  free(scoring->probability);
+  dfm_dataset_free(scoring->rows);
+  dfm_model_free(scoring->model);
+}

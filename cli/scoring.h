@@ -1,0 +1,18 @@
+/* A model file and a data file come in; their rows, encoded and scored, go out. What eval and predict share. */
+#ifndef CLI_SCORING_H
+#define CLI_SCORING_H
+
+#include "cli.h"
+
+typedef struct cli_scoring {
+  dfm_model *model;
+  dfm_dataset *rows;
+  float *probability; /* (rows) */
+} cli_scoring;
+
+/* `missing_columns` is the option's text: NULL or "error", or "unknown". On failure says why; the caller clears in
+ * any case. */
+int cli_scoring_run(const cli_call *call, const char *missing_columns, dfm_read_options reading, cli_scoring *scoring);
+void cli_scoring_clear(cli_scoring *scoring);
+
+#endif

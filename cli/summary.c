@@ -1,0 +1,53 @@
+/* What comes in: a model file. What goes out: its layers, or the recipe and schema it was made with. */
+#include "report.h"
+
+typedef struct summary_options {
+  bool wants_recipe, wants_schema;
+} summary_options;
+
+static const cli_option options[] = {
+    {"recipe", 0, NULL, NULL, "Prints the recipe it was made with instead, as YAML", CLI_SWITCH,
+     offsetof(summary_options, wants_recipe), 0, 0},
+    {"schema", 0, NULL, NULL, "Prints the schema it was made with instead, as YAML", CLI_SWITCH,
+     offsetof(summary_options, wants_schema), 0, 0},
+};
+
+static int print_layers(const dfm_model *model) {
+  dfm_error error;
+  char *text = NULL;
+  if (dfm_model_summary(model, &text, &error) != DFM_OK) return cli_fail(&error);
+  fputs(text, stdout);
+  dfm_string_free(text);
+  printf("Validation: %s\n", dfm_model_metrics_json(model));
+  return CLI_OK;
+}
+
+static int run(const cli_call *call) {
+  const summary_options *o = call->options;
+  dfm_error error;
+  dfm_model *model = NULL;
+  int code = CLI_OK;
+  if (dfm_model_load(call->argument[0], &model, &error) != DFM_OK) return cli_fail(&error);
+  if (o->wants_recipe) fputs(dfm_model_recipe_yaml(model), stdout);
+  if (o->wants_schema) fputs(dfm_model_schema_yaml(model), stdout);
+  if (!o->wants_recipe && !o->wants_schema) code = print_layers(model);
+  dfm_model_free(model);
+  return code;
+}
+
+const cli_command cli_summary = {
+    .name = "summary",
+    .arguments = "MODEL",
+    .help = "Prints a model's layers and sizes",
+    .details =
+        "Prints a table of the model's layers with shapes and parameter counts, and the metrics of its validation "
+        "rows. The file is "
+        "checked in full first: a damaged one is an error that names the damaged part.",
+    .example = "deepfm summary model.safetensors",
+    .run = run,
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+    .options_size = sizeof(summary_options),
+    .min_arguments = 1,
+    .max_arguments = 1,
+};

@@ -1,0 +1,174 @@
+/* What comes in: numbers, names and messages. What goes out: the way people read them. */
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "cli.h"
+
+int cli_fail(const dfm_error *error) {
+  fprintf(stderr, "deepfm: %s\n", error->message);
+  return CLI_FAILED;
+}
+
+static void say(const char *prefix, const char *format, va_list arguments) {
+  fputs(prefix, stderr);
+  vfprintf(stderr, format, arguments);
+  fputc('\n', stderr);
+}
+
+int cli_complain(const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  say("deepfm: ", format, arguments);
+  va_end(arguments);
+  return CLI_FAILED;
+}
+
+int cli_usage(const cli_command *command, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  say("deepfm: ", format, arguments);
+  va_end(arguments);
+  fprintf(stderr, "Try: deepfm %s%s--help\n", command ? command->name : "", command ? " " : "");
+  return CLI_USAGE;
+}
+
+void cli_warn(const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  say("deepfm: warning: ", format, arguments);
+  va_end(arguments);
+}
+
+/* Levenshtein distance, row by row; words longer than the row are far from everything. */
+static size_t distance(const char *a, const char *b) {
+  enum { ROOM = 64 };
+  size_t row[ROOM];
+  const size_t n = strlen(b);
+  if (n >= ROOM) return ROOM;
+  for (size_t j = 0; j <= n; j++) row[j] = j;
+  for (size_t i = 1; a[i - 1]; i++) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= n; j++) {
+      const size_t above = row[j];
+      size_t best = diagonal + (a[i - 1] != b[j - 1]);
+      if (above + 1 < best) best = above + 1;
+      if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+      row[j] = best;
+      diagonal = above;
+    }
+  }
+  return row[n];
+}
+
+const char *cli_nearest(const char *word, const char *const *names, size_t n) {
+  size_t best = (strlen(word) + 2) / 3; /* a third of the letters may be wrong: "trian" is near "train" */
+  const char *nearest = NULL;
+  for (size_t i = 0; i < n; i++) {
+    const size_t d = distance(word, names[i]);
+    if (d < best || (d == best && !nearest)) {
+      best = d;
+      nearest = names[i];
+    }
+  }
+  return nearest;
+}
+
+const char *cli_thousands(char out[CLI_SHORT], int64_t n) {
+  char digits[CLI_SHORT];
+  const int length = snprintf(digits, sizeof digits, "%lld", (long long)(n < 0 ? -n : n));
+  char *to = out;
+  if (n < 0) *to++ = '-';
+  for (int i = 0; i < length; i++) {
+    if (i > 0 && (length - i) % 3 == 0) *to++ = ',';
+    *to++ = digits[i];
+  }
+  *to = 0;
+  return out;
+}
+
+const char *cli_duration(char out[CLI_SHORT], double seconds) {
+  if (!(seconds < 359999)) {
+    snprintf(out, CLI_SHORT, "?");
+    return out;
+  }
+  const long whole = lround(seconds);
+  if (seconds < 9.95)
+    snprintf(out, CLI_SHORT, "%.1f s", seconds);
+  else if (whole < 60)
+    snprintf(out, CLI_SHORT, "%ld s", whole);
+  else if (whole < 3600)
+    snprintf(out, CLI_SHORT, "%ld:%02ld", whole / 60, whole % 60);
+  else
+    snprintf(out, CLI_SHORT, "%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
+  return out;
+}
+
+const char *cli_metric(char out[CLI_SHORT], double value) {
+  if (isnan(value))
+    snprintf(out, CLI_SHORT, "undefined");
+  else
+    snprintf(out, CLI_SHORT, "%.6f", value);
+  return out;
+}
+
+const char *cli_percent(char out[CLI_SHORT], int64_t part, int64_t whole) {
+  const double percent = whole > 0 ? 100.0 * (double)part / (double)whole : 0;
+  if (percent > 0 && percent < 0.1)
+    snprintf(out, CLI_SHORT, "%.3f %%", percent);
+  else
+    snprintf(out, CLI_SHORT, "%.1f %%", percent);
+  return out;
+}
+
+const char *cli_quoted(char out[CLI_QUOTED], const char *path) {
+  const char *plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./,:+@%";
+  if (*path && *path != '-' && path[strspn(path, plain)] == 0) {
+    snprintf(out, CLI_QUOTED, "%s", path);
+    return out;
+  }
+  size_t n = 0;
+  out[n++] = '\'';
+  for (; *path && n < CLI_QUOTED - 8; path++) {
+    if (*path == '\'')
+      n += (size_t)sprintf(out + n, "'\\''");
+    else
+      out[n++] = *path;
+  }
+  out[n++] = '\'';
+  out[n] = 0;
+  return out;
+}
+
+/* Length of the well-formed UTF-8 character at `s`, 0 where there is none. */
+static size_t utf8_length(const unsigned char *s, size_t n) {
+  const size_t length = s[0] < 0x80 ? 1 : s[0] < 0xC2 ? 0 : s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : s[0] < 0xF5 ? 4 : 0;
+  if (length > n) return 0;
+  for (size_t i = 1; i < length; i++)
+    if ((s[i] & 0xC0) != 0x80) return 0;
+  const bool is_overlong = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90);
+  const bool is_outside = (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF4 && s[1] > 0x8F);
+  const bool is_control = s[0] < 0x20 || s[0] == 0x7F || (s[0] == 0xC2 && s[1] < 0xA0);
+  return is_overlong || is_outside || is_control ? 0 : length;
+}
+
+const char *cli_show(char *out, size_t size, const char *bytes, size_t n) {
+  size_t to = 0;
+  for (size_t i = 0; i < n;) {
+    if (to + 8 > size) {
+      snprintf(out + to, size - to, "...");
+      return out;
+    }
+    const size_t length = utf8_length((const unsigned char *)bytes + i, n - i);
+    if (length == 0) {
+      to += (size_t)sprintf(out + to, "\\x%02X", (unsigned char)bytes[i++]);
+    } else {
+      memcpy(out + to, bytes + i, length);
+      to += length;
+      i += length;
+    }
+  }
+  out[to] = 0;
+  return out;
+}

@@ -1,0 +1,273 @@
+/* What comes in: a file of rows, settings, a path. What goes out: a model file there, and what a person wants to know
+ * of how it was made. */
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+
+#include "progress.h"
+#include "report.h"
+
+typedef struct train_options {
+  const char *valid, *schema, *label, *weight, *output, *init, *checkpoint, *resume, *history;
+  int64_t checkpoint_every, eval_every, threads;
+  bool is_quiet, is_json;
+} train_options;
+
+#define AT(member) offsetof(train_options, member)
+static const cli_option options[] = {
+    {"output", 'o', "FILE", "model.safetensors", "The model", CLI_TEXT, AT(output), 0, 0},
+    {"valid", 0, "FILE", NULL, "Rows to validate with, instead of a share of DATA", CLI_TEXT, AT(valid), 0, 0},
+    {"label", 0, "COLUMN", NULL,
+     "The label's name, or its 1-based position; guessed from names such as label, click, y, target", CLI_TEXT,
+     AT(label), 0, 0},
+    {"weight", 0, "COLUMN", NULL, "A column of row weights", CLI_TEXT, AT(weight), 0, 0},
+    {"schema", 0, "FILE", NULL, "What the columns are, in YAML; guessed from DATA where it is left out", CLI_TEXT,
+     AT(schema), 0, 0},
+    {"init", 0, "FILE", NULL, "Initial weights by tensor name, safetensors", CLI_TEXT, AT(init), 0, 0},
+    {"checkpoint", 0, "FILE", NULL, "Where to keep the state of training, to resume from", CLI_TEXT, AT(checkpoint), 0,
+     0},
+    {"checkpoint-every", 0, "STEPS", "0", "Steps between checkpoints; 0: at the end of each epoch", CLI_INT,
+     AT(checkpoint_every), 0, INT64_MAX},
+    {"resume", 0, "FILE", NULL, "A checkpoint of the same data and recipe to go on from", CLI_TEXT, AT(resume), 0, 0},
+    {"history", 0, "FILE", NULL, "Metrics of each epoch, as JSON lines", CLI_TEXT, AT(history), 0, 0},
+    {"eval-every", 0, "STEPS", "0", "Steps between additional evaluations; 0: at the end of each epoch only", CLI_INT,
+     AT(eval_every), 0, INT64_MAX},
+    {"threads", 0, "N", "0", "Threads; 0: one for each core. The model does not depend on it", CLI_INT, AT(threads), 0,
+     1024},
+    {"quiet", 'q', NULL, NULL, "Says nothing but errors", CLI_SWITCH, AT(is_quiet), 0, 0},
+    {"json", 0, NULL, NULL, "Prints the result as one JSON object", CLI_SWITCH, AT(is_json), 0, 0},
+};
+#undef AT
+
+/* What a run owns, freed together. */
+typedef struct train_run {
+  const char *data;
+  const train_options *options;
+  dfm_recipe *recipe;
+  dfm_schema *schema;
+  dfm_dataset *train, *valid;
+  dfm_trainer *trainer;
+  dfm_run_result result;
+  cli_progress progress;
+} train_run;
+
+static void release(train_run *run) {
+  dfm_trainer_free(run->trainer);
+  dfm_dataset_free(run->valid);
+  dfm_dataset_free(run->train);
+  dfm_schema_free(run->schema);
+  dfm_recipe_free(run->recipe);
+}
+
+/* ---- stopping: the first signal asks, the second one kills */
+
+static volatile sig_atomic_t is_stop_wanted;
+
+static void want_stop(int signal_number) {
+  (void)signal_number;
+  is_stop_wanted = 1;
+}
+
+static void catch_signals(void) {
+  struct sigaction action = {.sa_handler = want_stop, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+}
+
+static bool on_progress(void *context, const dfm_progress *now) {
+  train_run *run = context;
+  cli_progress_show(&run->progress, now);
+  return is_stop_wanted != 0;
+}
+
+/* ---- stages */
+
+static int check_options(const cli_call *call) {
+  const train_options *o = call->options;
+  if (o->schema && (o->label || o->weight))
+    return cli_usage(call->command, "--%s and --schema exclude each other; name the column in %s",
+                     o->label ? "label" : "weight", o->schema);
+  return CLI_OK;
+}
+
+static int read_schema(train_run *run) {
+  dfm_error error;
+  const train_options *o = run->options;
+  const dfm_schema_options wanted = {.label = o->label, .weight = o->weight, .header = -1};
+  const dfm_status status = o->schema ? dfm_schema_load(o->schema, &run->schema, &error)
+                                      : dfm_schema_guess(run->data, &wanted, &run->schema, &error);
+  return status == DFM_OK ? CLI_OK : cli_fail(&error);
+}
+
+/* A file of validation rows takes the place of the default share, but contradicts one that was asked for. */
+static int settle_validation(const cli_call *call, train_run *run) {
+  dfm_error error;
+  char *split = NULL;
+  if (!run->options->valid) return CLI_OK;
+  if (dfm_recipe_get(run->recipe, "validation.split", &split, &error) != DFM_OK) return cli_fail(&error);
+  const bool is_split = strcmp(split, "0") != 0;
+  dfm_string_free(split);
+  if (is_split)
+    return cli_usage(call->command, "--valid and validation.split exclude each other; leave one of them out");
+  return dfm_recipe_set(run->recipe, "validation.random", "0", &error) == DFM_OK ? CLI_OK : cli_fail(&error);
+}
+
+static int read_rows(train_run *run) {
+  dfm_error error;
+  const dfm_read_options reading = {.threads = (int)run->options->threads};
+  if (dfm_dataset_read_train(run->data, run->options->valid, run->schema, run->recipe, &reading, &run->train,
+                             &run->valid, &error) != DFM_OK)
+    return cli_fail(&error);
+  return CLI_OK;
+}
+
+static void warn_of_one_class(const train_run *run) {
+  const dfm_dataset *parts[] = {run->train, run->valid};
+  static const char *const names[] = {"training", "validation"};
+  for (int i = 0; i < 2; i++) {
+    if (!parts[i]) continue;
+    char count[CLI_SHORT];
+    const int64_t rows = dfm_dataset_rows(parts[i]), positives = dfm_dataset_positives(parts[i]);
+    if (positives == 0 || positives == rows)
+      cli_warn("all %s %s rows have label %d, so AUC is undefined; check the label column", cli_thousands(count, rows),
+               names[i], positives > 0);
+  }
+}
+
+static void say_what_was_read(const train_run *run) {
+  char rows[CLI_SHORT], valid_rows[CLI_SHORT], share[CLI_SHORT];
+  const int64_t n_train = dfm_dataset_rows(run->train), n_valid = run->valid ? dfm_dataset_rows(run->valid) : 0;
+  const int64_t positives = dfm_dataset_positives(run->train) + (run->valid ? dfm_dataset_positives(run->valid) : 0);
+  size_t numbers = 0;
+  const size_t fields = dfm_dataset_fields(run->train);
+  for (size_t i = 0; i < fields; i++) numbers += dfm_dataset_field(run->train, i).is_number;
+  fprintf(stderr,
+          "Read %s%s%s: %s rows to train on, %s to validate with, %s positive; %zu category and %zu number fields\n",
+          run->data, run->options->valid ? " and " : "", run->options->valid ? run->options->valid : "",
+          cli_thousands(rows, n_train), run->valid ? cli_thousands(valid_rows, n_valid) : "none",
+          cli_percent(share, positives, n_train + n_valid), fields - numbers, numbers);
+}
+
+static int say_summary(const train_run *run) {
+  dfm_error error;
+  char *text = NULL;
+  if (dfm_trainer_summary(run->trainer, &text, &error) != DFM_OK) return cli_fail(&error);
+  fprintf(stderr, "\n%s\n", text);
+  dfm_string_free(text);
+  return CLI_OK;
+}
+
+static int train(train_run *run) {
+  dfm_error error;
+  const train_options *o = run->options;
+  const dfm_run_options how = {.model_path = o->output,
+                               .checkpoint_path = o->checkpoint,
+                               .checkpoint_every = o->checkpoint_every,
+                               .history_path = o->history,
+                               .init_path = o->init,
+                               .resume_path = o->resume,
+                               .eval_every = o->eval_every,
+                               .threads = (int)o->threads,
+                               .on_progress = on_progress,
+                               .context = run};
+  cli_progress_start(&run->progress, o->is_quiet);
+  catch_signals();
+  const dfm_status status = dfm_trainer_run(run->trainer, &how, &run->result, &error);
+  cli_progress_end(&run->progress);
+  return status == DFM_OK ? CLI_OK : cli_fail(&error);
+}
+
+/* ---- what is said at the end */
+
+static void say_kept(const train_run *run) {
+  const dfm_run_result *r = &run->result;
+  char seconds[CLI_SHORT], steps[CLI_SHORT], loss[CLI_SHORT], auc[CLI_SHORT];
+  fputc('\n', stderr);
+  if (r->stopped) fprintf(stderr, "Stopped on request after %s steps. ", cli_thousands(steps, r->steps));
+  if (r->stopped_early) fprintf(stderr, "Stopped early, since the monitor no longer improved. ");
+  if (r->best_epoch > 0)
+    fprintf(stderr, "Kept epoch %d of %d", r->best_epoch, r->epochs > r->best_epoch ? r->epochs : r->best_epoch);
+  else
+    fprintf(stderr, "Kept the last state");
+  if (r->has_valid)
+    fprintf(stderr, ": val_loss %s, val_auc %s", cli_metric(loss, r->valid.logloss), cli_metric(auc, r->valid.auc));
+  if (!isnan(r->objective)) fprintf(stderr, "; objective %.6f", r->objective);
+  fprintf(stderr, ". %s\n", cli_duration(seconds, r->seconds));
+}
+
+static void say_next(const train_run *run) {
+  char model[CLI_QUOTED], data[CLI_QUOTED];
+  cli_quoted(model, run->options->output);
+  cli_quoted(data, run->options->valid ? run->options->valid : run->data);
+  fprintf(stderr, "Saved %s. Next:\n", model);
+  fprintf(stderr, "  deepfm eval %s %s\n", model, data);
+  fprintf(stderr, "  deepfm predict %s %s -o predictions.txt\n", model, data);
+  fprintf(stderr, "  deepfm summary %s\n", model);
+  fprintf(stderr, "  deepfm inspect %s\n", model);
+}
+
+static int print_result(const train_run *run) {
+  const dfm_run_result *r = &run->result;
+  json_t *valid = r->has_valid ? cli_json_metrics(&r->valid) : json_null();
+  const int64_t n_valid = run->valid ? dfm_dataset_rows(run->valid) : 0;
+  return cli_print_json(json_pack("{s:o, s:I, s:I, s:I, s:i, s:i, s:I, s:b, s:b, s:o, s:o, s:o, s:I}", "model",
+                                  cli_json_text(run->options->output, strlen(run->options->output)), "train_rows",
+                                  (json_int_t)dfm_dataset_rows(run->train), "train_positives",
+                                  (json_int_t)dfm_dataset_positives(run->train), "valid_rows", (json_int_t)n_valid,
+                                  "epochs", r->epochs, "best_epoch", r->best_epoch, "steps", (json_int_t)r->steps,
+                                  "stopped", r->stopped, "stopped_early", r->stopped_early, "valid", valid, "seconds",
+                                  cli_json_number(r->seconds), "objective", cli_json_number(r->objective),
+                                  "memory_tables", (json_int_t)r->memory_tables));
+}
+
+static int run_stages(const cli_call *call, train_run *run) {
+  dfm_error error;
+  const train_options *o = run->options;
+  int code = check_options(call);
+  if (code == CLI_OK) code = cli_recipe(call, &run->recipe);
+  if (code == CLI_OK) code = settle_validation(call, run);
+  if (code == CLI_OK && dfm_recipe_check(run->recipe, &error) != DFM_OK) code = cli_fail(&error);
+  if (code == CLI_OK) code = read_schema(run);
+  if (code == CLI_OK) code = read_rows(run);
+  if (code != CLI_OK) return code;
+  warn_of_one_class(run);
+  if (!o->is_quiet) say_what_was_read(run);
+  if (dfm_trainer_create(run->recipe, run->train, run->valid, &run->trainer, &error) != DFM_OK) return cli_fail(&error);
+  if (!o->is_quiet) code = say_summary(run);
+  if (code == CLI_OK) code = train(run);
+  if (code != CLI_OK) return code;
+  if (!o->is_quiet) {
+    say_kept(run);
+    say_next(run);
+  }
+  return o->is_json ? print_result(run) : CLI_OK;
+}
+
+static int run(const cli_call *call) {
+  train_run state = {.data = call->argument[0], .options = call->options};
+  const int code = run_stages(call, &state);
+  release(&state);
+  return code;
+}
+
+const cli_command cli_train = {
+    .name = "train",
+    .arguments = "DATA",
+    .help = "Trains a model on delimited text and saves it",
+    .details =
+        "Reads DATA, guesses what its columns are (or takes a schema), holds out a share of the rows for validation, "
+        "trains, and keeps "
+        "the best epoch in one file that takes raw rows. Without any option: DeepFM with kind defaults, saved as "
+        "model.safetensors.\n"
+        "Ctrl-C (or SIGTERM) stops after the current batch, saves the model and exits with 0; a second one ends the "
+        "program at once. "
+        "The same data, recipe and seed give the same bytes at any number of threads.",
+    .example = "deepfm train rows.csv --valid valid.csv --epochs 5 --batch-size 4096 -o model.safetensors",
+    .run = run,
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+    .options_size = sizeof(train_options),
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .takes_recipe = true,
+};

@@ -1,0 +1,307 @@
+/* deepfm: click-through-rate models, from raw rows to probabilities.
+ *
+ * What comes in: delimited text, a schema that says what each column is, a recipe that says how to train.
+ * What goes out: one model file that takes raw rows, and the probabilities it gives them.
+ *
+ * Conventions, true for every function below:
+ *  - Functions that can fail return DFM_OK (0) or a negative dfm_status, and fill the optional last argument `error`
+ *    (NULL is accepted) with one sentence that names the place, the value and the remedy. Outputs are untouched on failure.
+ *  - `dfm_X_create/load/read` hands out an object that the caller gives back with `dfm_X_free`, which accepts NULL.
+ *    Strings handed out as `char **` are given back with `dfm_string_free`; `const char *` belongs to the object asked.
+ *  - The library has no global state, never prints, never exits. Different objects may be used from different threads;
+ *    one object by one thread at a time, except where a function says "any thread".
+ *  - Matrices are row-major float32. B rows, F category fields, D number fields, K embedding width, V vocabulary size.
+ *
+ * MARK: error, schema, recipe, dataset, model, trainer, scorer, metrics, synth, bench
+ */
+#ifndef DEEPFM_H
+#define DEEPFM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DFM_VERSION "0.1.0"
+#define DFM_API __attribute__((visibility("default")))
+#define DFM_MUST_USE __attribute__((warn_unused_result))
+
+/* ---- MARK: error --------------------------------------------------------------------------------------------- */
+
+typedef enum dfm_status {
+  DFM_OK = 0,
+  DFM_ERROR_MEMORY = -1,  /* an allocation failed */
+  DFM_ERROR_IO = -2,      /* the operating system refused: open, read, write, rename */
+  DFM_ERROR_FORMAT = -3,  /* the contents of a file are wrong: text rows, YAML, a damaged model */
+  DFM_ERROR_VALUE = -4,   /* a setting or an argument is out of its range or unknown */
+  DFM_ERROR_MISMATCH = -5 /* two things do not fit together: a file lacks a column that the model needs */
+} dfm_status;
+
+/* Why a call failed. Lives on the caller's stack; needs no initialisation and no freeing. */
+typedef struct dfm_error {
+  dfm_status code;
+  long long line;     /* 1-based line of the text file at fault, 0 where there is none */
+  long long column;   /* 1-based byte within that line, 0 where there is none */
+  char message[1024]; /* one sentence, no newline; text files as "file:line:column: ..." */
+} dfm_error;
+
+DFM_API const char *dfm_version(void);
+DFM_API void dfm_string_free(char *string);
+
+/* ---- MARK: schema -------------------------------------------------------------------------------------------- */
+
+/* What the columns of a text file are: names, kinds, label, separator. Guessed from a file, or written in YAML. */
+typedef struct dfm_schema dfm_schema;
+
+typedef struct dfm_schema_options {
+  const char *label; /* the label column's name, or 1-based position in a file without header; NULL: guess */
+  const char *weight; /* the row weight column, or NULL for none */
+  char separator;    /* 0: guess */
+  int header;        /* 1 the first row has names, 0 it has not, -1: guess */
+} dfm_schema_options;
+
+/* Guesses a schema from the first rows of a text file. `options` may be NULL. The label's column is the one named in `options`, else one named
+ * label, click, clicked, y, target or is_click. Errors: DFM_ERROR_IO, DFM_ERROR_FORMAT, DFM_ERROR_VALUE (no such label). */
+DFM_API DFM_MUST_USE dfm_status dfm_schema_guess(const char *path, const dfm_schema_options *options, dfm_schema **schema,
+                                                 dfm_error *error);
+/* Reads a schema written in YAML (docs/schema.md). */
+DFM_API DFM_MUST_USE dfm_status dfm_schema_load(const char *yaml_path, dfm_schema **schema, dfm_error *error);
+/* The schema as YAML that dfm_schema_load reads back; `with_reasons` adds a comment per column that says why it was guessed so. */
+DFM_API DFM_MUST_USE dfm_status dfm_schema_to_yaml(const dfm_schema *schema, bool with_reasons, char **yaml, dfm_error *error);
+DFM_API void dfm_schema_free(dfm_schema *schema);
+
+/* ---- MARK: recipe -------------------------------------------------------------------------------------------- */
+
+/* How to build and train a model: every setting has a name, a default, a range and a line of help, in one table. */
+typedef struct dfm_recipe dfm_recipe;
+
+typedef struct dfm_setting {
+  const char *name;          /* "optimizer.learning_rate" */
+  const char *flag;          /* the command line's short spelling without dashes, "learning-rate" */
+  const char *default_value; /* as text */
+  const char *range;         /* "(0, 10]", "adam | sgd | adagrad" */
+  const char *help;          /* one line */
+} dfm_setting;
+
+/* Settings by index: NULL past the last. Any thread. */
+DFM_API const dfm_setting *dfm_setting_at(size_t i);
+
+/* A recipe with every setting at its default. */
+DFM_API DFM_MUST_USE dfm_status dfm_recipe_create(dfm_recipe **recipe, dfm_error *error);
+/* Lays a YAML file's settings over those that `recipe` holds. An unknown key is an error that suggests the nearest name. */
+DFM_API DFM_MUST_USE dfm_status dfm_recipe_load(dfm_recipe *recipe, const char *yaml_path, dfm_error *error);
+/* Sets one setting from text. */
+DFM_API DFM_MUST_USE dfm_status dfm_recipe_set(dfm_recipe *recipe, const char *name, const char *value, dfm_error *error);
+/* The value of a setting as text; NULL where there is no setting of that name. */
+DFM_API DFM_MUST_USE dfm_status dfm_recipe_get(const dfm_recipe *recipe, const char *name, char **value, dfm_error *error);
+/* Checks what single settings cannot: combinations. Called by everything that takes a recipe. */
+DFM_API DFM_MUST_USE dfm_status dfm_recipe_check(const dfm_recipe *recipe, dfm_error *error);
+DFM_API DFM_MUST_USE dfm_status dfm_recipe_to_yaml(const dfm_recipe *recipe, char **yaml, dfm_error *error);
+DFM_API void dfm_recipe_free(dfm_recipe *recipe);
+
+/* ---- MARK: model (type only; functions below) ---------------------------------------------------------------- */
+
+/* A trained model, read-only: schema, vocabularies, recipe, weights. Shared freely between threads. */
+typedef struct dfm_model dfm_model;
+
+/* ---- MARK: dataset ------------------------------------------------------------------------------------------- */
+
+/* Encoded rows: ids, numbers, labels, weights; and the vocabularies that made the ids. */
+typedef struct dfm_dataset dfm_dataset;
+
+typedef struct dfm_read_options {
+  int threads;              /* 0: one per core */
+  bool label_optional;      /* rows may come without the label column (prediction) */
+  bool missing_unknown;     /* a column that is missing altogether counts as unknown (category) or missing (number) instead of an error */
+  const char *truth_column; /* synth's true probability, kept beside the label; NULL: none */
+} dfm_read_options;
+
+/* Reads rows to train on: one pass over the text, vocabularies settled from the training rows, rows split as the recipe's `validation.*` says
+ * (or `valid_path` read with the same vocabularies). `*valid` becomes NULL where nothing validates. Both share the encoder; either may be freed first.
+ * `options` may be NULL. */
+DFM_API DFM_MUST_USE dfm_status dfm_dataset_read_train(const char *train_path, const char *valid_path, const dfm_schema *schema,
+                                                       const dfm_recipe *recipe, const dfm_read_options *options, dfm_dataset **train,
+                                                       dfm_dataset **valid, dfm_error *error);
+/* Reads rows as `model` encodes them, in file order; the columns are found by name. */
+DFM_API DFM_MUST_USE dfm_status dfm_dataset_read(const char *path, const dfm_model *model, const dfm_read_options *options,
+                                                 dfm_dataset **dataset, dfm_error *error);
+DFM_API int64_t dfm_dataset_rows(const dfm_dataset *dataset);
+DFM_API bool dfm_dataset_has_label(const dfm_dataset *dataset);
+/* How many of its rows have label 1. 0 where there is no label. */
+DFM_API int64_t dfm_dataset_positives(const dfm_dataset *dataset);
+/* The true probabilities of the rows (read with `truth_column`), or NULL. Length rows. */
+DFM_API const float *dfm_dataset_truth(const dfm_dataset *dataset);
+DFM_API const float *dfm_dataset_labels(const dfm_dataset *dataset);
+/* Their weights, or NULL where every weight is 1. Length rows. */
+DFM_API const float *dfm_dataset_weights(const dfm_dataset *dataset);
+/* Field by field: name, how many cells had a value that the vocabulary lacks, how many were empty. F + D fields. */
+typedef struct dfm_field_count {
+  const char *name;
+  bool is_number;
+  int64_t unknown, missing;
+} dfm_field_count;
+DFM_API size_t dfm_dataset_fields(const dfm_dataset *dataset);
+DFM_API dfm_field_count dfm_dataset_field(const dfm_dataset *dataset, size_t i);
+/* One row as encoded, for people: "I2=1.386294 C18=66 ..." with ids for categories and transformed numbers. */
+DFM_API DFM_MUST_USE dfm_status dfm_dataset_row_text(const dfm_dataset *dataset, int64_t row, char **text, dfm_error *error);
+DFM_API void dfm_dataset_free(dfm_dataset *dataset);
+
+/* ---- MARK: metrics ------------------------------------------------------------------------------------------- */
+
+typedef struct dfm_metrics {
+  int64_t rows;
+  double weight;         /* sum of the rows' weights */
+  double logloss;        /* mean of -ln p(label), in nats, weighted */
+  double auc;            /* exact, pooled over all rows, ties count half; NaN where only one class is present */
+  double accuracy;       /* at probability 0.5, weighted */
+  double mean_predicted; /* weighted */
+  double mean_observed;  /* weighted */
+} dfm_metrics;
+
+/* Metrics of `n` probabilities in [0, 1] against labels 0 or 1; `weight` (n) may be NULL. Any thread. */
+DFM_API DFM_MUST_USE dfm_status dfm_metrics_of(const float *probability, const float *label, const float *weight, int64_t n,
+                                               dfm_metrics *metrics, dfm_error *error);
+
+/* ---- MARK: model --------------------------------------------------------------------------------------------- */
+
+/* Opens a model file, checks all of it (header, sizes, checksums, id bounds, finiteness) and maps it. */
+DFM_API DFM_MUST_USE dfm_status dfm_model_load(const char *path, dfm_model **model, dfm_error *error);
+/* Keras-like table of layers, shapes and parameter counts. */
+DFM_API DFM_MUST_USE dfm_status dfm_model_summary(const dfm_model *model, char **text, dfm_error *error);
+DFM_API int64_t dfm_model_parameters(const dfm_model *model);
+/* The recipe and schema the model was made with, as YAML; the metrics of its validation rows, as JSON ("{}" where it had none). */
+DFM_API const char *dfm_model_recipe_yaml(const dfm_model *model);
+DFM_API const char *dfm_model_schema_yaml(const dfm_model *model);
+DFM_API const char *dfm_model_metrics_json(const dfm_model *model);
+/* What a field's vocabulary holds. */
+typedef struct dfm_field_info {
+  const char *name;
+  bool is_number;
+  int64_t vocabulary;    /* distinct values kept; 0 for numbers */
+  int64_t rows;          /* training rows seen */
+  int64_t unknown_rows;  /* of those, rows whose value fell under min_count */
+  int64_t missing_rows;  /* of those, rows with an empty cell */
+  double shift, scale;   /* numbers: transformed = (f(x) - shift) * scale */
+} dfm_field_info;
+/* Fields in the order of the file's columns: categories and numbers. */
+DFM_API size_t dfm_model_fields(const dfm_model *model);
+DFM_API dfm_field_info dfm_model_field(const dfm_model *model, size_t i);
+/* The value of rank `rank` by id order of category field `i`: its bytes (not terminated) and its training rows. false past the end. */
+DFM_API bool dfm_model_value(const dfm_model *model, size_t i, int64_t rank, const char **bytes, size_t *length, int64_t *count);
+/* The embedding row of a raw value: first-order weight (NaN where the model has none) and up to `capacity` factors into `factors`;
+ * `*n` gets how many there are. `*is_unknown` where the value is not in the vocabulary. */
+DFM_API DFM_MUST_USE dfm_status dfm_model_embedding(const dfm_model *model, size_t i, const char *bytes, size_t length, double *first_order,
+                                                    float *factors, size_t capacity, size_t *n, bool *is_unknown, dfm_error *error);
+DFM_API void dfm_model_free(dfm_model *model);
+
+/* ---- MARK: trainer ------------------------------------------------------------------------------------------- */
+
+typedef struct dfm_trainer dfm_trainer;
+
+typedef struct dfm_progress {
+  int epoch, epochs;          /* 1-based */
+  int64_t batch, batches;     /* within the epoch, 1-based */
+  int64_t step;               /* optimizer steps so far */
+  double rows_per_second;     /* of this epoch so far, evaluation not counted */
+  double seconds;             /* of this epoch so far */
+  double learning_rate;
+  dfm_metrics train;          /* running over the epoch's rows, dropout on; auc only where is_epoch_end (else NaN) */
+  bool is_epoch_end;          /* all of the epoch, and its evaluation, is done */
+  bool has_valid;             /* `valid` holds an evaluation made at this very step */
+  dfm_metrics valid;
+  bool is_best;               /* this epoch is the best so far and was saved */
+  bool learning_rate_dropped; /* the plateau rule has just lowered the rate */
+} dfm_progress;
+
+/* Where a run's files go; paths, threads and how often one looks change no byte of the model. */
+typedef struct dfm_run_options {
+  const char *model_path;      /* the best epoch (with validation) or the last one; NULL: nothing is written */
+  const char *checkpoint_path; /* NULL: none */
+  int64_t checkpoint_every;    /* steps; 0: at each epoch's end */
+  const char *history_path;    /* JSON lines, one per epoch; NULL: none */
+  const char *init_path;       /* safetensors with initial weights, by tensor name; NULL: none */
+  const char *resume_path;     /* a checkpoint of the same data and recipe to go on from; NULL: none */
+  int64_t eval_every;          /* additional evaluations, in steps; 0: at epoch ends only */
+  int threads;                 /* 0: one per core */
+  /* Called from the thread that runs dfm_trainer_run after each batch and at each epoch's end. true: stop after this batch, and save. NULL: none. */
+  bool (*on_progress)(void *context, const dfm_progress *progress);
+  void *context;
+} dfm_run_options;
+
+typedef struct dfm_run_result {
+  int epochs;             /* completed */
+  int best_epoch;         /* the one that the model file holds */
+  int64_t steps;
+  bool stopped;           /* by the callback */
+  bool stopped_early;     /* by patience */
+  dfm_metrics valid;      /* of the best epoch */
+  bool has_valid;
+  double seconds;
+  int64_t memory_tables;  /* bytes of the tables with their optimizer state */
+  double objective;       /* L-BFGS only: sum of log losses + penalties at the optimum; else NaN */
+} dfm_run_result;
+
+/* Builds the model that `recipe` names over the fields of `train`. Keeps references to both datasets; `valid` may be NULL. */
+DFM_API DFM_MUST_USE dfm_status dfm_trainer_create(const dfm_recipe *recipe, dfm_dataset *train, dfm_dataset *valid, dfm_trainer **trainer,
+                                                   dfm_error *error);
+DFM_API DFM_MUST_USE dfm_status dfm_trainer_summary(const dfm_trainer *trainer, char **text, dfm_error *error);
+/* Trains to the end, or until stopped. Once per trainer. */
+DFM_API DFM_MUST_USE dfm_status dfm_trainer_run(dfm_trainer *trainer, const dfm_run_options *options, dfm_run_result *result,
+                                                dfm_error *error);
+DFM_API void dfm_trainer_free(dfm_trainer *trainer);
+
+/* ---- MARK: scorer -------------------------------------------------------------------------------------------- */
+
+/* Scratch space of one thread that scores rows with a model. Keeps no reference: free it before its model. */
+typedef struct dfm_scorer dfm_scorer;
+DFM_API DFM_MUST_USE dfm_status dfm_scorer_create(const dfm_model *model, dfm_scorer **scorer, dfm_error *error);
+/* Probabilities of rows [first, first + n) of `dataset` into `probability` (n). The dataset must have been read with the scorer's model. */
+DFM_API DFM_MUST_USE dfm_status dfm_scorer_score(dfm_scorer *scorer, const dfm_dataset *dataset, int64_t first, int64_t n,
+                                                 float *probability, dfm_error *error);
+DFM_API void dfm_scorer_free(dfm_scorer *scorer);
+/* All rows of `dataset` with `threads` scorers (0: one per core), in row order. */
+DFM_API DFM_MUST_USE dfm_status dfm_predict(const dfm_model *model, const dfm_dataset *dataset, int threads, float *probability,
+                                            dfm_error *error);
+
+/* ---- MARK: synth --------------------------------------------------------------------------------------------- */
+
+/* Criteo-like rows from a known teacher. Row i depends on (seed, i) alone. Read-only: any thread. */
+typedef struct dfm_synth dfm_synth;
+DFM_API DFM_MUST_USE dfm_status dfm_synth_create(uint64_t seed, dfm_synth **synth, dfm_error *error);
+/* The header line, "label,I1,...,C26[,truth]\n"; a constant. */
+DFM_API const char *dfm_synth_header(bool with_truth);
+/* Rows [first, first + n) as text, appended to `buffer` of at least n * DFM_SYNTH_ROW_BYTES bytes. Returns the bytes written. */
+#define DFM_SYNTH_ROW_BYTES 640
+DFM_API size_t dfm_synth_rows(const dfm_synth *synth, uint64_t first, size_t n, bool with_truth, char *buffer);
+DFM_API void dfm_synth_free(dfm_synth *synth);
+
+/* ---- MARK: bench --------------------------------------------------------------------------------------------- */
+
+typedef struct dfm_bench_options {
+  const char *model; /* "deepfm" */
+  int fields, width; /* category fields, embedding width */
+  int64_t ids;       /* over all fields */
+  const int *hidden; /* units per hidden layer */
+  int n_hidden;
+  int batch, threads, repeats;
+} dfm_bench_options;
+
+typedef struct dfm_bench_result {
+  double rows_per_second;     /* median over repeats: whole training steps, exact Adam */
+  double rows_per_second_min, rows_per_second_max;
+  double peak_gflops;         /* best float32 matrix-multiply rate at the net's own shapes, all threads together */
+  double net_gflops;          /* 6 flops per dense weight and row, over the same time */
+  double bytes_per_id;        /* tables with state */
+  char kernel[32];            /* "avx2" */
+} dfm_bench_result;
+
+/* Times training steps on random encoded rows in memory. */
+DFM_API DFM_MUST_USE dfm_status dfm_bench_train(const dfm_bench_options *options, dfm_bench_result *result, dfm_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

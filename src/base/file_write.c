@@ -1,0 +1,225 @@
+/* Bytes come in piece by piece; a file that is whole or absent goes out, even if the process is killed or the disk is full. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+
+enum { BUFFER_BYTES = 256 << 10 };
+
+struct dfm_writer {
+  int fd;
+  char *path;      /* as the caller named it: for messages */
+  char *target;    /* where it lies, links followed; NULL: written directly */
+  char *temporary; /* beside the target; NULL: written directly, or none made yet */
+  unsigned char *buffer; /* (BUFFER_BYTES) */
+  size_t fill;
+};
+
+static dfm_status fail_write(const dfm_writer *writer, int reason, dfm_error *error) {
+  static const struct {
+    int reason;
+    const char *remedy;
+  } remedies[] = {{ENOSPC, "; free some space or write to another disk"},
+                  {EDQUOT, "; free some of your quota or write to another disk"},
+                  {EFBIG, "; raise the limit on file sizes or write to another disk"},
+                  {ENOENT, "; create its folder first"},
+                  {ENOTDIR, "; what stands before the last / must be a folder"},
+                  {EACCES, "; check the permissions of the file and its folder"},
+                  {EROFS, "; write to another folder"},
+                  {EISDIR, "; name a file"},
+                  {ENAMETOOLONG, "; choose a shorter name"}};
+  const char *remedy = "";
+  for (size_t i = 0; i < sizeof remedies / sizeof *remedies; i++)
+    if (remedies[i].reason == reason) remedy = remedies[i].remedy;
+  return dfm_fail(error, DFM_ERROR_IO, "cannot write %s: %s%s", writer->path, strerror(reason), remedy);
+}
+
+/* Length of the folder part of `path`, its last '/' included; 0: the current folder. */
+static size_t folder_length(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash ? (size_t)(slash - path) + 1 : 0;
+}
+
+static dfm_status copy_text(const char *bytes, char **copy, dfm_error *error) {
+  DFM_TRY(dfm_alloc(copy, strlen(bytes) + 1, 1, error));
+  strcpy(*copy, bytes);
+  return DFM_OK;
+}
+
+/* Follows links by hand, because the last one may point to a file that is yet to be made. */
+static dfm_status follow_links(dfm_writer *writer, dfm_error *error) {
+  enum { MAX_LINKS = 40 };
+  char link[PATH_MAX];
+  for (int i = 0; i < MAX_LINKS; i++) {
+    const ssize_t n = readlink(writer->target, link, sizeof link - 1);
+    if (n < 0) return DFM_OK;
+    link[n] = '\0';
+    const size_t folder = link[0] == '/' ? 0 : folder_length(writer->target);
+    dfm_text next = {0};
+    dfm_status status = dfm_text_add(&next, writer->target, folder, error);
+    if (status == DFM_OK) status = dfm_text_add(&next, link, (size_t)n, error);
+    if (status != DFM_OK) {
+      free(next.bytes);
+      return status;
+    }
+    free(writer->target);
+    writer->target = next.bytes;
+  }
+  return fail_write(writer, ELOOP, error);
+}
+
+/* Makes ".NAME.RANDOM.tmp" beside the target, with the permissions that a new file has (mkstemp's would be the owner's alone). */
+static dfm_status create_temporary(dfm_writer *writer, dfm_error *error) {
+  enum { MAX_TRIES = 100, NAME_BYTES = 200 }; /* of the 255 that a name may have */
+  const size_t folder = folder_length(writer->target);
+  const char *name = writer->target + folder;
+  if (!*name) return fail_write(writer, EISDIR, error);
+  for (int i = 0; i < MAX_TRIES; i++) {
+    uint64_t random;
+    if (getrandom(&random, sizeof random, 0) != sizeof random) continue;
+    dfm_text path = {0};
+    const dfm_status status = dfm_text_printf(&path, error, "%.*s.%.*s.%016llx.tmp", (int)folder, writer->target, (int)NAME_BYTES, name,
+                                              (unsigned long long)random);
+    if (status != DFM_OK) {
+      free(path.bytes);
+      return status;
+    }
+    writer->fd = open(path.bytes, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (writer->fd >= 0) {
+      writer->temporary = path.bytes;
+      return DFM_OK;
+    }
+    const int reason = errno;
+    free(path.bytes);
+    if (reason != EEXIST && reason != EINTR) return fail_write(writer, reason, error);
+  }
+  return fail_write(writer, EEXIST, error);
+}
+
+static dfm_status open_directly(dfm_writer *writer, dfm_error *error) {
+  do writer->fd = open(writer->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+  while (writer->fd < 0 && errno == EINTR);
+  return writer->fd < 0 ? fail_write(writer, errno, error) : DFM_OK;
+}
+
+static dfm_status open_file(dfm_writer *writer, dfm_error *error) {
+  struct stat old;
+  const bool exists = stat(writer->path, &old) == 0;
+  if (!exists && errno != ENOENT) return fail_write(writer, errno, error);
+  if (exists && S_ISDIR(old.st_mode)) return fail_write(writer, EISDIR, error);
+  if (exists && !S_ISREG(old.st_mode)) return open_directly(writer, error);
+  /* A rename asks for the folder's permission only; who made the file read-only meant it. */
+  if (exists && faccessat(AT_FDCWD, writer->path, W_OK, AT_EACCESS) != 0) return fail_write(writer, errno, error);
+  DFM_TRY(copy_text(writer->path, &writer->target, error));
+  DFM_TRY(follow_links(writer, error));
+  DFM_TRY(create_temporary(writer, error));
+  if (exists && fchmod(writer->fd, old.st_mode & 0777) != 0) return fail_write(writer, errno, error);
+  return DFM_OK;
+}
+
+dfm_status dfm_writer_open(const char *path, dfm_writer **writer, dfm_error *error) {
+  dfm_writer *made;
+  dfm_status status;
+  DFM_TRY(dfm_alloc(&made, 1, sizeof *made, error));
+  made->fd = -1;
+  DFM_TRY_GOTO(status, copy_text(path, &made->path, error), fail);
+  DFM_TRY_GOTO(status, dfm_alloc(&made->buffer, BUFFER_BYTES, 1, error), fail);
+  DFM_TRY_GOTO(status, open_file(made, error), fail);
+  *writer = made;
+  return DFM_OK;
+fail:
+  dfm_writer_abort(made);
+  return status;
+}
+
+static dfm_status write_out(dfm_writer *writer, const unsigned char *bytes, size_t size, dfm_error *error) {
+  while (size > 0) {
+    const ssize_t n = write(writer->fd, bytes, size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_write(writer, errno, error);
+    bytes += n;
+    size -= (size_t)n;
+  }
+  return DFM_OK;
+}
+
+static dfm_status flush(dfm_writer *writer, dfm_error *error) {
+  const size_t fill = writer->fill;
+  writer->fill = 0;
+  return write_out(writer, writer->buffer, fill, error);
+}
+
+dfm_status dfm_writer_write(dfm_writer *writer, const void *bytes, size_t size_bytes, dfm_error *error) {
+  if (size_bytes > BUFFER_BYTES - writer->fill) DFM_TRY(flush(writer, error));
+  if (size_bytes >= BUFFER_BYTES) return write_out(writer, bytes, size_bytes, error);
+  if (size_bytes > 0) memcpy(writer->buffer + writer->fill, bytes, size_bytes);
+  writer->fill += size_bytes;
+  return DFM_OK;
+}
+
+/* The descriptor is gone whatever close says (Linux), also after EINTR. */
+static dfm_status close_file(dfm_writer *writer, dfm_error *error) {
+  const int fd = writer->fd;
+  writer->fd = -1;
+  return close(fd) != 0 && errno != EINTR ? fail_write(writer, errno, error) : DFM_OK;
+}
+
+static int sync_to_disk(int fd) {
+  int result;
+  do result = fsync(fd);
+  while (result != 0 && errno == EINTR);
+  return result;
+}
+
+/* Makes the rename itself survive a power cut. Folders that may not be read, and file systems that cannot sync one, do without. */
+static dfm_status sync_folder(const dfm_writer *writer, dfm_error *error) {
+  const size_t length = folder_length(writer->target);
+  dfm_text folder = {0};
+  dfm_status status = dfm_text_printf(&folder, error, "%.*s", (int)(length ? length : 1), length ? writer->target : ".");
+  if (status == DFM_OK) {
+    const int fd = open(folder.bytes, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && sync_to_disk(fd) != 0 && errno != EINVAL && errno != ENOTSUP) {
+      status = dfm_fail(error, DFM_ERROR_IO, "%s was written, but a power cut may still undo it: its folder cannot be synced: %s; check the disk",
+                        writer->path, strerror(errno));
+    }
+    if (fd >= 0) close(fd);
+  }
+  free(folder.bytes);
+  return status;
+}
+
+static dfm_status commit(dfm_writer *writer, dfm_error *error) {
+  DFM_TRY(flush(writer, error));
+  if (!writer->temporary) return close_file(writer, error);
+  if (sync_to_disk(writer->fd) != 0) return fail_write(writer, errno, error);
+  DFM_TRY(close_file(writer, error));
+  if (rename(writer->temporary, writer->target) != 0) return fail_write(writer, errno, error);
+  free(writer->temporary);
+  writer->temporary = NULL;
+  return sync_folder(writer, error);
+}
+
+dfm_status dfm_writer_commit(dfm_writer *writer, dfm_error *error) {
+  const dfm_status status = commit(writer, error);
+  dfm_writer_abort(writer);
+  return status;
+}
+
+void dfm_writer_abort(dfm_writer *writer) {
+  if (!writer) return;
+  if (writer->fd >= 0) close(writer->fd);
+  if (writer->temporary) unlink(writer->temporary);
+  free(writer->temporary);
+  free(writer->target);
+  free(writer->path);
+  free(writer->buffer);
+  free(writer);
+}

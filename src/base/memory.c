@@ -1,0 +1,107 @@
+/* Sizes come in and are checked for overflow; zeroed memory, grown memory or a sentence that says how much was asked goes out. */
+#include "base/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+void dfm_string_free(char *string) {
+  free(string);
+}
+
+static dfm_status fail_memory(double size_bytes, dfm_error *error) {
+  const double mib = size_bytes / (1 << 20);
+  return dfm_fail(error, DFM_ERROR_MEMORY, "out of memory: %.*f MiB more were needed; free some memory or make the model smaller",
+                  mib < 1024 ? 1 : 0, mib);
+}
+
+/* More than PTRDIFF_MAX can be had from no allocator. */
+static bool is_too_large(size_t n, size_t size, size_t *total) {
+  return __builtin_mul_overflow(n, size, total) || *total > PTRDIFF_MAX;
+}
+
+dfm_status dfm_alloc(void *out_pointer, size_t n, size_t size, dfm_error *error) {
+  size_t total;
+  void *made = is_too_large(n, size, &total) ? NULL : calloc(total ? total : 1, 1);
+  if (!made) return fail_memory((double)n * (double)size, error);
+  memcpy(out_pointer, &made, sizeof made);
+  return DFM_OK;
+}
+
+dfm_status dfm_grow(void *pointer, size_t *capacity, size_t needed, size_t size, dfm_error *error) {
+  if (needed <= *capacity) return DFM_OK;
+  void *old, *grown = NULL;
+  memcpy(&old, pointer, sizeof old);
+  size_t room = *capacity > SIZE_MAX / 2 || *capacity * 2 < needed ? needed : *capacity * 2;
+  if (room < 16) room = 16;
+  size_t total;
+  if (!is_too_large(room, size, &total)) grown = realloc(old, total ? total : 1);
+  if (!grown) return fail_memory((double)room * (double)size, error);
+  memcpy(pointer, &grown, sizeof grown);
+  *capacity = room;
+  return DFM_OK;
+}
+
+#define HUGE_PAGE ((size_t)2 << 20)
+#define PAGE ((size_t)4096)
+
+static size_t round_up(size_t n, size_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
+
+/* Only a start on a 2 MiB boundary lets the system use huge pages throughout, so more is mapped and the ends are given back. */
+static void *map_aligned(size_t size_bytes) {
+  char *start = mmap(NULL, size_bytes + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (start == MAP_FAILED) return MAP_FAILED;
+  const size_t before = round_up((size_t)(uintptr_t)start, HUGE_PAGE) - (size_t)(uintptr_t)start;
+  if (before > 0) munmap(start, before);
+  if (before < HUGE_PAGE) munmap(start + before + size_bytes, HUGE_PAGE - before);
+  madvise(start + before, size_bytes, MADV_HUGEPAGE); /* advice: a refusal costs speed alone */
+  return start + before;
+}
+
+/* Huge mappings end on a 2 MiB boundary as they start on one. Where the system's page is more than 4 KiB, munmap rounds up by itself. */
+static size_t mapped_size(size_t size_bytes) {
+  return size_bytes < HUGE_PAGE ? round_up(size_bytes ? size_bytes : 1, PAGE) : round_up(size_bytes, HUGE_PAGE);
+}
+
+dfm_status dfm_pages_alloc(void *out_pointer, size_t size_bytes, dfm_error *error) {
+  void *made = MAP_FAILED;
+  if (size_bytes <= PTRDIFF_MAX - 2 * HUGE_PAGE) {
+    const size_t size = mapped_size(size_bytes);
+    made = size < HUGE_PAGE ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : map_aligned(size);
+  }
+  if (made == MAP_FAILED) return fail_memory((double)size_bytes, error);
+  memcpy(out_pointer, &made, sizeof made);
+  return DFM_OK;
+}
+
+void dfm_pages_free(void *pointer, size_t size_bytes) {
+  if (pointer) munmap(pointer, mapped_size(size_bytes));
+}
+
+dfm_status dfm_text_add(dfm_text *text, const void *bytes, size_t n, dfm_error *error) {
+  if (n > SIZE_MAX - 1 - text->length) return fail_memory((double)n, error);
+  DFM_TRY(dfm_grow(&text->bytes, &text->capacity, text->length + n + 1, 1, error));
+  if (n > 0) memcpy(text->bytes + text->length, bytes, n);
+  text->length += n;
+  text->bytes[text->length] = '\0';
+  return DFM_OK;
+}
+
+dfm_status dfm_text_printf(dfm_text *text, dfm_error *error, const char *format, ...) {
+  va_list arguments, again;
+  va_start(arguments, format);
+  va_copy(again, arguments);
+  const int length = vsnprintf(NULL, 0, format, arguments);
+  va_end(arguments);
+  dfm_status status = length < 0 ? fail_memory(0, error) : dfm_grow(&text->bytes, &text->capacity, text->length + (size_t)length + 1, 1, error);
+  if (status == DFM_OK) {
+    vsnprintf(text->bytes + text->length, (size_t)length + 1, format, again);
+    text->length += (size_t)length;
+  }
+  va_end(again);
+  return status;
+}

@@ -1,0 +1,27 @@
+/* Memory: sizes come in and are checked for overflow; zeroed blocks go out. Nothing here aborts. */
+#ifndef DFM_BASE_MEMORY_H
+#define DFM_BASE_MEMORY_H
+
+#include "base/error.h"
+
+/* `n` zeroed elements of `size` bytes, or DFM_ERROR_MEMORY with a sentence that says how much was asked. n = 0 gives a non-NULL pointer.
+ * Give back with free(). */
+dfm_status dfm_alloc(void *out_pointer, size_t n, size_t size, dfm_error *error);
+
+/* Grows `*pointer` from room for `*capacity` elements to at least `needed` (doubling). The new part is not zeroed. */
+dfm_status dfm_grow(void *pointer, size_t *capacity, size_t needed, size_t size, dfm_error *error);
+
+/* Zeroed pages straight from the system (64-byte aligned at least, huge pages where large and allowed): tables and workspaces.
+ * Untouched pages cost no memory. Give back with dfm_pages_free, same size. */
+dfm_status dfm_pages_alloc(void *out_pointer, size_t size_bytes, dfm_error *error);
+void dfm_pages_free(void *pointer, size_t size_bytes);
+
+/* A growing byte string for text output. Starts as {0}; `bytes` is always terminated once anything was added. free() `bytes`. */
+typedef struct dfm_text {
+  char *bytes;
+  size_t length, capacity;
+} dfm_text;
+dfm_status dfm_text_add(dfm_text *text, const void *bytes, size_t n, dfm_error *error);
+dfm_status dfm_text_printf(dfm_text *text, dfm_error *error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

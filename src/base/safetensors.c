@@ -1,0 +1,245 @@
+/* Safetensors, reading: a file comes in; its header is checked as a whole, its tensors go out as pointers into the mapping. */
+#include "base/safetensors.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "base/memory.h"
+#include "base/safetensors_format.h"
+
+/* Headers larger than this are no headers: 100 MB hold some million tensors. */
+enum { DFM_MAX_HEADER = 100 * 1000 * 1000 };
+
+static const struct {
+  const char *name;
+  size_t size;
+} DTYPES[] = {[DFM_F32] = {"F32", 4}, [DFM_U8] = {"U8", 1}, [DFM_U32] = {"U32", 4}, [DFM_U64] = {"U64", 8}};
+enum { N_DTYPES = sizeof DTYPES / sizeof *DTYPES };
+
+struct dfm_st_file {
+  char *path;
+  dfm_mapping mapping;
+  json_t *header;      /* owns names and metadata */
+  size_t data_at;      /* where the data starts */
+  dfm_tensor *tensor;  /* (n) in file order */
+  size_t n;
+  json_t *index;       /* name -> place in `tensor` */
+};
+
+size_t dfm_dtype_size(dfm_dtype dtype) {
+  return DTYPES[dtype].size;
+}
+
+const char *dfm_dtype_name(dfm_dtype dtype) {
+  return DTYPES[dtype].name;
+}
+
+static dfm_status damaged(const dfm_st_file *file, dfm_error *error, const char *what) {
+  return dfm_fail(error, DFM_ERROR_FORMAT, "%s is no valid safetensors file: %s; the file is damaged, cut short or of another kind", file->path, what);
+}
+
+/* ---- the header */
+
+static bool read_u64(json_t *value, uint64_t *out) {
+  if (!json_is_integer(value) || json_integer_value(value) < 0) return false;
+  *out = (uint64_t)json_integer_value(value);
+  return true;
+}
+
+/* dtype, shape and size of one entry; its bytes must be the product. */
+static bool read_entry(json_t *entry, dfm_tensor *tensor, uint64_t *from, uint64_t *to) {
+  const char *dtype = json_string_value(json_object_get(entry, "dtype"));
+  json_t *shape = json_object_get(entry, "shape"), *offsets = json_object_get(entry, "data_offsets");
+  uint64_t elements = 1;
+  int kind = 0;
+  while (dtype && kind < N_DTYPES && strcmp(DTYPES[kind].name, dtype) != 0) kind++;
+  if (!dtype || kind == N_DTYPES || !json_is_array(shape) || json_array_size(shape) > 2 || json_array_size(offsets) != 2) return false;
+  *tensor = (dfm_tensor){.dtype = (dfm_dtype)kind, .n_dims = (int)json_array_size(shape), .shape = {1, 1}};
+  for (int i = 0; i < tensor->n_dims; i++) {
+    if (!read_u64(json_array_get(shape, (size_t)i), &tensor->shape[i])) return false;
+    if (tensor->shape[i] > 0 && elements > UINT64_MAX / tensor->shape[i] / 8) return false;
+    elements *= tensor->shape[i];
+  }
+  if (!read_u64(json_array_get(offsets, 0), from) || !read_u64(json_array_get(offsets, 1), to) || *from > *to) return false;
+  tensor->size_bytes = *to - *from;
+  return tensor->size_bytes == elements * DTYPES[kind].size;
+}
+
+static dfm_status add_tensor(dfm_st_file *file, const char *name, json_t *entry, dfm_error *error) {
+  const uint64_t data_bytes = file->mapping.size_bytes - file->data_at;
+  dfm_tensor *tensor = &file->tensor[file->n];
+  uint64_t from, to;
+  if (!read_entry(entry, tensor, &from, &to) || to > data_bytes) {
+    return dfm_fail(error, DFM_ERROR_FORMAT,
+                    "%s: tensor '%.200s' has a dtype, shape or place that is not read here (F32, U8, U32, U64 in up to 2 dimensions, within the "
+                    "file); the file is damaged or cut short",
+                    file->path, name);
+  }
+  tensor->name = name;
+  tensor->data = file->mapping.bytes + file->data_at + from;
+  if ((uintptr_t)tensor->data % DTYPES[tensor->dtype].size != 0) {
+    return dfm_fail(error, DFM_ERROR_FORMAT, "%s: tensor '%.200s' is not aligned to its elements; write the file with larger elements first",
+                    file->path, name);
+  }
+  file->n++;
+  return DFM_OK;
+}
+
+static int by_place(const void *a, const void *b) {
+  const dfm_tensor *x = a, *y = b;
+  if (x->data != y->data) return x->data < y->data ? -1 : 1;
+  return x->size_bytes < y->size_bytes ? -1 : x->size_bytes > y->size_bytes;
+}
+
+/* Tensors side by side from the first byte of data to the last: no gap can hide bytes, no overlap can alias them. */
+static bool is_gapless(const dfm_st_file *file) {
+  const uint8_t *at = file->mapping.bytes + file->data_at;
+  for (size_t i = 0; i < file->n; i++) {
+    if (file->tensor[i].data != at) return false;
+    at += file->tensor[i].size_bytes;
+  }
+  return at == file->mapping.bytes + file->mapping.size_bytes;
+}
+
+static dfm_status read_tensors(dfm_st_file *file, dfm_error *error) {
+  const char *name;
+  json_t *entry;
+  DFM_TRY(dfm_alloc(&file->tensor, json_object_size(file->header), sizeof *file->tensor, error));
+  json_object_foreach(file->header, name, entry) {
+    if (strcmp(name, "__metadata__") != 0) DFM_TRY(add_tensor(file, name, entry, error));
+  }
+  qsort(file->tensor, file->n, sizeof *file->tensor, by_place);
+  if (!is_gapless(file)) return damaged(file, error, "its tensors leave gaps, overlap or end before the file does");
+  for (size_t i = 0; i < file->n; i++) {
+    if (json_object_set_new(file->index, file->tensor[i].name, json_integer((json_int_t)i)) != 0) {
+      return dfm_fail(error, DFM_ERROR_MEMORY, "no memory for the header of %s", file->path);
+    }
+  }
+  return DFM_OK;
+}
+
+static dfm_status check_metadata(const dfm_st_file *file, dfm_error *error) {
+  const char *key;
+  json_t *value, *metadata = json_object_get(file->header, "__metadata__");
+  if (metadata && !json_is_object(metadata)) return damaged(file, error, "its metadata is no table");
+  json_object_foreach(metadata, key, value) {
+    if (!json_is_string(value)) return damaged(file, error, "its metadata holds more than strings");
+  }
+  return DFM_OK;
+}
+
+static dfm_status read_header(dfm_st_file *file, dfm_error *error) {
+  const dfm_mapping *mapping = &file->mapping;
+  uint64_t length = 0;
+  json_error_t reason;
+  if (mapping->size_bytes < 8) return damaged(file, error, "it has fewer than 8 bytes");
+  for (int i = 0; i < 8; i++) length |= (uint64_t)mapping->bytes[i] << (8 * i);
+  if (length > mapping->size_bytes - 8 || length > DFM_MAX_HEADER) return damaged(file, error, "its header is longer than the file");
+  file->data_at = 8 + (size_t)length;
+  file->header = json_loadb((const char *)mapping->bytes + 8, (size_t)length, JSON_REJECT_DUPLICATES, &reason);
+  file->index = json_object();
+  if (!file->header || !json_is_object(file->header)) return damaged(file, error, "its header is no JSON table");
+  if (!file->index) return dfm_fail(error, DFM_ERROR_MEMORY, "no memory for the header of %s", file->path);
+  DFM_TRY(check_metadata(file, error));
+  return read_tensors(file, error);
+}
+
+dfm_status dfm_st_open(const char *path, dfm_st_file **out, dfm_error *error) {
+  dfm_st_file *file = NULL;
+  dfm_status status;
+  DFM_TRY(dfm_alloc(&file, 1, sizeof *file, error));
+  DFM_TRY_GOTO(status, dfm_alloc(&file->path, strlen(path) + 1, 1, error), fail);
+  strcpy(file->path, path);
+  DFM_TRY_GOTO(status, dfm_mapping_open(path, &file->mapping, error), fail);
+  DFM_TRY_GOTO(status, read_header(file, error), fail);
+  *out = file;
+  return DFM_OK;
+fail:
+  dfm_st_close(file);
+  return status;
+}
+
+void dfm_st_close(dfm_st_file *file) {
+  if (!file) return;
+  json_decref(file->header);
+  json_decref(file->index);
+  free(file->tensor);
+  dfm_mapping_close(&file->mapping);
+  free(file->path);
+  free(file);
+}
+
+/* ---- questions */
+
+const char *dfm_st_metadata(const dfm_st_file *file, const char *key) {
+  return json_string_value(json_object_get(json_object_get(file->header, "__metadata__"), key));
+}
+
+const dfm_tensor *dfm_st_tensor(const dfm_st_file *file, const char *name) {
+  char *safe = NULL;
+  if (dfm_st_safe_name(name, &safe, NULL) != DFM_OK) return NULL;
+  json_t *place = json_object_get(file->index, safe);
+  free(safe);
+  return place ? &file->tensor[json_integer_value(place)] : NULL;
+}
+
+dfm_status dfm_st_need(const dfm_st_file *file, const char *name, dfm_dtype dtype, int n_dims, const uint64_t *shape, const dfm_tensor **out,
+                       dfm_error *error) {
+  const dfm_tensor *tensor = dfm_st_tensor(file, name);
+  if (!tensor) return dfm_fail(error, DFM_ERROR_MISMATCH, "%s lacks tensor '%.200s'", file->path, name);
+  if (tensor->dtype != dtype) {
+    return dfm_fail(error, DFM_ERROR_MISMATCH, "%s: tensor '%.200s' is %s where %s is needed", file->path, name, DTYPES[tensor->dtype].name,
+                    DTYPES[dtype].name);
+  }
+  const uint64_t rows = n_dims > 0 ? shape[0] : 0, cols = n_dims > 1 ? shape[1] : 1;
+  if (n_dims > 0 && (tensor->n_dims != n_dims || tensor->shape[0] != rows || tensor->shape[1] != cols)) {
+    return dfm_fail(error, DFM_ERROR_MISMATCH, "%s: tensor '%.200s' is %" PRIu64 " x %" PRIu64 " where %" PRIu64 " x %" PRIu64 " is needed",
+                    file->path, name, tensor->shape[0], tensor->shape[1], rows, cols);
+  }
+  *out = tensor;
+  return DFM_OK;
+}
+
+size_t dfm_st_count(const dfm_st_file *file) {
+  return file->n;
+}
+
+const dfm_tensor *dfm_st_at(const dfm_st_file *file, size_t i) {
+  return &file->tensor[i];
+}
+
+/* ---- checksums */
+
+bool dfm_st_has_checksum(const dfm_st_file *file) {
+  return dfm_st_tensor(file, DFM_CHECKSUM_NAME) != NULL;
+}
+
+static bool is_right(const dfm_tensor *checksum, uint64_t i, const void *bytes, size_t n) {
+  const uint8_t *kept = (const uint8_t *)checksum->data + i * DFM_CHECKSUM_BYTES;
+  const uint64_t hash = XXH3_64bits(bytes, n);
+  for (int byte = 0; byte < DFM_CHECKSUM_BYTES; byte++)
+    if (kept[byte] != (uint8_t)(hash >> (8 * byte))) return false;
+  return true;
+}
+
+dfm_status dfm_st_verify(const dfm_st_file *file, dfm_error *error) {
+  const dfm_tensor *checksum = dfm_st_tensor(file, DFM_CHECKSUM_NAME);
+  const uint8_t *data = file->mapping.bytes + file->data_at;
+  if (!checksum) return DFM_OK;
+  const uint64_t data_bytes = (uint64_t)((const uint8_t *)checksum->data - data);
+  if (checksum != &file->tensor[file->n - 1] || checksum->dtype != DFM_U8 || checksum->n_dims != 2 || checksum->shape[1] != DFM_CHECKSUM_BYTES ||
+      checksum->shape[0] != dfm_checksum_count(data_bytes)) {
+    return damaged(file, error, "its checksums do not fit its data");
+  }
+  if (!is_right(checksum, 0, file->mapping.bytes, file->data_at)) return damaged(file, error, "its header does not match its checksum");
+  for (uint64_t at = 0, i = 1; at < data_bytes; at += DFM_CHECKSUM_BLOCK, i++) {
+    const uint64_t left = data_bytes - at, n = left < DFM_CHECKSUM_BLOCK ? left : DFM_CHECKSUM_BLOCK;
+    if (is_right(checksum, i, data + at, (size_t)n)) continue;
+    return dfm_fail(error, DFM_ERROR_FORMAT, "%s is damaged: bytes %" PRIu64 " to %" PRIu64 " do not match their checksum; take it from a backup or train anew",
+                    file->path, file->data_at + at, file->data_at + at + n - 1);
+  }
+  return DFM_OK;
+}

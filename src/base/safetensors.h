@@ -1,0 +1,57 @@
+/* The safetensors container: named tensors and a string table come in or go out.
+ *
+ * OFFSET   SIZE     MEANING
+ * 0        8        N, length of the header, little-endian u64
+ * 8        N        JSON {"__metadata__": {string: string}, name: {"dtype", "shape", "data_offsets": [begin, end)}}, padded with spaces
+ *                   so that the data starts at a multiple of 64
+ * 8 + N    rest     the tensors, in order of element size (8, 4, 1 bytes), then of the order they were declared, no gaps
+ * The last tensor is ours: "checksum" U8 [n, 8], the XXH3-64 (little-endian) of the header (bytes 0 to 8 + N) and of each 1 MiB block of the
+ * data before it, so that a file can be checked piece by piece. Files without it (made by others) load without that check. */
+#ifndef DFM_BASE_SAFETENSORS_H
+#define DFM_BASE_SAFETENSORS_H
+
+#include "base/file.h"
+
+typedef enum dfm_dtype { DFM_F32, DFM_U8, DFM_U32, DFM_U64 } dfm_dtype;
+size_t dfm_dtype_size(dfm_dtype dtype);
+
+/* ---- writing: declare all, then write each tensor's bytes in file order, piece by piece */
+typedef struct dfm_st_writer dfm_st_writer;
+dfm_status dfm_st_writer_create(dfm_st_writer **writer, dfm_error *error);
+/* Copies key, value and name. */
+dfm_status dfm_st_add_metadata(dfm_st_writer *writer, const char *key, const char *value, dfm_error *error);
+/* Declares tensor `name`, shape `shape` (n_dims 1 or 2). Returns its index through `*tensor`. */
+dfm_status dfm_st_add_tensor(dfm_st_writer *writer, const char *name, dfm_dtype dtype, int n_dims, const uint64_t *shape, int *tensor,
+                             dfm_error *error);
+/* Opens the file and writes the header. From here on tensors are written in file order: dfm_st_order(w, i) is the i-th to write. */
+dfm_status dfm_st_begin(dfm_st_writer *writer, const char *path, dfm_error *error);
+int dfm_st_order(const dfm_st_writer *writer, int position); /* -1 past the last */
+dfm_status dfm_st_write(dfm_st_writer *writer, const void *bytes, size_t size_bytes, dfm_error *error);
+/* Fails if fewer or more bytes were written than declared. Makes the file appear; frees the writer in any case. */
+dfm_status dfm_st_commit(dfm_st_writer *writer, dfm_error *error);
+void dfm_st_abort(dfm_st_writer *writer); /* NULL accepted */
+
+/* ---- reading: the whole header is validated (JSON, unique names, dtypes, sizes, offsets without gaps or overlaps, within the file) */
+typedef struct dfm_st_file dfm_st_file;
+typedef struct dfm_tensor {
+  const char *name;
+  dfm_dtype dtype;
+  int n_dims;
+  uint64_t shape[2]; /* a missing dimension is 1 */
+  const void *data;  /* into the mapping, aligned to its element size */
+  size_t size_bytes;
+} dfm_tensor;
+dfm_status dfm_st_open(const char *path, dfm_st_file **file, dfm_error *error);
+/* Checks every checksum; the error names the damaged part. */
+dfm_status dfm_st_verify(const dfm_st_file *file, dfm_error *error);
+bool dfm_st_has_checksum(const dfm_st_file *file);
+const char *dfm_st_metadata(const dfm_st_file *file, const char *key); /* NULL: none */
+const dfm_tensor *dfm_st_tensor(const dfm_st_file *file, const char *name); /* NULL: none */
+/* The tensor, or an error that names file and tensor, also where dtype or shape differ (n_dims 0: any shape). */
+dfm_status dfm_st_need(const dfm_st_file *file, const char *name, dfm_dtype dtype, int n_dims, const uint64_t *shape, const dfm_tensor **tensor,
+                       dfm_error *error);
+size_t dfm_st_count(const dfm_st_file *file);
+const dfm_tensor *dfm_st_at(const dfm_st_file *file, size_t i);
+void dfm_st_close(dfm_st_file *file); /* NULL accepted */
+
+#endif

@@ -1,0 +1,22 @@
+/* What the reader and the writer of safetensors share (safetensors.h draws the format). */
+#ifndef DFM_BASE_SAFETENSORS_FORMAT_H
+#define DFM_BASE_SAFETENSORS_FORMAT_H
+
+#include "base/safetensors.h"
+
+#define DFM_CHECKSUM_NAME "checksum"
+/* Data is checked in blocks of this many bytes. */
+enum { DFM_CHECKSUM_BLOCK = 1 << 20, DFM_CHECKSUM_BYTES = 8, DFM_DATA_ALIGNMENT = 64 };
+
+/* "F32" for DFM_F32. */
+const char *dfm_dtype_name(dfm_dtype dtype);
+
+/* Checksums of a file with `data_bytes` of data before them: the header's and one per block. */
+static inline uint64_t dfm_checksum_count(uint64_t data_bytes) {
+  return 1 + data_bytes / DFM_CHECKSUM_BLOCK + (data_bytes % DFM_CHECKSUM_BLOCK != 0);
+}
+
+/* A tensor name as JSON takes it: bytes that are no UTF-8 become \xNN. Column names come from users' files, so any byte may occur. free() it. */
+dfm_status dfm_st_safe_name(const char *name, char **safe, dfm_error *error);
+
+#endif

@@ -1,0 +1,211 @@
+/* Safetensors, writing: declarations, then bytes in file order, come in; a whole file with its checksums goes out. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "base/memory.h"
+#include "base/safetensors_format.h"
+#include "base/utf8.h"
+
+typedef struct dfm_declaration {
+  char *name;
+  dfm_dtype dtype;
+  int n_dims;
+  uint64_t shape[2];
+  uint64_t size_bytes;
+} dfm_declaration;
+
+struct dfm_st_writer {
+  json_t *metadata; /* strings by key */
+  dfm_declaration *tensor;
+  size_t n, capacity;
+  int *order; /* (n) place in the file -> tensor */
+  dfm_writer *file;
+  uint64_t declared, written; /* bytes of data, checksums apart */
+  XXH3_state_t *hash;         /* of the block at hand */
+  uint8_t *checksum;          /* as they stand in the file */
+  size_t n_checksums;
+};
+
+static dfm_status no_memory(dfm_error *error) {
+  return dfm_fail(error, DFM_ERROR_MEMORY, "no memory for the header of a file");
+}
+
+dfm_status dfm_st_writer_create(dfm_st_writer **out, dfm_error *error) {
+  dfm_st_writer *writer = NULL;
+  DFM_TRY(dfm_alloc(&writer, 1, sizeof *writer, error));
+  writer->metadata = json_object();
+  writer->hash = XXH3_createState();
+  if (!writer->metadata || !writer->hash) {
+    dfm_st_abort(writer);
+    return no_memory(error);
+  }
+  *out = writer;
+  return DFM_OK;
+}
+
+void dfm_st_abort(dfm_st_writer *writer) {
+  if (!writer) return;
+  dfm_writer_abort(writer->file);
+  for (size_t i = 0; i < writer->n; i++) free(writer->tensor[i].name);
+  free(writer->tensor);
+  free(writer->order);
+  free(writer->checksum);
+  XXH3_freeState(writer->hash);
+  json_decref(writer->metadata);
+  free(writer);
+}
+
+dfm_status dfm_st_safe_name(const char *name, char **safe, dfm_error *error) {
+  const size_t n = strlen(name);
+  dfm_text text = {0};
+  dfm_status status = dfm_text_add(&text, "", 0, error);
+  for (size_t i = 0; status == DFM_OK && i < n;) {
+    const size_t length = dfm_utf8_length(name + i, n - i);
+    if (length > 0) status = dfm_text_add(&text, name + i, length, error);
+    else status = dfm_text_printf(&text, error, "\\x%02X", (unsigned char)name[i]);
+    i += length > 0 ? length : 1;
+  }
+  if (status != DFM_OK) {
+    free(text.bytes);
+    return status;
+  }
+  *safe = text.bytes;
+  return DFM_OK;
+}
+
+dfm_status dfm_st_add_metadata(dfm_st_writer *writer, const char *key, const char *value, dfm_error *error) {
+  if (json_object_get(writer->metadata, key)) return dfm_fail(error, DFM_ERROR_VALUE, "metadata '%s' is given twice", key);
+  json_t *string = json_string(value);
+  if (!string) return dfm_fail(error, DFM_ERROR_VALUE, "metadata '%s' is no valid UTF-8", key);
+  return json_object_set_new(writer->metadata, key, string) == 0 ? DFM_OK : no_memory(error);
+}
+
+static dfm_status check_name(const dfm_st_writer *writer, const char *name, dfm_error *error) {
+  bool is_taken = strcmp(name, DFM_CHECKSUM_NAME) == 0 || strcmp(name, "__metadata__") == 0;
+  for (size_t i = 0; i < writer->n; i++) is_taken = is_taken || strcmp(writer->tensor[i].name, name) == 0;
+  return is_taken ? dfm_fail(error, DFM_ERROR_VALUE, "there are two tensors called '%.200s'; rename a column", name) : DFM_OK;
+}
+
+dfm_status dfm_st_add_tensor(dfm_st_writer *writer, const char *name, dfm_dtype dtype, int n_dims, const uint64_t *shape, int *tensor,
+                             dfm_error *error) {
+  dfm_declaration declared = {.dtype = dtype, .n_dims = n_dims, .shape = {shape[0], n_dims > 1 ? shape[1] : 1}};
+  DFM_TRY(dfm_st_safe_name(name, &declared.name, error));
+  declared.size_bytes = declared.shape[0] * declared.shape[1] * dfm_dtype_size(dtype);
+  dfm_status status = check_name(writer, declared.name, error);
+  if (status == DFM_OK) status = dfm_grow(&writer->tensor, &writer->capacity, writer->n + 1, sizeof *writer->tensor, error);
+  if (status != DFM_OK) {
+    free(declared.name);
+    return status;
+  }
+  writer->tensor[writer->n] = declared;
+  writer->declared += declared.size_bytes;
+  *tensor = (int)writer->n++;
+  return DFM_OK;
+}
+
+/* Larger elements first, so that every tensor is aligned to its own without gaps. */
+static void order_tensors(dfm_st_writer *writer) {
+  static const size_t sizes[] = {8, 4, 1};
+  size_t place = 0;
+  for (size_t s = 0; s < 3; s++)
+    for (size_t i = 0; i < writer->n; i++)
+      if (dfm_dtype_size(writer->tensor[i].dtype) == sizes[s]) writer->order[place++] = (int)i;
+}
+
+static json_t *describe(dfm_dtype dtype, int n_dims, const uint64_t *shape, uint64_t from, uint64_t to) {
+  json_t *dims = n_dims > 1 ? json_pack("[I, I]", (json_int_t)shape[0], (json_int_t)shape[1]) : json_pack("[I]", (json_int_t)shape[0]);
+  return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dfm_dtype_name(dtype), "shape", dims, "data_offsets", (json_int_t)from, (json_int_t)to);
+}
+
+static json_t *describe_all(const dfm_st_writer *writer) {
+  const uint64_t shape[2] = {dfm_checksum_count(writer->declared), DFM_CHECKSUM_BYTES};
+  uint64_t at = 0;
+  json_t *header = json_pack("{s:O}", "__metadata__", writer->metadata);
+  for (size_t place = 0; header && place < writer->n; place++) {
+    const dfm_declaration *tensor = &writer->tensor[writer->order[place]];
+    json_t *entry = describe(tensor->dtype, tensor->n_dims, tensor->shape, at, at + tensor->size_bytes);
+    if (json_object_set_new(header, tensor->name, entry) != 0) goto fail;
+    at += tensor->size_bytes;
+  }
+  if (header && json_object_set_new(header, DFM_CHECKSUM_NAME, describe(DFM_U8, 2, shape, at, at + shape[0] * shape[1])) == 0) return header;
+fail:
+  json_decref(header);
+  return NULL;
+}
+
+static void keep_checksum(dfm_st_writer *writer, uint64_t hash) {
+  for (int i = 0; i < DFM_CHECKSUM_BYTES; i++) writer->checksum[writer->n_checksums * DFM_CHECKSUM_BYTES + (size_t)i] = (uint8_t)(hash >> (8 * i));
+  writer->n_checksums++;
+  (void)XXH3_64bits_reset(writer->hash);
+}
+
+/* The length and the JSON, padded so that data starts aligned, as one block of bytes. */
+static dfm_status write_header(dfm_st_writer *writer, const char *json, dfm_error *error) {
+  const size_t length = strlen(json), size = (8 + length + DFM_DATA_ALIGNMENT - 1) / DFM_DATA_ALIGNMENT * DFM_DATA_ALIGNMENT;
+  uint8_t *bytes = NULL;
+  DFM_TRY(dfm_alloc(&bytes, size, 1, error));
+  for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)((size - 8) >> (8 * i));
+  memcpy(bytes + 8, json, length);
+  memset(bytes + 8 + length, ' ', size - 8 - length);
+  keep_checksum(writer, XXH3_64bits(bytes, size));
+  const dfm_status status = dfm_writer_write(writer->file, bytes, size, error);
+  free(bytes);
+  return status;
+}
+
+dfm_status dfm_st_begin(dfm_st_writer *writer, const char *path, dfm_error *error) {
+  DFM_TRY(dfm_alloc(&writer->order, writer->n, sizeof *writer->order, error));
+  DFM_TRY(dfm_alloc(&writer->checksum, dfm_checksum_count(writer->declared), DFM_CHECKSUM_BYTES, error));
+  order_tensors(writer);
+  json_t *header = describe_all(writer);
+  char *json = header ? json_dumps(header, JSON_COMPACT) : NULL;
+  json_decref(header);
+  if (!json) return no_memory(error);
+  dfm_status status = dfm_writer_open(path, &writer->file, error);
+  if (status == DFM_OK) status = write_header(writer, json, error);
+  free(json);
+  return status;
+}
+
+int dfm_st_order(const dfm_st_writer *writer, int position) {
+  return position >= 0 && (size_t)position < writer->n ? writer->order[position] : -1;
+}
+
+dfm_status dfm_st_write(dfm_st_writer *writer, const void *bytes, size_t size_bytes, dfm_error *error) {
+  if (size_bytes > writer->declared - writer->written) {
+    return dfm_fail(error, DFM_ERROR_VALUE, "more bytes are written than the %llu declared", (unsigned long long)writer->declared);
+  }
+  DFM_TRY(dfm_writer_write(writer->file, bytes, size_bytes, error));
+  const uint8_t *at = bytes;
+  while (size_bytes > 0) {
+    const size_t left = DFM_CHECKSUM_BLOCK - writer->written % DFM_CHECKSUM_BLOCK, n = size_bytes < left ? size_bytes : left;
+    (void)XXH3_64bits_update(writer->hash, at, n);
+    at += n;
+    size_bytes -= n;
+    writer->written += n;
+    if (n == left) keep_checksum(writer, XXH3_64bits_digest(writer->hash));
+  }
+  return DFM_OK;
+}
+
+static dfm_status write_end(dfm_st_writer *writer, dfm_error *error) {
+  if (writer->written != writer->declared) {
+    return dfm_fail(error, DFM_ERROR_VALUE, "%llu bytes are written of the %llu declared", (unsigned long long)writer->written,
+                    (unsigned long long)writer->declared);
+  }
+  if (writer->written % DFM_CHECKSUM_BLOCK != 0) keep_checksum(writer, XXH3_64bits_digest(writer->hash));
+  return dfm_writer_write(writer->file, writer->checksum, writer->n_checksums * DFM_CHECKSUM_BYTES, error);
+}
+
+dfm_status dfm_st_commit(dfm_st_writer *writer, dfm_error *error) {
+  dfm_status status = write_end(writer, error);
+  if (status == DFM_OK) {
+    status = dfm_writer_commit(writer->file, error);
+    writer->file = NULL;
+  }
+  dfm_st_abort(writer);
+  return status;
+}

@@ -1,0 +1,168 @@
+/* Datasets: a storage's rows and an encoder come in; what callers may know of them goes out: counts, labels, rows as text. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "base/memory.h"
+#include "data/storage.h"
+
+dfm_status dfm_dataset_view(dfm_encoder *encoder, dfm_storage *storage, int64_t first, int64_t rows, dfm_dataset **dataset,
+                            dfm_error *error) {
+  dfm_dataset *made;
+  dfm_cell_counts *counts;
+  DFM_TRY(dfm_alloc(&counts, (size_t)storage->F + (size_t)storage->D, sizeof *counts, error));
+  const dfm_status status = dfm_alloc(&made, 1, sizeof *made, error);
+  if (status != DFM_OK) {
+    free(counts);
+    return status;
+  }
+  *made = (dfm_dataset){.encoder = dfm_encoder_retain(encoder), .storage = storage, .first = first, .rows = rows, .counts = counts};
+  atomic_fetch_add(&storage->owners, 1);
+  atomic_init(&made->owners, 1);
+  *dataset = made;
+  return DFM_OK;
+}
+
+void dfm_dataset_count(dfm_dataset *dataset) {
+  const dfm_storage *storage = dataset->storage;
+  dfm_cell_counts *counts = dataset->counts + storage->F;
+  const float *labels = dfm_dataset_labels(dataset);
+  for (int64_t i = 0; i < dataset->rows; i++) {
+    const float *numbers = dfm_storage_numbers(storage, dataset->first + i);
+    for (int d = 0; d < storage->D; d++) counts[d].missing += isnan(numbers[d]);
+    if (labels) dataset->positives += labels[i] == 1;
+  }
+}
+
+dfm_dataset *dfm_dataset_retain(dfm_dataset *dataset) {
+  atomic_fetch_add(&dataset->owners, 1);
+  return dataset;
+}
+
+void dfm_dataset_free(dfm_dataset *dataset) {
+  if (!dataset || atomic_fetch_sub(&dataset->owners, 1) != 1) return;
+  dfm_encoder_release(dataset->encoder);
+  dfm_storage_release(dataset->storage);
+  free(dataset->counts);
+  free(dataset);
+}
+
+const dfm_encoder *dfm_dataset_encoder(const dfm_dataset *dataset) {
+  return dataset->encoder;
+}
+
+int64_t dfm_dataset_rows(const dfm_dataset *dataset) {
+  return dataset->rows;
+}
+
+bool dfm_dataset_has_label(const dfm_dataset *dataset) {
+  return dataset->storage->has_label && !dataset->storage->has_label_gap;
+}
+
+bool dfm_dataset_has_weight(const dfm_dataset *dataset) {
+  return dataset->storage->has_weight;
+}
+
+int64_t dfm_dataset_positives(const dfm_dataset *dataset) {
+  return dataset->positives;
+}
+
+const float *dfm_dataset_labels(const dfm_dataset *dataset) {
+  return dfm_dataset_has_label(dataset) ? dataset->storage->label + dataset->first : NULL;
+}
+
+const float *dfm_dataset_weights(const dfm_dataset *dataset) {
+  return dataset->storage->has_weight ? dataset->storage->weight + dataset->first : NULL;
+}
+
+const float *dfm_dataset_truth(const dfm_dataset *dataset) {
+  return dataset->storage->has_truth ? dataset->storage->truth + dataset->first : NULL;
+}
+
+size_t dfm_dataset_fields(const dfm_dataset *dataset) {
+  return (size_t)dataset->storage->F + (size_t)dataset->storage->D;
+}
+
+dfm_field_count dfm_dataset_field(const dfm_dataset *dataset, size_t i) {
+  const dfm_encoder *encoder = dataset->encoder;
+  int index;
+  const bool is_number = dfm_encoder_field(encoder, i, &index);
+  const dfm_cell_counts *counts = &dataset->counts[is_number ? encoder->F + index : index];
+  return (dfm_field_count){.name = is_number ? encoder->number[index].name : encoder->category[index].name,
+                           .is_number = is_number,
+                           .unknown = counts->unknown,
+                           .missing = counts->missing};
+}
+
+/* ---- fingerprint */
+
+/* Rows [first, first + rows) of one of the chunked arrays, `width` 4-byte elements each. */
+static void hash_rows(XXH3_state_t *state, const dfm_dataset *dataset, void *const *chunks, size_t width) {
+  int64_t row = dataset->first;
+  const int64_t end = dataset->first + dataset->rows;
+  while (row < end) {
+    const int64_t in_chunk = row & (DFM_CHUNK_ROWS - 1), left = DFM_CHUNK_ROWS - in_chunk;
+    const int64_t n = left < end - row ? left : end - row;
+    const char *chunk = chunks[row >> DFM_CHUNK_BITS];
+    (void)XXH3_64bits_update(state, chunk + (size_t)in_chunk * width * 4, (size_t)n * width * 4);
+    row += n;
+  }
+}
+
+static void hash_array(XXH3_state_t *state, const dfm_dataset *dataset, const float *values) {
+  if (values) (void)XXH3_64bits_update(state, values + dataset->first, (size_t)dataset->rows * sizeof *values);
+}
+
+uint64_t dfm_dataset_fingerprint(const dfm_dataset *dataset) {
+  const dfm_storage *storage = dataset->storage;
+  const int64_t shape[] = {dataset->rows, storage->F, storage->D, dfm_dataset_has_label(dataset), storage->has_weight};
+  XXH3_state_t *state = XXH3_createState();
+  if (!state) return 0;
+  (void)XXH3_64bits_reset(state);
+  (void)XXH3_64bits_update(state, shape, sizeof shape);
+  hash_rows(state, dataset, (void *const *)storage->category, (size_t)storage->F);
+  hash_rows(state, dataset, (void *const *)storage->number, (size_t)storage->D);
+  hash_array(state, dataset, dfm_dataset_has_label(dataset) ? storage->label : NULL);
+  hash_array(state, dataset, storage->weight);
+  const uint64_t fingerprint = XXH3_64bits_digest(state);
+  (void)XXH3_freeState(state);
+  return fingerprint;
+}
+
+/* ---- a row for people */
+
+static dfm_status row_text(const dfm_dataset *dataset, int64_t row, dfm_text *text, dfm_error *error) {
+  const dfm_encoder *encoder = dataset->encoder;
+  const uint32_t *ids = dfm_storage_ids(dataset->storage, row);
+  const float *numbers = dfm_storage_numbers(dataset->storage, row);
+  for (size_t i = 0; i < dfm_dataset_fields(dataset); i++) {
+    const char *space = i > 0 ? " " : "";
+    int index;
+    if (dfm_encoder_field(encoder, i, &index)) {
+      const double x = (double)dfm_encoder_number(encoder, index, numbers[index]);
+      DFM_TRY(dfm_text_printf(text, error, "%s%s=%.6f", space, encoder->number[index].name, x));
+    } else if (ids[index] == DFM_ID_NONE) {
+      DFM_TRY(dfm_text_printf(text, error, "%s%s=none", space, encoder->category[index].name));
+    } else {
+      DFM_TRY(dfm_text_printf(text, error, "%s%s=%u", space, encoder->category[index].name, ids[index]));
+    }
+  }
+  return DFM_OK;
+}
+
+dfm_status dfm_dataset_row_text(const dfm_dataset *dataset, int64_t row, char **text, dfm_error *error) {
+  if (row < 0 || row >= dataset->rows) {
+    return dfm_fail(error, DFM_ERROR_VALUE, "there is no row %lld; the dataset has rows 0 to %lld", (long long)row,
+                    (long long)dataset->rows - 1);
+  }
+  dfm_text made = {0};
+  const dfm_status status = row_text(dataset, dataset->first + row, &made, error);
+  if (status != DFM_OK) {
+    free(made.bytes);
+    return status;
+  }
+  *text = made.bytes;
+  return DFM_OK;
+}

@@ -1,0 +1,89 @@
+/* Reading of rows as an encoder that is settled encodes them: a text file comes in, a dataset in file order goes out. */
+#include <math.h>
+#include <string.h>
+
+#include "data/dataset_read.h"
+#include "data/vocabulary.h"
+
+dfm_status dfm_storage_for(const dfm_source *source, dfm_storage **storage, dfm_error *error) {
+  const dfm_encoder *encoder = source->encoder;
+  return dfm_storage_create(encoder->F, encoder->D, source->label_at != DFM_ABSENT, source->weight_at != DFM_ABSENT,
+                            source->truth_at != DFM_ABSENT, storage, error);
+}
+
+dfm_status dfm_storage_add_row(dfm_storage *storage, const dfm_source *source, dfm_error *error) {
+  const int64_t row = storage->rows;
+  DFM_TRY(dfm_storage_add(storage, error));
+  memcpy(dfm_storage_numbers(storage, row), source->number, (size_t)storage->D * sizeof(float));
+  if (storage->has_label) {
+    storage->label[row] = source->label;
+    storage->has_label_gap |= isnan(source->label);
+  }
+  if (storage->has_weight) storage->weight[row] = source->weight;
+  if (storage->has_truth) storage->truth[row] = source->truth;
+  return DFM_OK;
+}
+
+dfm_status dfm_fail_no_rows(const dfm_source *source, dfm_error *error) {
+  return dfm_fail(error, DFM_ERROR_FORMAT, "%s has a header but no rows; check that it was written to its end",
+                  dfm_delimited_path(source->reader));
+}
+
+/* The ids of the source's row; the row's unknown and empty cells are counted. */
+static dfm_status encode_row(const dfm_source *source, uint32_t *ids, dfm_cell_counts *counts, dfm_error *error) {
+  const dfm_encoder *encoder = source->encoder;
+  for (int stage = 0; stage < 3; stage++) {
+    for (int f = 0; f < encoder->F; f++) dfm_vocabulary_prefetch(&encoder->category[f].vocabulary, source->hash[f], stage);
+  }
+  for (int f = 0; f < encoder->F; f++) {
+    const dfm_category_field *field = &encoder->category[f];
+    const dfm_cell *cell = &source->category[f];
+    const bool is_absent = cell->bytes == NULL;
+    const uint64_t value =
+        is_absent ? UINT64_MAX : dfm_vocabulary_find_hashed(&field->vocabulary, source->hash[f], cell->bytes, cell->n);
+    const uint32_t first = dfm_encoder_first(encoder, f);
+    counts[f].missing += !is_absent && cell->n == 0;
+    if (value != UINT64_MAX) {
+      ids[f] = (uint32_t)value + first;
+      continue;
+    }
+    if (field->settings.unknown == DFM_UNKNOWN_ERROR && !is_absent) return dfm_source_unknown(source, f, error);
+    counts[f].unknown++;
+    ids[f] = first == 1 ? 0 : DFM_ID_NONE;
+  }
+  return DFM_OK;
+}
+
+static dfm_status read_rows(dfm_source *source, dfm_dataset *dataset, dfm_error *error) {
+  dfm_storage *storage = dataset->storage;
+  for (;;) {
+    bool is_row;
+    DFM_TRY(dfm_source_next(source, &is_row, error));
+    if (!is_row) break;
+    DFM_TRY(dfm_storage_add_row(storage, source, error));
+    DFM_TRY(encode_row(source, dfm_storage_ids(storage, storage->rows - 1), dataset->counts, error));
+  }
+  if (storage->rows == 0) return dfm_fail_no_rows(source, error);
+  dataset->rows = storage->rows;
+  dfm_dataset_count(dataset);
+  return DFM_OK;
+}
+
+dfm_status dfm_dataset_read_encoded(const char *path, dfm_encoder *encoder, const dfm_read_options *options, dfm_dataset **dataset,
+                                    dfm_error *error) {
+  dfm_source source;
+  dfm_storage *storage = NULL;
+  dfm_dataset *made = NULL;
+  DFM_TRY(dfm_source_open(path, encoder, options, &source, error));
+  dfm_status status = dfm_storage_for(&source, &storage, error);
+  if (status == DFM_OK) status = dfm_dataset_view(encoder, storage, 0, 0, &made, error);
+  if (status == DFM_OK) status = read_rows(&source, made, error);
+  dfm_storage_release(storage);
+  dfm_source_close(&source);
+  if (status == DFM_OK) {
+    *dataset = made;
+  } else {
+    dfm_dataset_free(made);
+  }
+  return status;
+}

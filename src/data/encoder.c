@@ -1,0 +1,207 @@
+/* Encoder: a schema and settings come in, or table sizes; the object that turns raw cells into ids and numbers goes out. */
+#include "data/encoder.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "data/vocabulary.h"
+
+/* What a column leaves open (-1, or NaN), `otherwise` says. */
+static dfm_field_settings resolve(const dfm_field_settings *own, const dfm_field_settings *otherwise) {
+  dfm_field_settings settings = *own;
+  if (!otherwise) return settings;
+  if (settings.min_count < 0) settings.min_count = otherwise->min_count;
+  if (settings.unknown < 0) settings.unknown = otherwise->unknown;
+  if (settings.unknown_rate < 0) settings.unknown_rate = otherwise->unknown_rate;
+  if (settings.order < 0) settings.order = otherwise->order;
+  if (settings.transform < 0) settings.transform = otherwise->transform;
+  if (isnan(settings.missing)) settings.missing = otherwise->missing;
+  if (settings.into < 0) settings.into = otherwise->into;
+  if (settings.width < 0) settings.width = otherwise->width;
+  return settings;
+}
+
+static void add_field(dfm_encoder *encoder, const dfm_data_settings *settings, size_t i) {
+  const dfm_column *column = &encoder->schema->columns[i];
+  if (column->kind == DFM_KIND_CATEGORY) {
+    encoder->category[encoder->F++] = (dfm_category_field){
+        .name = column->name, .column = i, .settings = resolve(&column->settings, settings ? &settings->category : NULL)};
+  } else if (column->kind == DFM_KIND_NUMBER) {
+    encoder->number[encoder->D++] =
+        (dfm_number_field){.name = column->name,
+                           .column = i,
+                           .settings = resolve(&column->settings, settings ? &settings->number : NULL),
+                           .scale = 1};
+  }
+}
+
+static dfm_status fill_fields(dfm_encoder *encoder, const dfm_schema *schema, const dfm_data_settings *settings, dfm_error *error) {
+  size_t F = 0, D = 0;
+  DFM_TRY(dfm_schema_copy(schema, &encoder->schema, error));
+  for (size_t i = 0; i < schema->n_columns; i++) {
+    F += schema->columns[i].kind == DFM_KIND_CATEGORY;
+    D += schema->columns[i].kind == DFM_KIND_NUMBER;
+  }
+  if (F + D == 0) {
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "the schema has %zu columns but none to learn from; give at least one the kind category or number",
+                    schema->n_columns);
+  }
+  DFM_TRY(dfm_alloc(&encoder->category, F, sizeof *encoder->category, error));
+  DFM_TRY(dfm_alloc(&encoder->number, D, sizeof *encoder->number, error));
+  for (size_t i = 0; i < schema->n_columns; i++) add_field(encoder, settings, i);
+  return DFM_OK;
+}
+
+dfm_status dfm_encoder_create(const dfm_schema *schema, const dfm_data_settings *settings, dfm_encoder **encoder, dfm_error *error) {
+  dfm_encoder *made;
+  DFM_TRY(dfm_alloc(&made, 1, sizeof *made, error));
+  atomic_init(&made->owners, 1);
+  const dfm_status status = fill_fields(made, schema, settings, error);
+  if (status != DFM_OK) {
+    dfm_encoder_release(made);
+    return status;
+  }
+  *encoder = made;
+  return DFM_OK;
+}
+
+dfm_encoder *dfm_encoder_retain(dfm_encoder *encoder) {
+  atomic_fetch_add(&encoder->owners, 1);
+  return encoder;
+}
+
+void dfm_encoder_release(dfm_encoder *encoder) {
+  if (!encoder || atomic_fetch_sub(&encoder->owners, 1) != 1) return;
+  for (int f = 0; f < encoder->F; f++) {
+    if (!encoder->file) dfm_vocabulary_clear(&encoder->category[f].vocabulary);
+  }
+  dfm_st_close(encoder->file);
+  free(encoder->category);
+  free(encoder->number);
+  dfm_schema_free(encoder->schema);
+  free(encoder);
+}
+
+bool dfm_encoder_field(const dfm_encoder *encoder, size_t i, int *index) {
+  int f = 0, d = 0;
+  for (;; i--) {
+    const bool is_number = f == encoder->F || (d < encoder->D && encoder->number[d].column < encoder->category[f].column);
+    if (i == 0) {
+      *index = is_number ? d : f;
+      return is_number;
+    }
+    if (is_number) {
+      d++;
+    } else {
+      f++;
+    }
+  }
+}
+
+/* ---- categories */
+
+uint32_t dfm_encoder_first(const dfm_encoder *encoder, int f) {
+  return encoder->category[f].settings.unknown == DFM_UNKNOWN_ROW;
+}
+
+uint32_t dfm_encoder_rows(const dfm_encoder *encoder, int f) {
+  return (uint32_t)encoder->category[f].vocabulary.n + dfm_encoder_first(encoder, f);
+}
+
+bool dfm_encoder_fingerprint(const dfm_encoder *encoder, int f, uint32_t id, uint64_t *fingerprint) {
+  const uint32_t first = dfm_encoder_first(encoder, f);
+  if (id < first) return false;
+  if (encoder->is_synthetic) {
+    const uint32_t key[2] = {(uint32_t)f, id};
+    *fingerprint = dfm_value_hash((const char *)key, sizeof key);
+    return true;
+  }
+  const dfm_vocabulary *vocabulary = &encoder->category[f].vocabulary;
+  const uint64_t start = vocabulary->offsets[id - first];
+  *fingerprint = dfm_value_hash((const char *)vocabulary->bytes + start, vocabulary->offsets[id - first + 1] - start);
+  return true;
+}
+
+uint32_t dfm_encoder_id(const dfm_encoder *encoder, int f, const char *bytes, size_t n, bool *is_unknown) {
+  const uint64_t value = dfm_vocabulary_find(&encoder->category[f].vocabulary, bytes, n);
+  *is_unknown = value == UINT64_MAX;
+  const uint32_t first = dfm_encoder_first(encoder, f);
+  if (*is_unknown) return first == 1 ? 0 : DFM_ID_NONE;
+  return (uint32_t)value + first;
+}
+
+/* ---- numbers */
+
+float dfm_encoder_number(const dfm_encoder *encoder, int d, float raw) {
+  const dfm_number_field *field = &encoder->number[d];
+  double x = isnan(raw) ? field->settings.missing : (double)raw;
+  if (isnan(x)) return 0;
+  /* log(1 + x) in double is exact to float32 for any x that is one, and cheaper than log1p. */
+  if (field->settings.transform == DFM_TRANSFORM_LOG) x = x > -1 ? log(1 + x) : -1;
+  x = (x - field->shift) * field->scale;
+  /* A value far outside what training saw must not become infinite. */
+  if (x > (double)FLT_MAX) return FLT_MAX;
+  if (x < -(double)FLT_MAX) return -FLT_MAX;
+  return (float)x;
+}
+
+/* ---- synthetic */
+
+static dfm_status name_column(dfm_schema *schema, dfm_kind kind, const dfm_field_settings *settings, const char *prefix, int i,
+                              dfm_error *error) {
+  char name[32];
+  const int n = i > 0 ? snprintf(name, sizeof name, "%s%d", prefix, i) : snprintf(name, sizeof name, "%s", prefix);
+  dfm_column *column = &schema->columns[schema->n_columns];
+  DFM_TRY(dfm_alloc(&column->name, (size_t)n + 1, 1, error));
+  memcpy(column->name, name, (size_t)n);
+  column->kind = kind;
+  column->settings = *settings;
+  schema->n_columns++;
+  return DFM_OK;
+}
+
+/* Columns label, I1 ... ID, C1 ... CF, as in Criteo's rows. */
+static dfm_status fill_synthetic_schema(dfm_schema *schema, int F, int D, const dfm_data_settings *settings, dfm_error *error) {
+  const dfm_field_settings unset = dfm_field_settings_unset();
+  DFM_TRY(dfm_alloc(&schema->columns, 1 + (size_t)D + (size_t)F, sizeof *schema->columns, error));
+  DFM_TRY(name_column(schema, DFM_KIND_LABEL, &unset, "label", 0, error));
+  for (int d = 1; d <= D; d++) DFM_TRY(name_column(schema, DFM_KIND_NUMBER, &settings->number, "I", d, error));
+  for (int f = 1; f <= F; f++) DFM_TRY(name_column(schema, DFM_KIND_CATEGORY, &settings->category, "C", f, error));
+  return DFM_OK;
+}
+
+static dfm_status check_synthetic(int F, const uint32_t *rows, int D, dfm_error *error) {
+  if (F < 0 || D < 0) return dfm_fail(error, DFM_ERROR_VALUE, "%d category and %d number fields: neither may be negative", F, D);
+  for (int f = 0; f < F; f++) {
+    if (rows[f] < 1 || rows[f] == UINT32_MAX) {
+      return dfm_fail(error, DFM_ERROR_VALUE, "category field C%d has %u rows; it needs 1 to %u", f + 1, rows[f], UINT32_MAX - 1);
+    }
+  }
+  return DFM_OK;
+}
+
+dfm_status dfm_encoder_synthetic(int F, const uint32_t *rows, int D, const dfm_field_settings *category,
+                                 const dfm_field_settings *number, dfm_encoder **encoder, dfm_error *error) {
+  const dfm_field_settings none = {0};
+  const dfm_data_settings settings = {.category = F > 0 ? *category : none, .number = D > 0 ? *number : none};
+  dfm_schema *schema;
+  dfm_encoder *made = NULL;
+  DFM_TRY(check_synthetic(F, rows, D, error));
+  DFM_TRY(dfm_schema_create(&schema, error));
+  dfm_status status = fill_synthetic_schema(schema, F, D, &settings, error);
+  if (status == DFM_OK) status = dfm_encoder_create(schema, &settings, &made, error);
+  dfm_schema_free(schema);
+  DFM_TRY(status);
+  made->is_synthetic = true;
+  for (int f = 0; f < F; f++) made->category[f].vocabulary.n = rows[f] - dfm_encoder_first(made, f);
+  for (int d = 0; d < D; d++) {
+    if (made->number[d].settings.transform == DFM_TRANSFORM_AUTO) made->number[d].settings.transform = DFM_TRANSFORM_NONE;
+  }
+  *encoder = made;
+  return DFM_OK;
+}

@@ -1,0 +1,140 @@
+/* Loader: seed, epoch and the number of rows come in; the rows' order, batch by batch, goes out. */
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "data/dataset.h"
+
+enum { CHUNK_ROWS = 1024, WINDOW_BYTES = 256 << 20 };
+
+/* Numbers for the order of chunks are apart from those for the order of rows, which start at the row's position. */
+#define CHUNK_COUNTER (UINT64_C(1) << 63)
+
+struct dfm_loader {
+  dfm_dataset *dataset;
+  int64_t rows;
+  int batch_size;
+  bool is_shuffled;
+  uint64_t key, epoch_key;
+  int64_t position; /* rows of this epoch given out */
+
+  int64_t *chunk; /* (n_chunks) in this epoch's order */
+  int64_t n_chunks, window_chunks;
+  int64_t *window; /* row numbers of the chunks [next_chunk - window_chunks, next_chunk) of the order, mixed */
+  int64_t window_start, window_rows, next_chunk;
+};
+
+static int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+/* Fisher-Yates: Durstenfeld, "Algorithm 235: Random permutation", CACM 1964. Draw i is number `counter + i` of `key`. */
+static void shuffle(int64_t *values, int64_t n, uint64_t key, uint64_t counter) {
+  for (int64_t i = n - 1; i > 0; i--) {
+    const int64_t j = (int64_t)dfm_random_below(key, counter + (uint64_t)i, (uint64_t)i + 1);
+    const int64_t value = values[i];
+    values[i] = values[j];
+    values[j] = value;
+  }
+}
+
+/* Fills the window with the next chunks' rows, from position `window_start + window_rows` on, and mixes them. */
+static void next_window(dfm_loader *loader) {
+  loader->window_start += loader->window_rows;
+  loader->window_rows = 0;
+  const int64_t end = smaller(loader->next_chunk + loader->window_chunks, loader->n_chunks);
+  for (; loader->next_chunk < end; loader->next_chunk++) {
+    const int64_t first = loader->chunk[loader->next_chunk] * CHUNK_ROWS, last = smaller(first + CHUNK_ROWS, loader->rows);
+    for (int64_t row = first; row < last; row++) loader->window[loader->window_rows++] = row;
+  }
+  shuffle(loader->window, loader->window_rows, loader->epoch_key, (uint64_t)loader->window_start);
+}
+
+static int64_t chunk_rows(const dfm_loader *loader, int64_t chunk) {
+  return smaller(CHUNK_ROWS, loader->rows - chunk * CHUNK_ROWS);
+}
+
+/* Starts the epoch's order and mixes the window that `position` is in; the windows before it are only counted. */
+static void start_epoch(dfm_loader *loader) {
+  for (int64_t i = 0; i < loader->n_chunks; i++) loader->chunk[i] = i;
+  shuffle(loader->chunk, loader->n_chunks, loader->epoch_key, CHUNK_COUNTER);
+  loader->window_start = loader->window_rows = loader->next_chunk = 0;
+  while (loader->next_chunk < loader->n_chunks) {
+    const int64_t end = smaller(loader->next_chunk + loader->window_chunks, loader->n_chunks);
+    int64_t n = 0;
+    for (int64_t i = loader->next_chunk; i < end; i++) n += chunk_rows(loader, loader->chunk[i]);
+    if (loader->position < loader->window_start + n) {
+      next_window(loader);
+      return;
+    }
+    loader->window_start += n;
+    loader->next_chunk = end;
+  }
+}
+
+static dfm_status allocate(dfm_loader *loader, dfm_error *error) {
+  const dfm_encoder *encoder = dfm_dataset_encoder(loader->dataset);
+  const int64_t row_bytes = 4 * ((int64_t)encoder->F + encoder->D + 1 + dfm_dataset_has_weight(loader->dataset));
+  const int64_t fitting = WINDOW_BYTES / (row_bytes * CHUNK_ROWS);
+  loader->n_chunks = (loader->rows + CHUNK_ROWS - 1) / CHUNK_ROWS;
+  loader->window_chunks = smaller(fitting > 0 ? fitting : 1, loader->n_chunks);
+  if (!loader->is_shuffled) return DFM_OK;
+  DFM_TRY(dfm_alloc(&loader->chunk, (size_t)loader->n_chunks, sizeof *loader->chunk, error));
+  return dfm_alloc(&loader->window, (size_t)loader->window_chunks * CHUNK_ROWS, sizeof *loader->window, error);
+}
+
+dfm_status dfm_loader_create(dfm_dataset *dataset, int batch_size, bool shuffle_rows, uint64_t seed, dfm_loader **loader,
+                             dfm_error *error) {
+  dfm_loader *made;
+  if (batch_size < 1) return dfm_fail(error, DFM_ERROR_VALUE, "a batch size of %d; it must be at least 1", batch_size);
+  DFM_TRY(dfm_alloc(&made, 1, sizeof *made, error));
+  *made = (dfm_loader){.dataset = dfm_dataset_retain(dataset),
+                       .rows = dfm_dataset_rows(dataset),
+                       .batch_size = batch_size,
+                       .is_shuffled = shuffle_rows,
+                       .key = dfm_random_key(seed, DFM_STREAM_SHUFFLE)};
+  dfm_status status = allocate(made, error);
+  if (status == DFM_OK) status = dfm_loader_seek(made, 1, 0, error);
+  if (status != DFM_OK) {
+    dfm_loader_free(made);
+    return status;
+  }
+  *loader = made;
+  return DFM_OK;
+}
+
+void dfm_loader_free(dfm_loader *loader) {
+  if (!loader) return;
+  dfm_dataset_free(loader->dataset);
+  free(loader->chunk);
+  free(loader->window);
+  free(loader);
+}
+
+int64_t dfm_loader_batches(const dfm_loader *loader) {
+  return (loader->rows + loader->batch_size - 1) / loader->batch_size;
+}
+
+dfm_status dfm_loader_seek(dfm_loader *loader, int64_t epoch, int64_t batch, dfm_error *error) {
+  if (epoch < 1 || batch < 0 || batch > dfm_loader_batches(loader)) {
+    return dfm_fail(error, DFM_ERROR_VALUE, "there is no batch %lld of epoch %lld; epochs start at 1 and have batches 0 to %lld",
+                    (long long)batch, (long long)epoch, (long long)dfm_loader_batches(loader) - 1);
+  }
+  loader->position = smaller(batch * loader->batch_size, loader->rows);
+  loader->epoch_key = dfm_random_u64(loader->key, (uint64_t)epoch);
+  if (loader->is_shuffled) start_epoch(loader);
+  return DFM_OK;
+}
+
+int dfm_loader_next(dfm_loader *loader, int64_t *row) {
+  const int n = (int)smaller(loader->batch_size, loader->rows - loader->position);
+  for (int i = 0; i < n; i++, loader->position++) {
+    if (!loader->is_shuffled) {
+      row[i] = loader->position;
+      continue;
+    }
+    if (loader->position == loader->window_start + loader->window_rows) next_window(loader);
+    row[i] = loader->window[loader->position - loader->window_start];
+  }
+  return n;
+}

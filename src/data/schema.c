@@ -1,0 +1,344 @@
+/* Schema, the struct: settings as text and words come in; a schema whose every value is in range goes out.
+ * The YAML reader (schema_yaml.c), the recipe's overrides and the guess (schema_guess.c) all set values through here. */
+#include "data/schema.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/number.h"
+
+enum { MAX_MIN_COUNT = 1000000000 };
+
+/* A setting whose value is one of a few words; the word's index is the enum's value. */
+typedef struct choice {
+  const char *key;
+  const char *words[6];
+} choice;
+
+static const choice choices[] = {
+    {"kind", {"category", "number", "label", "weight", "ignore"}},
+    {"transform", {"none", "log", "standard", "minmax", "auto"}},
+    {"unknown", {"row", "zero", "error"}},
+    {"order", {"frequency", "sorted"}},
+};
+
+static const char *const column_keys[] = {"kind",  "transform", "min_count", "unknown", "unknown_rate",
+                                          "order", "missing",   "into",      "width"};
+enum { N_COLUMN_KEYS = sizeof column_keys / sizeof *column_keys };
+
+bool dfm_is_utf8(const char *bytes, size_t n) {
+  const unsigned char *p = (const unsigned char *)bytes, *end = p + n;
+  while (p < end) {
+    if (*p < 0x80) {
+      p++;
+      continue;
+    }
+    const int more = *p >= 0xc2 && *p <= 0xdf ? 1 : (*p & 0xf0) == 0xe0 ? 2 : *p >= 0xf0 && *p <= 0xf4 ? 3 : 0;
+    if (more == 0 || end - p <= more) return false;
+    for (int i = 1; i <= more; i++)
+      if ((p[i] & 0xc0) != 0x80) return false;
+    /* Overlong forms, surrogates and code points above U+10FFFF. */
+    if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f)) return false;
+    if ((*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f)) return false;
+    p += more + 1;
+  }
+  return true;
+}
+
+static const choice *find_choice(const char *key) {
+  for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
+    if (strcmp(choices[i].key, key) == 0) return &choices[i];
+  return NULL;
+}
+
+const char *dfm_choice_name(const char *key, int value) {
+  const choice *found = find_choice(key);
+  return found && value >= 0 && value < 6 ? found->words[value] : NULL;
+}
+
+const char *dfm_setting_other_kind(const char *key, dfm_kind kind) {
+  const bool is_number = strcmp(key, "transform") == 0 || strcmp(key, "missing") == 0;
+  if (strcmp(key, "into") == 0 || strcmp(key, "kind") == 0) return NULL;
+  if (is_number) return kind == DFM_KIND_CATEGORY ? "number" : NULL;
+  return kind == DFM_KIND_NUMBER ? "category" : NULL;
+}
+
+static dfm_status parse_choice(const char *key, const char *value, int *out, dfm_error *error) {
+  const choice *found = find_choice(key);
+  dfm_text list = {0};
+  dfm_status status = DFM_OK;
+  for (int i = 0; found->words[i]; i++) {
+    if (strcmp(found->words[i], value) == 0) {
+      free(list.bytes);
+      *out = i;
+      return DFM_OK;
+    }
+    if (status == DFM_OK) status = dfm_text_printf(&list, error, "%s%s", i ? ", " : "", found->words[i]);
+  }
+  char shown[DFM_SHOW_BYTES];
+  if (status == DFM_OK)
+    status = dfm_fail(error, DFM_ERROR_VALUE, "%s is '%s'; it must be one of %s", key,
+                      dfm_show(shown, value, strlen(value)), list.bytes);
+  free(list.bytes);
+  return status;
+}
+
+static dfm_status parse_integer(const char *key, const char *value, int max, int *out, dfm_error *error) {
+  long long parsed;
+  char shown[DFM_SHOW_BYTES];
+  if (!dfm_parse_int64(value, strlen(value), &parsed) || parsed < 1 || parsed > max)
+    return dfm_fail(error, DFM_ERROR_VALUE, "%s is '%s'; it must be a whole number from 1 to %d", key,
+                    dfm_show(shown, value, strlen(value)), max);
+  *out = (int)parsed;
+  return DFM_OK;
+}
+
+static dfm_status parse_rate(const char *value, double *out, dfm_error *error) {
+  double parsed;
+  char shown[DFM_SHOW_BYTES];
+  if (dfm_parse_double(value, strlen(value), &parsed) != DFM_NUMBER_OK || parsed < 0 || parsed >= 1)
+    return dfm_fail(error, DFM_ERROR_VALUE, "unknown_rate is '%s'; it must be a number in [0, 1)",
+                    dfm_show(shown, value, strlen(value)));
+  *out = parsed;
+  return DFM_OK;
+}
+
+static dfm_status parse_missing(const char *value, double *out, dfm_error *error) {
+  double parsed = NAN;
+  char shown[DFM_SHOW_BYTES];
+  if (strcmp(value, "none") != 0 && dfm_parse_double(value, strlen(value), &parsed) != DFM_NUMBER_OK)
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "missing is '%s'; it must be a finite number, the raw value of an empty cell, or none",
+                    dfm_show(shown, value, strlen(value)));
+  *out = parsed;
+  return DFM_OK;
+}
+
+/* "linear,fm,dnn", "[linear, fm]" -> bits. */
+static dfm_status parse_into(const char *value, int *out, dfm_error *error) {
+  static const char *const branches[] = {"linear", "fm", "dnn"};
+  static const int bits[] = {DFM_INTO_LINEAR, DFM_INTO_FM, DFM_INTO_DNN};
+  char shown[DFM_SHOW_BYTES];
+  const char *p = value, *end = value + strlen(value);
+  while (p < end && isspace((unsigned char)*p)) p++;
+  while (end > p && isspace((unsigned char)end[-1])) end--;
+  if (end - p >= 2 && *p == '[' && end[-1] == ']') p++, end--;
+  int into = 0;
+  while (p < end) {
+    const char *comma = memchr(p, ',', (size_t)(end - p)), *stop = comma ? comma : end;
+    const char *a = p, *b = stop;
+    while (a < b && isspace((unsigned char)*a)) a++;
+    while (b > a && isspace((unsigned char)b[-1])) b--;
+    int bit = 0;
+    for (int i = 0; i < 3; i++)
+      if (strlen(branches[i]) == (size_t)(b - a) && memcmp(branches[i], a, (size_t)(b - a)) == 0) bit = bits[i];
+    if (bit == 0) {
+      into = 0;
+      break;
+    }
+    into |= bit;
+    p = comma ? comma + 1 : end;
+  }
+  if (into == 0)
+    return dfm_fail(error, DFM_ERROR_VALUE, "into is '%s'; it must be one or more of linear, fm, dnn, such as [linear, fm]",
+                    dfm_show(shown, value, strlen(value)));
+  *out = into;
+  return DFM_OK;
+}
+
+static dfm_status no_such_key(const char *key, const char *const *keys, size_t n, dfm_error *error) {
+  char shown[DFM_SHOW_BYTES];
+  const char *nearest = dfm_nearest(key, keys, n);
+  dfm_show(shown, key, strlen(key));
+  if (nearest)
+    return dfm_fail(error, DFM_ERROR_VALUE, "a field has no setting '%s'; did you mean %s?", shown, nearest);
+  return dfm_fail(error, DFM_ERROR_VALUE,
+                  "a field has no setting '%s'; there are kind, transform, min_count, unknown, unknown_rate, order, missing, into, "
+                  "width",
+                  shown);
+}
+
+dfm_status dfm_field_settings_set(dfm_field_settings *settings, const char *key, const char *value, dfm_error *error) {
+  if (strcmp(key, "min_count") == 0) return parse_integer(key, value, MAX_MIN_COUNT, &settings->min_count, error);
+  if (strcmp(key, "width") == 0) return parse_integer(key, value, DFM_MAX_FIELD_WIDTH, &settings->width, error);
+  if (strcmp(key, "unknown") == 0) return parse_choice(key, value, &settings->unknown, error);
+  if (strcmp(key, "order") == 0) return parse_choice(key, value, &settings->order, error);
+  if (strcmp(key, "transform") == 0) return parse_choice(key, value, &settings->transform, error);
+  if (strcmp(key, "unknown_rate") == 0) return parse_rate(value, &settings->unknown_rate, error);
+  if (strcmp(key, "missing") == 0) return parse_missing(value, &settings->missing, error);
+  if (strcmp(key, "into") == 0) return parse_into(value, &settings->into, error);
+  return no_such_key(key, column_keys + 1, N_COLUMN_KEYS - 1, error);
+}
+
+dfm_field_settings dfm_field_settings_unset(void) {
+  return (dfm_field_settings){-1, -1, -1.0, -1, -1, NAN, -1, -1};
+}
+
+dfm_column *dfm_schema_column(const dfm_schema *schema, const char *name) {
+  for (size_t i = 0; i < schema->n_columns; i++)
+    if (strcmp(schema->columns[i].name, name) == 0) return &schema->columns[i];
+  return NULL;
+}
+
+dfm_status dfm_schema_no_column(const dfm_schema *schema, const char *name, dfm_error *error) {
+  const char **names;
+  char shown[DFM_SHOW_BYTES], other[DFM_SHOW_BYTES];
+  DFM_TRY(dfm_alloc(&names, schema->n_columns, sizeof *names, error));
+  for (size_t i = 0; i < schema->n_columns; i++) names[i] = schema->columns[i].name;
+  const char *nearest = dfm_nearest(name, names, schema->n_columns);
+  dfm_show(shown, name, strlen(name));
+  dfm_status status = DFM_OK;
+  dfm_text list = {0};
+  if (nearest) {
+    status = dfm_fail(error, DFM_ERROR_VALUE, "there is no column '%s'; did you mean '%s'?", shown,
+                      dfm_show(other, nearest, strlen(nearest)));
+  } else {
+    for (size_t i = 0; i < schema->n_columns && list.length < 600 && status == DFM_OK; i++)
+      status = dfm_text_printf(&list, error, "%s%s", i ? ", " : "", dfm_show(other, names[i], strlen(names[i])));
+    if (status == DFM_OK)
+      status = dfm_fail(error, DFM_ERROR_VALUE, "there is no column '%s'; there are %s%s", shown, list.bytes ? list.bytes : "none",
+                        list.length < 600 ? "" : ", ...");
+  }
+  free(list.bytes);
+  free(names);
+  return status;
+}
+
+/* What a field of the new kind does not have goes back to "left to the recipe". */
+static void drop_settings(dfm_column *column) {
+  dfm_field_settings *s = &column->settings;
+  const dfm_field_settings unset = dfm_field_settings_unset();
+  if (column->kind == DFM_KIND_NUMBER) {
+    s->min_count = unset.min_count, s->unknown = unset.unknown, s->order = unset.order, s->width = unset.width;
+    s->unknown_rate = unset.unknown_rate;
+  } else if (column->kind == DFM_KIND_CATEGORY) {
+    s->transform = unset.transform, s->missing = unset.missing;
+  }
+}
+
+static dfm_status set_kind(dfm_column *column, const char *shown, const char *value, dfm_error *error) {
+  int kind;
+  DFM_TRY(parse_choice("kind", value, &kind, error));
+  if (kind == (int)column->kind) return DFM_OK;
+  if (column->kind == DFM_KIND_LABEL || column->kind == DFM_KIND_WEIGHT)
+    return dfm_fail(error, DFM_ERROR_VALUE, "column '%s' is the %s and cannot become a %s; choose another %s column first", shown,
+                    dfm_choice_name("kind", (int)column->kind), value, dfm_choice_name("kind", (int)column->kind));
+  if (kind == DFM_KIND_LABEL || kind == DFM_KIND_WEIGHT)
+    return dfm_fail(error, DFM_ERROR_VALUE, "kind of column '%s' cannot be set to %s; name the %s column when the schema is made", shown,
+                    value, value);
+  column->kind = (dfm_kind)kind;
+  drop_settings(column);
+  return DFM_OK;
+}
+
+dfm_status dfm_schema_set(dfm_schema *schema, const char *name, const char *key, const char *value, dfm_error *error) {
+  dfm_column *column = dfm_schema_column(schema, name);
+  if (!column) return dfm_schema_no_column(schema, name, error);
+  char shown[DFM_SHOW_BYTES];
+  dfm_show(shown, name, strlen(name));
+  if (strcmp(key, "kind") == 0) return set_kind(column, shown, value, error);
+  dfm_field_settings changed = column->settings;
+  dfm_error inner;
+  const dfm_status status = dfm_field_settings_set(&changed, key, value, &inner);
+  if (status != DFM_OK) return dfm_fail(error, status, "column '%s': %s", shown, inner.message);
+  if (column->kind == DFM_KIND_LABEL || column->kind == DFM_KIND_WEIGHT)
+    return dfm_fail(error, DFM_ERROR_VALUE, "column '%s' is the %s, which has no %s", shown,
+                    dfm_choice_name("kind", (int)column->kind), key);
+  const char *other = dfm_setting_other_kind(key, column->kind);
+  if (other)
+    return dfm_fail(error, DFM_ERROR_VALUE, "column '%s' is a %s, and only a %s has %s; remove it, or set kind: %s", shown,
+                    dfm_choice_name("kind", (int)column->kind), other, key, other);
+  column->settings = changed;
+  return DFM_OK;
+}
+
+dfm_status dfm_words_add(char ***words, size_t *n_words, const char *word, size_t n, dfm_error *error) {
+  char *copy;
+  DFM_TRY(dfm_alloc(&copy, n + 1, 1, error));
+  memcpy(copy, word, n);
+  /* Lists of words are short, so the capacity is not kept: each word is one reallocation. */
+  char **grown = realloc(*words, (*n_words + 1) * sizeof *grown);
+  if (!grown) {
+    free(copy);
+    return dfm_fail(error, DFM_ERROR_MEMORY, "cannot allocate a list of %zu words", *n_words + 1);
+  }
+  grown[(*n_words)++] = copy;
+  *words = grown;
+  return DFM_OK;
+}
+
+static void free_words(char **words, size_t n) {
+  for (size_t i = 0; i < n; i++) free(words[i]);
+  free(words);
+}
+
+dfm_status dfm_schema_create(dfm_schema **schema, dfm_error *error) {
+  dfm_schema *made;
+  DFM_TRY(dfm_alloc(&made, 1, sizeof *made, error));
+  made->separator = ',';
+  made->has_header = true;
+  made->label_above = NAN;
+  *schema = made;
+  return DFM_OK;
+}
+
+void dfm_schema_free(dfm_schema *schema) {
+  if (!schema) return;
+  for (size_t i = 0; i < schema->n_columns; i++) {
+    free(schema->columns[i].name);
+    free(schema->columns[i].reason);
+  }
+  free(schema->columns);
+  free_words(schema->missing_words, schema->n_missing_words);
+  free_words(schema->positives, schema->n_positives);
+  free_words(schema->negatives, schema->n_negatives);
+  free(schema->comment);
+  free(schema);
+}
+
+static dfm_status copy_string(const char *from, char **to, dfm_error *error) {
+  if (!from) return DFM_OK;
+  DFM_TRY(dfm_alloc(to, strlen(from) + 1, 1, error));
+  memcpy(*to, from, strlen(from));
+  return DFM_OK;
+}
+
+static dfm_status copy_words(char *const *words, size_t n, char ***to, size_t *n_to, dfm_error *error) {
+  for (size_t i = 0; i < n; i++) DFM_TRY(dfm_words_add(to, n_to, words[i], strlen(words[i]), error));
+  return DFM_OK;
+}
+
+static dfm_status copy_parts(const dfm_schema *from, dfm_schema *to, dfm_error *error) {
+  to->separator = from->separator;
+  to->has_header = from->has_header;
+  to->strip_spaces = from->strip_spaces;
+  to->label_above = from->label_above;
+  DFM_TRY(copy_string(from->comment, &to->comment, error));
+  DFM_TRY(copy_words(from->missing_words, from->n_missing_words, &to->missing_words, &to->n_missing_words, error));
+  DFM_TRY(copy_words(from->positives, from->n_positives, &to->positives, &to->n_positives, error));
+  DFM_TRY(copy_words(from->negatives, from->n_negatives, &to->negatives, &to->n_negatives, error));
+  DFM_TRY(dfm_alloc(&to->columns, from->n_columns, sizeof *to->columns, error));
+  for (size_t i = 0; i < from->n_columns; i++) {
+    dfm_column *column = &to->columns[to->n_columns++];
+    column->kind = from->columns[i].kind;
+    column->settings = from->columns[i].settings;
+    DFM_TRY(copy_string(from->columns[i].name, &column->name, error));
+    DFM_TRY(copy_string(from->columns[i].reason, &column->reason, error));
+  }
+  return DFM_OK;
+}
+
+dfm_status dfm_schema_copy(const dfm_schema *schema, dfm_schema **copy, dfm_error *error) {
+  dfm_schema *made;
+  DFM_TRY(dfm_schema_create(&made, error));
+  const dfm_status status = copy_parts(schema, made, error);
+  if (status != DFM_OK) {
+    dfm_schema_free(made);
+    return status;
+  }
+  *copy = made;
+  return DFM_OK;
+}

@@ -1,0 +1,98 @@
+/* Schema: what the columns of a text file are. YAML or a look at the first rows comes in; a checked struct goes out. */
+#ifndef DFM_DATA_SCHEMA_H
+#define DFM_DATA_SCHEMA_H
+
+#include "base/error.h"
+
+typedef enum dfm_kind { DFM_KIND_CATEGORY, DFM_KIND_NUMBER, DFM_KIND_LABEL, DFM_KIND_WEIGHT, DFM_KIND_IGNORE } dfm_kind;
+/* none: x. log: ln(x + 1) if x > -1 else -1. standard: (x - mean) / deviation. minmax: (x - min) / (max - min). Fitted on training rows.
+ * auto: one of these, decided from the training column when it is fitted. */
+typedef enum dfm_transform {
+  DFM_TRANSFORM_NONE,
+  DFM_TRANSFORM_LOG,
+  DFM_TRANSFORM_STANDARD,
+  DFM_TRANSFORM_MINMAX,
+  DFM_TRANSFORM_AUTO
+} dfm_transform;
+/* Where a value that the vocabulary lacks goes: row 0 of the table, nowhere (adds nothing to the logit), or an error that names it. */
+typedef enum dfm_unknown_rule { DFM_UNKNOWN_ROW, DFM_UNKNOWN_ZERO, DFM_UNKNOWN_ERROR } dfm_unknown_rule;
+typedef enum dfm_order { DFM_ORDER_FREQUENCY, DFM_ORDER_SORTED } dfm_order;
+/* Which branches see a field. */
+enum { DFM_INTO_LINEAR = 1, DFM_INTO_FM = 2, DFM_INTO_DNN = 4 };
+
+/* Embedding widths from 1 to this. */
+enum { DFM_MAX_FIELD_WIDTH = 1024 };
+
+/* Settings of one field. */
+typedef struct dfm_field_settings {
+  int min_count;       /* category: values with fewer training rows than this are unknown */
+  int unknown;         /* dfm_unknown_rule */
+  double unknown_rate; /* category: share of training cells that are fed to the unknown row instead, [0, 1) */
+  int order;           /* dfm_order of ids */
+  int transform;       /* number: dfm_transform */
+  double missing;      /* number: raw value of an empty cell; NaN: an empty cell is 0 after the transform */
+  int into;            /* DFM_INTO_ bits */
+  int width;           /* category: embedding width K of this field */
+} dfm_field_settings;
+
+typedef struct dfm_column {
+  char *name;
+  dfm_kind kind;
+  char *reason;                /* why it was guessed so; NULL in a schema from YAML */
+  dfm_field_settings settings; /* -1 (NaN for `missing`, -1 for unknown_rate) where the schema leaves it to the recipe */
+} dfm_column;
+
+struct dfm_schema {
+  char separator;
+  bool has_header;
+  bool strip_spaces;    /* spaces around cells do not belong to them */
+  char *comment;        /* lines that start with this are skipped; NULL: none */
+  char **missing_words; /* cells that count as empty beside the empty cell: "?" */
+  size_t n_missing_words;
+  char **positives, **negatives; /* label texts that mean 1 and 0 beside numbers equal to 1 and 0; may be empty */
+  size_t n_positives, n_negatives;
+  double label_above;  /* label 1 is a number above this, label 0 any other number (ratings); NaN: not used */
+  dfm_column *columns; /* one per column of the file, in order */
+  size_t n_columns;
+};
+
+/* Whether `n` bytes are well-formed UTF-8 (names and label words have to be; cells need not). */
+bool dfm_is_utf8(const char *bytes, size_t n);
+
+/* A schema without columns and words, at the defaults: comma, header, label 0/1. */
+dfm_status dfm_schema_create(dfm_schema **schema, dfm_error *error);
+/* The column of that name, or NULL. */
+dfm_column *dfm_schema_column(const dfm_schema *schema, const char *name);
+/* An error that says that there is no such column, with the nearest name or, where none is near, the names there are. */
+dfm_status dfm_schema_no_column(const dfm_schema *schema, const char *name, dfm_error *error);
+/* Settings that leave everything to the recipe. */
+dfm_field_settings dfm_field_settings_unset(void);
+/* Appends a copy of `word` (`n` bytes) to a list of words. */
+dfm_status dfm_words_add(char ***words, size_t *n_words, const char *word, size_t n, dfm_error *error);
+
+/* dfm_schema_load from YAML text; `name` stands for the file in messages. */
+dfm_status dfm_schema_parse(const char *yaml, const char *name, dfm_schema **schema, dfm_error *error);
+dfm_status dfm_schema_copy(const dfm_schema *schema, dfm_schema **copy, dfm_error *error);
+
+/* Sets one key of one column ("kind", "transform", "into", ...) from text, as the YAML reader does; an unknown column or key suggests the nearest.
+ * A new kind drops the settings that do not apply to it. The label and weight columns keep their kind. */
+dfm_status dfm_schema_set(dfm_schema *schema, const char *column, const char *key, const char *value, dfm_error *error);
+/* Sets a key of dfm_field_settings from text: what dfm_schema_set and the recipe's "data.*" settings share. `missing` takes a number or `none` (NaN),
+ * `into` "linear,fm,dnn" or "[linear, fm]". */
+dfm_status dfm_field_settings_set(dfm_field_settings *settings, const char *key, const char *value, dfm_error *error);
+
+/* The same values as text, for messages and YAML: dfm_choice_name("transform", DFM_TRANSFORM_LOG) is "log". NULL: no such key or value. */
+const char *dfm_choice_name(const char *key, int value);
+/* NULL, or the kind of field ("number", "category") that alone has setting `key`, where a field of `kind` has not. */
+const char *dfm_setting_other_kind(const char *key, dfm_kind kind);
+
+/* What the recipe says where the schema is silent: one entry for categories, one for numbers. Filled by model/recipe. */
+typedef struct dfm_data_settings {
+  dfm_field_settings category, number;
+  bool vocabulary_from_all; /* validation rows count too (the tutorial's way) */
+  double valid_split;       /* the last share of the rows, in file order; 0: none */
+  double valid_random;      /* a random share of the rows (by seed); 0: none. At most one of the two is set */
+  uint64_t seed;
+} dfm_data_settings;
+
+#endif

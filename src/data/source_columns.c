@@ -1,0 +1,189 @@
+/* Opening of text rows: a path and an encoder come in; a source that knows where each wanted column is goes out. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/number.h"
+#include "data/source.h"
+
+static const char *path_of(const dfm_source *source) {
+  return dfm_delimited_path(source->reader);
+}
+
+/* Whether header cell `i` has this name; one without a name is called by its position, c1, c2, ..., as in a schema that was guessed. */
+static bool is_called(const dfm_schema *schema, const dfm_cell *cells, size_t i, const char *name) {
+  const dfm_cell cell = schema->strip_spaces ? dfm_cell_strip(cells[i]) : cells[i];
+  char position[24];
+  if (cell.n > 0) return strlen(name) == cell.n && memcmp(cell.bytes, name, cell.n) == 0;
+  snprintf(position, sizeof position, "c%zu", i + 1);
+  return strcmp(position, name) == 0;
+}
+
+/* Position of the header cell called `name`, DFM_ABSENT where there is none; two are an error. */
+static dfm_status find_name(const dfm_source *source, const dfm_cell *cells, size_t n, const char *name, size_t *at, dfm_error *error) {
+  *at = DFM_ABSENT;
+  for (size_t i = 0; i < n; i++) {
+    if (!is_called(source->encoder->schema, cells, i, name)) continue;
+    if (*at != DFM_ABSENT) {
+      return dfm_fail_at(error, DFM_ERROR_FORMAT, path_of(source), dfm_delimited_line(source->reader), (long long)cells[i].column,
+                         "the header has the column '%s' twice, as cells %zu and %zu; rename one", name, *at + 1, i + 1);
+    }
+    *at = i;
+  }
+  return DFM_OK;
+}
+
+static void set_position(dfm_source *source, dfm_kind kind, size_t at, int *f, int *d) {
+  switch (kind) {
+    case DFM_KIND_CATEGORY: source->category_at[(*f)++] = at; break;
+    case DFM_KIND_NUMBER: source->number_at[(*d)++] = at; break;
+    case DFM_KIND_LABEL: source->label_at = at; break;
+    case DFM_KIND_WEIGHT: source->weight_at = at; break;
+    case DFM_KIND_IGNORE: break;
+  }
+}
+
+/* Whether rows may come without a column of this kind. */
+static bool is_dispensable(const dfm_source *source, dfm_kind kind) {
+  if (kind == DFM_KIND_LABEL) return source->label_optional;
+  if (kind == DFM_KIND_WEIGHT) return source->label_optional || source->missing_unknown;
+  return source->missing_unknown;
+}
+
+static dfm_status fail_missing(const dfm_source *source, const dfm_column *column, dfm_error *error) {
+  static const char *const kinds[] = {[DFM_KIND_CATEGORY] = "a category", [DFM_KIND_NUMBER] = "a number", [DFM_KIND_LABEL] = "the label",
+                                      [DFM_KIND_WEIGHT] = "the weight"};
+  return dfm_fail_at(error, DFM_ERROR_MISMATCH, path_of(source), dfm_delimited_line(source->reader), 0,
+                     "the header has no column '%s', which the schema has as %s; %s", column->name, kinds[column->kind],
+                     column->kind == DFM_KIND_LABEL ? "add it to the file, or name another label column"
+                                                    : "add it to the file, or read it with --missing-columns unknown");
+}
+
+/* By name, in any order, among any other columns. */
+static dfm_status place_by_name(dfm_source *source, const dfm_cell *cells, size_t n, dfm_error *error) {
+  const dfm_schema *schema = source->encoder->schema;
+  const dfm_column *missing = NULL;
+  size_t n_found = 0;
+  int f = 0, d = 0;
+  for (size_t i = 0; i < schema->n_columns; i++) {
+    const dfm_column *column = &schema->columns[i];
+    if (column->kind == DFM_KIND_IGNORE) continue;
+    size_t at;
+    DFM_TRY(find_name(source, cells, n, column->name, &at, error));
+    n_found += at != DFM_ABSENT;
+    if (at == DFM_ABSENT && !missing && !is_dispensable(source, column->kind)) missing = column;
+    set_position(source, column->kind, at, &f, &d);
+  }
+  source->n_cells = n;
+  if (n_found == 0) {
+    char shown[DFM_SHOW_BYTES];
+    return dfm_fail_at(error, DFM_ERROR_MISMATCH, path_of(source), dfm_delimited_line(source->reader), 0,
+                       "the first row has none of the schema's column names (its first cell is '%s'); add the header line that the "
+                       "schema asks for",
+                       dfm_show(shown, cells[0].bytes, cells[0].n));
+  }
+  return missing ? fail_missing(source, missing, error) : DFM_OK;
+}
+
+/* By position; where labels are optional their column may be left out, which moves those after it. */
+static void place_by_position(dfm_source *source, const dfm_cell *cells, size_t n) {
+  const dfm_schema *schema = source->encoder->schema;
+  size_t label = DFM_ABSENT;
+  int f = 0, d = 0;
+  for (size_t i = 0; i < schema->n_columns; i++) {
+    if (schema->columns[i].kind == DFM_KIND_LABEL) label = i;
+  }
+  const bool has_label = label != DFM_ABSENT && !(source->label_optional && n + 1 == schema->n_columns);
+  for (size_t i = 0; i < schema->n_columns; i++) {
+    const bool is_after = !has_label && label != DFM_ABSENT && i > label;
+    set_position(source, schema->columns[i].kind, i == label && !has_label ? DFM_ABSENT : i - is_after, &f, &d);
+  }
+  source->n_cells = schema->n_columns - (label != DFM_ABSENT && !has_label);
+  source->first_row = cells;
+  source->first_row_n = n;
+}
+
+/* A schema may be without label, and then is good for prediction alone. */
+static dfm_status check_label(const dfm_source *source, dfm_error *error) {
+  if (source->label_at != DFM_ABSENT || source->label_optional) return DFM_OK;
+  return dfm_fail(error, DFM_ERROR_MISMATCH, "the schema of %s has no label column; give one column the kind label", path_of(source));
+}
+
+/* The column of true probabilities: by name, or by 1-based position in a file without header. */
+static dfm_status place_truth(dfm_source *source, const dfm_cell *cells, size_t n, dfm_error *error) {
+  const char *truth = source->truth_name;
+  const dfm_schema *schema = source->encoder->schema;
+  long long position = 0;
+  if (!truth) return DFM_OK;
+  if (schema->has_header) {
+    DFM_TRY(find_name(source, cells, n, truth, &source->truth_at, error));
+  } else if (dfm_parse_int64(truth, strlen(truth), &position) && position >= 1 && (size_t)position <= n) {
+    source->truth_at = (size_t)position - 1;
+  }
+  if (source->truth_at != DFM_ABSENT) return DFM_OK;
+  return dfm_fail_at(error, DFM_ERROR_MISMATCH, path_of(source), dfm_delimited_line(source->reader), 0,
+                     schema->has_header ? "the header has no column '%s' of true probabilities; name one of its columns"
+                                        : "there is no column '%s' of true probabilities; give its position, counted from 1",
+                     truth);
+}
+
+static dfm_status find_columns(dfm_source *source, dfm_error *error) {
+  const bool has_header = source->encoder->schema->has_header;
+  const dfm_cell *cells;
+  size_t n;
+  DFM_TRY(dfm_delimited_next(source->reader, &cells, &n, error));
+  if (n == 0) {
+    return dfm_fail(error, DFM_ERROR_FORMAT, "%s is empty; it needs %s", path_of(source), has_header ? "a header and rows" : "rows");
+  }
+  if (has_header) {
+    DFM_TRY(place_by_name(source, cells, n, error));
+  } else {
+    place_by_position(source, cells, n);
+  }
+  DFM_TRY(check_label(source, error));
+  return place_truth(source, cells, n, error);
+}
+
+static dfm_status allocate(dfm_source *source, dfm_error *error) {
+  const size_t F = (size_t)source->encoder->F, D = (size_t)source->encoder->D;
+  DFM_TRY(dfm_alloc(&source->category_at, F, sizeof *source->category_at, error));
+  DFM_TRY(dfm_alloc(&source->number_at, D, sizeof *source->number_at, error));
+  DFM_TRY(dfm_alloc(&source->category, F, sizeof *source->category, error));
+  DFM_TRY(dfm_alloc(&source->hash, F, sizeof *source->hash, error));
+  return dfm_alloc(&source->number, D, sizeof *source->number, error);
+}
+
+dfm_status dfm_source_open(const char *path, const dfm_encoder *encoder, const dfm_read_options *options, dfm_source *source,
+                           dfm_error *error) {
+  const dfm_read_options none = {0};
+  const dfm_schema *schema = encoder->schema;
+  if (!options) options = &none;
+  dfm_source made = {.encoder = encoder,
+                     .label_optional = options->label_optional,
+                     .missing_unknown = options->missing_unknown,
+                     .truth_name = options->truth_column,
+                     .label_at = DFM_ABSENT,
+                     .weight_at = DFM_ABSENT,
+                     .truth_at = DFM_ABSENT,
+                     .weight = 1};
+  dfm_status status = allocate(&made, error);
+  if (status == DFM_OK) status = dfm_delimited_open(path, schema->separator, schema->comment, &made.reader, error);
+  if (status == DFM_OK) status = find_columns(&made, error);
+  if (status != DFM_OK) {
+    dfm_source_close(&made);
+    return status;
+  }
+  *source = made;
+  return DFM_OK;
+}
+
+void dfm_source_close(dfm_source *source) {
+  dfm_delimited_close(source->reader);
+  free(source->category_at);
+  free(source->number_at);
+  free(source->category);
+  free(source->hash);
+  free(source->number);
+  *source = (dfm_source){0};
+}

@@ -1,0 +1,97 @@
+/* Kernels: spans of float32 come in, spans go out. The only folder that knows the CPU.
+ *
+ * kernel_body.h defines every function once, in plain C. kernel_generic.c compiles it for any CPU: that is the
+ * definition. kernel_avx2.c and kernel_avx512.c compile it again for wider registers (`target` attributes, so no
+ * per-file flags). Sums run over 16 explicit lanes that are added up in one order, and contraction is off, so every
+ * table gives the same bits; only `gemm` may differ between tables. Pointers need no alignment beyond a float's. No
+ * function allocates. n = 0 is allowed everywhere. Spans do not overlap unless said. */
+#ifndef DFM_KERNEL_KERNEL_H
+#define DFM_KERNEL_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* relu'(0) = 0, and relu(NaN) = NaN so that divergence is seen. tanh is within 4 ulp. */
+typedef enum dfm_activation { DFM_LINEAR, DFM_RELU, DFM_SIGMOID, DFM_TANH } dfm_activation;
+
+/* One Adam step's coefficients: m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; w -= step_size m /
+ * (sqrt(v) root_scale + epsilon). PyTorch: step_size = lr / (1 - beta1^t), root_scale = 1 / sqrt(1 - beta2^t). Keras:
+ * step_size = lr sqrt(1 - beta2^t) / (1 - beta1^t), root_scale = 1. Kingma, Ba, "Adam", ICLR 2015. */
+typedef struct dfm_adam_step {
+  float beta1, one_minus_beta1, beta2, one_minus_beta2, step_size, root_scale, epsilon;
+} dfm_adam_step;
+
+/* What n missed Adam steps with zero gradient do to a row (optim/adam.h derives it): with s = sqrt(v),
+ * w -= m sum_i a_i / (s u_i + epsilon) over `nodes` nodes; then m *= m_scale, v *= v_scale. */
+typedef struct dfm_adam_gap {
+  int nodes;
+  const float *a, *u; /* (nodes) */
+  float epsilon, m_scale, v_scale;
+} dfm_adam_gap;
+
+/* C (M, N) = A (M, K) B (K, N) + beta C, row-major, beta 0 or 1. trans_a: A is stored (K, M); trans_b: B is stored (N,
+ * K). ld*: floats between the starts of stored rows. C overlaps neither A nor B. */
+typedef struct dfm_gemm_args {
+  bool trans_a, trans_b;
+  int M, N, K;
+  const float *A;
+  int lda;
+  const float *B;
+  int ldb;
+  float beta;
+  float *C;
+  int ldc;
+} dfm_gemm_args;
+
+typedef struct dfm_kernel {
+  const char *name; /* "generic", "avx2", "avx512" */
+
+  /* oneDNN's on the wide tables where the build has it, on as many threads as the caller's OpenMP setting says; else
+   * plain C, one thread. */
+  void (*gemm)(const dfm_gemm_args *args);
+
+  /* y += x; y += a x; x *= a */
+  void (*add)(float *y, const float *x, size_t n);
+  void (*axpy)(float *y, float a, const float *x, size_t n);
+  void (*scale)(float *x, float a, size_t n);
+  /* sum of x y; sum of x^2 in double */
+  float (*dot)(const float *x, const float *y, size_t n);
+  double (*sum_squares)(const float *x, size_t n);
+  /* y (rows, n; row stride ld) = act(y + bias); bias NULL: none */
+  void (*bias_act)(float *y, int rows, int n, int ld, const float *bias, dfm_activation act);
+  /* dy (rows, n; stride ld) *= act'(.), from y = act(.), same shape and stride */
+  void (*act_backward)(float *dy, const float *y, int rows, int n, int ld, dfm_activation act);
+  /* sum (n) += column sums of y (rows, n; stride ld), rows in order */
+  void (*column_sums)(float *sum, const float *y, int rows, int n, int ld);
+  /* y[i] = keep(key, counter, i) ? y[i] / (1 - rate) : 0, keep with probability 1 - rate, 0 <= rate < 1. The random
+   * number of i is word i / 16 % 4 of Philox block (key, counter, i / 64 * 16 + i % 16): the same mask for forward and
+   * backward, on any table, at any n. `counter` stands for step and row. */
+  void (*dropout)(float *y, int n, uint64_t key, uint64_t counter, float rate);
+  /* e (F, K). sum (K) = sum_f e_f; returns 1/2 sum_k (sum_k^2 - sum_f e_fk^2). Rendle, "Factorization Machines", ICDM
+   * 2010, eq. 1, Lemma 3.1. */
+  float (*fm_forward)(const float *e, int F, int K, float *sum);
+  /* de (F, K) += dlogit (sum - e) */
+  void (*fm_backward)(float *de, const float *e, int F, int K, const float *sum, float dlogit);
+  /* Optimizer steps on a span: g is the gradient, penalties included. */
+  void (*sgd)(float *w, const float *g, size_t n, float learning_rate);
+  /* s += g^2; w -= lr g / (sqrt(s + initial) + epsilon). Duchi, Hazan, Singer, JMLR 2011. */
+  void (*adagrad)(float *w, float *s, const float *g, size_t n, float learning_rate, float initial, float epsilon);
+  void (*adam)(float *w, float *m, float *v, const float *g, size_t n, const dfm_adam_step *step);
+  void (*adam_gap)(float *w, float *m, float *v, size_t n, const dfm_adam_gap *gap);
+  /* p = 1 / (1 + exp(-z)), within 2 ulp (0 where it would be under 2^-126), in [0, 1] for every z but NaN; p may be
+   * z */
+  void (*sigmoid)(float *p, const float *z, size_t n);
+} dfm_kernel;
+
+/* The table called `name`, or the best this CPU runs where `name` is NULL or "". An unknown name, or one the CPU
+ * cannot run, is DFM_ERROR_VALUE with the names that would do. */
+dfm_status dfm_kernel_find(const char *name, const dfm_kernel **kernel, dfm_error *error);
+/* dfm_kernel_find of the environment's DFM_KERNEL: what every trainer and scorer uses. */
+dfm_status dfm_kernel_pick(const dfm_kernel **kernel, dfm_error *error);
+/* Tables that this CPU can run, by index; NULL past the last. */
+const dfm_kernel *dfm_kernel_at(size_t i);
+
+#endif

@@ -1,0 +1,298 @@
+/* Executor: a batch comes in; its blocks run through the net's program; logits and gradients go out. */
+#include "layer/executor.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/random.h"
+
+typedef enum dfm_op_kind {
+  OP_EMBED,
+  OP_FORWARD,
+  OP_SUMS_FORWARD,
+  OP_REDUCE_FORWARD, /* barrier */
+  OP_LOSS,
+  OP_BACKWARD,
+  OP_SUMS_BACKWARD,
+  OP_REDUCE_BACKWARD /* barrier */
+} dfm_op_kind;
+
+struct dfm_op {
+  dfm_op_kind kind;
+  int layer;
+};
+
+struct dfm_executor {
+  dfm_pass pass;
+  int capacity;
+  dfm_op op[4 * DFM_MAX_LAYERS + 2];
+  int n_ops;
+  int *task_layer, *task_index; /* gradient tasks */
+  int n_tasks;
+  float *edges;
+  size_t edges_bytes;
+  double *sums;  /* batch norm's */
+  double *loss;  /* per block */
+  /* of the batch at hand */
+  const dfm_plan *plan;
+  const dfm_batch *batch;
+  int from, to; /* operations of the phase at hand */
+};
+
+int dfm_executor_block(int capacity) {
+  /* 128 rows run the matrix multiply at full speed and leave a block's activations in the second-level cache; small batches are cut finer so that
+   * several threads have work. */
+  const int sixteenth = (capacity / 16 + 15) / 16 * 16;
+  return sixteenth < 32 ? 32 : sixteenth > 128 ? 128 : sixteenth;
+}
+
+static void add_op(dfm_executor *executor, dfm_op_kind kind, int layer) {
+  executor->op[executor->n_ops++] = (dfm_op){kind, layer};
+}
+
+static void build_program(dfm_executor *executor, bool is_train) {
+  const dfm_net *net = executor->pass.net;
+  add_op(executor, OP_EMBED, 0);
+  for (int i = 0; i < net->n_layers; i++) {
+    if (is_train && net->layer[i].kind->reduce_forward) {
+      add_op(executor, OP_SUMS_FORWARD, i);
+      add_op(executor, OP_REDUCE_FORWARD, i);
+    }
+    add_op(executor, OP_FORWARD, i);
+  }
+  if (!is_train) return;
+  add_op(executor, OP_LOSS, 0);
+  for (int i = net->n_layers - 1; i >= 0; i--) {
+    if (net->layer[i].kind->reduce_backward) {
+      add_op(executor, OP_SUMS_BACKWARD, i);
+      add_op(executor, OP_REDUCE_BACKWARD, i);
+    }
+    add_op(executor, OP_BACKWARD, i);
+  }
+}
+
+/* Edges: one allocation, values then gradients, each edge (capacity, n). NUMBER's values are the batch's own. */
+static dfm_status allocate_edges(dfm_executor *executor, bool is_train, dfm_error *error) {
+  dfm_pass *pass = &executor->pass;
+  const dfm_net *net = pass->net;
+  size_t floats = 0;
+  for (int edge = 0; edge < net->n_edges; edge++) {
+    floats += (size_t)executor->capacity * (size_t)net->edge_n[edge] * (is_train ? 2 : 1);
+  }
+  executor->edges_bytes = floats * sizeof(float);
+  DFM_TRY(dfm_pages_alloc(&executor->edges, executor->edges_bytes, error));
+  float *at = executor->edges;
+  for (int edge = 0; edge < net->n_edges; edge++) {
+    const size_t n = (size_t)executor->capacity * (size_t)net->edge_n[edge];
+    pass->value[edge] = at;
+    at += n;
+    if (!is_train) continue;
+    pass->dvalue[edge] = at;
+    at += n;
+  }
+  return DFM_OK;
+}
+
+static dfm_status allocate_sums(dfm_executor *executor, dfm_error *error) {
+  dfm_pass *pass = &executor->pass;
+  const int n_blocks = (executor->capacity + pass->block - 1) / pass->block;
+  size_t doubles = 0;
+  DFM_TRY(dfm_alloc(&executor->loss, (size_t)n_blocks, sizeof(double), error));
+  for (int i = 0; i < pass->net->n_layers; i++) {
+    if (pass->net->layer[i].kind->reduce_forward) doubles += dfm_batch_norm_sums(n_blocks, pass->net->layer[i].n_out);
+  }
+  DFM_TRY(dfm_alloc(&executor->sums, doubles, sizeof(double), error));
+  double *at = executor->sums;
+  for (int i = 0; i < pass->net->n_layers; i++) {
+    if (!pass->net->layer[i].kind->reduce_forward) continue;
+    pass->sums[i] = at;
+    at += dfm_batch_norm_sums(n_blocks, pass->net->layer[i].n_out);
+  }
+  return DFM_OK;
+}
+
+static dfm_status list_tasks(dfm_executor *executor, dfm_error *error) {
+  const dfm_net *net = executor->pass.net;
+  int n = 0;
+  for (int i = 0; i < net->n_layers; i++) n += net->layer[i].kind->tasks ? net->layer[i].kind->tasks(&net->layer[i]) : 0;
+  DFM_TRY(dfm_alloc(&executor->task_layer, (size_t)n, sizeof(int), error));
+  DFM_TRY(dfm_alloc(&executor->task_index, (size_t)n, sizeof(int), error));
+  for (int i = 0; i < net->n_layers; i++) {
+    const int tasks = net->layer[i].kind->tasks ? net->layer[i].kind->tasks(&net->layer[i]) : 0;
+    for (int task = 0; task < tasks; task++) {
+      executor->task_layer[executor->n_tasks] = i;
+      executor->task_index[executor->n_tasks++] = task;
+    }
+  }
+  return DFM_OK;
+}
+
+dfm_status dfm_executor_create(const dfm_net *net, const dfm_kernel *kernel, float *weight, float *dweight, int capacity,
+                               uint64_t seed, dfm_executor **out, dfm_error *error) {
+  const bool is_train = dweight != NULL;
+  dfm_executor *executor = NULL;
+  dfm_status status;
+  DFM_TRY(dfm_alloc(&executor, 1, sizeof *executor, error));
+  executor->capacity = capacity;
+  executor->pass = (dfm_pass){.net = net, .kernel = kernel, .weight = weight, .dweight = dweight, .is_train = is_train,
+                              .block = dfm_executor_block(capacity),
+                              .dropout_key = dfm_random_key(seed, DFM_STREAM_DROPOUT)};
+  build_program(executor, is_train);
+  DFM_TRY_GOTO(status, allocate_edges(executor, is_train, error), fail);
+  DFM_TRY_GOTO(status, allocate_sums(executor, error), fail);
+  DFM_TRY_GOTO(status, list_tasks(executor, error), fail);
+  *out = executor;
+  return DFM_OK;
+fail:
+  dfm_executor_free(executor);
+  return status;
+}
+
+void dfm_executor_free(dfm_executor *executor) {
+  if (!executor) return;
+  if (executor->edges) dfm_pages_free(executor->edges, executor->edges_bytes);
+  free(executor->sums);
+  free(executor->loss);
+  free(executor->task_layer);
+  free(executor->task_index);
+  free(executor);
+}
+
+/* Puts the weights `w` of field f into row b of the EMBED and FIRST edges; `*first` is the next column of FIRST. */
+static inline void place_row(const dfm_pass *pass, int b, int f, const float *w, int *first) {
+  const dfm_net_field *field = &pass->net->field[f];
+  if (field->first) *dfm_value(pass, DFM_EDGE_FIRST, b, (*first)++) = w[0];
+  if (field->width > 0) {
+    memcpy(dfm_value(pass, DFM_EDGE_EMBED, b, field->column), w + field->first, (size_t)field->width * sizeof *w);
+  }
+}
+
+/* What does not come from tables: the numbers, and a logit that starts at zero. */
+static inline void place_numbers(const dfm_pass *pass, int b) {
+  const dfm_net *net = pass->net;
+  const float *x = dfm_value(pass, DFM_EDGE_NUMBER, b, 0);
+  float *e = dfm_value(pass, DFM_EDGE_EMBED, b, net->embed_numbers);
+  for (int i = 0; i < net->n_dnn_number; i++) e[i] = x[net->dnn_number[i]];
+  *dfm_value(pass, DFM_EDGE_LOGIT, b, 0) = 0;
+}
+
+static void embed_block(const dfm_executor *executor, int b0, int b1) {
+  const dfm_pass *pass = &executor->pass;
+  for (int b = b0; b < b1; b++) {
+    int first = 0;
+    for (int f = 0; f < pass->net->F; f++) {
+      const dfm_net_field *field = &pass->net->field[f];
+      const size_t n = (size_t)(field->first + field->width);
+      place_row(pass, b, f, executor->plan[f].weights + executor->plan[f].inverse[b] * n, &first);
+    }
+    place_numbers(pass, b);
+  }
+}
+
+/* Binary cross-entropy from the logit z: loss = max(z, 0) - z y + ln(1 + exp(-|z|)), dloss/dz = p - y; over the batch, weighted, divided by B. */
+static void loss_block(const dfm_executor *executor, int b0, int b1) {
+  const dfm_pass *pass = &executor->pass;
+  const dfm_batch *batch = executor->batch;
+  const float *z = dfm_value(pass, DFM_EDGE_LOGIT, 0, 0);
+  float *dz = dfm_dvalue(pass, DFM_EDGE_LOGIT, 0, 0);
+  double sum = 0;
+  pass->kernel->sigmoid(dz + b0, z + b0, (size_t)(b1 - b0));
+  for (int b = b0; b < b1; b++) {
+    const double logit = z[b];
+    sum += batch->weight[b] * (fmax(logit, 0) - logit * batch->label[b] + log1p(exp(-fabs(logit))));
+    dz[b] = (dz[b] - batch->label[b]) * batch->weight[b] / (float)pass->B;
+  }
+  executor->loss[b0 / pass->block] = sum;
+  const size_t embed_bytes = (size_t)pass->net->edge_n[DFM_EDGE_EMBED] * (size_t)(b1 - b0) * sizeof(float);
+  memset(dfm_dvalue(pass, DFM_EDGE_EMBED, b0, 0), 0, embed_bytes); /* every branch adds to it */
+}
+
+static void run_block(const dfm_executor *executor, const dfm_op *op, int b0, int b1) {
+  const dfm_pass *pass = &executor->pass;
+  const dfm_layer *layer = &pass->net->layer[op->layer];
+  switch (op->kind) {
+    case OP_EMBED: embed_block(executor, b0, b1); break;
+    case OP_FORWARD: layer->kind->forward(layer, pass, b0, b1); break;
+    case OP_SUMS_FORWARD: layer->kind->sums_forward(layer, pass, b0, b1); break;
+    case OP_LOSS: loss_block(executor, b0, b1); break;
+    case OP_BACKWARD: layer->kind->backward(layer, pass, b0, b1); break;
+    case OP_SUMS_BACKWARD: layer->kind->sums_backward(layer, pass, b0, b1); break;
+    case OP_REDUCE_FORWARD: layer->kind->reduce_forward(layer, pass); break;
+    case OP_REDUCE_BACKWARD: layer->kind->reduce_backward(layer, pass); break;
+  }
+}
+
+static bool is_barrier(const dfm_op *op) {
+  return op->kind == OP_REDUCE_FORWARD || op->kind == OP_REDUCE_BACKWARD;
+}
+
+static void block_task(void *context, int block, int thread) {
+  const dfm_executor *executor = context;
+  const dfm_pass *pass = &executor->pass;
+  const int b0 = block * pass->block, b1 = b0 + pass->block < pass->B ? b0 + pass->block : pass->B;
+  (void)thread;
+  for (int i = executor->from; i < executor->to; i++) run_block(executor, &executor->op[i], b0, b1);
+}
+
+double dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_plan *plan, const dfm_batch *batch,
+                          int64_t step) {
+  dfm_pass *pass = &executor->pass;
+  executor->plan = plan;
+  executor->batch = batch;
+  pass->B = batch->rows;
+  pass->step = step;
+  pass->value[DFM_EDGE_NUMBER] = batch->number;
+  const int n_blocks = (pass->B + pass->block - 1) / pass->block;
+  for (int i = 0; i < executor->n_ops; i = executor->to + 1) {
+    executor->from = executor->to = i;
+    while (executor->to < executor->n_ops && !is_barrier(&executor->op[executor->to])) executor->to++;
+    dfm_pool_run(pool, n_blocks, block_task, executor);
+    if (executor->to < executor->n_ops) run_block(executor, &executor->op[executor->to], 0, pass->B);
+  }
+  double loss = 0;
+  for (int block = 0; block < n_blocks; block++) loss += executor->loss[block];
+  return loss;
+}
+
+int dfm_executor_tasks(const dfm_executor *executor) {
+  return executor->n_tasks;
+}
+
+int dfm_executor_gradient(const dfm_executor *executor, int task, dfm_span span[2]) {
+  const dfm_layer *layer = &executor->pass.net->layer[executor->task_layer[task]];
+  return layer->kind->gradient(layer, &executor->pass, executor->task_index[task], span);
+}
+
+const float *dfm_executor_logits(const dfm_executor *executor) {
+  return executor->pass.value[DFM_EDGE_LOGIT];
+}
+
+dfm_table_gradient dfm_executor_table_gradient(const dfm_executor *executor, int f) {
+  const dfm_pass *pass = &executor->pass;
+  const int column = pass->net->field[f].column;
+  return (dfm_table_gradient){.dlogit = pass->dvalue[DFM_EDGE_LOGIT],
+                              .de = column < 0 ? NULL : pass->dvalue[DFM_EDGE_EMBED] + column,
+                              .lde = pass->net->edge_n[DFM_EDGE_EMBED]};
+}
+
+void dfm_executor_score(dfm_executor *executor, const dfm_row_source *source, const dfm_batch *batch, float *probability) {
+  static const float nothing[1 + DFM_MAX_WIDTH];
+  float scratch[3 * (1 + DFM_MAX_WIDTH)];
+  dfm_pass *pass = &executor->pass;
+  const dfm_net *net = pass->net;
+  pass->B = batch->rows;
+  pass->value[DFM_EDGE_NUMBER] = batch->number;
+  for (int b = 0; b < pass->B; b++) {
+    int first = 0;
+    for (int f = 0; f < net->F; f++) {
+      if (net->field[f].first + net->field[f].width == 0) continue;
+      const uint32_t id = batch->id[(size_t)f * (size_t)batch->capacity + (size_t)b];
+      place_row(pass, b, f, id == DFM_ID_NONE ? nothing : source->row(source->context, f, id, scratch), &first);
+    }
+    place_numbers(pass, b);
+  }
+  for (int i = 1; i < executor->n_ops; i++) run_block(executor, &executor->op[i], 0, pass->B);
+  pass->kernel->sigmoid(probability, pass->value[DFM_EDGE_LOGIT], (size_t)pass->B);
+}

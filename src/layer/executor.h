@@ -1,0 +1,45 @@
+/* Executor: a batch of ids and numbers comes in; logits, and while training all gradients, go out.
+ *
+ * A program is a list of operations on blocks of rows with a barrier wherever a layer needs the whole batch. Between barriers a block runs all its
+ * operations at once, forward, loss and backward, while its activations are in the cache. */
+#ifndef DFM_LAYER_EXECUTOR_H
+#define DFM_LAYER_EXECUTOR_H
+
+#include "layer/layer.h"
+#include "table/table.h"
+
+typedef struct dfm_executor dfm_executor;
+
+/* Room for batches of `capacity` rows; `weight` and `dweight` (n_weights each; dweight NULL while scoring) stay the caller's. One allocation for all
+ * edges. The net and the kernel are kept by reference. */
+dfm_status dfm_executor_create(const dfm_net *net, const dfm_kernel *kernel, float *weight, float *dweight, int capacity,
+                               uint64_t seed, dfm_executor **executor, dfm_error *error);
+void dfm_executor_free(dfm_executor *executor); /* NULL accepted */
+
+/* Rows per block for batches of up to `capacity` rows: a function of it alone, so that results do not depend on threads. */
+int dfm_executor_block(int capacity);
+
+/* Forward, loss and backward of step `step` over the gathered rows `plan` (F) and the batch. Afterwards every edge's gradient is there; gradients of
+ * parameters are made by dfm_executor_gradient. Returns the sum of weighted log losses. */
+double dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_plan *plan, const dfm_batch *batch,
+                          int64_t step);
+
+/* Gradient tasks of the dense parameters, after dfm_executor_train: independent of each other. */
+int dfm_executor_tasks(const dfm_executor *executor);
+int dfm_executor_gradient(const dfm_executor *executor, int task, dfm_span span[2]);
+
+/* After dfm_executor_train: logits (B), and what the tables need for field f. */
+const float *dfm_executor_logits(const dfm_executor *executor);
+dfm_table_gradient dfm_executor_table_gradient(const dfm_executor *executor, int f);
+
+/* Where scoring finds rows: a function that returns the weights of row `id` of field f, either in place or in `scratch`
+ * (3 (1 + DFM_MAX_WIDTH) floats). */
+typedef struct dfm_row_source {
+  const void *context;
+  const float *(*row)(const void *context, int f, uint32_t id, float *scratch);
+} dfm_row_source;
+
+/* Probabilities of the batch's rows (at most `capacity`), on the calling thread. */
+void dfm_executor_score(dfm_executor *executor, const dfm_row_source *source, const dfm_batch *batch, float *probability);
+
+#endif

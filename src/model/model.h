@@ -1,0 +1,54 @@
+/* Model: what a model file holds, read-only. */
+#ifndef DFM_MODEL_MODEL_H
+#define DFM_MODEL_MODEL_H
+
+#include "layer/executor.h"
+#include "model/net_build.h"
+
+enum { DFM_MODEL_FORMAT = 1, DFM_TENSOR_NAME_BYTES = 1100 };
+
+struct dfm_model {
+  dfm_encoder *encoder;  /* owns the mapping */
+  dfm_recipe *recipe;
+  dfm_net *net;
+  float *weight;         /* (n_weights) dense parameters */
+  const float **table;   /* (F) tables' weights (V, n), in the mapping; NULL where the net gives the field no row */
+  char *recipe_yaml, *schema_yaml, *metrics_json;
+};
+
+/* Tables' rows from the mapping; `context` is the model. */
+const float *dfm_model_row(const void *context, int f, uint32_t id, float *scratch);
+
+/* ---- writing. Metadata: "deepfm.format", "recipe", "metrics" and what the encoder declares; tensors: "table.FIELD" F32 (V, n), column 0 the
+ * first-order weight where the table has one; the dense parameters by name ("dnn.0.weight" (out, in)); the encoder's vocabularies. A checkpoint
+ * is the same file with more tensors and metadata. */
+typedef struct dfm_extra_tensor {
+  char name[DFM_TENSOR_NAME_BYTES];
+  dfm_dtype dtype;
+  int n_dims;
+  uint64_t shape[2];
+  const void *data;
+} dfm_extra_tensor;
+
+typedef struct dfm_model_parts {
+  const dfm_encoder *encoder;
+  const dfm_recipe *recipe;
+  const dfm_net *net;
+  const float *weight;
+  dfm_row_source rows;          /* gives every row of every table */
+  const char *metrics_json;
+  const dfm_extra_tensor *extra; /* checkpoints only */
+  size_t n_extra;
+  const char *state_json;        /* metadata "checkpoint"; NULL: none */
+} dfm_model_parts;
+dfm_status dfm_model_write(const char *path, const dfm_model_parts *parts, dfm_error *error);
+
+/* Dense parameters by name from an open file into `weight`; finiteness checked. `needs_all` false: those that are absent are left alone. `*found`
+ * (may be NULL) counts those read. */
+dfm_status dfm_model_read_weights(const dfm_st_file *file, const char *path, const dfm_net *net, bool needs_all, float *weight, int *found,
+                                  dfm_error *error);
+/* The table tensor of field f, checked for shape and finiteness; NULL where it is absent and not needed. */
+dfm_status dfm_model_read_table(const dfm_st_file *file, const char *path, const dfm_net *net, const dfm_encoder *encoder, int f,
+                                bool needs_it, const float **table, dfm_error *error);
+
+#endif

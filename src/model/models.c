@@ -1,0 +1,25 @@
+/* The table of models: a name comes in, the model's row goes out. */
+#include <string.h>
+
+#include "model/net_build.h"
+
+static const dfm_model_kind *const models[] = {&dfm_model_lr, &dfm_model_fm, &dfm_model_deepfm};
+enum { N_MODELS = sizeof models / sizeof *models };
+
+const dfm_model_kind *dfm_model_kind_at(size_t i) {
+  return i < N_MODELS ? models[i] : NULL;
+}
+
+dfm_status dfm_model_kind_find(const char *name, const dfm_model_kind **kind, dfm_error *error) {
+  const char *names[N_MODELS];
+  for (size_t i = 0; i < N_MODELS; i++) {
+    names[i] = models[i]->name;
+    if (strcmp(models[i]->name, name) == 0) {
+      *kind = models[i];
+      return DFM_OK;
+    }
+  }
+  const char *nearest = dfm_nearest(name, names, N_MODELS);
+  return dfm_fail(error, DFM_ERROR_VALUE, "there is no model '%s'%s%s%s; the models are lr, fm, deepfm", name,
+                  nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+}

@@ -1,0 +1,97 @@
+/* Net building: the fields are laid out over the edges, then the model's file adds its branches. */
+#include "model/net_build.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+/* Branches that see field f. */
+static int branches_of(const dfm_model_kind *kind, const dfm_field_settings *settings) {
+  return kind->branches & settings->into;
+}
+
+/* Gives embedded fields with exactly the branches `wanted` of {fm, dnn} their columns of EMBED. */
+static void place_fields(dfm_net *net, const dfm_encoder *encoder, const dfm_model_kind *kind, int wanted, int *column) {
+  for (int f = 0; f < net->F; f++) {
+    if ((branches_of(kind, &encoder->category[f].settings) & (DFM_INTO_FM | DFM_INTO_DNN)) != wanted) continue;
+    net->field[f].width = encoder->category[f].settings.width;
+    net->field[f].column = *column;
+    *column += net->field[f].width;
+  }
+}
+
+static dfm_status check_fm_width(dfm_net *net, const dfm_encoder *encoder, const dfm_model_kind *kind, dfm_error *error) {
+  for (int f = 0; f < net->F; f++) {
+    const dfm_category_field *field = &encoder->category[f];
+    if (!(branches_of(kind, &field->settings) & DFM_INTO_FM)) continue;
+    if (net->fm_width == 0) net->fm_width = field->settings.width;
+    if (field->settings.width != net->fm_width) {
+      return dfm_fail(error, DFM_ERROR_VALUE,
+                      "field '%s' has embedding width %d but the other fields of the fm branch have %d; give them one "
+                      "width, or take the field out of fm (--set fields.%s.into=linear,dnn)",
+                      field->name, field->settings.width, net->fm_width, field->name);
+    }
+  }
+  return DFM_OK;
+}
+
+/* EMBED is [numbers' factors][fm only][fm and dnn][dnn only][numbers for the dnn]: fm reads a prefix and the dnn a suffix of it, so that neither
+ * copies anything. */
+static dfm_status lay_out(dfm_net *net, const dfm_recipe *recipe, const dfm_encoder *encoder, const dfm_model_kind *kind,
+                          dfm_error *error) {
+  int column = 0, n_first = 0;
+  DFM_TRY(dfm_alloc(&net->field, (size_t)net->F, sizeof *net->field, error));
+  DFM_TRY(dfm_alloc(&net->number_into, (size_t)net->D, sizeof *net->number_into, error));
+  DFM_TRY(dfm_alloc(&net->dnn_number, (size_t)net->D, sizeof *net->dnn_number, error));
+  DFM_TRY(check_fm_width(net, encoder, kind, error));
+  if (net->fm_width == 0) net->fm_width = recipe->embedding.width;
+  for (int f = 0; f < net->F; f++) {
+    net->field[f] = (dfm_net_field){
+        .first = (branches_of(kind, &encoder->category[f].settings) & DFM_INTO_LINEAR) != 0, .column = -1};
+    n_first += net->field[f].first;
+  }
+  for (int d = 0; d < net->D; d++) {
+    net->number_into[d] = branches_of(kind, &encoder->number[d].settings);
+    if (net->number_into[d] & DFM_INTO_FM) column += net->fm_width;
+  }
+  place_fields(net, encoder, kind, DFM_INTO_FM, &column);
+  net->dnn_from = column;
+  place_fields(net, encoder, kind, DFM_INTO_FM | DFM_INTO_DNN, &column);
+  net->fm_columns = column;
+  place_fields(net, encoder, kind, DFM_INTO_DNN, &column);
+  net->embed_numbers = column;
+  for (int d = 0; d < net->D; d++)
+    if (net->number_into[d] & DFM_INTO_DNN) net->dnn_number[net->n_dnn_number++] = d;
+  net->edge_n[DFM_EDGE_EMBED] = column + net->n_dnn_number;
+  net->edge_n[DFM_EDGE_FIRST] = n_first;
+  net->edge_n[DFM_EDGE_NUMBER] = net->D;
+  net->edge_n[DFM_EDGE_LOGIT] = 1;
+  net->n_edges = DFM_EDGES_FIXED;
+  return DFM_OK;
+}
+
+dfm_status dfm_net_build(const dfm_recipe *recipe, const dfm_encoder *encoder, dfm_net **out, dfm_error *error) {
+  const dfm_model_kind *kind;
+  dfm_net *net = NULL;
+  dfm_status status;
+  DFM_TRY(dfm_model_kind_find(recipe->model, &kind, error));
+  DFM_TRY(dfm_alloc(&net, 1, sizeof *net, error));
+  net->F = encoder->F;
+  net->D = encoder->D;
+  DFM_TRY_GOTO(status, lay_out(net, recipe, encoder, kind, error), fail);
+  DFM_TRY_GOTO(status, kind->build(net, recipe, error), fail);
+  *out = net;
+  return DFM_OK;
+fail:
+  dfm_net_free(net);
+  return status;
+}
+
+int64_t dfm_net_parameters(const dfm_net *net, const dfm_encoder *encoder) {
+  int64_t n = 0;
+  for (int f = 0; f < net->F; f++) {
+    n += (int64_t)dfm_encoder_rows(encoder, f) * (net->field[f].first + net->field[f].width);
+  }
+  for (int i = 0; i < net->n_params; i++) n += net->param[i].is_statistic ? 0 : (int64_t)net->param[i].n;
+  return n;
+}

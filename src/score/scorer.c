@@ -1,0 +1,70 @@
+/* Scorer: a model and encoded rows come in; probabilities go out. */
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "layer/predictor.h"
+#include "model/model.h"
+
+struct dfm_scorer {
+  const dfm_model *model;
+  dfm_predictor *predictor;
+};
+
+static dfm_status create_predictor(const dfm_model *model, int threads, dfm_predictor **predictor, dfm_error *error) {
+  const dfm_kernel *kernel;
+  const dfm_row_source rows = {model, dfm_model_row};
+  DFM_TRY(dfm_kernel_pick(&kernel, error));
+  return dfm_predictor_create(model->net, kernel, model->weight, &rows, threads, predictor, error);
+}
+
+static dfm_status check_rows(const dfm_model *model, const dfm_dataset *dataset, int64_t first, int64_t n, dfm_error *error) {
+  if (dfm_dataset_encoder(dataset) != model->encoder) {
+    return dfm_fail(error, DFM_ERROR_MISMATCH, "the rows were not read with this model; read them with dfm_dataset_read");
+  }
+  if (first < 0 || n < 0 || first > dfm_dataset_rows(dataset) - n) {
+    return dfm_fail(error, DFM_ERROR_VALUE, "rows %lld to %lld were asked of a dataset of %lld rows", (long long)first,
+                    (long long)(first + n), (long long)dfm_dataset_rows(dataset));
+  }
+  return DFM_OK;
+}
+
+dfm_status dfm_scorer_create(const dfm_model *model, dfm_scorer **out, dfm_error *error) {
+  dfm_scorer *scorer = NULL;
+  DFM_TRY(dfm_alloc(&scorer, 1, sizeof *scorer, error));
+  scorer->model = model;
+  const dfm_status status = create_predictor(model, 1, &scorer->predictor, error);
+  if (status != DFM_OK) {
+    free(scorer);
+    return status;
+  }
+  *out = scorer;
+  return DFM_OK;
+}
+
+dfm_status dfm_scorer_score(dfm_scorer *scorer, const dfm_dataset *dataset, int64_t first, int64_t n, float *probability,
+                            dfm_error *error) {
+  DFM_TRY(check_rows(scorer->model, dataset, first, n, error));
+  dfm_predictor_run(scorer->predictor, NULL, dataset, first, n, probability);
+  return DFM_OK;
+}
+
+void dfm_scorer_free(dfm_scorer *scorer) {
+  if (!scorer) return;
+  dfm_predictor_free(scorer->predictor);
+  free(scorer);
+}
+
+dfm_status dfm_predict(const dfm_model *model, const dfm_dataset *dataset, int threads, float *probability, dfm_error *error) {
+  const int64_t n = dfm_dataset_rows(dataset);
+  dfm_predictor *predictor = NULL;
+  dfm_pool *pool = NULL;
+  dfm_status status;
+  DFM_TRY(check_rows(model, dataset, 0, n, error));
+  DFM_TRY_GOTO(status, dfm_pool_create(threads, &pool, error), done);
+  DFM_TRY_GOTO(status, create_predictor(model, dfm_pool_threads(pool), &predictor, error), done);
+  dfm_predictor_run(predictor, pool, dataset, 0, n, probability);
+done:
+  dfm_predictor_free(predictor);
+  dfm_pool_free(pool);
+  return status;
+}

@@ -1,0 +1,18 @@
+/* One packed row (table.h draws it): table and id come in, pointers to its parts go out. */
+#ifndef DFM_TABLE_ROW_H
+#define DFM_TABLE_ROW_H
+
+#include "table/table.h"
+
+typedef struct dfm_row {
+  float *w, *state0, *state1; /* (n) each; state1 only where the optimizer has two states, state0 where it has one */
+  uint32_t *touch;            /* 1 + step after which the row holds; 0: never touched */
+} dfm_row;
+
+static inline dfm_row dfm_row_at(const dfm_table *table, uint32_t id) {
+  float *w = table->rows + (size_t)id * (size_t)table->stride;
+  /* The touch word shares the page with the floats; it is only ever accessed through this pointer type. */
+  return (dfm_row){w, w + table->n, w + 2 * table->n, (uint32_t *)(void *)(w + table->stride - 1)};
+}
+
+#endif

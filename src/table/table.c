@@ -1,0 +1,95 @@
+/* Embedding tables: settings come in, rows in packed pages go out; reading catches idle rows up in a copy. */
+#include "table/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "table/row.h"
+
+dfm_status dfm_tables_create(const dfm_tables_settings *settings, dfm_tables **out, dfm_error *error) {
+  const int F = settings->encoder->F;
+  dfm_tables *tables = NULL;
+  dfm_status status;
+  DFM_TRY(dfm_alloc(&tables, 1, sizeof *tables, error));
+  tables->F = F;
+  tables->states = dfm_optimizer_states(settings->optimizer);
+  tables->l2_first = settings->l2_first;
+  tables->l2_factors = settings->l2_factors;
+  tables->init = settings->init;
+  tables->encoder = settings->encoder;
+  tables->optimizer = settings->optimizer;
+  tables->kernel = settings->kernel;
+  DFM_TRY_GOTO(status, dfm_alloc(&tables->table, (size_t)F, sizeof *tables->table, error), fail);
+  size_t words = 0;
+  for (int f = 0; f < F; f++) {
+    dfm_table *table = &tables->table[f];
+    table->field = f;
+    table->first = settings->first[f];
+    table->n = settings->first[f] + settings->width[f];
+    table->V = table->n > 0 ? dfm_encoder_rows(settings->encoder, f) : 0;
+    table->stride = table->n * (1 + tables->states) + 1;
+    table->is_swept = !settings->lazy && ((table->first && settings->l2_first > 0) ||
+                                          (settings->width[f] > 0 && settings->l2_factors > 0));
+    words += (size_t)table->V * (size_t)table->stride;
+  }
+  tables->size_bytes = words * sizeof(float);
+  DFM_TRY_GOTO(status, dfm_pages_alloc(&tables->pages, tables->size_bytes, error), fail);
+  float *rows = tables->pages;
+  for (int f = 0; f < F; f++) {
+    tables->table[f].rows = rows;
+    rows += (size_t)tables->table[f].V * (size_t)tables->table[f].stride;
+  }
+  *out = tables;
+  return DFM_OK;
+fail:
+  dfm_tables_free(tables);
+  return status;
+}
+
+void dfm_tables_free(dfm_tables *tables) {
+  if (!tables) return;
+  if (tables->pages) dfm_pages_free(tables->pages, tables->size_bytes);
+  free(tables->table);
+  free(tables);
+}
+
+void dfm_table_initial(const dfm_tables *tables, int f, uint32_t id, float *w) {
+  const dfm_table *table = &tables->table[f];
+  const dfm_table_init *init = &tables->init;
+  uint64_t fingerprint;
+  if ((init->first == 0 && init->factors == 0) ||
+      !dfm_encoder_fingerprint(tables->encoder, f, id, &fingerprint)) {
+    memset(w, 0, (size_t)table->n * sizeof *w);
+    return;
+  }
+  const uint64_t key = dfm_random_u64(dfm_random_key(init->seed, DFM_STREAM_INIT), (uint64_t)f);
+  if (init->is_uniform) {
+    dfm_random_fill_uniform(key, fingerprint, w, table->n);
+    for (int j = 0; j < table->n; j++) w[j] = 2 * w[j] - 1;
+  } else {
+    dfm_random_fill_normal(key, fingerprint, w, table->n);
+  }
+  for (int j = 0; j < table->n; j++) w[j] *= j < table->first ? init->first : init->factors;
+}
+
+const float *dfm_table_read(const dfm_tables *tables, int f, uint32_t id, float *scratch) {
+  const dfm_row row = dfm_row_at(&tables->table[f], id);
+  if (*row.touch == 0) {
+    dfm_table_initial(tables, f, id, scratch);
+    return scratch;
+  }
+  const int64_t last = *row.touch - 1, now = dfm_optimizer_step_count(tables->optimizer);
+  if (last == now || last == 0 || tables->states < 2) return row.w;
+  const size_t n = (size_t)tables->table[f].n;
+  memcpy(scratch, row.w, 3 * n * sizeof *scratch);
+  dfm_optimizer_catch_up(tables->optimizer, scratch, scratch + n, scratch + 2 * n, n, last, now);
+  return scratch;
+}
+
+void dfm_table_set(const dfm_tables *tables, int f, uint32_t id, const float *w) {
+  const dfm_row row = dfm_row_at(&tables->table[f], id);
+  memcpy(row.w, w, (size_t)tables->table[f].n * sizeof *w);
+  *row.touch = 1;
+}

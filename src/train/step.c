@@ -1,0 +1,286 @@
+/* Step: a batch's row numbers come in; the four phases run; weights and tables are one step further. */
+#include "train/step.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "model/model.h"
+
+/* Rows per fill task: enough to pay for handing it out, few enough to share. */
+enum { DFM_FILL_ROWS = 256 };
+
+static dfm_optimizer_settings optimizer_settings(const dfm_recipe *recipe) {
+  static const dfm_optimizer_name names[] = {[DFM_SOLVER_SGD] = DFM_SGD, [DFM_SOLVER_ADAGRAD] = DFM_ADAGRAD,
+                                             [DFM_SOLVER_ADAM] = DFM_ADAM, [DFM_SOLVER_LBFGS] = DFM_SGD};
+  return (dfm_optimizer_settings){.name = names[recipe->optimizer.name], .beta1 = recipe->optimizer.beta1,
+                                  .beta2 = recipe->optimizer.beta2, .epsilon = recipe->optimizer.epsilon,
+                                  .epsilon_keras = recipe->optimizer.epsilon_keras, .lazy = recipe->optimizer.lazy,
+                                  .adagrad_initial = recipe->optimizer.adagrad_initial};
+}
+
+static dfm_status create_tables(dfm_stepper *stepper, dfm_error *error) {
+  const dfm_recipe *recipe = stepper->recipe;
+  const size_t F = (size_t)stepper->net->F;
+  int *shape = NULL;
+  DFM_TRY(dfm_alloc(&shape, 2 * F, sizeof *shape, error));
+  for (size_t f = 0; f < F; f++) {
+    shape[f] = stepper->net->field[f].first;
+    shape[F + f] = stepper->net->field[f].width;
+  }
+  const dfm_status status = dfm_tables_create(
+      &(dfm_tables_settings){
+          .encoder = stepper->encoder, .optimizer = stepper->optimizer, .kernel = stepper->kernel, .first = shape, .width = shape + F,
+          .l2_first = (float)recipe->l2.linear, .l2_factors = (float)recipe->l2.embedding, .lazy = recipe->optimizer.lazy,
+          .init = {.is_uniform = recipe->embedding.init == DFM_INIT_UNIFORM,
+                   .first = recipe->linear.init == DFM_INIT_ZEROS ? 0 : (float)recipe->linear.init_scale,
+                   .factors = recipe->embedding.init == DFM_INIT_ZEROS ? 0 : (float)recipe->embedding.init_scale,
+                   .seed = recipe->train.seed}},
+      &stepper->tables, error);
+  free(shape);
+  return status;
+}
+
+static dfm_status create_weights(dfm_stepper *stepper, dfm_error *error) {
+  const size_t n = stepper->net->n_weights;
+  DFM_TRY(dfm_alloc(&stepper->weight, n, sizeof(float), error));
+  DFM_TRY(dfm_alloc(&stepper->dweight, n, sizeof(float), error));
+  for (int i = 0; i < dfm_optimizer_states(stepper->optimizer); i++) {
+    DFM_TRY(dfm_alloc(&stepper->state[i], n, sizeof(float), error));
+  }
+  dfm_net_initialise(stepper->net, stepper->recipe->train.seed, stepper->weight);
+  return DFM_OK;
+}
+
+static dfm_status create(dfm_stepper *stepper, int batch_size, int threads, dfm_error *error) {
+  const dfm_recipe *recipe = stepper->recipe;
+  const bool clips = recipe->optimizer.clip_norm > 0;
+  const dfm_optimizer_settings settings = optimizer_settings(recipe);
+  DFM_TRY(dfm_kernel_pick(&stepper->kernel, error));
+  DFM_TRY(dfm_pool_create(threads, &stepper->pool, error));
+  DFM_TRY(dfm_net_build(recipe, stepper->encoder, &stepper->net, error));
+  DFM_TRY(dfm_optimizer_create(&settings, stepper->kernel, &stepper->optimizer, error));
+  DFM_TRY(create_tables(stepper, error));
+  DFM_TRY(create_weights(stepper, error));
+  DFM_TRY(dfm_executor_create(stepper->net, stepper->kernel, stepper->weight, stepper->dweight, batch_size, recipe->train.seed,
+                              &stepper->executor, error));
+  DFM_TRY(dfm_batch_create(stepper->net->F, stepper->net->D, batch_size, &stepper->batch, error));
+  DFM_TRY(dfm_alloc(&stepper->plan, (size_t)stepper->net->F, sizeof *stepper->plan, error));
+  for (int f = 0; f < stepper->net->F; f++) {
+    DFM_TRY(dfm_plan_create(&stepper->tables->table[f], batch_size, clips, &stepper->plan[f], error));
+  }
+  /* Fixed numbers, whatever the threads: enough tasks to balance a handful of fields over as many threads. */
+  stepper->table_parts = 4;
+  const size_t tasks = (size_t)(dfm_executor_tasks(stepper->executor) + stepper->net->F * stepper->table_parts);
+  return dfm_alloc(&stepper->squares, tasks, sizeof(double), error);
+}
+
+dfm_status dfm_stepper_create(const dfm_recipe *recipe, const dfm_dataset *dataset, int batch_size, int threads, dfm_stepper **out,
+                              dfm_error *error) {
+  dfm_stepper *stepper = NULL;
+  DFM_TRY(dfm_alloc(&stepper, 1, sizeof *stepper, error));
+  stepper->recipe = recipe;
+  stepper->encoder = dfm_encoder_retain((dfm_encoder *)dfm_dataset_encoder(dataset));
+  const dfm_status status = create(stepper, batch_size, threads, error);
+  if (status != DFM_OK) {
+    dfm_stepper_free(stepper);
+    return status;
+  }
+  *out = stepper;
+  return DFM_OK;
+}
+
+void dfm_stepper_free(dfm_stepper *stepper) {
+  if (!stepper) return;
+  for (int f = 0; stepper->plan && f < stepper->net->F; f++) dfm_plan_free(&stepper->plan[f]);
+  free(stepper->plan);
+  free(stepper->squares);
+  dfm_batch_free(stepper->batch);
+  dfm_executor_free(stepper->executor);
+  free(stepper->weight);
+  free(stepper->dweight);
+  free(stepper->state[0]);
+  free(stepper->state[1]);
+  dfm_tables_free(stepper->tables);
+  dfm_optimizer_free(stepper->optimizer);
+  dfm_net_free(stepper->net);
+  dfm_pool_free(stepper->pool);
+  dfm_encoder_release(stepper->encoder);
+  free(stepper);
+}
+
+/* ---- the phases */
+
+typedef struct dfm_step {
+  dfm_stepper *stepper;
+  const dfm_dataset *dataset;
+} dfm_step;
+
+static void fill_task(void *context, int task, int thread) {
+  const dfm_step *step = context;
+  dfm_batch *batch = step->stepper->batch;
+  const int first = task * DFM_FILL_ROWS, left = batch->rows - first;
+  (void)thread;
+  dfm_dataset_fill(step->dataset, batch, first, left < DFM_FILL_ROWS ? left : DFM_FILL_ROWS);
+}
+
+/* Feeds the unknown row with a share of the cells, by (seed, field, step, place), so that it learns what an unseen value is like. */
+static void make_unknown(const dfm_stepper *stepper, int f, uint32_t *id) {
+  const double rate = stepper->encoder->category[f].settings.unknown_rate;
+  if (rate <= 0 || dfm_encoder_first(stepper->encoder, f) == 0) return;
+  const uint64_t key = dfm_random_u64(dfm_random_key(stepper->recipe->train.seed, DFM_STREAM_UNKNOWN), (uint64_t)f);
+  const uint64_t step = (uint64_t)dfm_optimizer_step_count(stepper->optimizer);
+  for (int b = 0; b < stepper->batch->rows; b++) {
+    if ((double)dfm_random_uniform(key, step << 32 | (uint32_t)b) < rate) id[b] = 0;
+  }
+}
+
+static void gather_task(void *context, int f, int thread) {
+  const dfm_stepper *stepper = ((const dfm_step *)context)->stepper;
+  uint32_t *id = stepper->batch->id + (size_t)f * (size_t)stepper->batch->capacity;
+  (void)thread;
+  make_unknown(stepper, f, id);
+  dfm_table_gather(stepper->tables, f, &stepper->plan[f], id, stepper->batch->rows);
+}
+
+static float penalty(const dfm_recipe *recipe, dfm_part part) {
+  const double l2[DFM_PARTS] = {[DFM_PART_LINEAR] = recipe->l2.linear, [DFM_PART_EMBEDDING] = recipe->l2.embedding,
+                                [DFM_PART_DNN] = recipe->l2.dnn};
+  return (float)l2[part];
+}
+
+/* The gradient of a dense task with its penalty: fills `span`, returns how many. */
+static int dense_gradient(const dfm_stepper *stepper, int task, dfm_span span[2]) {
+  const int n = dfm_executor_gradient(stepper->executor, task, span);
+  for (int i = 0; i < n; i++) {
+    const float l2 = penalty(stepper->recipe, span[i].part);
+    if (l2 > 0) stepper->kernel->axpy(stepper->dweight + span[i].offset, l2, stepper->weight + span[i].offset, span[i].n);
+  }
+  return n;
+}
+
+static void dense_step(const dfm_stepper *stepper, const dfm_span *span) {
+  const size_t at = span->offset;
+  dfm_optimizer_step(stepper->optimizer, stepper->weight + at, stepper->state[0] ? stepper->state[0] + at : NULL,
+                     stepper->state[1] ? stepper->state[1] + at : NULL, stepper->dweight + at, span->n);
+}
+
+/* Tasks [0, dense tasks) are the net's, then table_parts per field. */
+static bool is_dense(const dfm_stepper *stepper, int task, int *f, int *part) {
+  const int i = task - dfm_executor_tasks(stepper->executor);
+  if (i < 0) return true;
+  *f = i / stepper->table_parts;
+  *part = i % stepper->table_parts;
+  return false;
+}
+
+static void update_task(void *context, int task, int thread) {
+  const dfm_stepper *stepper = ((const dfm_step *)context)->stepper;
+  int f, part;
+  (void)thread;
+  if (is_dense(stepper, task, &f, &part)) {
+    dfm_span span[2];
+    const int n = dense_gradient(stepper, task, span);
+    for (int i = 0; i < n; i++) dense_step(stepper, &span[i]);
+  } else {
+    const dfm_table_gradient gradient = dfm_executor_table_gradient(stepper->executor, f);
+    dfm_table_update(stepper->tables, f, &stepper->plan[f], &gradient, part, stepper->table_parts);
+  }
+}
+
+static void accumulate_task(void *context, int task, int thread) {
+  const dfm_stepper *stepper = ((const dfm_step *)context)->stepper;
+  int f, part;
+  double *squares = &stepper->squares[task];
+  (void)thread;
+  if (is_dense(stepper, task, &f, &part)) {
+    dfm_span span[2];
+    const int n = dense_gradient(stepper, task, span);
+    *squares = 0;
+    for (int i = 0; i < n; i++) *squares += stepper->kernel->sum_squares(stepper->dweight + span[i].offset, span[i].n);
+  } else {
+    const dfm_table_gradient gradient = dfm_executor_table_gradient(stepper->executor, f);
+    *squares = dfm_table_accumulate(stepper->tables, f, &stepper->plan[f], &gradient, part, stepper->table_parts);
+  }
+}
+
+static void apply_task(void *context, int task, int thread) {
+  const dfm_stepper *stepper = ((const dfm_step *)context)->stepper;
+  int f, part;
+  (void)thread;
+  if (!is_dense(stepper, task, &f, &part)) {
+    dfm_table_apply(stepper->tables, f, &stepper->plan[f], stepper->clip_scale, part, stepper->table_parts);
+  }
+}
+
+/* Dense weights after clipping, one task per parameter. */
+static void apply_param_task(void *context, int i, int thread) {
+  const dfm_stepper *stepper = ((const dfm_step *)context)->stepper;
+  const dfm_param *param = &stepper->net->param[i];
+  (void)thread;
+  if (param->is_statistic) return;
+  stepper->kernel->scale(stepper->dweight + param->offset, stepper->clip_scale, param->n);
+  dense_step(stepper, &(dfm_span){param->offset, param->n, param->part});
+}
+
+static void clipped_update(dfm_step *step, int tasks) {
+  dfm_stepper *stepper = step->stepper;
+  double squares = 0;
+  dfm_pool_run(stepper->pool, tasks, accumulate_task, step);
+  for (int i = 0; i < tasks; i++) squares += stepper->squares[i];
+  const double norm = sqrt(squares), limit = stepper->recipe->optimizer.clip_norm;
+  stepper->clip_scale = norm > limit ? (float)(limit / norm) : 1;
+  dfm_pool_run(stepper->pool, stepper->net->n_params, apply_param_task, step);
+  dfm_pool_run(stepper->pool, tasks, apply_task, step);
+}
+
+dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int rows, double learning_rate, dfm_error *error) {
+  dfm_step step = {stepper, dataset};
+  const int tasks = dfm_executor_tasks(stepper->executor) + stepper->net->F * stepper->table_parts;
+  stepper->batch->rows = rows;
+  DFM_TRY(dfm_optimizer_begin(stepper->optimizer, learning_rate, error));
+  dfm_pool_run(stepper->pool, (rows + DFM_FILL_ROWS - 1) / DFM_FILL_ROWS, fill_task, &step);
+  dfm_pool_run(stepper->pool, stepper->net->F, gather_task, &step);
+  stepper->loss = dfm_executor_train(stepper->executor, stepper->pool, stepper->plan, stepper->batch,
+                                     dfm_optimizer_step_count(stepper->optimizer));
+  if (stepper->recipe->optimizer.clip_norm > 0) clipped_update(&step, tasks);
+  else dfm_pool_run(stepper->pool, tasks, update_task, &step);
+  return DFM_OK;
+}
+
+/* ---- reading and presetting weights */
+
+static const float *table_row(const void *context, int f, uint32_t id, float *scratch) {
+  return dfm_table_read(context, f, id, scratch);
+}
+
+dfm_row_source dfm_stepper_rows(const dfm_stepper *stepper) {
+  return (dfm_row_source){stepper->tables, table_row};
+}
+
+static dfm_status init_from(dfm_stepper *stepper, const dfm_st_file *file, const char *path, dfm_error *error) {
+  int found = 0;
+  DFM_TRY(dfm_st_verify(file, error));
+  DFM_TRY(dfm_model_read_weights(file, path, stepper->net, false, stepper->weight, &found, error));
+  for (int f = 0; f < stepper->net->F; f++) {
+    const float *table;
+    DFM_TRY(dfm_model_read_table(file, path, stepper->net, stepper->encoder, f, false, &table, error));
+    for (uint32_t id = 0; table && id < stepper->tables->table[f].V; id++) {
+      dfm_table_set(stepper->tables, f, id, table + (size_t)id * (size_t)stepper->tables->table[f].n);
+    }
+    found += table != NULL;
+  }
+  if (found > 0) return DFM_OK;
+  return dfm_fail(error, DFM_ERROR_MISMATCH, "%s has no tensor that this model has; it needs names such as 'table.FIELD' or '%s'", path,
+                  stepper->net->param[0].name);
+}
+
+dfm_status dfm_stepper_init_from(dfm_stepper *stepper, const char *path, dfm_error *error) {
+  dfm_st_file *file = NULL;
+  DFM_TRY(dfm_st_open(path, &file, error));
+  const dfm_status status = init_from(stepper, file, path, error);
+  dfm_st_close(file);
+  return status;
+}

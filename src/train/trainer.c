@@ -1,0 +1,288 @@
+/* Trainer: a recipe and datasets come in; epochs run, the best one is kept on disk. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/memory.h"
+#include "train/run.h"
+
+dfm_status dfm_trainer_create(const dfm_recipe *recipe, dfm_dataset *train, dfm_dataset *valid, dfm_trainer **out, dfm_error *error) {
+  dfm_trainer *trainer = NULL;
+  dfm_status status;
+  DFM_TRY(dfm_recipe_check(recipe, error));
+  DFM_TRY(dfm_alloc(&trainer, 1, sizeof *trainer, error));
+  trainer->train = dfm_dataset_retain(train);
+  if (valid) trainer->valid = dfm_dataset_retain(valid);
+  trainer->encoder = dfm_encoder_retain((dfm_encoder *)dfm_dataset_encoder(train));
+  DFM_TRY_GOTO(status, dfm_recipe_copy(recipe, &trainer->recipe, error), fail);
+  DFM_TRY_GOTO(status, dfm_net_build(trainer->recipe, trainer->encoder, &trainer->net, error), fail);
+  *out = trainer;
+  return DFM_OK;
+fail:
+  dfm_trainer_free(trainer);
+  return status;
+}
+
+dfm_status dfm_trainer_summary(const dfm_trainer *trainer, char **text, dfm_error *error) {
+  return dfm_net_summary(trainer->net, trainer->recipe, trainer->encoder, text, error);
+}
+
+void dfm_trainer_free(dfm_trainer *trainer) {
+  if (!trainer) return;
+  dfm_net_free(trainer->net);
+  dfm_recipe_free(trainer->recipe);
+  dfm_encoder_release(trainer->encoder);
+  dfm_dataset_free(trainer->train);
+  dfm_dataset_free(trainer->valid);
+  free(trainer);
+}
+
+static double now_seconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* ---- setting up */
+
+static dfm_status open_run(dfm_run *run, dfm_error *error) {
+  const dfm_trainer *trainer = run->trainer;
+  const dfm_recipe *recipe = trainer->recipe;
+  const int64_t rows = dfm_dataset_rows(trainer->train);
+  const int batch_size = recipe->train.batch_size < rows ? recipe->train.batch_size : (int)rows;
+  DFM_TRY(dfm_stepper_create(recipe, trainer->train, batch_size, run->options->threads, &run->stepper, error));
+  if (run->options->init_path) DFM_TRY(dfm_stepper_init_from(run->stepper, run->options->init_path, error));
+  DFM_TRY(dfm_loader_create(trainer->train, batch_size, recipe->train.shuffle, recipe->train.seed, &run->loader, error));
+  if (trainer->valid) {
+    const dfm_row_source rows_now = dfm_stepper_rows(run->stepper);
+    DFM_TRY(dfm_predictor_create(run->stepper->net, run->stepper->kernel, run->stepper->weight, &rows_now,
+                                 dfm_pool_threads(run->stepper->pool), &run->predictor, error));
+    DFM_TRY(dfm_alloc(&run->valid_probability, (size_t)dfm_dataset_rows(trainer->valid), sizeof(float), error));
+  }
+  DFM_TRY(dfm_alloc(&run->seen.probability, (size_t)rows, sizeof(float), error));
+  DFM_TRY(dfm_alloc(&run->seen.label, (size_t)rows, sizeof(float), error));
+  DFM_TRY(dfm_alloc(&run->seen.weight, (size_t)rows, sizeof(float), error));
+  run->position = (dfm_position){.epoch = 1, .learning_rate = recipe->optimizer.learning_rate, .best = -(double)INFINITY};
+  run->result->memory_tables = (int64_t)run->stepper->tables->size_bytes;
+  if (run->options->checkpoint_path || run->options->resume_path) run->fingerprint = dfm_dataset_fingerprint(trainer->train);
+  if (run->options->resume_path) DFM_TRY(dfm_checkpoint_resume(run, run->options->resume_path, error));
+  return DFM_OK;
+}
+
+static void close_run(dfm_run *run) {
+  free(run->seen.probability);
+  free(run->seen.label);
+  free(run->seen.weight);
+  free(run->valid_probability);
+  dfm_predictor_free(run->predictor);
+  dfm_loader_free(run->loader);
+  dfm_stepper_free(run->stepper);
+}
+
+/* ---- measuring */
+
+/* Larger is better. Where the AUC is undefined (one class) the log loss decides. */
+static double monitor(const dfm_recipe *recipe, const dfm_metrics *valid) {
+  return recipe->train.monitor == DFM_MONITOR_AUC && !isnan(valid->auc) ? valid->auc : -valid->logloss;
+}
+
+static dfm_status evaluate(dfm_run *run, dfm_metrics *metrics, dfm_error *error) {
+  const dfm_dataset *valid = run->trainer->valid;
+  const int64_t n = dfm_dataset_rows(valid);
+  dfm_predictor_run(run->predictor, run->stepper->pool, valid, 0, n, run->valid_probability);
+  return dfm_metrics_of(run->valid_probability, dfm_dataset_labels(valid), dfm_dataset_weights(valid), n, metrics, error);
+}
+
+static void remember_batch(dfm_run *run, int rows) {
+  dfm_epoch_rows *seen = &run->seen;
+  const dfm_batch *batch = run->stepper->batch;
+  const size_t bytes = (size_t)rows * sizeof(float);
+  run->stepper->kernel->sigmoid(seen->probability + seen->n, dfm_executor_logits(run->stepper->executor), (size_t)rows);
+  memcpy(seen->label + seen->n, batch->label, bytes);
+  memcpy(seen->weight + seen->n, batch->weight, bytes);
+  seen->n += rows;
+  seen->loss += run->stepper->loss;
+  for (int b = 0; b < rows; b++) seen->weights += (double)batch->weight[b];
+}
+
+static void fill_progress(dfm_run *run) {
+  const dfm_epoch_rows *seen = &run->seen;
+  dfm_progress *progress = &run->progress;
+  progress->epoch = (int)run->position.epoch;
+  progress->epochs = run->trainer->recipe->train.epochs;
+  progress->batch = run->position.batch;
+  progress->batches = dfm_loader_batches(run->loader);
+  progress->step = dfm_optimizer_step_count(run->stepper->optimizer);
+  progress->seconds = seen->seconds;
+  progress->rows_per_second = seen->seconds > 0 ? (double)seen->n / seen->seconds : 0;
+  progress->learning_rate = run->position.learning_rate;
+  progress->train = (dfm_metrics){.rows = seen->n, .weight = seen->weights, .auc = (double)NAN,
+                                  .logloss = seen->weights > 0 ? seen->loss / seen->weights : (double)NAN,
+                                  .accuracy = (double)NAN, .mean_predicted = (double)NAN, .mean_observed = (double)NAN};
+  progress->is_epoch_end = progress->has_valid = progress->is_best = progress->learning_rate_dropped = false;
+}
+
+/* Shows the progress; true: the caller wants to stop. */
+static bool report(dfm_run *run) {
+  return run->options->on_progress && run->options->on_progress(run->options->context, &run->progress);
+}
+
+/* ---- batches */
+
+static dfm_status check_loss(const dfm_run *run, dfm_error *error) {
+  if (isfinite(run->stepper->loss)) return DFM_OK;
+  return dfm_fail(error, DFM_ERROR_VALUE,
+                  "the loss became %g at step %lld (epoch %lld); lower optimizer.learning_rate (now %g) or scale the numbers "
+                  "(data.transform standard)",
+                  run->stepper->loss, (long long)dfm_optimizer_step_count(run->stepper->optimizer), (long long)run->position.epoch,
+                  run->position.learning_rate);
+}
+
+static dfm_status run_batch(dfm_run *run, int rows, dfm_error *error) {
+  const double start = now_seconds();
+  DFM_TRY(dfm_stepper_run(run->stepper, run->trainer->train, rows, run->position.learning_rate, error));
+  DFM_TRY(check_loss(run, error));
+  remember_batch(run, rows);
+  run->seen.seconds += now_seconds() - start;
+  run->position.batch++;
+  return DFM_OK;
+}
+
+static bool is_due(int64_t every, int64_t step) {
+  return every > 0 && step % every == 0;
+}
+
+/* Batches until the epoch ends, the step limit is reached (`*is_last`) or the caller stops (`*is_stopped`). */
+static dfm_status run_epoch(dfm_run *run, bool *is_last, bool *is_stopped, dfm_error *error) {
+  const int64_t limit = run->trainer->recipe->train.max_steps;
+  const dfm_run_options *options = run->options;
+  run->seen.n = 0;
+  run->seen.loss = run->seen.weights = run->seen.seconds = 0;
+  DFM_TRY(dfm_loader_seek(run->loader, run->position.epoch, run->position.batch, error));
+  for (int rows; !*is_last && !*is_stopped && (rows = dfm_loader_next(run->loader, run->stepper->batch->row)) > 0;) {
+    DFM_TRY(run_batch(run, rows, error));
+    fill_progress(run);
+    const int64_t step = run->progress.step;
+    *is_last = limit > 0 && step >= limit;
+    if (run->predictor && is_due(options->eval_every, step)) {
+      DFM_TRY(evaluate(run, &run->progress.valid, error));
+      run->progress.has_valid = true;
+    }
+    if (options->checkpoint_path && is_due(options->checkpoint_every, step)) {
+      DFM_TRY(dfm_checkpoint_save(run, options->checkpoint_path, error));
+    }
+    *is_stopped = report(run);
+  }
+  return DFM_OK;
+}
+
+/* ---- epochs */
+
+/* Better than every epoch before? Counts, and lowers the learning rate where the plateau rule says so. */
+static void judge_epoch(dfm_run *run) {
+  const dfm_recipe *recipe = run->trainer->recipe;
+  dfm_position *position = &run->position;
+  const double value = run->progress.has_valid ? monitor(recipe, &run->progress.valid) : 0;
+  run->progress.is_best = !run->progress.has_valid || value > position->best;
+  if (run->progress.is_best) {
+    position->best = value;
+    position->best_epoch = position->epoch;
+    position->epochs_since_best = position->epochs_since_drop = 0;
+    return;
+  }
+  position->epochs_since_best++;
+  if (++position->epochs_since_drop >= recipe->optimizer.plateau_patience && recipe->optimizer.plateau_factor < 1) {
+    position->learning_rate *= recipe->optimizer.plateau_factor;
+    position->epochs_since_drop = 0;
+    run->progress.learning_rate_dropped = true;
+  }
+}
+
+/* Measures the epoch, keeps it if it is the best, and moves on to the next; `*is_stopped` as the caller says. */
+static dfm_status finish_epoch(dfm_run *run, bool *is_stopped, dfm_error *error) {
+  const dfm_run_options *options = run->options;
+  dfm_epoch_rows *seen = &run->seen;
+  fill_progress(run);
+  DFM_TRY(dfm_metrics_of(seen->probability, seen->label, seen->weight, seen->n, &run->progress.train, error));
+  run->progress.is_epoch_end = true;
+  if (run->predictor) {
+    DFM_TRY(evaluate(run, &run->progress.valid, error));
+    run->progress.has_valid = true;
+  }
+  judge_epoch(run);
+  const dfm_metrics *valid = run->progress.has_valid ? &run->progress.valid : NULL;
+  if (run->progress.is_best) {
+    if (valid) run->result->valid = *valid;
+    /* Without validation every epoch would be the best so far: only the last one is worth writing. */
+    if (valid && options->model_path && !run->trainer->recipe->train.keep_last) DFM_TRY(dfm_run_save_model(run, options->model_path, run->position.epoch, valid, error));
+  }
+  if (options->history_path) {
+    DFM_TRY(dfm_history_write(options->history_path, run->position.epoch == 1 && !options->resume_path, &run->progress, error));
+  }
+  run->position.epoch++;
+  run->position.batch = 0;
+  run->result->epochs++;
+  if (options->checkpoint_path && options->checkpoint_every == 0) {
+    DFM_TRY(dfm_checkpoint_save(run, options->checkpoint_path, error));
+  }
+  *is_stopped = report(run);
+  return DFM_OK;
+}
+
+static bool out_of_patience(const dfm_run *run) {
+  const int patience = run->trainer->recipe->train.patience;
+  return run->predictor && patience > 0 && run->position.epochs_since_best >= patience;
+}
+
+static dfm_status run_epochs(dfm_run *run, dfm_error *error) {
+  dfm_run_result *result = run->result;
+  bool is_last = false, is_stopped = false;
+  while (!is_last && !is_stopped && !result->stopped_early && run->position.epoch <= run->trainer->recipe->train.epochs) {
+    DFM_TRY(run_epoch(run, &is_last, &is_stopped, error));
+    if (is_stopped && !is_last && run->position.batch < dfm_loader_batches(run->loader)) break;
+    bool stops_here = false;
+    DFM_TRY(finish_epoch(run, &stops_here, error));
+    is_stopped = is_stopped || stops_here;
+    result->stopped_early = out_of_patience(run);
+  }
+  result->stopped = is_stopped;
+  return DFM_OK;
+}
+
+/* What is on disk when the run ends: the best epoch already, or the weights as they are now: without validation, and where the run was stopped before
+ * its first epoch ended. A run stopped within a later epoch keeps its best epoch, and its checkpoint says where to go on. */
+static dfm_status finish_run(dfm_run *run, dfm_error *error) {
+  const dfm_run_options *options = run->options;
+  if (run->result->stopped && options->checkpoint_path && run->position.batch > 0) {
+    DFM_TRY(dfm_checkpoint_save(run, options->checkpoint_path, error));
+  }
+  const int64_t last = run->position.batch > 0 ? run->position.epoch : run->position.epoch - 1;
+  const bool keeps_last = !run->predictor || run->position.best_epoch == 0 || run->trainer->recipe->train.keep_last;
+  if (options->model_path && keeps_last) DFM_TRY(dfm_run_save_model(run, options->model_path, last, NULL, error));
+  run->result->best_epoch = (int)(keeps_last ? last : run->position.best_epoch);
+  run->result->has_valid = run->predictor && run->position.best_epoch > 0;
+  run->result->steps = dfm_optimizer_step_count(run->stepper->optimizer);
+  return DFM_OK;
+}
+
+/* The whole run of a convex model: one solve, counted as one epoch. */
+static dfm_status run_lbfgs(dfm_run *run, dfm_error *error) {
+  DFM_TRY(dfm_lbfgs_solve(run, &run->result->objective, error));
+  bool is_stopped;
+  return finish_epoch(run, &is_stopped, error);
+}
+
+dfm_status dfm_trainer_run(dfm_trainer *trainer, const dfm_run_options *options, dfm_run_result *result, dfm_error *error) {
+  dfm_run run = {.trainer = trainer, .options = options, .result = result};
+  const double start = now_seconds();
+  dfm_status status;
+  *result = (dfm_run_result){.objective = (double)NAN};
+  DFM_TRY_GOTO(status, open_run(&run, error), done);
+  DFM_TRY_GOTO(status, trainer->recipe->optimizer.name == DFM_SOLVER_LBFGS ? run_lbfgs(&run, error) : run_epochs(&run, error), done);
+  status = finish_run(&run, error);
+done:
+  close_run(&run);
+  result->seconds = now_seconds() - start;
+  return status;
+}

@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""Damaged, foreign and wrong inputs and places come in; one sentence, the exit code, and no output file are checked."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+from _cli import (
+    CLI,
+    FOLDER,
+    SMALL,
+    check,
+    contains,
+    fails,
+    insert_line,
+    leftovers,
+    main,
+    model_file,
+    path,
+    read,
+    rows_file,
+    rows_text,
+    schema_file,
+    succeeds,
+    write,
+)  # noqa: E402
+
+
+def train_fails(name, content, *parts):
+    data, output = write(name, content), path("bad.safetensors")
+    return fails("train", data, "--schema", schema_file(), "-o", output, *SMALL, parts=parts, output=output)
+
+
+# ---- bad data
+
+
+def test_missing_file():
+    output = path("bad.safetensors")
+    fails("train", path("absent.csv"), "-o", output, output=output, parts=["absent.csv", "No such file"])
+    fails("eval", model_file(), path("absent.csv"), parts=["absent.csv", "No such file"])
+    fails("predict", path("absent.safetensors"), rows_file(), parts=["absent.safetensors", "No such file"])
+
+
+def test_directory():
+    output = path("bad.safetensors")
+    fails("train", FOLDER, "-o", output, output=output, parts=[FOLDER, "directory"])
+    fails("predict", FOLDER, rows_file(), parts=[FOLDER, "directory"])
+
+
+def test_empty_file():
+    output, data = path("bad.safetensors"), write("empty.csv", "")
+    fails("train", data, "-o", output, output=output, parts=["empty.csv", "empty"])
+    fails("summary", data, parts=["empty.csv"])
+
+
+def test_header_only():
+    output, data = path("bad.safetensors"), write("header.csv", "label,C1,C2,I1\n")
+    fails("train", data, "-o", output, output=output, parts=["header.csv", "header", "no rows"])
+    train_fails("header.csv", "label,C1,C2,I1\n", "header.csv", "no rows")
+    fails("predict", model_file(), data, parts=["header.csv", "no rows"])
+
+
+def test_unknown_column_in_the_schema():
+    schema = write("wrong.yaml", read(schema_file()).decode().replace("C2", "C7"))
+    output = path("bad.safetensors")
+    fails("train", rows_file(), "--schema", schema, "-o", output, output=output, parts=["C7"])
+    fails("schema", rows_file(), "--label", "clik", parts=["clik", "label"])
+
+
+def test_too_few_and_too_many_cells():
+    train_fails("few.csv", insert_line(11, b"1,v1,w1"), "few.csv:11:", "3", "4")
+    train_fails("many.csv", insert_line(11, b"1,v1,w1,2,9"), "many.csv:11:", "5", "4")
+
+
+def test_label_neither_0_nor_1():
+    train_fails("label.csv", insert_line(11, b"2,v1,w1,2"), "label.csv:11:1:", "'2'", "label")
+    train_fails("label.csv", insert_line(11, b",v1,w1,2"), "label.csv:11:", "label")
+
+
+def test_one_class_only():
+    data = write("one.csv", rows_text(200, label=0))
+    result = succeeds("train", data, "-o", path("one.safetensors"), "--epochs", "1", *SMALL)
+    contains(result.err, "deepfm: warning: ", "label 0", "AUC is undefined", "val_auc undefined")
+    result = succeeds("eval", path("one.safetensors"), data)
+    contains(result.err, "deepfm: warning: ")
+    contains(result.out, "undefined")
+    check(
+        json.loads(succeeds("eval", path("one.safetensors"), data, "--json").out)["metrics"]["auc"] is None,
+        "AUC of one class",
+    )
+
+
+def test_text_in_a_number_field():
+    train_fails("text.csv", insert_line(11, b"1,v1,w1,abc"), "text.csv:11:9:", "I1", "'abc'")
+    fails(
+        "predict",
+        model_file(),
+        write("text.csv", insert_line(11, b"1,v1,w1,abc")),
+        parts=["text.csv:11:9:", "I1", "'abc'"],
+    )
+
+
+def test_numbers_that_are_not_finite():
+    for word in (b"nan", b"inf", b"-Infinity"):
+        train_fails("finite.csv", insert_line(11, b"1,v1,w1," + word), "finite.csv:11:9:", "I1", word.decode())
+    train_fails("overflow.csv", insert_line(11, b"1,v1,w1,1e999"), "overflow.csv:11:9:", "I1", "1e999")
+
+
+def test_unterminated_quote():
+    message = train_fails("quote.csv", insert_line(11, b'1,"v1,w1,2'), "quote.csv:")
+    contains(message, "quote", "11")
+
+
+def test_very_long_line():
+    data = path("long.csv")
+    with open(data, "wb") as file:
+        file.write(b"label,C1,C2,I1\n1,v1,w1,2\n1,")
+        for _ in range(100):
+            file.write(b"x" * (1 << 20))
+        file.write(b",w1,2\n")
+    output = path("bad.safetensors")
+    fails("train", data, "--schema", schema_file(), "-o", output, output=output, parts=["long.csv:3", "64 MB"])
+    os.unlink(data)
+
+
+def test_odd_bytes_in_a_category_are_kept():
+    odd = insert_line(11, b"1,\xff\xfe\x00z,w1,2") + b"0,\xff\xfe\x00z,w2,3\n1,\xff\xfe\x00z,w1,1\n"
+    output = path("odd.safetensors")
+    succeeds(
+        "train",
+        write("odd.csv", odd),
+        "--schema",
+        schema_file(),
+        "-o",
+        output,
+        "--epochs",
+        "1",
+        "--valid-fraction-random",
+        "0",
+        *SMALL,
+    )
+    fields = {f["name"]: f for f in json.loads(succeeds("inspect", output, "--json").out)["fields"]}
+    check(fields["C1"]["vocabulary"] == 6, fields["C1"])
+    contains(json.dumps(fields["C1"]["values"]), "\\\\xFF\\\\xFE\\\\x00z")
+    eval_fields = {
+        f["name"]: f for f in json.loads(succeeds("eval", output, path("odd.csv"), "--json").out)["fields"]
+    }
+    check(eval_fields["C1"]["unknown"] == 0, eval_fields)
+
+
+def test_a_column_missing_at_prediction():
+    data = write("narrow.csv", "\n".join(",".join(line.split(",")[:2]) for line in rows_text().splitlines()) + "\n")
+    output = path("bad.txt")
+    fails(
+        "predict",
+        model_file(),
+        data,
+        "-o",
+        output,
+        output=output,
+        parts=["narrow.csv", "C2", "--missing-columns unknown"],
+    )
+    lines = succeeds("predict", model_file(), data, "--missing-columns", "unknown").out.splitlines()
+    check(len(lines) == 400, len(lines))
+    fails(
+        "eval",
+        model_file(),
+        write("nolabel.csv", rows_text().replace("label", "other")),
+        parts=["nolabel.csv", "label"],
+    )
+
+
+# ---- bad places to write
+
+
+def test_disk_full():
+    fails("train", rows_file(), "-o", "/dev/full", "--epochs", "1", *SMALL, parts=["/dev/full", "No space left"])
+    fails("predict", model_file(), rows_file(), "-o", "/dev/full", parts=["/dev/full", "No space left"])
+    fails("synth", "--rows", "50000", "-o", "/dev/full", parts=["/dev/full", "No space left"])
+    with open("/dev/full", "wb") as full:
+        for arguments in (
+            ["synth", "--rows", "50000"],
+            ["predict", model_file(), rows_file()],
+            ["eval", model_file(), rows_file()],
+            ["eval", model_file(), rows_file(), "--json"],
+            ["help"],
+            ["schema", rows_file()],
+        ):
+            fails(*arguments, stdout=full, parts=["standard output", "No space left"])
+
+
+def test_unwritable_folder():
+    under = os.path.join(rows_file(), "model.safetensors")
+    fails("train", rows_file(), "-o", under, "--epochs", "1", *SMALL, parts=[under, "Not a directory"])
+    fails("predict", model_file(), rows_file(), "-o", under, parts=[under, "Not a directory"])
+    fails("synth", "--rows", "10", "-o", os.path.join(path("absent"), "x.csv"), parts=["absent", "No such file"])
+
+
+def test_an_old_file_survives_a_failure():
+    output = write("old.safetensors", "old")
+    fails(
+        "train",
+        write("few.csv", insert_line(390, b"1,v1")),
+        "--schema",
+        schema_file(),
+        "-o",
+        output,
+        parts=["few.csv:390:"],
+    )
+    check(read(output) == b"old" and leftovers(output) == ["old.safetensors"], leftovers(output))
+
+
+def test_reader_that_leaves():
+    shell = f"'{CLI}' synth --rows 200000 | head -n 2; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", shell], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    lines = done.stdout.decode().splitlines()
+    check(len(lines) == 3 and lines[2] == "0" and done.stderr == b"", (lines[-1], done.stderr))
+
+
+# ---- damaged models
+
+
+def damaged(name, content):
+    output = path("bad.txt")
+    return fails("predict", write(name, content), rows_file(), "-o", output, parts=[name], output=output)
+
+
+def test_truncated_model():
+    whole = read(model_file())
+    for n in (0, 4, 8, 100, len(whole) // 2, len(whole) - 1):
+        damaged("truncated.safetensors", whole[:n])
+    damaged("long.safetensors", whole + b"x")
+
+
+def test_bit_flipped_model():
+    whole = read(model_file())
+    for i in range(24):
+        at = i * (len(whole) - 1) // 23
+        damaged("flipped.safetensors", whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+
+
+def rewrite_header(whole, change):
+    """The model with a changed header, and without the checksum that would give the change away."""
+    n = struct.unpack("<Q", whole[:8])[0]
+    header, data = json.loads(whole[8 : 8 + n]), whole[8 + n :]
+    checksum = header.pop("checksum", None)
+    if checksum:
+        data = data[: checksum["data_offsets"][0]]
+    change(header)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-(8 + len(text)) % 64)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def test_newer_format_version():
+    def change(header):
+        check(header["__metadata__"]["deepfm.format"] == "1", header["__metadata__"])
+        header["__metadata__"]["deepfm.format"] = "99"
+
+    contains(damaged("newer.safetensors", rewrite_header(read(model_file()), change)), "99", "newer")
+
+
+def test_foreign_model():
+    header = b'{"weight":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    damaged("foreign.safetensors", struct.pack("<Q", len(header)) + header + bytes(8))
+    damaged("text.safetensors", b"this is no model, but it is long enough to have a length in front of it\n" * 10)
+
+
+if __name__ == "__main__":
+    sys.exit(main("cli_bad_input", globals()))

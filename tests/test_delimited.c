@@ -1,0 +1,235 @@
+/* Delimited text: small texts come in; the rows and cells that the reader makes of them, and its errors, are compared with what is expected. */
+#include <fcntl.h>
+
+#include "data/delimited.h"
+#include "test.h"
+
+static dfm_error error;
+
+/* Reads a text whole: cells in [brackets], rows ended by '/', or the error's message. */
+static const char *read_text(const char *bytes, size_t n, char separator, const char *comment) {
+  static char out[4096];
+  size_t length = 0;
+  dfm_delimited *reader;
+  const char *path = test_write("text.csv", bytes, n);
+  if (dfm_delimited_open(path, separator, comment, &reader, &error) != DFM_OK) return error.message;
+  for (;;) {
+    const dfm_cell *cells;
+    size_t n_cells;
+    if (dfm_delimited_next(reader, &cells, &n_cells, &error) != DFM_OK) {
+      dfm_delimited_close(reader);
+      return error.message;
+    }
+    if (n_cells == 0) break;
+    for (size_t i = 0; i < n_cells; i++) {
+      out[length++] = '[';
+      memcpy(out + length, cells[i].bytes, cells[i].n);
+      length += cells[i].n;
+      out[length++] = ']';
+    }
+    out[length++] = '/';
+  }
+  out[length] = 0;
+  dfm_delimited_close(reader);
+  return out;
+}
+
+static const char *read_csv(const char *text) {
+  return read_text(text, strlen(text), ',', NULL);
+}
+
+static void plain_rows(void **state) {
+  (void)state;
+  assert_string_equal(read_csv("a,b\n1,2\n"), "[a][b]/[1][2]/");
+  assert_string_equal(read_csv("a,b\n1,2"), "[a][b]/[1][2]/");
+  assert_string_equal(read_csv(",\n,,\n x ,\n"), "[][]/[][][]/[ x ][]/");
+  assert_string_equal(read_csv("single\n"), "[single]/");
+  assert_string_equal(read_csv(""), "");
+  assert_string_equal(read_csv("\n\r\n\n"), "");
+  assert_string_equal(read_text("a\tb,c\t\n", 7, '\t', NULL), "[a][b,c][]/");
+}
+
+static void line_ends(void **state) {
+  (void)state;
+  assert_string_equal(read_csv("a,b\r\n1,\r\n\r\n2,3\n4,5\r\n"), "[a][b]/[1][]/[2][3]/[4][5]/");
+  assert_string_equal(read_csv("a\rb,c\n"), "[a\rb][c]/");
+  assert_string_equal(read_csv("\"a\",\"b\"\r\n\"c\",\"d\""), "[a][b]/[c][d]/");
+}
+
+static void quotes(void **state) {
+  (void)state;
+  assert_string_equal(read_csv("\"a,b\",c\n"), "[a,b][c]/");
+  assert_string_equal(read_csv("\"\",\"\"\"\",\"x\"\"y\"\"\"\n"), "[][\"][x\"y\"]/");
+  assert_string_equal(read_csv("\"two\nlines\",z\n1,2\n"), "[two\nlines][z]/[1][2]/");
+  assert_string_equal(read_csv("a\"b,5\" pipe\n"), "[a\"b][5\" pipe]/");
+  assert_string_equal(read_csv("\"a\"\"\",b,\"c\"\"d\"\n"), "[a\"][b][c\"d]/");
+}
+
+static void marks_comments_and_bytes(void **state) {
+  (void)state;
+  assert_string_equal(read_csv("\xef\xbb\xbflabel,x\n"), "[label][x]/");
+  assert_string_equal(read_text("|1x3 \"Cross\n1,2\n|end", 19, ',', "|"), "[1][2]/");
+  assert_string_equal(read_text("//c\n/,1\n", 8, ',', "//"), "[/][1]/");
+  dfm_delimited *reader;
+  const dfm_cell *cells;
+  size_t n;
+  assert_ok(dfm_delimited_open(test_write("bytes.csv", "a\0b,\xff\xfe\n", 7), ',', NULL, &reader, &error));
+  assert_ok(dfm_delimited_next(reader, &cells, &n, &error));
+  assert_int_equal(n, 2);
+  assert_int_equal(cells[0].n, 3);
+  assert_memory_equal(cells[0].bytes, "a\0b", 3);
+  assert_memory_equal(cells[1].bytes, "\xff\xfe", 2);
+  dfm_delimited_close(reader);
+}
+
+static void positions(void **state) {
+  (void)state;
+  dfm_delimited *reader;
+  const dfm_cell *cells;
+  size_t n;
+  const char text[] = "\n#c\na,\"x\ny\",zz\n\nb,c\n";
+  assert_ok(dfm_delimited_open(test_write("p.csv", text, sizeof text - 1), ',', "#", &reader, &error));
+  for (int round = 0; round < 2; round++) {
+    assert_ok(dfm_delimited_next(reader, &cells, &n, &error));
+    assert_int_equal(dfm_delimited_line(reader), 3);
+    assert_int_equal(n, 3);
+    assert_int_equal(cells[1].column, 3);
+    assert_int_equal(cells[2].column, 4); /* on the cell's own line: y",zz */
+    assert_ok(dfm_delimited_next(reader, &cells, &n, &error));
+    assert_int_equal(dfm_delimited_line(reader), 6);
+    assert_ok(dfm_delimited_next(reader, &cells, &n, &error));
+    assert_int_equal(n, 0);
+    assert_int_equal(dfm_delimited_position(reader), dfm_delimited_size(reader));
+    assert_ok(dfm_delimited_restart(reader, ',', "#", &error));
+  }
+  dfm_delimited_close(reader);
+}
+
+static void errors_have_places(void **state) {
+  (void)state;
+  assert_non_null(strstr(read_csv("a,b\n1,\"2\n3,4\n"), "text.csv:2:3: the quote that opens here is not closed before the end of the file"));
+  assert_int_equal(error.line, 2);
+  assert_int_equal(error.column, 3);
+  assert_non_null(strstr(read_csv("a,b\n\"1\"x,2\n"), "text.csv:2:4: text after the closing quote"));
+  assert_non_null(strstr(read_csv("a,b\n\"1\n2\" ,2\n"), "text.csv:3:3: text after the closing quote"));
+  assert_non_null(strstr(read_csv("a,\""), "text.csv:1:3: the quote that opens here"));
+  assert_non_null(strstr(read_text("\xff\xfe" "a\0", 4, ',', NULL), "UTF-16"));
+  assert_non_null(strstr(read_text("\x1f\x8b\x08", 3, ',', NULL), "gzip -dk"));
+  dfm_delimited *reader;
+  assert_int_equal(dfm_delimited_open(test_path("absent.csv"), ',', NULL, &reader, &error), DFM_ERROR_IO);
+  assert_non_null(strstr(error.message, "absent.csv"));
+  assert_int_equal(dfm_delimited_open(test_folder(), ',', NULL, &reader, &error), DFM_ERROR_IO);
+  assert_int_equal(dfm_delimited_open(test_write("x.csv", "a", 1), '"', NULL, &reader, &error), DFM_ERROR_VALUE);
+}
+
+/* 65 MB without a line break, sparse on disk, behind `head`. */
+static void check_too_long(const char *head, const char *expected) {
+  const char *path = test_write("long.csv", head, strlen(head));
+  const dfm_cell *cells;
+  size_t n;
+  dfm_delimited *reader;
+  assert_int_equal(truncate(path, 65 << 20), 0);
+  assert_ok(dfm_delimited_open(path, ',', NULL, &reader, &error));
+  assert_ok(dfm_delimited_next(reader, &cells, &n, &error));
+  assert_int_equal(dfm_delimited_next(reader, &cells, &n, &error), DFM_ERROR_FORMAT);
+  assert_non_null(strstr(error.message, expected));
+  dfm_delimited_close(reader);
+}
+
+static void endless_lines_stop(void **state) {
+  (void)state;
+  check_too_long("a,b\n1,2", "long.csv:2: line is longer than 64 MB; is the file text?");
+  check_too_long("a,b\n1,2,\"3\n4\n", "long.csv:2:5: the quote that opens here is not closed within 64 MB");
+}
+
+/* Random texts of few kinds of bytes: what is written by the rules of RFC 4180 is read back. */
+static void random_cells_come_back(void **state) {
+  (void)state;
+  static const char alphabet[] = "ab\",\n\r ";
+  char text[2000], expected[2000];
+  uint32_t seed = 7;
+  for (int round = 0; round < 500; round++) {
+    size_t n = 0, m = 0;
+    for (int row = 0; row < 5; row++) {
+      for (int cell = 0; cell < 4; cell++) {
+        if (cell) text[n++] = ',';
+        text[n++] = '"';
+        expected[m++] = '[';
+        for (uint32_t k = (seed = seed * 1664525u + 1013904223u) >> 29; k > 0; k--) {
+          const char c = alphabet[((seed = seed * 1664525u + 1013904223u) >> 16) % (sizeof alphabet - 1)];
+          text[n++] = c;
+          if (c == '"') text[n++] = c;
+          expected[m++] = c;
+        }
+        text[n++] = '"';
+        expected[m++] = ']';
+      }
+      if (row % 2) text[n++] = '\r';
+      text[n++] = '\n';
+      expected[m++] = '/';
+    }
+    expected[m] = 0;
+    assert_string_equal(read_text(text, n, ',', NULL), expected);
+  }
+}
+
+static void names_of_a_header(void **state) {
+  (void)state;
+  dfm_delimited *reader;
+  const dfm_cell *cells;
+  size_t n;
+  char **names;
+  const char text[] = ", b,\"c,d\"\na,b,a\na,\xe9\n";
+  assert_ok(dfm_delimited_open(test_write("n.csv", text, sizeof text - 1), ',', NULL, &reader, &error));
+  assert_ok(dfm_delimited_next(reader, &cells, &n, &error));
+  assert_ok(dfm_delimited_names(reader, cells, n, true, &names, &error));
+  assert_string_equal(names[0], "c1");
+  assert_string_equal(names[1], "b");
+  assert_string_equal(names[2], "c,d");
+  dfm_names_free(names, n);
+  assert_ok(dfm_delimited_next(reader, &cells, &n, &error));
+  assert_int_equal(dfm_delimited_names(reader, cells, n, true, &names, &error), DFM_ERROR_FORMAT);
+  assert_non_null(strstr(error.message, "n.csv:2:5: columns 1 and 3 are both named 'a'; rename one"));
+  assert_ok(dfm_delimited_next(reader, &cells, &n, &error));
+  assert_int_equal(dfm_delimited_names(reader, cells, n, true, &names, &error), DFM_ERROR_FORMAT);
+  assert_non_null(strstr(error.message, "n.csv:3:3: the column name"));
+  dfm_delimited_close(reader);
+}
+
+static void standard_input_is_a_dash(void **state) {
+  (void)state;
+  dfm_delimited *reader;
+  const dfm_cell *cells;
+  size_t n;
+  int ends[2];
+  const int saved = dup(0);
+  assert_int_equal(pipe(ends), 0);
+  assert_int_equal(write(ends[1], "q,\"r", 4), 4);
+  close(ends[1]);
+  dup2(ends[0], 0);
+  close(ends[0]);
+  const dfm_status opened = dfm_delimited_open("-", ',', NULL, &reader, &error);
+  dup2(saved, 0);
+  close(saved);
+  assert_int_equal(opened, DFM_OK);
+  assert_int_equal(dfm_delimited_next(reader, &cells, &n, &error), DFM_ERROR_FORMAT);
+  assert_non_null(strstr(error.message, "standard input:1:3: "));
+  dfm_delimited_close(reader);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(plain_rows),
+    cmocka_unit_test(line_ends),
+    cmocka_unit_test(quotes),
+    cmocka_unit_test(marks_comments_and_bytes),
+    cmocka_unit_test(positions),
+    cmocka_unit_test(errors_have_places),
+    cmocka_unit_test(endless_lines_stop),
+    cmocka_unit_test(random_cells_come_back),
+    cmocka_unit_test(names_of_a_header),
+    cmocka_unit_test(standard_input_is_a_dash),
+};
+
+int main(int argc, char **argv) {
+  return test_main(argc, argv, "delimited", tests, sizeof tests / sizeof *tests);
+}

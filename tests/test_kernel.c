@@ -1,0 +1,485 @@
+/* Kernels: random spans of odd lengths at odd places come in; every table must give the same bits, and those must be
+ * near a double's. */
+#include <float.h>
+#include <math.h>
+
+#include "base/random.h"
+#include "kernel/kernel.h"
+#include "test.h"
+
+/* Spans reach from places 0..3 past a 16-byte boundary over 0..MAX_N floats; what lies behind must stay as it is. */
+enum { MAX_N = 67, SPAN = 96, N_SPANS = 4 };
+
+typedef struct spans {
+  float x[N_SPANS][SPAN];
+  float rows[40 * SPAN];
+  double result;
+} spans;
+
+static float random_float(uint64_t *state) {
+  *state = *state * 6364136223846793005u + 1442695040888963407u;
+  return (float)(int32_t)(*state >> 33) * 0x1p-30f - 1;
+}
+
+static void spans_fill(spans *s, uint64_t seed) {
+  memset(s, 0, sizeof *s);
+  for (int a = 0; a < N_SPANS; a++)
+    for (int i = 0; i < SPAN; i++) s->x[a][i] = random_float(&seed);
+  for (int i = 0; i < 40 * SPAN; i++) s->rows[i] = random_float(&seed);
+  for (int i = 0; i < SPAN; i++) s->x[2][i] = fabsf(s->x[2][i]); /* second moments and sums of squares */
+}
+
+/* One kernel on n floats of each span, `at` floats from its start. */
+typedef void kernel_case(const dfm_kernel *kernel, spans *s, int at, int n);
+
+static const dfm_adam_step adam_step = {0.9f, 0.1f, 0.999f, 0.001f, 1e-2f, 3.0f, 1e-8f};
+static const float gap_a[7] = {1e-2f, 2e-2f, -3e-3f, 4e-3f, 1e-3f, 1e-4f, 2e-5f};
+static const float gap_u[7] = {3.0f, 2.5f, 2.0f, 1.5f, 1.2f, 1.1f, 1.0f};
+static const dfm_adam_gap adam_gap = {7, gap_a, gap_u, 1e-8f, 0.5f, 0.99f};
+
+static void case_add(const dfm_kernel *k, spans *s, int at, int n) {
+  k->add(s->x[0] + at, s->x[1] + at, (size_t)n);
+}
+static void case_axpy(const dfm_kernel *k, spans *s, int at, int n) {
+  k->axpy(s->x[0] + at, 0.7f, s->x[1] + at, (size_t)n);
+}
+static void case_scale(const dfm_kernel *k, spans *s, int at, int n) {
+  k->scale(s->x[0] + at, 0.7f, (size_t)n);
+}
+static void case_dot(const dfm_kernel *k, spans *s, int at, int n) {
+  s->result = (double)k->dot(s->x[0] + at, s->x[1] + at, (size_t)n);
+}
+static void case_sum_squares(const dfm_kernel *k, spans *s, int at, int n) {
+  s->result = k->sum_squares(s->x[0] + at, (size_t)n);
+}
+static void case_bias_act(const dfm_kernel *k, spans *s, int at, int n) {
+  for (int act = DFM_LINEAR; act <= DFM_TANH; act++) {
+    k->bias_act(s->rows + at, 3, n, SPAN, s->x[0] + at, (dfm_activation)act);
+    k->bias_act(s->rows + at + 3 * SPAN, 2, n, SPAN, NULL, (dfm_activation)act);
+  }
+}
+static void case_act_backward(const dfm_kernel *k, spans *s, int at, int n) {
+  for (int act = DFM_LINEAR; act <= DFM_TANH; act++)
+    k->act_backward(s->rows + at, s->rows + 10 * SPAN + at, 3, n, SPAN, (dfm_activation)act);
+}
+static void case_column_sums(const dfm_kernel *k, spans *s, int at, int n) {
+  k->column_sums(s->x[0] + at, s->rows + at, 5, n, SPAN);
+}
+static void case_dropout(const dfm_kernel *k, spans *s, int at, int n) {
+  k->dropout(s->rows + at, 7 * n, 0x123456789abcdefu, ((uint64_t)n << 40) + 5, 0.4f);
+}
+static void case_fm(const dfm_kernel *k, spans *s, int at, int n) {
+  const int F = 1 + n % 11;
+  s->result = (double)k->fm_forward(s->rows + at, F, n, s->x[0] + at);
+  k->fm_backward(s->rows + 20 * SPAN + at, s->rows + at, F, n, s->x[0] + at, 0.3f);
+}
+static void case_sgd(const dfm_kernel *k, spans *s, int at, int n) {
+  k->sgd(s->x[0] + at, s->x[1] + at, (size_t)n, 0.1f);
+}
+static void case_adagrad(const dfm_kernel *k, spans *s, int at, int n) {
+  k->adagrad(s->x[0] + at, s->x[2] + at, s->x[1] + at, (size_t)n, 0.1f, 0.01f, 1e-8f);
+}
+static void case_adam(const dfm_kernel *k, spans *s, int at, int n) {
+  k->adam(s->x[0] + at, s->x[1] + at, s->x[2] + at, s->x[3] + at, (size_t)n, &adam_step);
+}
+static void case_adam_gap(const dfm_kernel *k, spans *s, int at, int n) {
+  k->adam_gap(s->x[0] + at, s->x[1] + at, s->x[2] + at, (size_t)n, &adam_gap);
+}
+static void case_sigmoid(const dfm_kernel *k, spans *s, int at, int n) {
+  k->sigmoid(s->x[0] + at, s->x[1] + at, (size_t)n);
+  k->sigmoid(s->x[3] + at, s->x[3] + at, (size_t)n);
+}
+
+static const struct {
+  const char *name;
+  kernel_case *run;
+} cases[] = {
+    {"add", case_add},
+    {"axpy", case_axpy},
+    {"scale", case_scale},
+    {"dot", case_dot},
+    {"sum_squares", case_sum_squares},
+    {"bias_act", case_bias_act},
+    {"act_backward", case_act_backward},
+    {"column_sums", case_column_sums},
+    {"dropout", case_dropout},
+    {"fm", case_fm},
+    {"sgd", case_sgd},
+    {"adagrad", case_adagrad},
+    {"adam", case_adam},
+    {"adam_gap", case_adam_gap},
+    {"sigmoid", case_sigmoid},
+};
+
+static const dfm_kernel *generic(void) {
+  dfm_error error;
+  const dfm_kernel *kernel = NULL;
+  assert_ok(dfm_kernel_find("generic", &kernel, &error));
+  return kernel;
+}
+
+/* Also what lies around the spans is compared, so a write out of bounds shows unless generic makes the same one; the
+ * next test sees to that. */
+static void test_same_bits(void **state) {
+  (void)state;
+  static spans expected, got;
+  const dfm_kernel *kernel;
+  for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
+    for (int n = 0; n <= MAX_N; n++)
+      for (int at = 0; at < 4; at++) {
+        spans_fill(&expected, (uint64_t)(n * 4 + at));
+        cases[c].run(generic(), &expected, at, n);
+        for (size_t k = 0; (kernel = dfm_kernel_at(k)) != NULL; k++) {
+          spans_fill(&got, (uint64_t)(n * 4 + at));
+          cases[c].run(kernel, &got, at, n);
+          if (memcmp(&expected, &got, sizeof got) != 0)
+            fail_msg("%s, n = %d, place %d: %s differs", cases[c].name, n, at, kernel->name);
+        }
+      }
+}
+
+static void test_writes_within_bounds(void **state) {
+  (void)state;
+  static spans before, after;
+  for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
+    for (int n = 0; n <= MAX_N; n++) {
+      spans_fill(&before, 1);
+      spans_fill(&after, 1);
+      cases[c].run(generic(), &after, 3, n);
+      for (int a = 0; a < N_SPANS; a++) {
+        assert_memory_equal(before.x[a], after.x[a], 3 * sizeof(float));
+        assert_memory_equal(before.x[a] + 3 + n, after.x[a] + 3 + n, (size_t)(SPAN - 3 - n) * sizeof(float));
+      }
+      if (n == 0) assert_memory_equal(before.rows, after.rows, sizeof after.rows);
+    }
+}
+
+/* ---- against doubles ---- */
+
+/* Distance in units of the last place of the float nearest to `expected`. */
+static double ulps(float got, double expected) {
+  const float nearest = fabsf((float)expected);
+  return fabs((double)got - expected) / (double)(nextafterf(nearest, INFINITY) - nearest);
+}
+
+static void test_sigmoid_ulps(void **state) {
+  (void)state;
+  double worst = 0;
+  for (int i = -872000; i <= 200000; i++) {
+    const float z = (float)i * 1e-4f;
+    float p;
+    generic()->sigmoid(&p, &z, 1);
+    worst = fmax(worst, ulps(p, 1 / (1 + exp(-(double)z))));
+  }
+  printf("sigmoid: %.3f ulp\n", worst);
+  assert_true(worst <= 2);
+}
+
+static void test_sigmoid_limits(void **state) {
+  (void)state;
+  const dfm_kernel *kernel;
+  for (size_t k = 0; (kernel = dfm_kernel_at(k)) != NULL; k++) {
+    const float z[10] = {-FLT_MAX, -INFINITY, -88, 88, FLT_MAX, INFINITY, 0, NAN, -FLT_MIN, 17};
+    float p[10];
+    kernel->sigmoid(p, z, 10);
+    for (int i = 0; i < 3; i++) assert_true(p[i] == 0);
+    for (int i = 3; i < 6; i++) assert_true(p[i] == 1);
+    assert_true(p[6] == 0.5f && p[8] == 0.5f);
+    assert_true(isnan(p[7]));
+    assert_true(p[9] > 0.9999f && p[9] <= 1);
+  }
+}
+
+static void test_tanh_ulps(void **state) {
+  (void)state;
+  double worst = 0;
+  for (int i = -120000; i <= 120000; i++) {
+    const float x[2] = {(float)i * 1e-4f, (float)i * 1e-9f};
+    float y[2] = {x[0], x[1]};
+    generic()->bias_act(y, 1, 2, 2, NULL, DFM_TANH);
+    worst = fmax(worst, fmax(ulps(y[0], tanh((double)x[0])), ulps(y[1], tanh((double)x[1]))));
+  }
+  printf("tanh: %.3f ulp\n", worst);
+  assert_true(worst <= 4);
+  float limits[5] = {-FLT_MAX, INFINITY, NAN, -30, 0};
+  generic()->bias_act(limits, 1, 5, 5, NULL, DFM_TANH);
+  assert_true(limits[0] == -1 && limits[1] == 1 && isnan(limits[2]) && limits[3] == -1 && limits[4] == 0);
+}
+
+static void test_activations(void **state) {
+  (void)state;
+  const float bias[4] = {0.5f, -1, 0, 2}, x[4] = {-1, 0.25f, 0, 1};
+  float y[4], dy[4];
+  for (int act = DFM_LINEAR; act <= DFM_TANH; act++) {
+    memcpy(y, x, sizeof y);
+    generic()->bias_act(y, 1, 4, 4, bias, (dfm_activation)act);
+    for (int i = 0; i < 4; i++) dy[i] = 3;
+    generic()->act_backward(dy, y, 1, 4, 4, (dfm_activation)act);
+    for (int i = 0; i < 4; i++) {
+      const double v = (double)x[i] + (double)bias[i], sigma = 1 / (1 + exp(-v)), t = tanh(v);
+      const double values[4] = {v, v > 0 ? v : 0, sigma, t},
+                   slopes[4] = {1, v > 0 ? 1 : 0, sigma * (1 - sigma), 1 - t * t};
+      assert_near(y[i], values[act], 2e-7);
+      assert_near(dy[i], 3 * slopes[act], 1e-6);
+    }
+  }
+  y[0] = NAN;
+  generic()->bias_act(y, 1, 1, 1, NULL, DFM_RELU);
+  assert_true(isnan(y[0]));
+}
+
+static void test_sums(void **state) {
+  (void)state;
+  static spans s;
+  spans_fill(&s, 3);
+  double dot = 0, squares = 0, column[MAX_N];
+  for (int i = 0; i < MAX_N; i++) {
+    dot += (double)s.x[0][i] * (double)s.x[1][i];
+    squares += (double)s.x[0][i] * (double)s.x[0][i];
+    column[i] = (double)s.x[3][i];
+    for (int r = 0; r < 7; r++) column[i] += (double)s.rows[r * SPAN + i];
+  }
+  assert_near(generic()->dot(s.x[0], s.x[1], MAX_N), dot, 2e-6);
+  assert_near(generic()->sum_squares(s.x[0], MAX_N), squares, 1e-13);
+  generic()->column_sums(s.x[3], s.rows, 7, MAX_N, SPAN);
+  for (int i = 0; i < MAX_N; i++) assert_near(s.x[3][i], column[i], 1e-6);
+}
+
+/* e has a block of its own, so that sanitizers see a read past its last field. */
+static void check_fm(int F, int K) {
+  const int n = F * K;
+  float *e = malloc((size_t)n * sizeof *e + 1), *de = malloc((size_t)n * sizeof *de + 1), sum[65];
+  uint64_t seed = (uint64_t)n;
+  assert_true(e && de);
+  for (int i = 0; i < n; i++) {
+    e[i] = random_float(&seed);
+    de[i] = 1;
+  }
+  /* the pairwise definition, not the lemma that the kernel uses */
+  double pairs = 0;
+  for (int f = 0; f < F; f++)
+    for (int g = f + 1; g < F; g++)
+      for (int k = 0; k < K; k++) pairs += (double)e[f * K + k] * (double)e[g * K + k];
+  assert_near(generic()->fm_forward(e, F, K, sum), pairs, 1e-6 * (n + 1));
+  generic()->fm_backward(de, e, F, K, sum, 0.3f);
+  for (int f = 0; f < F; f++)
+    for (int k = 0; k < K; k++) {
+      double others = 0;
+      for (int g = 0; g < F; g++) others += g == f ? 0 : (double)e[g * K + k];
+      assert_near(de[f * K + k], 1 + (double)0.3f * others, 5e-6);
+    }
+  free(e);
+  free(de);
+}
+
+static void test_fm(void **state) {
+  (void)state;
+  static const int width[] = {1, 2, 4, 8, 10, 15, 16, 17, 33, 64, 65};
+  for (size_t c = 0; c < sizeof width / sizeof *width; c++)
+    for (int F = 0; F <= 39; F += 13) check_fm(F, width[c]);
+}
+
+static void test_optimizer_steps(void **state) {
+  (void)state;
+  static spans s, t;
+  spans_fill(&s, 4);
+  spans_fill(&t, 4);
+  generic()->adam(s.x[0], s.x[1], s.x[2], s.x[3], MAX_N, &adam_step);
+  for (int i = 0; i < MAX_N; i++) {
+    const double g = (double)t.x[3][i], m = 0.9 * (double)t.x[1][i] + 0.1 * g,
+                 v = 0.999 * (double)t.x[2][i] + 0.001 * g * g;
+    assert_near(s.x[1][i], m, 2e-7);
+    assert_near(s.x[2][i], v, 2e-7);
+    assert_near(s.x[0][i], (double)t.x[0][i] - 1e-2 * m / (3 * sqrt(v) + 1e-8), 2e-7 + 1e-7 / sqrt(v));
+  }
+  spans_fill(&s, 4);
+  generic()->adam_gap(s.x[0], s.x[1], s.x[2], MAX_N, &adam_gap);
+  for (int i = 0; i < MAX_N; i++) {
+    double sum = 0;
+    for (int j = 0; j < 7; j++) sum += (double)gap_a[j] / (sqrt((double)t.x[2][i]) * (double)gap_u[j] + 1e-8);
+    assert_near(s.x[0][i], (double)t.x[0][i] - (double)t.x[1][i] * sum, 2e-7 * (1 + fabs(sum)));
+    assert_near(s.x[1][i], 0.5 * (double)t.x[1][i], 0);
+    assert_near(s.x[2][i], 0.99 * (double)t.x[2][i], 2e-7);
+  }
+  spans_fill(&s, 4);
+  generic()->adagrad(s.x[0], s.x[2], s.x[1], MAX_N, 0.1f, 0.25f, 1e-3f);
+  generic()->sgd(s.x[3], s.x[1], MAX_N, 0.1f);
+  for (int i = 0; i < MAX_N; i++) {
+    const double g = (double)t.x[1][i], sum = (double)t.x[2][i] + g * g;
+    assert_near(s.x[2][i], sum, 2e-7);
+    assert_near(s.x[0][i], (double)t.x[0][i] - 0.1 * g / (sqrt(sum + 0.25) + 1e-3), 3e-7);
+    assert_near(s.x[3][i], (double)t.x[3][i] - 0.1 * g, 2e-7);
+  }
+}
+
+/* ---- dropout ---- */
+
+static void test_dropout_is_philox(void **state) {
+  (void)state;
+  enum { N = 1000 };
+  static float y[N];
+  const uint64_t key = 0xfedcba9876543210u, counter = 0xffffffff00000007u;
+  for (int i = 0; i < N; i++) y[i] = (float)(i + 1);
+  generic()->dropout(y, N, key, counter, 0.25f);
+  for (int i = 0; i < N; i++) {
+    uint32_t words[4];
+    dfm_philox(key, counter, (uint64_t)(i / 64 * 16 + i % 16), words);
+    const float expected = words[i / 16 % 4] >= 0x40000000u ? (float)(i + 1) * (1 / 0.75f) : 0;
+    if (y[i] != expected) fail_msg("place %d: %g, expected %g", i, (double)y[i], (double)expected);
+  }
+}
+
+static void test_dropout_rate(void **state) {
+  (void)state;
+  enum { N = 400, ROWS = 500 };
+  static const float rates[] = {0.0f, 0.1f, 0.5f, 0.9f};
+  for (size_t r = 0; r < sizeof rates / sizeof *rates; r++) {
+    double kept = 0, mean = 0;
+    for (uint64_t row = 0; row < ROWS; row++) {
+      float y[N];
+      for (int i = 0; i < N; i++) y[i] = 1;
+      generic()->dropout(y, N, 42, row, rates[r]);
+      for (int i = 0; i < N; i++) kept += y[i] != 0, mean += (double)y[i];
+    }
+    const double rate = (double)rates[r], deviation = sqrt(rate * (1 - rate) / (N * ROWS));
+    assert_near(kept / (N * ROWS), 1 - rate, 4 * deviation + 1e-9);
+    assert_near(mean / (N * ROWS), 1, 4 * deviation / (1 - rate) + 1e-6);
+  }
+}
+
+/* A row's mask does not depend on how many units there are. */
+static void test_dropout_prefix(void **state) {
+  (void)state;
+  float whole[200], part[200];
+  for (int n = 0; n < 200; n += 7) {
+    for (int i = 0; i < 200; i++) whole[i] = part[i] = 1;
+    generic()->dropout(whole, 200, 1, 2, 0.5f);
+    generic()->dropout(part, n, 1, 2, 0.5f);
+    assert_memory_equal(whole, part, (size_t)n * sizeof(float));
+    for (int i = n; i < 200; i++) assert_true(part[i] == 1);
+  }
+}
+
+/* ---- matrix multiply ---- */
+
+enum { PAD = 3 };
+
+static void check_gemm(const dfm_kernel *kernel, bool trans_a, bool trans_b, int M, int N, int K, float beta) {
+  const int lda = (trans_a ? M : K) + PAD, ldb = (trans_b ? K : N) + PAD, ldc = N + PAD;
+  const size_t a_size = (size_t)((trans_a ? K : M) * lda), b_size = (size_t)((trans_b ? N : K) * ldb),
+               c_size = (size_t)(M * ldc);
+  float *A = malloc((a_size + 1) * sizeof *A), *B = malloc((b_size + 1) * sizeof *B);
+  float *C = malloc((c_size + 1) * sizeof *C), *before = malloc((c_size + 1) * sizeof *before);
+  uint64_t seed = (uint64_t)(M * 1000 + N * 10 + K);
+  for (size_t i = 0; i < a_size; i++) A[i] = random_float(&seed);
+  for (size_t i = 0; i < b_size; i++) B[i] = random_float(&seed);
+  for (size_t i = 0; i < c_size; i++) C[i] = before[i] = beta == 0 ? NAN : random_float(&seed);
+  kernel->gemm(&(dfm_gemm_args){trans_a, trans_b, M, N, K, A, lda, B, ldb, beta, C, ldc});
+  for (int i = 0; i < M; i++)
+    for (int j = 0; j < ldc; j++) {
+      const size_t at = (size_t)(i * ldc + j);
+      double sum = beta == 0 ? 0 : (double)before[at];
+      if (j >= N) { /* the padding stays */
+        assert_memory_equal(&C[at], &before[at], sizeof *C);
+        continue;
+      }
+      for (int k = 0; k < K; k++)
+        sum += (double)A[trans_a ? k * lda + i : i * lda + k] * (double)B[trans_b ? j * ldb + k : k * ldb + j];
+      if (!(fabs((double)C[at] - sum) <= 1e-6 * (3 + K * 0.2)))
+        fail_msg("%s %c%c M %d N %d K %d beta %g: C[%d][%d] = %g, expected %g", kernel->name, trans_a ? 'T' : 'N',
+                 trans_b ? 'T' : 'N', M, N, K, (double)beta, i, j, (double)C[at], sum);
+    }
+  free(A);
+  free(B);
+  free(C);
+  free(before);
+}
+
+static void test_gemm(void **state) {
+  (void)state;
+  static const int shapes[][3] = {{1, 1, 1},    {1, 33, 7},   {5, 16, 9}, {3, 1, 300}, {17, 19, 257},
+                                  {64, 40, 31}, {6, 70, 513}, {4, 5, 0},  {0, 3, 2},   {3, 0, 2}};
+  const dfm_kernel *kernel;
+  for (size_t k = 0; (kernel = dfm_kernel_at(k)) != NULL; k++)
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+      for (int form = 0; form < 8; form++)
+        check_gemm(kernel, form & 1, form & 2, shapes[s][0], shapes[s][1], shapes[s][2], form & 4 ? 1 : 0);
+}
+
+/* ---- choosing a table ---- */
+
+static void test_find(void **state) {
+  (void)state;
+  dfm_error error;
+  const dfm_kernel *kernel = NULL, *named;
+  assert_ok(dfm_kernel_find(NULL, &kernel, &error));
+  assert_ptr_equal(kernel, dfm_kernel_at(0));
+  assert_ok(dfm_kernel_find("", &kernel, &error));
+  assert_ptr_equal(kernel, dfm_kernel_at(0));
+  size_t n = 0;
+  for (; (kernel = dfm_kernel_at(n)) != NULL; n++) {
+    assert_ok(dfm_kernel_find(kernel->name, &named, &error));
+    assert_ptr_equal(kernel, named);
+  }
+  assert_ptr_equal(dfm_kernel_at(n - 1), generic());
+}
+
+static void test_find_errors(void **state) {
+  (void)state;
+  static const char *const names[] = {"generic", "avx2", "avx512", "sse9"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    dfm_error error;
+    const dfm_kernel *kernel = NULL, *runs;
+    bool is_there = false;
+    for (size_t k = 0; (runs = dfm_kernel_at(k)) != NULL; k++) is_there |= strcmp(runs->name, names[i]) == 0;
+    if (is_there) continue;
+    assert_int_equal(dfm_kernel_find(names[i], &kernel, &error), DFM_ERROR_VALUE);
+    assert_int_equal(error.code, DFM_ERROR_VALUE);
+    assert_null(kernel);
+    assert_non_null(strstr(error.message, names[i]));
+    assert_non_null(strstr(error.message, "this CPU"));
+    for (size_t k = 0; (runs = dfm_kernel_at(k)) != NULL; k++) assert_non_null(strstr(error.message, runs->name));
+  }
+}
+
+static void test_pick(void **state) {
+  (void)state;
+  dfm_error error;
+  const dfm_kernel *kernel = NULL;
+  const char *was = getenv("DFM_KERNEL");
+  char *kept = was ? strdup(was) : NULL;
+  setenv("DFM_KERNEL", "generic", 1);
+  assert_ok(dfm_kernel_pick(&kernel, &error));
+  assert_string_equal(kernel->name, "generic");
+  setenv("DFM_KERNEL", "vax", 1);
+  assert_int_equal(dfm_kernel_pick(&kernel, &error), DFM_ERROR_VALUE);
+  assert_non_null(strstr(error.message, "there is no kernel 'vax'; this CPU runs: "));
+  unsetenv("DFM_KERNEL");
+  assert_ok(dfm_kernel_pick(&kernel, &error));
+  assert_ptr_equal(kernel, dfm_kernel_at(0));
+  if (kept) setenv("DFM_KERNEL", kept, 1);
+  free(kept);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_same_bits),
+    cmocka_unit_test(test_writes_within_bounds),
+    cmocka_unit_test(test_sigmoid_ulps),
+    cmocka_unit_test(test_sigmoid_limits),
+    cmocka_unit_test(test_tanh_ulps),
+    cmocka_unit_test(test_activations),
+    cmocka_unit_test(test_sums),
+    cmocka_unit_test(test_fm),
+    cmocka_unit_test(test_optimizer_steps),
+    cmocka_unit_test(test_dropout_is_philox),
+    cmocka_unit_test(test_dropout_rate),
+    cmocka_unit_test(test_dropout_prefix),
+    cmocka_unit_test(test_gemm),
+    cmocka_unit_test(test_find),
+    cmocka_unit_test(test_find_errors),
+    cmocka_unit_test(test_pick),
+};
+
+int main(int argc, char **argv) {
+  return test_main(argc, argv, "kernel", tests, sizeof tests / sizeof *tests);
+}

@@ -1,0 +1,177 @@
+/* Loader: datasets of random rows come in; the order of their row numbers is checked to be a permutation, repeatable, seekable and well mixed. */
+#include "test_rows.h"
+
+/* F fields make a row 4 (F + 1) bytes: many fields, small windows. */
+static dfm_dataset *make_rows(int F, int64_t rows) {
+  dfm_error error;
+  uint32_t *sizes = calloc((size_t)F, sizeof *sizes);
+  const dfm_data_settings settings = make_settings();
+  dfm_encoder *encoder;
+  dfm_dataset *dataset;
+  assert_non_null(sizes);
+  for (int f = 0; f < F; f++) sizes[f] = 5;
+  assert_ok(dfm_encoder_synthetic(F, sizes, 0, &settings.category, &settings.number, &encoder, &error));
+  assert_ok(dfm_dataset_synthetic(encoder, rows, 3, &dataset, &error));
+  dfm_encoder_release(encoder);
+  free(sizes);
+  return dataset;
+}
+
+/* The rows of one epoch in their order; free() it. */
+static int64_t *epoch_order(dfm_loader *loader, int64_t epoch, int64_t rows, int batch_size) {
+  dfm_error error;
+  int64_t *order = calloc((size_t)rows + (size_t)batch_size, sizeof *order);
+  assert_non_null(order);
+  assert_ok(dfm_loader_seek(loader, epoch, 0, &error));
+  int64_t at = 0, batches = 0;
+  for (int n; (n = dfm_loader_next(loader, order + at)) > 0; at += n, batches++) {
+    assert_true(at + n <= rows);
+    assert_true(n == batch_size || at + n == rows);
+  }
+  assert_int_equal(at, rows);
+  assert_int_equal(batches, dfm_loader_batches(loader));
+  return order;
+}
+
+static void assert_permutation(const int64_t *order, int64_t rows) {
+  unsigned char *seen = calloc((size_t)rows, 1);
+  assert_non_null(seen);
+  for (int64_t i = 0; i < rows; i++) {
+    assert_true(order[i] >= 0 && order[i] < rows);
+    assert_int_equal(seen[order[i]]++, 0);
+  }
+  free(seen);
+}
+
+static void every_row_comes_once_per_epoch(void **state) {
+  (void)state;
+  static const struct {
+    int64_t rows;
+    int batch_size;
+  } cases[] = {{1, 1}, {1, 100}, {1023, 10}, {1024, 1024}, {1025, 64}, {5000, 4096}, {12345, 100}};
+  dfm_error error;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    dfm_dataset *dataset = make_rows(2, cases[i].rows);
+    dfm_loader *loader;
+    assert_ok(dfm_loader_create(dataset, cases[i].batch_size, true, 11, &loader, &error));
+    for (int64_t epoch = 1; epoch <= 3; epoch++) {
+      int64_t *order = epoch_order(loader, epoch, cases[i].rows, cases[i].batch_size);
+      assert_permutation(order, cases[i].rows);
+      free(order);
+    }
+    dfm_loader_free(loader);
+    dfm_dataset_free(dataset);
+  }
+}
+
+static void the_order_depends_on_seed_and_epoch_alone(void **state) {
+  (void)state;
+  enum { N = 3000 };
+  dfm_error error;
+  dfm_dataset *dataset = make_rows(2, N);
+  dfm_loader *loader, *again, *other;
+  assert_ok(dfm_loader_create(dataset, 64, true, 11, &loader, &error));
+  assert_ok(dfm_loader_create(dataset, 100, true, 11, &again, &error));
+  assert_ok(dfm_loader_create(dataset, 64, true, 12, &other, &error));
+  int64_t *first = epoch_order(loader, 1, N, 64), *second = epoch_order(loader, 2, N, 64);
+  int64_t *same = epoch_order(again, 1, N, 100), *reseeded = epoch_order(other, 1, N, 64);
+  assert_memory_equal(first, same, N * sizeof *first);
+  assert_memory_not_equal(first, second, N * sizeof *first);
+  assert_memory_not_equal(first, reseeded, N * sizeof *first);
+  free(first), free(second), free(same), free(reseeded);
+  dfm_loader_free(loader);
+  dfm_loader_free(again);
+  dfm_loader_free(other);
+  dfm_dataset_free(dataset);
+}
+
+static void without_shuffling_rows_come_in_file_order(void **state) {
+  (void)state;
+  enum { N = 2500 };
+  dfm_error error;
+  dfm_dataset *dataset = make_rows(1, N);
+  dfm_loader *loader;
+  assert_ok(dfm_loader_create(dataset, 999, false, 11, &loader, &error));
+  dfm_dataset_free(dataset); /* the loader keeps its own reference */
+  int64_t *order = epoch_order(loader, 2, N, 999);
+  for (int64_t i = 0; i < N; i++) assert_int_equal(order[i], i);
+  free(order);
+  dfm_loader_free(loader);
+}
+
+/* Rows of 16 KB: the window holds 16 chunks, so this data needs two. */
+static void seeking_equals_running_also_between_windows(void **state) {
+  (void)state;
+  enum { F = 4095, N = 20 * 1024 + 7, B = 1000 };
+  dfm_error error;
+  dfm_dataset *dataset = make_rows(F, N);
+  dfm_loader *loader;
+  int64_t batch[B];
+  assert_ok(dfm_loader_create(dataset, B, true, 4, &loader, &error));
+  int64_t *order = epoch_order(loader, 3, N, B);
+  assert_permutation(order, N);
+  static const int64_t places[] = {20, 0, 16, 17, 3, 16, 15, 20};
+  for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+    assert_ok(dfm_loader_seek(loader, 3, places[i], &error));
+    for (int64_t at = places[i]; at < dfm_loader_batches(loader); at++) {
+      const int n = dfm_loader_next(loader, batch);
+      assert_int_equal(n, at == N / B ? N % B : B);
+      assert_memory_equal(batch, order + at * B, (size_t)n * sizeof *batch);
+    }
+    assert_int_equal(dfm_loader_next(loader, batch), 0);
+  }
+  free(order);
+  dfm_loader_free(loader);
+  dfm_dataset_free(dataset);
+}
+
+/* A file sorted by label must not give batches of one label: each tenth of the epoch has rows of each tenth of the file. */
+static void sorted_files_do_not_stay_sorted(void **state) {
+  (void)state;
+  enum { N = 20000 };
+  dfm_error error;
+  dfm_dataset *dataset = make_rows(2, N);
+  dfm_loader *loader;
+  assert_ok(dfm_loader_create(dataset, 256, true, 1, &loader, &error));
+  int64_t *order = epoch_order(loader, 1, N, 256);
+  int counts[10][10] = {{0}};
+  for (int64_t i = 0; i < N; i++) counts[i / (N / 10)][order[i] / (N / 10)]++;
+  for (int i = 0; i < 10; i++) {
+    for (int j = 0; j < 10; j++) assert_in_range(counts[i][j], 130, 270); /* 200 expected, deviation 13 */
+  }
+  free(order);
+  dfm_loader_free(loader);
+  dfm_dataset_free(dataset);
+}
+
+static void places_that_are_not_there_are_refused(void **state) {
+  (void)state;
+  dfm_error error;
+  dfm_dataset *dataset = make_rows(2, 100);
+  dfm_loader *loader;
+  int64_t row[30];
+  assert_int_equal(dfm_loader_create(dataset, 0, true, 1, &loader, &error), DFM_ERROR_VALUE);
+  assert_non_null(strstr(error.message, "batch size of 0"));
+  assert_ok(dfm_loader_create(dataset, 30, true, 1, &loader, &error));
+  assert_int_equal(dfm_loader_batches(loader), 4);
+  assert_int_equal(dfm_loader_seek(loader, 0, 0, &error), DFM_ERROR_VALUE);
+  assert_int_equal(dfm_loader_seek(loader, 1, 5, &error), DFM_ERROR_VALUE);
+  assert_non_null(strstr(error.message, "no batch 5 of epoch 1"));
+  assert_ok(dfm_loader_seek(loader, 1, 4, &error));
+  assert_int_equal(dfm_loader_next(loader, row), 0);
+  dfm_loader_free(loader);
+  dfm_dataset_free(dataset);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(every_row_comes_once_per_epoch),
+    cmocka_unit_test(the_order_depends_on_seed_and_epoch_alone),
+    cmocka_unit_test(without_shuffling_rows_come_in_file_order),
+    cmocka_unit_test(seeking_equals_running_also_between_windows),
+    cmocka_unit_test(sorted_files_do_not_stay_sorted),
+    cmocka_unit_test(places_that_are_not_there_are_refused),
+};
+
+int main(int argc, char **argv) {
+  return test_main(argc, argv, "loader", tests, sizeof tests / sizeof *tests);
+}

@@ -1,0 +1,311 @@
+/* Training as a whole: the same bytes at any number of threads, evaluation that changes nothing, resume, exact against swept tables, learning. */
+#include <math.h>
+
+#include "base/random.h"
+#include "test.h"
+#include "train/run.h"
+
+enum { ROWS = 3000 };
+
+/* Rows of text whose label depends on a and b and their pair: a, b hot, c with a long tail, x and y numbers with holes. */
+static const char *make_rows(const char *name, int rows, int first) {
+  const char *path = test_path(name);
+  FILE *file = fopen(path, "wb");
+  assert_non_null(file);
+  fputs("label,a,b,c,x,y\n", file);
+  for (int i = first; i < first + rows; i++) {
+    const uint64_t r = dfm_random_u64(11, (uint64_t)i);
+    const int a = (int)(r % 3), b = (int)(r / 7 % 20), c = (int)(r / 1009 % 97 * (r / 100003 % 31) / 7);
+    const double x = (double)(r / 31 % 1000) / 100;
+    const double z = (a == 1) * 1.2 - 0.7 + (b % 4 == a) * 1.5 + (c % 5 == 0) * 0.5 - 0.05 * x;
+    const int label = (double)dfm_random_uniform(13, (uint64_t)i) < 1 / (1 + exp(-z));
+    fprintf(file, "%d,a%d,b%d,c%d,", label, a, b, c);
+    if (i % 11) fprintf(file, "%.2f", x);
+    fprintf(file, ",%d\n", (int)(r / 5 % 50) - 3);
+  }
+  assert_int_equal(fclose(file), 0);
+  return path;
+}
+
+typedef struct dfm_setup {
+  dfm_recipe *recipe;
+  dfm_dataset *train, *valid;
+} dfm_setup;
+
+static void set_up(dfm_setup *setup, const char *path, const char *const *settings) {
+  dfm_schema *schema = NULL;
+  dfm_error error;
+  *setup = (dfm_setup){0};
+  assert_ok(dfm_schema_guess(path, NULL, &schema, &error));
+  assert_ok(dfm_recipe_create(&setup->recipe, &error));
+  for (int i = 0; settings[i]; i++) {
+    char name[64];
+    const char *equals = strchr(settings[i], '=');
+    snprintf(name, sizeof name, "%.*s", (int)(equals - settings[i]), settings[i]);
+    assert_ok(dfm_recipe_set(setup->recipe, name, equals + 1, &error));
+  }
+  assert_ok(dfm_dataset_read_train(path, NULL, schema, setup->recipe, NULL, &setup->train, &setup->valid, &error));
+  dfm_schema_free(schema);
+}
+
+static void tear_down(dfm_setup *setup) {
+  dfm_dataset_free(setup->train);
+  dfm_dataset_free(setup->valid);
+  dfm_recipe_free(setup->recipe);
+}
+
+static dfm_run_result train(const dfm_setup *setup, const dfm_run_options *options) {
+  dfm_trainer *trainer = NULL;
+  dfm_run_result result;
+  dfm_error error;
+  assert_ok(dfm_trainer_create(setup->recipe, setup->train, setup->valid, &trainer, &error));
+  assert_ok(dfm_trainer_run(trainer, options, &result, &error));
+  dfm_trainer_free(trainer);
+  return result;
+}
+
+static bool same_bytes(const char *a, const char *b) {
+  FILE *files[2] = {fopen(a, "rb"), fopen(b, "rb")};
+  bool same = files[0] && files[1];
+  while (same) {
+    const int x = fgetc(files[0]), y = fgetc(files[1]);
+    same = x == y;
+    if (x == EOF) break;
+  }
+  for (int i = 0; i < 2; i++)
+    if (files[i]) fclose(files[i]);
+  return same;
+}
+
+/* A batch that is ragged at the end, hot ids, and every option that sums over rows. */
+static const char *const FULL[] = {"model=deepfm", "embedding.width=5", "dnn.hidden=40,17", "dnn.dropout=0.3", "dnn.batch_norm=true",
+                                   "train.batch_size=512", "train.epochs=3", "validation.random=0.2", "data.unknown_rate=0.05", NULL};
+static const char *const CLIPPED[] = {"model=deepfm", "dnn.hidden=24", "optimizer.clip_norm=0.05", "l2.embedding=0.001", "l2.linear=0.001",
+                                      "l2.dnn=0.001", "train.batch_size=300", "train.epochs=2", "data.number_into=linear,fm,dnn", NULL};
+static const char *const ADAGRAD[] = {"model=fm", "optimizer.name=adagrad", "optimizer.learning_rate=0.05", "train.batch_size=300", "train.epochs=2", NULL};
+static const char *const LAZY[] = {"model=fm", "optimizer.update=lazy", "train.batch_size=100", "train.epochs=2", NULL};
+static const char *const LR[] = {"model=lr", "train.batch_size=64", "train.epochs=2", "optimizer.name=sgd", "optimizer.learning_rate=0.1", NULL};
+static const char *const LBFGS[] = {"model=lr", "optimizer.name=lbfgs", "l2.linear=0.01", NULL};
+
+static void check_threads(const char *rows, const char *const *settings) {
+  static const int threads[] = {1, 2, 3, 8, 2};
+  dfm_setup setup;
+  set_up(&setup, rows, settings);
+  for (int i = 0; i < 5; i++) {
+    train(&setup, &(dfm_run_options){.model_path = test_path(i ? "other.safetensors" : "one.safetensors"), .threads = threads[i]});
+    if (i && !same_bytes(test_path("one.safetensors"), test_path("other.safetensors"))) {
+      fail_msg("%s %s: %d threads give other bytes than 1", settings[0], settings[1], threads[i]);
+    }
+  }
+  tear_down(&setup);
+}
+
+static void test_threads(void **state) {
+  const char *rows = make_rows("rows.csv", ROWS, 0);
+  (void)state;
+  check_threads(rows, FULL);
+  check_threads(rows, CLIPPED);
+  check_threads(rows, ADAGRAD);
+  check_threads(rows, LAZY);
+  check_threads(rows, LR);
+  check_threads(rows, LBFGS);
+}
+
+static void test_evaluation_changes_nothing(void **state) {
+  dfm_setup setup;
+  (void)state;
+  set_up(&setup, make_rows("rows.csv", ROWS, 0), FULL);
+  train(&setup, &(dfm_run_options){.model_path = test_path("one.safetensors"), .threads = 2});
+  train(&setup, &(dfm_run_options){.model_path = test_path("two.safetensors"), .threads = 2, .eval_every = 1,
+                                   .checkpoint_path = test_path("check.safetensors"), .checkpoint_every = 2});
+  assert_true(same_bytes(test_path("one.safetensors"), test_path("two.safetensors")));
+  tear_down(&setup);
+}
+
+typedef struct dfm_stop {
+  int64_t at;
+} dfm_stop;
+
+static bool stop_at(void *context, const dfm_progress *progress) {
+  return progress->step >= ((dfm_stop *)context)->at;
+}
+
+static void check_resume(const char *rows, const char *const *settings) {
+  dfm_setup setup;
+  set_up(&setup, rows, settings);
+  const dfm_run_result whole = train(&setup, &(dfm_run_options){.model_path = test_path("whole.safetensors"), .threads = 2});
+  for (int64_t stop = 1; stop < whole.steps; stop += 3) {
+    dfm_stop context = {stop};
+    train(&setup, &(dfm_run_options){.model_path = test_path("part.safetensors"), .threads = 2, .checkpoint_path = test_path("check.safetensors"),
+                                     .on_progress = stop_at, .context = &context});
+    train(&setup, &(dfm_run_options){.model_path = test_path("part.safetensors"), .threads = 1, .resume_path = test_path("check.safetensors")});
+    if (!same_bytes(test_path("whole.safetensors"), test_path("part.safetensors"))) {
+      fail_msg("%s %s: stopped after step %lld and resumed, the model differs", settings[0], settings[1], (long long)stop);
+    }
+  }
+  tear_down(&setup);
+}
+
+static void test_resume(void **state) {
+  const char *rows = make_rows("rows.csv", ROWS, 0);
+  (void)state;
+  check_resume(rows, FULL);
+  check_resume(rows, CLIPPED);
+  check_resume(rows, ADAGRAD);
+}
+
+static void expect_resume_error(const dfm_setup *setup, const char *checkpoint, const char *message) {
+  dfm_trainer *trainer = NULL;
+  dfm_run_result result;
+  dfm_error error;
+  assert_ok(dfm_trainer_create(setup->recipe, setup->train, setup->valid, &trainer, &error));
+  assert_int_not_equal(dfm_trainer_run(trainer, &(dfm_run_options){.resume_path = checkpoint, .threads = 1}, &result, &error), DFM_OK);
+  if (!strstr(error.message, message)) fail_msg("'%s' does not say '%s'", error.message, message);
+  dfm_trainer_free(trainer);
+}
+
+static void test_resume_errors(void **state) {
+  dfm_setup setup, other;
+  dfm_error error;
+  (void)state;
+  set_up(&setup, make_rows("rows.csv", ROWS, 0), ADAGRAD);
+  train(&setup, &(dfm_run_options){.checkpoint_path = test_path("check.safetensors"), .model_path = test_path("one.safetensors"), .threads = 1});
+  expect_resume_error(&setup, test_path("one.safetensors"), "is no checkpoint");
+  set_up(&other, make_rows("rows2.csv", ROWS, 1), ADAGRAD);
+  expect_resume_error(&other, test_path("check.safetensors"), "other training rows");
+  tear_down(&other);
+  assert_ok(dfm_recipe_set(setup.recipe, "train.epochs", "7", &error));
+  expect_resume_error(&setup, test_path("check.safetensors"), "another recipe");
+  tear_down(&setup);
+}
+
+/* Closed-form catch-up equals stepping every row: the same run with a penalty too small to matter sweeps all rows. */
+static void test_exact_equals_sweep(void **state) {
+  static const char *const swept[] = {"model=fm", "train.batch_size=20", "l2.embedding=1e-30", NULL};
+  static const char *const exact[] = {"model=fm", "train.batch_size=20", NULL};
+  dfm_setup setups[2];
+  dfm_stepper *stepper[2] = {0};
+  dfm_error error;
+  float scratch[2][64];
+  (void)state;
+  const char *rows = make_rows("rows.csv", ROWS, 0);
+  for (int i = 0; i < 2; i++) {
+    set_up(&setups[i], rows, i ? swept : exact);
+    assert_ok(dfm_stepper_create(setups[i].recipe, setups[i].train, 20, 1, &stepper[i], &error));
+    assert_int_equal(stepper[i]->tables->table[0].is_swept, i);
+    for (int step = 0; step < 130; step++) {
+      for (int b = 0; b < 20; b++) stepper[i]->batch->row[b] = step * 20 + b;
+      assert_ok(dfm_stepper_run(stepper[i], setups[i].train, 20, step < 90 ? 1e-2 : 1e-3, &error));
+    }
+  }
+  for (int f = 0; f < 3; f++) {
+    for (uint32_t id = 0; id < stepper[0]->tables->table[f].V; id++) {
+      const float *w = dfm_table_read(stepper[0]->tables, f, id, scratch[0]), *v = dfm_table_read(stepper[1]->tables, f, id, scratch[1]);
+      for (int j = 0; j < stepper[0]->tables->table[f].n; j++) assert_near(w[j], v[j], 2e-6);
+    }
+  }
+  for (int i = 0; i < 2; i++) {
+    dfm_stepper_free(stepper[i]);
+    tear_down(&setups[i]);
+  }
+}
+
+/* L-BFGS and many small Adam steps reach the same optimum of a convex model. */
+static void test_lbfgs_is_the_optimum(void **state) {
+  static const char *const adam[] = {"model=lr", "l2.linear=0.01", "train.batch_size=3000", "train.epochs=600", "optimizer.learning_rate=0.02", NULL};
+  dfm_setup setup;
+  dfm_metrics metrics[2];
+  (void)state;
+  const char *rows = make_rows("rows.csv", ROWS, 0);
+  for (int i = 0; i < 2; i++) {
+    dfm_error error;
+    set_up(&setup, rows, i ? adam : LBFGS);
+    assert_ok(dfm_recipe_set(setup.recipe, "train.patience", "0", &error));
+    const dfm_run_result result = train(&setup, &(dfm_run_options){.model_path = test_path("lr.safetensors"), .threads = 1});
+    if (i == 0) assert_true(isfinite(result.objective));
+    metrics[i] = result.valid;
+    tear_down(&setup);
+  }
+  assert_near(metrics[0].logloss, metrics[1].logloss, 1e-3);
+}
+
+/* The pair effect is out of reach for lr and within reach for fm. */
+static void test_fm_learns_pairs(void **state) {
+  static const char *const lr[] = {"model=lr", "train.epochs=12", "optimizer.learning_rate=0.01", "train.batch_size=128", "train.patience=0", NULL};
+  static const char *const fm[] = {"model=fm", "train.epochs=12", "optimizer.learning_rate=0.01", "train.batch_size=128", "train.patience=0", NULL};
+  dfm_setup setup;
+  double auc[2];
+  (void)state;
+  const char *rows = make_rows("many.csv", 20000, 0);
+  for (int i = 0; i < 2; i++) {
+    set_up(&setup, rows, i ? fm : lr);
+    auc[i] = train(&setup, &(dfm_run_options){.threads = 2}).valid.auc;
+    tear_down(&setup);
+  }
+  if (!(auc[1] > auc[0] + 0.03)) fail_msg("fm AUC %.4f is not well above lr's %.4f", auc[1], auc[0]);
+}
+
+/* What is saved is what was validated: the model file scores the validation rows as training did. */
+static void test_saved_model_scores_as_trained(void **state) {
+  static const char *const by_file[] = {"model=deepfm", "dnn.hidden=20", "dnn.batch_norm=true", "validation.random=0", "train.epochs=2", NULL};
+  dfm_setup setup;
+  dfm_schema *schema = NULL;
+  dfm_model *model = NULL;
+  dfm_dataset *rows = NULL;
+  dfm_metrics metrics;
+  dfm_error error;
+  (void)state;
+  const char *train_path = make_rows("rows.csv", ROWS, 0), *valid_path = make_rows("valid.csv", 700, ROWS);
+  set_up(&setup, train_path, by_file);
+  dfm_dataset_free(setup.train);
+  assert_ok(dfm_schema_guess(train_path, NULL, &schema, &error));
+  assert_ok(dfm_dataset_read_train(train_path, valid_path, schema, setup.recipe, NULL, &setup.train, &setup.valid, &error));
+  const dfm_run_result result = train(&setup, &(dfm_run_options){.model_path = test_path("m.safetensors"), .threads = 2});
+  assert_ok(dfm_model_load(test_path("m.safetensors"), &model, &error));
+  assert_ok(dfm_dataset_read(valid_path, model, NULL, &rows, &error));
+  float probability[700], again[700];
+  assert_ok(dfm_predict(model, rows, 3, probability, &error));
+  assert_ok(dfm_metrics_of(probability, dfm_dataset_labels(rows), NULL, 700, &metrics, &error));
+  assert_near(metrics.logloss, result.valid.logloss, 1e-9);
+  assert_near(metrics.auc, result.valid.auc, 1e-9);
+  dfm_scorer *scorer = NULL;
+  assert_ok(dfm_scorer_create(model, &scorer, &error));
+  assert_ok(dfm_scorer_score(scorer, rows, 100, 600, again, &error));
+  for (int i = 0; i < 600; i++) assert_near(again[i], probability[100 + i], 1e-6);
+  assert_int_equal(dfm_scorer_score(scorer, rows, 200, 600, again, &error), DFM_ERROR_VALUE);
+  dfm_scorer_free(scorer);
+  dfm_dataset_free(rows);
+  dfm_model_free(model);
+  dfm_schema_free(schema);
+  tear_down(&setup);
+}
+
+static void test_divergence_is_named(void **state) {
+  static const char *const wild[] = {"model=lr", "optimizer.name=sgd", "optimizer.learning_rate=10", "data.transform=none", "train.batch_size=64", NULL};
+  dfm_setup setup;
+  dfm_trainer *trainer = NULL;
+  dfm_run_result result;
+  dfm_error error;
+  (void)state;
+  const char *path = test_path("wild.csv");
+  FILE *file = fopen(path, "wb");
+  fputs("label,x\n", file);
+  for (int i = 0; i < 400; i++) fprintf(file, "%d,%d.5e30\n", i % 3 == 0, i % 7 + 1);
+  fclose(file);
+  set_up(&setup, path, wild);
+  assert_ok(dfm_trainer_create(setup.recipe, setup.train, setup.valid, &trainer, &error));
+  assert_int_equal(dfm_trainer_run(trainer, &(dfm_run_options){.model_path = test_path("wild.safetensors"), .threads = 1}, &result, &error), DFM_ERROR_VALUE);
+  assert_non_null(strstr(error.message, "the loss became"));
+  assert_non_null(strstr(error.message, "optimizer.learning_rate"));
+  assert_int_not_equal(access(test_path("wild.safetensors"), F_OK), 0);
+  dfm_trainer_free(trainer);
+  tear_down(&setup);
+}
+
+int main(int argc, char **argv) {
+  static const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_threads), cmocka_unit_test(test_evaluation_changes_nothing), cmocka_unit_test(test_resume),
+      cmocka_unit_test(test_resume_errors), cmocka_unit_test(test_exact_equals_sweep), cmocka_unit_test(test_lbfgs_is_the_optimum),
+      cmocka_unit_test(test_fm_learns_pairs), cmocka_unit_test(test_saved_model_scores_as_trained), cmocka_unit_test(test_divergence_is_named)};
+  return test_main(argc, argv, "train", tests, sizeof tests / sizeof *tests);
+}
