@@ -172,7 +172,7 @@ static int inspect_field(const dfm_model *model, const inspect_options *o) {
   if (o->value) return print_embedding(model, i, o);
   if (o->is_json) return cli_print_json(field_json(model, i, o->top));
   print_field_title();
-  code = print_field(model, i, 0);
+  code = print_field(model, i, o->top < 3 ? o->top : 3);
   return code == CLI_OK && !dfm_model_field(model, i).is_number ? print_values(model, i, o->top) : code;
 }
 

@@ -1,4 +1,6 @@
 /* What comes in: a model file. What goes out: its layers, or the recipe and schema it was made with. */
+#include <math.h>
+
 #include "report.h"
 
 typedef struct summary_options {
@@ -12,13 +14,29 @@ static const cli_option options[] = {
      offsetof(summary_options, wants_schema), 0, 0},
 };
 
+/* {"epoch": 3, "valid": {...}}, or without "valid" where nothing validated. */
+static void print_validation(const char *text) {
+  json_t *json = json_loads(text, 0, NULL);
+  const json_t *valid = json_object_get(json, "valid"), *auc = json_object_get(valid, "auc");
+  char rows[CLI_SHORT], loss[CLI_SHORT], area[CLI_SHORT];
+  if (json_is_object(valid))
+    printf("Validation: log loss %s, AUC %s on %s rows, epoch %lld\n",
+           cli_metric(loss, json_number_value(json_object_get(valid, "logloss"))),
+           cli_metric(area, json_is_number(auc) ? json_number_value(auc) : NAN),
+           cli_thousands(rows, json_integer_value(json_object_get(valid, "rows"))),
+           (long long)json_integer_value(json_object_get(json, "epoch")));
+  else
+    printf("Validation: none\n");
+  json_decref(json);
+}
+
 static int print_layers(const dfm_model *model) {
   dfm_error error;
   char *text = NULL;
   if (dfm_model_summary(model, &text, &error) != DFM_OK) return cli_fail(&error);
   fputs(text, stdout);
   dfm_string_free(text);
-  printf("Validation: %s\n", dfm_model_metrics_json(model));
+  print_validation(dfm_model_metrics_json(model));
   return CLI_OK;
 }
 

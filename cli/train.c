@@ -183,10 +183,13 @@ static void say_kept(const train_run *run) {
   const dfm_run_result *r = &run->result;
   char seconds[CLI_SHORT], steps[CLI_SHORT], loss[CLI_SHORT], auc[CLI_SHORT];
   fputc('\n', stderr);
-  if (r->stopped) fprintf(stderr, "Stopped on request after %s steps. ", cli_thousands(steps, r->steps));
+  if (r->stopped)
+    fprintf(stderr, "Stopped on request after %s step%s. ", cli_thousands(steps, r->steps), r->steps == 1 ? "" : "s");
   if (r->stopped_early) fprintf(stderr, "Stopped early, since the monitor no longer improved. ");
-  if (r->best_epoch > 0)
-    fprintf(stderr, "Kept epoch %d of %d", r->best_epoch, r->epochs > r->best_epoch ? r->epochs : r->best_epoch);
+  if (r->best_epoch > r->epochs)
+    fprintf(stderr, "Kept epoch %d, cut short", r->best_epoch);
+  else if (r->best_epoch > 0)
+    fprintf(stderr, "Kept epoch %d of %d", r->best_epoch, r->epochs);
   else
     fprintf(stderr, "Kept the last state");
   if (r->has_valid)

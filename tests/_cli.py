@@ -1,6 +1,7 @@
 """Helpers of the tests of the command line: a case's arguments come in; what the built program ($DFM_CLI) did goes out.
 
-A test program's functions test_* are its cases: `--list` names them, `NAME` runs one; the closing line is "PROGRAM: N passed, N failed".
+A test program's functions test_* are its cases: `--list` names them, `NAME` runs one; the closing line
+is "PROGRAM: N passed, N failed".
 """
 
 import atexit

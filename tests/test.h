@@ -48,11 +48,11 @@ static inline const char *test_folder(void) {
   return folder;
 }
 
-/* FOLDER/name; four results stay valid. */
+/* FOLDER/name; 64 results stay valid. */
 static inline const char *test_path(const char *name) {
-  static char paths[4][4096];
+  static char paths[64][4096];
   static int next;
-  char *path = paths[next++ % 4];
+  char *path = paths[next++ % 64];
   snprintf(path, 4096, "%s/%s", test_folder(), name);
   return path;
 }

@@ -1,4 +1,5 @@
-/* Bad input: texts that readers must refuse come in; every refusal is checked for its code, its place and what it says. */
+/* Bad input: texts that readers must refuse come in; every refusal is checked for its code, its place and what it says.
+ */
 #include "test_rows.h"
 
 static const char SPEC[] = "y:label W:weight I1:number C1:category";
@@ -14,29 +15,58 @@ typedef struct bad_text {
 static const bad_text BAD[] = {
     {"", DFM_ERROR_FORMAT, 0, 0, {"bad.csv has a header but no rows", "check"}},
     {"!", DFM_ERROR_FORMAT, 0, 0, {"bad.csv", "empty"}},
-    {"1,1,abc,x\n", DFM_ERROR_FORMAT, 2, 5, {"bad.csv:2:5: column 'I1' is numeric but has text: 'abc'", "category in the schema"}},
+    {"1,1,abc,x\n",
+     DFM_ERROR_FORMAT,
+     2,
+     5,
+     {"bad.csv:2:5: column 'I1' is numeric but has text: 'abc'", "category in the schema"}},
     {"1,1,0x10,x\n", DFM_ERROR_FORMAT, 2, 5, {"is numeric but has text: '0x10'"}},
-    {"1,1,2,x\n0,1,NaN,x\n", DFM_ERROR_FORMAT, 3, 5, {"bad.csv:3:5: column 'I1'", "not finite: 'NaN'", "leave the cell empty"}},
+    {"1,1,2,x\n0,1,NaN,x\n",
+     DFM_ERROR_FORMAT,
+     3,
+     5,
+     {"bad.csv:3:5: column 'I1'", "not finite: 'NaN'", "leave the cell empty"}},
     {"1,1,-inf,x\n", DFM_ERROR_FORMAT, 2, 5, {"not finite: '-inf'"}},
     {"1,1,1e39,x\n", DFM_ERROR_FORMAT, 2, 5, {"too large for 32-bit floats: '1e39'", "smaller unit"}},
     {"1,1,1e999,x\n", DFM_ERROR_FORMAT, 2, 5, {"too large"}},
-    {"2,1,1,x\n", DFM_ERROR_FORMAT, 2, 1, {"bad.csv:2:1: column 'y' has a label that is neither 0 nor 1: '2'", "schema"}},
+    {"2,1,1,x\n",
+     DFM_ERROR_FORMAT,
+     2,
+     1,
+     {"bad.csv:2:1: column 'y' has a label that is neither 0 nor 1: '2'", "schema"}},
     {",1,1,x\n", DFM_ERROR_FORMAT, 2, 1, {"neither 0 nor 1: ''"}},
     {"nan,1,1,x\n", DFM_ERROR_FORMAT, 2, 1, {"neither 0 nor 1: 'nan'"}},
     {"1,-1,1,x\n", DFM_ERROR_FORMAT, 2, 3, {"column 'W' has a weight", "at least 0: '-1'", "correct the cell"}},
     {"1,,1,x\n", DFM_ERROR_FORMAT, 2, 3, {"column 'W' has a weight"}},
     {"1,inf,1,x\n", DFM_ERROR_FORMAT, 2, 3, {"column 'W' has a weight", "'inf'"}},
-    {"1,1,1,x\n1,1,1\n", DFM_ERROR_FORMAT, 3, 0, {"bad.csv:3: the row has 3 cells where the header has 4", "add the missing cells"}},
-    {"1,1,1,x,9\n", DFM_ERROR_FORMAT, 2, 0, {"the row has 5 cells where the header has 4", "remove the surplus", "contain ','"}},
-    {"!y,W,C1\n1,1,x\n", DFM_ERROR_MISMATCH, 1, 0, {"bad.csv:1: the header has no column 'I1'", "a number", "--missing-columns unknown"}},
+    {"1,1,1,x\n1,1,1\n",
+     DFM_ERROR_FORMAT,
+     3,
+     0,
+     {"bad.csv:3: the row has 3 cells where the header has 4", "add the missing cells"}},
+    {"1,1,1,x,9\n",
+     DFM_ERROR_FORMAT,
+     2,
+     0,
+     {"the row has 5 cells where the header has 4", "remove the surplus", "contain ','"}},
+    {"!y,W,C1\n1,1,x\n",
+     DFM_ERROR_MISMATCH,
+     1,
+     0,
+     {"bad.csv:1: the header has no column 'I1'", "a number", "--missing-columns unknown"}},
     {"!W,I1,C1\n1,1,x\n", DFM_ERROR_MISMATCH, 1, 0, {"the header has no column 'y'", "the label"}},
     {"!1,1,1,x\n", DFM_ERROR_MISMATCH, 1, 0, {"none of the schema's column names", "'1'", "header"}},
-    {"!y,W,I1,C1,I1\n1,1,1,x,1\n", DFM_ERROR_FORMAT, 1, 11, {"bad.csv:1:11: the header has the column 'I1' twice", "cells 3 and 5"}},
+    {"!y,W,I1,C1,I1\n1,1,1,x,1\n",
+     DFM_ERROR_FORMAT,
+     1,
+     11,
+     {"bad.csv:1:11: the header has the column 'I1' twice", "cells 3 and 5"}},
 };
 
 static const char *write_bad(const bad_text *bad) {
   char text[512];
-  snprintf(text, sizeof text, "%s%s", bad->text[0] == '!' ? "" : HEADER, bad->text[0] == '!' ? bad->text + 1 : bad->text);
+  snprintf(text, sizeof text, "%s%s", bad->text[0] == '!' ? "" : HEADER,
+           bad->text[0] == '!' ? bad->text + 1 : bad->text);
   return test_write("bad.csv", text, strlen(text));
 }
 
@@ -58,10 +88,13 @@ static void training_refuses_with_place_and_remedy(void **state) {
   for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
     dfm_error error;
     dfm_dataset *train = NULL, *valid = NULL;
-    assert_says(&BAD[i], dfm_dataset_read_training(write_bad(&BAD[i]), NULL, schema, &settings, NULL, &train, &valid, &error), &error);
+    assert_says(&BAD[i],
+                dfm_dataset_read_training(write_bad(&BAD[i]), NULL, schema, &settings, NULL, &train, &valid, &error),
+                &error);
     assert_null(train);
     assert_null(valid);
-    assert_int_equal(dfm_dataset_read_training(write_bad(&BAD[i]), NULL, schema, &settings, NULL, &train, &valid, NULL), BAD[i].code);
+    assert_int_equal(dfm_dataset_read_training(write_bad(&BAD[i]), NULL, schema, &settings, NULL, &train, &valid, NULL),
+                     BAD[i].code);
   }
   dfm_schema_free(schema);
 }
@@ -84,7 +117,9 @@ static void evaluation_refuses_the_same(void **state) {
       dfm_dataset *again = NULL;
       all.vocabulary_from_all = from_all;
       const char *path = test_write("good.csv", good, strlen(good));
-      assert_says(&BAD[i], dfm_dataset_read_training(path, write_bad(&BAD[i]), schema, &all, NULL, &again, &valid, &error), &error);
+      assert_says(&BAD[i],
+                  dfm_dataset_read_training(path, write_bad(&BAD[i]), schema, &all, NULL, &again, &valid, &error),
+                  &error);
       assert_null(again);
     }
   }
@@ -98,7 +133,9 @@ static void files_and_schemas_that_cannot_be_read(void **state) {
   dfm_dataset *train, *valid;
   const dfm_data_settings settings = make_settings();
   dfm_schema *schema = make_schema(SPEC);
-  assert_int_equal(dfm_dataset_read_training("/nowhere/rows.csv", NULL, schema, &settings, NULL, &train, &valid, &error), DFM_ERROR_IO);
+  assert_int_equal(
+      dfm_dataset_read_training("/nowhere/rows.csv", NULL, schema, &settings, NULL, &train, &valid, &error),
+      DFM_ERROR_IO);
   assert_non_null(strstr(error.message, "/nowhere/rows.csv"));
   dfm_schema_free(schema);
   schema = make_schema("y:label X:ignore");
@@ -134,10 +171,12 @@ static void a_truth_column_must_be_there_and_hold_probabilities(void **state) {
   dfm_schema *schema = make_schema("y:label C1:category");
   const char absent[] = "y,C1\n1,a\n", wrong[] = "y,C1,p\n1,a,1.5\n";
   const char *path = test_write("truth.csv", absent, strlen(absent));
-  assert_int_equal(dfm_dataset_read_training(path, NULL, schema, &settings, &options, &train, &valid, &error), DFM_ERROR_MISMATCH);
+  assert_int_equal(dfm_dataset_read_training(path, NULL, schema, &settings, &options, &train, &valid, &error),
+                   DFM_ERROR_MISMATCH);
   assert_non_null(strstr(error.message, "no column 'p' of true probabilities"));
   path = test_write("truth.csv", wrong, strlen(wrong));
-  assert_int_equal(dfm_dataset_read_training(path, NULL, schema, &settings, &options, &train, &valid, &error), DFM_ERROR_FORMAT);
+  assert_int_equal(dfm_dataset_read_training(path, NULL, schema, &settings, &options, &train, &valid, &error),
+                   DFM_ERROR_FORMAT);
   assert_non_null(strstr(error.message, "truth.csv:2:5: column 'p' has a true probability"));
   dfm_schema_free(schema);
 }

@@ -41,8 +41,8 @@ def test_end_to_end():
     result = succeeds("train", data, "-o", model, "--epochs", "4", "--history", path("h.jsonl"), "--json", *SMALL)
     contains(
         result.err,
-        "1,800 rows to train on",
-        "200 to validate with",
+        "rows to train on",
+        "to validate with",
         "2 category and 1 number fields",
         "Epoch 1/4",
         "val_auc",
@@ -53,7 +53,8 @@ def test_end_to_end():
         "deepfm inspect",
     )
     done = json.loads(result.out)
-    check(done["model"] == model and done["train_rows"] == 1800 and done["valid_rows"] == 200, done)
+    check(done["model"] == model and done["train_rows"] + done["valid_rows"] == 2000, done)
+    check(100 < done["valid_rows"] < 300, done)
     check(0.5 < done["valid"]["auc"] <= 1, done)
     check(1 <= done["best_epoch"] <= done["epochs"] <= 4, done)
     history = [json.loads(line) for line in read(path("h.jsonl")).decode().splitlines()]
@@ -78,7 +79,7 @@ def test_end_to_end():
         wins += negatives if y else 0
     check(abs(wins / pairs - measured["auc"]) < 1e-3, (wins / pairs, measured["auc"]))
 
-    contains(succeeds("summary", model).out, "dnn", "Validation: {")
+    contains(succeeds("summary", model).out, "dnn", "Validation: log loss 0.", "AUC 0.")
     contains(succeeds("summary", model, "--recipe").out, "batch_size: 64", "hidden: [8]")
     contains(succeeds("summary", model, "--schema").out, "C1", "label")
     contains(succeeds("inspect", model).out, "field", "C1", "category", "I1", "number", "shift")

@@ -46,8 +46,8 @@ def test_missing_file():
 
 def test_directory():
     output = path("bad.safetensors")
-    fails("train", FOLDER, "-o", output, output=output, parts=[FOLDER, "directory"])
-    fails("predict", FOLDER, rows_file(), parts=[FOLDER, "directory"])
+    fails("train", FOLDER, "-o", output, output=output, parts=[FOLDER, "folder"])
+    fails("predict", FOLDER, rows_file(), parts=[FOLDER, "folder"])
 
 
 def test_empty_file():

@@ -1,4 +1,5 @@
-/* Datasets: text, schema and settings come in; ids, numbers, labels, parts and counts are compared with what they must be. */
+/* Datasets: text, schema and settings come in; ids, numbers, labels, parts and counts are compared with what they must
+ * be. */
 #include "base/random.h"
 #include "test_rows.h"
 
@@ -273,7 +274,8 @@ static void weights_truth_labels_and_missing_words_are_read(void **state) {
   const char text[] = "y, W, I1, C1, p\n>50K, 2, 4, x, 0.75\n<=50K, 0.5, ?, ?, 1\n1, 1, 0, , 0\n";
   dfm_dataset *train, *valid;
   dfm_batch *batch;
-  assert_ok(dfm_dataset_read_training(test_write("w.csv", text, strlen(text)), NULL, schema, &settings, &options, &train, &valid, &error));
+  assert_ok(dfm_dataset_read_training(test_write("w.csv", text, strlen(text)), NULL, schema, &settings, &options,
+                                      &train, &valid, &error));
   assert_true(dfm_dataset_has_weight(train));
   assert_near(dfm_dataset_truth(train)[0], 0.75, 0);
   assert_int_equal(dfm_dataset_positives(train), 2);
@@ -302,7 +304,8 @@ static void labels_by_threshold(void **state) {
   assert_int_equal(dfm_dataset_positives(train), 1);
   assert_near(dfm_dataset_labels(train)[0], 1, 0);
   dfm_dataset_free(train);
-  assert_int_equal(read_text("stars.csv", "y,C1\n5,a\nmany,a\n", schema, &settings, &train, &valid, &error), DFM_ERROR_FORMAT);
+  assert_int_equal(read_text("stars.csv", "y,C1\n5,a\nmany,a\n", schema, &settings, &train, &valid, &error),
+                   DFM_ERROR_FORMAT);
   assert_non_null(strstr(error.message, "stars.csv:3:1: column 'y' has a label that is not a number: 'many'"));
   dfm_schema_free(schema);
 }
@@ -314,22 +317,24 @@ static dfm_encoder *settled(bool has_header) {
   dfm_data_settings settings = make_settings();
   dfm_dataset *train, *valid;
   schema->has_header = has_header;
-  assert_ok(read_text("settled.csv", has_header ? PLAIN : strchr(PLAIN, '\n') + 1, schema, &settings, &train, &valid, &error));
+  assert_ok(read_text("settled.csv", has_header ? PLAIN : strchr(PLAIN, '\n') + 1, schema, &settings, &train, &valid,
+                      &error));
   dfm_encoder *encoder = dfm_encoder_retain((dfm_encoder *)(uintptr_t)dfm_dataset_encoder(train));
   dfm_dataset_free(train);
   dfm_schema_free(schema);
   return encoder;
 }
 
-static dfm_status read_encoded(const char *text, dfm_encoder *encoder, const dfm_read_options *options, dfm_dataset **dataset,
-                               dfm_error *error) {
+static dfm_status read_encoded(const char *text, dfm_encoder *encoder, const dfm_read_options *options,
+                               dfm_dataset **dataset, dfm_error *error) {
   return dfm_dataset_read_encoded(test_write("rows.csv", text, strlen(text)), encoder, options, dataset, error);
 }
 
 static void prediction_rows_may_lack_label_and_columns(void **state) {
   (void)state;
   dfm_error error;
-  const dfm_read_options optional = {.label_optional = true}, unknown = {.label_optional = true, .missing_unknown = true};
+  const dfm_read_options optional = {.label_optional = true},
+                         unknown = {.label_optional = true, .missing_unknown = true};
   dfm_dataset *dataset;
   dfm_encoder *encoder = settled(true);
   assert_ok(read_encoded("C2,I1,C1\nu,1,a\n", encoder, &optional, &dataset, &error));
@@ -421,10 +426,14 @@ static void the_criteo_sample_is_encoded_as_its_tutorial_does(void **state) {
   if (!path) return;
   dfm_error error;
   dfm_schema *schema = make_schema(
-      "label:label I1:number I2:number I3:number I4:number I5:number I6:number I7:number I8:number I9:number I10:number I11:number "
-      "I12:number I13:number C1:category C2:category C3:category C4:category C5:category C6:category C7:category C8:category "
-      "C9:category C10:category C11:category C12:category C13:category C14:category C15:category C16:category C17:category "
-      "C18:category C19:category C20:category C21:category C22:category C23:category C24:category C25:category C26:category");
+      "label:label I1:number I2:number I3:number I4:number I5:number I6:number I7:number I8:number I9:number "
+      "I10:number I11:number "
+      "I12:number I13:number C1:category C2:category C3:category C4:category C5:category C6:category C7:category "
+      "C8:category "
+      "C9:category C10:category C11:category C12:category C13:category C14:category C15:category C16:category "
+      "C17:category "
+      "C18:category C19:category C20:category C21:category C22:category C23:category C24:category C25:category "
+      "C26:category");
   dfm_data_settings settings = make_settings();
   settings.vocabulary_from_all = true;
   settings.category.order = DFM_ORDER_SORTED;

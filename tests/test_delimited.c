@@ -1,4 +1,5 @@
-/* Delimited text: small texts come in; the rows and cells that the reader makes of them, and its errors, are compared with what is expected. */
+/* Delimited text: small texts come in; the rows and cells that the reader makes of them, and its errors, are compared
+ * with what is expected. */
 #include <fcntl.h>
 
 #include "data/delimited.h"
@@ -107,13 +108,17 @@ static void positions(void **state) {
 
 static void errors_have_places(void **state) {
   (void)state;
-  assert_non_null(strstr(read_csv("a,b\n1,\"2\n3,4\n"), "text.csv:2:3: the quote that opens here is not closed before the end of the file"));
+  assert_non_null(strstr(read_csv("a,b\n1,\"2\n3,4\n"),
+                         "text.csv:2:3: the quote that opens here is not closed before the end of the file"));
   assert_int_equal(error.line, 2);
   assert_int_equal(error.column, 3);
   assert_non_null(strstr(read_csv("a,b\n\"1\"x,2\n"), "text.csv:2:4: text after the closing quote"));
   assert_non_null(strstr(read_csv("a,b\n\"1\n2\" ,2\n"), "text.csv:3:3: text after the closing quote"));
   assert_non_null(strstr(read_csv("a,\""), "text.csv:1:3: the quote that opens here"));
-  assert_non_null(strstr(read_text("\xff\xfe" "a\0", 4, ',', NULL), "UTF-16"));
+  assert_non_null(strstr(read_text("\xff\xfe"
+                                   "a\0",
+                                   4, ',', NULL),
+                         "UTF-16"));
   assert_non_null(strstr(read_text("\x1f\x8b\x08", 3, ',', NULL), "gzip -dk"));
   dfm_delimited *reader;
   assert_int_equal(dfm_delimited_open(test_path("absent.csv"), ',', NULL, &reader, &error), DFM_ERROR_IO);

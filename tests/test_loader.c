@@ -1,4 +1,5 @@
-/* Loader: datasets of random rows come in; the order of their row numbers is checked to be a permutation, repeatable, seekable and well mixed. */
+/* Loader: datasets of random rows come in; the order of their row numbers is checked to be a permutation, repeatable,
+ * seekable and well mixed. */
 #include "test_rows.h"
 
 /* F fields make a row 4 (F + 1) bytes: many fields, small windows. */
@@ -125,7 +126,8 @@ static void seeking_equals_running_also_between_windows(void **state) {
   dfm_dataset_free(dataset);
 }
 
-/* A file sorted by label must not give batches of one label: each tenth of the epoch has rows of each tenth of the file. */
+/* A file sorted by label must not give batches of one label: each tenth of the epoch has rows of each tenth of the
+ * file. */
 static void sorted_files_do_not_stay_sorted(void **state) {
   (void)state;
   enum { N = 20000 };

@@ -46,9 +46,11 @@ static inline dfm_data_settings make_settings(void) {
 }
 
 /* Writes the text as NAME and reads it to train on. */
-static inline dfm_status read_text(const char *name, const char *text, const dfm_schema *schema, const dfm_data_settings *settings,
-                                   dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
-  return dfm_dataset_read_training(test_write(name, text, strlen(text)), NULL, schema, settings, NULL, train, valid, error);
+static inline dfm_status read_text(const char *name, const char *text, const dfm_schema *schema,
+                                   const dfm_data_settings *settings, dfm_dataset **train, dfm_dataset **valid,
+                                   dfm_error *error) {
+  return dfm_dataset_read_training(test_write(name, text, strlen(text)), NULL, schema, settings, NULL, train, valid,
+                                   error);
 }
 
 /* The row as text equals `expected`. */

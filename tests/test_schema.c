@@ -1,4 +1,5 @@
-/* Schema: YAML texts, settings and data files come in; the schema made of them, and every error's sentence, is compared with what is expected. */
+/* Schema: YAML texts, settings and data files come in; the schema made of them, and every error's sentence, is compared
+ * with what is expected. */
 #include "data/schema.h"
 
 #include <math.h>
@@ -32,8 +33,9 @@ static bool same_double(double a, double b) {
 
 /* Field by field: padding and NaN make memcmp useless. Reasons do not count. */
 static bool same_settings(const dfm_field_settings *x, const dfm_field_settings *y) {
-  return x->min_count == y->min_count && x->unknown == y->unknown && x->unknown_rate == y->unknown_rate && x->order == y->order &&
-         x->transform == y->transform && same_double(x->missing, y->missing) && x->into == y->into && x->width == y->width;
+  return x->min_count == y->min_count && x->unknown == y->unknown && x->unknown_rate == y->unknown_rate &&
+         x->order == y->order && x->transform == y->transform && same_double(x->missing, y->missing) &&
+         x->into == y->into && x->width == y->width;
 }
 
 static bool same_schema(const dfm_schema *a, const dfm_schema *b) {
@@ -69,7 +71,8 @@ static void every_key_is_read(void **state) {
       "label: {column: income, positive: '>50K', negative: ['<=50K', '<=50K.']}\nweight: w\n"
       "columns:\n- {name: income}\n- {name: w, kind: weight}\n"
       "- {name: age, kind: number, transform: log, missing: -1.5, into: [linear, dnn]}\n"
-      "- name: city\n  kind: category\n  min_count: 5\n  unknown: zero\n  unknown_rate: 0.25\n  order: sorted\n  into: fm\n  width: 8\n"
+      "- name: city\n  kind: category\n  min_count: 5\n  unknown: zero\n  unknown_rate: 0.25\n  order: sorted\n  into: "
+      "fm\n  width: 8\n"
       "- {name: id, kind: ignore}\n");
   assert_int_equal(s->separator, '\t');
   assert_false(s->has_header);
@@ -116,17 +119,50 @@ static void defaults_and_short_label(void **state) {
 
 static void names_and_words_come_back(void **state) {
   (void)state;
-  static const char *const strings[] = {"true", "null", "~", "", " a ", "a: b", "a #b", "- x", "[", "{a}", "\"q\"", "it's", "back\\slash", "line\nbreak",
-                                        "tab\t", "\x01\x1f\x7f", "\xc2\x85\xc2\xa0", "\xe2\x80\xa8", "\xef\xbb\xbf", "caf\xc3\xa9", "\xf0\x9f\x98\x80",
-                                        "\xef\xbf\xbf", "1", "1e5", "!tag", "&a", "*a", "%d", "@", "`", "?", ",", "\r\n", "y"};
+  static const char *const strings[] = {"true",
+                                        "null",
+                                        "~",
+                                        "",
+                                        " a ",
+                                        "a: b",
+                                        "a #b",
+                                        "- x",
+                                        "[",
+                                        "{a}",
+                                        "\"q\"",
+                                        "it's",
+                                        "back\\slash",
+                                        "line\nbreak",
+                                        "tab\t",
+                                        "\x01\x1f\x7f",
+                                        "\xc2\x85\xc2\xa0",
+                                        "\xe2\x80\xa8",
+                                        "\xef\xbb\xbf",
+                                        "caf\xc3\xa9",
+                                        "\xf0\x9f\x98\x80",
+                                        "\xef\xbf\xbf",
+                                        "1",
+                                        "1e5",
+                                        "!tag",
+                                        "&a",
+                                        "*a",
+                                        "%d",
+                                        "@",
+                                        "`",
+                                        "?",
+                                        ",",
+                                        "\r\n",
+                                        "y"};
   enum { N = sizeof strings / sizeof *strings };
   dfm_schema *s;
   assert_ok(dfm_schema_create(&s, &error));
   s->columns = calloc(N, sizeof *s->columns);
   s->separator = '\t';
   for (size_t i = 0; i < N; i++) {
-    s->columns[i] = (dfm_column){.name = strdup(*strings[i] ? strings[i] : "empty"), .kind = i ? DFM_KIND_CATEGORY : DFM_KIND_LABEL,
-                                 .reason = strdup(strings[i]), .settings = dfm_field_settings_unset()};
+    s->columns[i] = (dfm_column){.name = strdup(*strings[i] ? strings[i] : "empty"),
+                                 .kind = i ? DFM_KIND_CATEGORY : DFM_KIND_LABEL,
+                                 .reason = strdup(strings[i]),
+                                 .settings = dfm_field_settings_unset()};
     s->n_columns++;
     assert_ok(dfm_words_add(&s->missing_words, &s->n_missing_words, strings[i], strlen(strings[i]), &error));
     assert_ok(dfm_words_add(&s->positives, &s->n_positives, strings[i], strlen(strings[i]), &error));
@@ -158,22 +194,34 @@ static void yaml_errors_have_places(void **state) {
   check_refused("columns: [{name: ''}]", "name is empty");
   check_refused("columns: [{name: \"a\\0b\"}]", "has a zero byte");
   check_refused("columns:\n- {name: a, knid: number}", "s.yaml:2:13: a column has no key 'knid'; did you mean kind?");
-  check_refused("columns:\n- {name: a, kind: numbre}", "s.yaml:2:19: kind is 'numbre'; it must be one of category, number");
+  check_refused("columns:\n- {name: a, kind: numbre}",
+                "s.yaml:2:19: kind is 'numbre'; it must be one of category, number");
   check_refused("columns:\n- {name: a}", "s.yaml:2:3: column 'a' has no kind");
-  check_refused("columns:\n- {name: a, kind: number}\n- {name: a, kind: number}", "s.yaml:3:3: columns 1 and 2 are both named 'a'");
-  check_refused("columns:\n- {name: a, kind: number, transform: lgo}", "s.yaml:2:38: transform is 'lgo'; it must be one of none, log,");
-  check_refused("columns:\n- {name: a, kind: category, transform: log}", "column 'a' is a category, and only a number has transform");
-  check_refused("columns:\n- {name: a, kind: number, width: 4}", "s.yaml:2:27: column 'a' is a number, and only a category has width");
-  check_refused("columns:\n- {name: a, kind: category, width: 0}", "width is '0'; it must be a whole number from 1 to 1024");
-  check_refused("columns:\n- {name: a, kind: category, unknown_rate: 1}", "unknown_rate is '1'; it must be a number in [0, 1)");
-  check_refused("columns:\n- {name: a, kind: number, into: [linear, deep]}", "into is 'linear,deep'; it must be one or more of linear");
+  check_refused("columns:\n- {name: a, kind: number}\n- {name: a, kind: number}",
+                "s.yaml:3:3: columns 1 and 2 are both named 'a'");
+  check_refused("columns:\n- {name: a, kind: number, transform: lgo}",
+                "s.yaml:2:38: transform is 'lgo'; it must be one of none, log,");
+  check_refused("columns:\n- {name: a, kind: category, transform: log}",
+                "column 'a' is a category, and only a number has transform");
+  check_refused("columns:\n- {name: a, kind: number, width: 4}",
+                "s.yaml:2:27: column 'a' is a number, and only a category has width");
+  check_refused("columns:\n- {name: a, kind: category, width: 0}",
+                "width is '0'; it must be a whole number from 1 to 1024");
+  check_refused("columns:\n- {name: a, kind: category, unknown_rate: 1}",
+                "unknown_rate is '1'; it must be a number in [0, 1)");
+  check_refused("columns:\n- {name: a, kind: number, into: [linear, deep]}",
+                "into is 'linear,deep'; it must be one or more of linear");
   check_refused("columns:\n- {name: a, kind: label, width: 4}", "column 'a' is the label, which has no width");
-  check_refused("label: clik\ncolumns:\n- {name: click}", "s.yaml:1:8: label: there is no column 'clik'; did you mean 'click'?");
-  check_refused("label: a\ncolumns:\n- {name: a, kind: number}", "column 'a' is named as the label but has kind: number");
-  check_refused("columns:\n- {name: a, kind: label}\n- {name: b, kind: label}", "columns 'a' and 'b' are both the label");
+  check_refused("label: clik\ncolumns:\n- {name: click}",
+                "s.yaml:1:8: label: there is no column 'clik'; did you mean 'click'?");
+  check_refused("label: a\ncolumns:\n- {name: a, kind: number}",
+                "column 'a' is named as the label but has kind: number");
+  check_refused("columns:\n- {name: a, kind: label}\n- {name: b, kind: label}",
+                "columns 'a' and 'b' are both the label");
   check_refused("label: {column: a, above: x}\ncolumns: [{name: a}]", "above is 'x'; it must be a number");
   check_refused("label: {column: a, above: 3, positive: [x]}\ncolumns: [{name: a}]", "keep one of the two");
-  check_refused("label: {column: a, positive: x, negative: x}\ncolumns: [{name: a}]", "label word 'x' is both positive and negative");
+  check_refused("label: {column: a, positive: x, negative: x}\ncolumns: [{name: a}]",
+                "label word 'x' is both positive and negative");
   check_refused("columns: [\n", "not valid YAML");
   check_refused("label: a\ncolumns: [{name: a}]\n---\nx: 1\n", "a second YAML document");
   check_refused("a: \xff\n", "not valid YAML text");
@@ -184,7 +232,8 @@ static void yaml_errors_have_places(void **state) {
 
 static void settings_from_text(void **state) {
   (void)state;
-  dfm_schema *s = parse("label: y\ncolumns: [{name: y}, {name: C1, kind: category, width: 4}, {name: I1, kind: number}]");
+  dfm_schema *s =
+      parse("label: y\ncolumns: [{name: y}, {name: C1, kind: category, width: 4}, {name: I1, kind: number}]");
   assert_ok(dfm_schema_set(s, "I1", "into", " [linear, fm] ", &error));
   assert_int_equal(s->columns[2].settings.into, DFM_INTO_LINEAR | DFM_INTO_FM);
   assert_ok(dfm_schema_set(s, "I1", "transform", "auto", &error));
@@ -204,6 +253,25 @@ static void settings_from_text(void **state) {
   assert_int_equal(dfm_schema_set(s, "y", "width", "4", &error), DFM_ERROR_VALUE);
   assert_ok(dfm_schema_set(s, "C1", "kind", "number", &error));
   assert_int_equal(s->columns[1].settings.width, -1);
+  check_round_trip(s);
+  dfm_schema_free(s);
+}
+
+static void the_documented_example_is_valid(void **state) {
+  (void)state;
+  static char text[1 << 16];
+  FILE *file = fopen(DFM_SOURCE_DIR "/docs/schema.md", "rb");
+  assert_non_null(file);
+  text[fread(text, 1, sizeof text - 1, file)] = 0;
+  fclose(file);
+  char *yaml = strstr(text, "```yaml\n");
+  assert_non_null(yaml);
+  yaml += strlen("```yaml\n");
+  *strstr(yaml, "```") = 0;
+  dfm_schema *s = parse(yaml);
+  assert_int_equal(s->n_columns, 7);
+  assert_int_equal(s->columns[5].settings.width, 4);
+  assert_string_equal(s->missing_words[1], "\\N");
   check_round_trip(s);
   dfm_schema_free(s);
 }
@@ -240,7 +308,8 @@ static const char *unpacked(const char *name, int first_line) {
   char command[10000];
   if (!path) return NULL;
   const char *out = test_path("unpacked.txt");
-  snprintf(command, sizeof command, "%s '%s' | tail -n +%d > '%s'", strstr(name, ".gz") ? "gzip -dc" : "cat", path, first_line, out);
+  snprintf(command, sizeof command, "%s '%s' | tail -n +%d > '%s'", strstr(name, ".gz") ? "gzip -dc" : "cat", path,
+           first_line, out);
   assert_int_equal(system(command), 0);
   return out;
 }
@@ -364,18 +433,26 @@ static void guess_errors(void **state) {
   dfm_schema *schema;
   assert_int_equal(dfm_schema_guess(test_path("absent.csv"), NULL, &schema, &error), DFM_ERROR_IO);
   assert_int_equal(dfm_schema_guess(test_folder(), NULL, &schema, &error), DFM_ERROR_IO);
-  assert_non_null(strstr(error.message, "directory"));
+  assert_non_null(strstr(error.message, "is a folder"));
   assert_int_equal(dfm_schema_guess("-", NULL, &schema, &error), DFM_ERROR_VALUE);
   check_no_guess("", NULL, DFM_ERROR_FORMAT, "bad.csv is empty");
   check_no_guess("\n\n", NULL, DFM_ERROR_FORMAT, "bad.csv has no rows");
   check_no_guess("label,a,b\n", NULL, DFM_ERROR_FORMAT, "bad.csv has a header but no rows");
   check_no_guess("just\nwords\n", NULL, DFM_ERROR_FORMAT, "has a single column");
-  check_no_guess("a,b,c\n1,2,0\n2,3,1\n", NULL, DFM_ERROR_VALUE, "--label c, which holds only 0 and 1); columns: a, b, c");
-  check_no_guess("click,b\n0,2\n1,3\n", "clik", DFM_ERROR_VALUE, "label: there is no column 'clik'; did you mean 'click'?");
-  check_no_guess("label,b\n0,2\n1,3,4\n0,1\n", NULL, DFM_ERROR_FORMAT, "bad.csv:3: this row has 3 cells, the first has 2");
-  check_no_guess("label,a,a\n0,2,3\n1,3,4\n", NULL, DFM_ERROR_FORMAT, "bad.csv:1:9: columns 2 and 3 are both named 'a'");
-  check_no_guess("label,a\nx,2\ny,3\nz,4\n", NULL, DFM_ERROR_FORMAT, "has more than two values where two values are needed ('x', 'y', 'z')");
-  check_no_guess("label,a\n10,2\n20,3\n35,4\n", NULL, DFM_ERROR_FORMAT, "has numbers from 10 to 35 where 0 and 1 are needed");
+  check_no_guess("a,b,c\n1,2,0\n2,3,1\n", NULL, DFM_ERROR_VALUE,
+                 "--label c, which holds only 0 and 1); columns: a, b, c");
+  check_no_guess("click,b\n0,2\n1,3\n", "clik", DFM_ERROR_VALUE,
+                 "label: there is no column 'clik'; did you mean 'click'?");
+  check_no_guess("label,b\n0,2\n1,3,4\n0,1\n", NULL, DFM_ERROR_FORMAT,
+                 "bad.csv:3: this row has 3 cells, the first has 2");
+  check_no_guess("label,a,a\n0,2,3\n1,3,4\n", NULL, DFM_ERROR_FORMAT,
+                 "bad.csv:1:9: columns 2 and 3 are both named 'a'");
+  check_no_guess("label,a\nx,2\ny,3\nz,4\n", NULL, DFM_ERROR_FORMAT,
+                 "has more than two values where two values are needed ('x', 'y', 'z')");
+  check_no_guess("label,a\n10,2\n20,3\n35,4\n", NULL, DFM_ERROR_FORMAT,
+                 "has numbers from 10 to 35 where 0 and 1 are needed");
+  check_no_guess("label,a\n1,2\n2,3\n3,4\n", NULL, DFM_ERROR_FORMAT,
+                 "has numbers from 1 to 3 where 0 and 1 are needed");
   check_no_guess("label,a\n,2\n,3\n", NULL, DFM_ERROR_FORMAT, "has no value");
   check_no_guess("label,a\n0,\"2\n1,3\n", NULL, DFM_ERROR_FORMAT, "bad.csv:2:3: the quote that opens here");
 }
@@ -386,6 +463,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(names_and_words_come_back),
     cmocka_unit_test(yaml_errors_have_places),
     cmocka_unit_test(settings_from_text),
+    cmocka_unit_test(the_documented_example_is_valid),
     cmocka_unit_test(data_sets_are_guessed_right),
     cmocka_unit_test(adult_and_movielens_labels),
     cmocka_unit_test(labels_of_all_sorts),

@@ -9,7 +9,9 @@ enum { ROWS = 3000 };
 
 /* Rows of text whose label depends on a and b and their pair: a, b hot, c with a long tail, x and y numbers with holes. */
 static const char *make_rows(const char *name, int rows, int first) {
-  const char *path = test_path(name);
+  static char kept[8][4096]; /* outlives the paths that training asks for */
+  static int next;
+  char *path = strcpy(kept[next++ % 8], test_path(name));
   FILE *file = fopen(path, "wb");
   assert_non_null(file);
   fputs("label,a,b,c,x,y\n", file);
@@ -179,7 +181,8 @@ static void test_resume_errors(void **state) {
   tear_down(&setup);
 }
 
-/* Closed-form catch-up equals stepping every row: the same run with a penalty too small to matter sweeps all rows. */
+/* Closed-form catch-up equals stepping every row: the same run with a penalty too small to matter sweeps all rows. Not many more steps than these: a
+ * first gradient that is all rounding moves a weight by a whole learning rate, whichever way it rounded. */
 static void test_exact_equals_sweep(void **state) {
   static const char *const swept[] = {"model=fm", "train.batch_size=20", "l2.embedding=1e-30", NULL};
   static const char *const exact[] = {"model=fm", "train.batch_size=20", NULL};
@@ -193,15 +196,15 @@ static void test_exact_equals_sweep(void **state) {
     set_up(&setups[i], rows, i ? swept : exact);
     assert_ok(dfm_stepper_create(setups[i].recipe, setups[i].train, 20, 1, &stepper[i], &error));
     assert_int_equal(stepper[i]->tables->table[0].is_swept, i);
-    for (int step = 0; step < 130; step++) {
+    for (int step = 0; step < 56; step++) {
       for (int b = 0; b < 20; b++) stepper[i]->batch->row[b] = step * 20 + b;
-      assert_ok(dfm_stepper_run(stepper[i], setups[i].train, 20, step < 90 ? 1e-2 : 1e-3, &error));
+      assert_ok(dfm_stepper_run(stepper[i], setups[i].train, 20, step < 30 ? 1e-3 : 5e-4, &error));
     }
   }
   for (int f = 0; f < 3; f++) {
     for (uint32_t id = 0; id < stepper[0]->tables->table[f].V; id++) {
       const float *w = dfm_table_read(stepper[0]->tables, f, id, scratch[0]), *v = dfm_table_read(stepper[1]->tables, f, id, scratch[1]);
-      for (int j = 0; j < stepper[0]->tables->table[f].n; j++) assert_near(w[j], v[j], 2e-6);
+      for (int j = 0; j < stepper[0]->tables->table[f].n; j++) assert_near(w[j], v[j], 1e-7);
     }
   }
   for (int i = 0; i < 2; i++) {
@@ -210,23 +213,29 @@ static void test_exact_equals_sweep(void **state) {
   }
 }
 
-/* L-BFGS and many small Adam steps reach the same optimum of a convex model. */
+/* L-BFGS and many Adam steps over all rows reach the same optimum of a convex model. */
 static void test_lbfgs_is_the_optimum(void **state) {
-  static const char *const adam[] = {"model=lr", "l2.linear=0.01", "train.batch_size=3000", "train.epochs=600", "optimizer.learning_rate=0.02", NULL};
-  dfm_setup setup;
-  dfm_metrics metrics[2];
-  (void)state;
+  static const char *const adam[] = {"model=lr", "l2.linear=0.01", "train.batch_size=3000", "train.epochs=2000",
+                                     "optimizer.learning_rate=0.01", "train.patience=0", "train.keep=last", NULL};
+  static float probability[2][ROWS];
   const char *rows = make_rows("rows.csv", ROWS, 0);
+  dfm_error error;
+  (void)state;
   for (int i = 0; i < 2; i++) {
-    dfm_error error;
+    dfm_setup setup;
+    dfm_model *model = NULL;
+    dfm_dataset *all = NULL;
     set_up(&setup, rows, i ? adam : LBFGS);
-    assert_ok(dfm_recipe_set(setup.recipe, "train.patience", "0", &error));
     const dfm_run_result result = train(&setup, &(dfm_run_options){.model_path = test_path("lr.safetensors"), .threads = 1});
-    if (i == 0) assert_true(isfinite(result.objective));
-    metrics[i] = result.valid;
+    assert_int_equal(isfinite(result.objective), i == 0);
+    assert_ok(dfm_model_load(test_path("lr.safetensors"), &model, &error));
+    assert_ok(dfm_dataset_read(rows, model, NULL, &all, &error));
+    assert_ok(dfm_predict(model, all, 1, probability[i], &error));
+    dfm_dataset_free(all);
+    dfm_model_free(model);
     tear_down(&setup);
   }
-  assert_near(metrics[0].logloss, metrics[1].logloss, 1e-3);
+  for (int i = 0; i < ROWS; i++) assert_near(probability[0][i], probability[1][i], 1e-3);
 }
 
 /* The pair effect is out of reach for lr and within reach for fm. */

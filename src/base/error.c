@@ -26,8 +26,8 @@ static void replace_control_bytes(char *text) {
 }
 
 /* The sentence is built aside because its arguments may lie in `error` itself. */
-static dfm_status fill(dfm_error *error, dfm_status code, long long line, long long column, const char *place, const char *format,
-                       va_list arguments) {
+static dfm_status fill(dfm_error *error, dfm_status code, long long line, long long column, const char *place,
+                       const char *format, va_list arguments) {
   static const char more[] = "...";
   char message[sizeof error->message];
   const size_t start = strlen(place);
@@ -53,11 +53,12 @@ dfm_status dfm_fail(dfm_error *error, dfm_status code, const char *format, ...) 
   return code;
 }
 
-dfm_status dfm_fail_at(dfm_error *error, dfm_status code, const char *path, long long line, long long column, const char *format, ...) {
+dfm_status dfm_fail_at(dfm_error *error, dfm_status code, const char *path, long long line, long long column,
+                       const char *format, ...) {
   if (!error) return code;
   /* Half of the message at most, so that a long path leaves room for the sentence. */
   char place[sizeof error->message / 2];
-  const size_t room = sizeof place - 48, length = strlen(path); /* 48: two numbers, colons, dots */
+  const size_t room = sizeof place - 48, length = strlen(path);  /* 48: two numbers, colons, dots */
   const char *end = length > room ? path + length - room : path; /* a path says more at its end */
   const char *dots = end == path ? "" : "...";
   if (column > 0)

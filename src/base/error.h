@@ -5,25 +5,25 @@
 #include "deepfm.h"
 
 /* Propagates a failure: `DFM_TRY(f(x, error));` */
-#define DFM_TRY(expr)                      \
-  do {                                     \
-    const dfm_status dfm_try_ = (expr);    \
+#define DFM_TRY(expr)                        \
+  do {                                       \
+    const dfm_status dfm_try_ = (expr);      \
     if (dfm_try_ != DFM_OK) return dfm_try_; \
   } while (0)
 
 /* The same where the function has something to release: jumps to `label` with the status in `status`. */
-#define DFM_TRY_GOTO(status, expr, label)       \
-  do {                                          \
-    (status) = (expr);                          \
-    if ((status) != DFM_OK) goto label;         \
+#define DFM_TRY_GOTO(status, expr, label) \
+  do {                                    \
+    (status) = (expr);                    \
+    if ((status) != DFM_OK) goto label;   \
   } while (0)
 
 /* Fills `error` (may be NULL) with `code` and a printf-style sentence, line and column 0; returns `code`. */
 dfm_status dfm_fail(dfm_error *error, dfm_status code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* The same for a place in a text file; the message starts "path:line:column: " (without ":column" where column is 0). */
-dfm_status dfm_fail_at(dfm_error *error, dfm_status code, const char *path, long long line, long long column, const char *format, ...)
-    __attribute__((format(printf, 6, 7)));
+dfm_status dfm_fail_at(dfm_error *error, dfm_status code, const char *path, long long line, long long column,
+                       const char *format, ...) __attribute__((format(printf, 6, 7)));
 
 /* Writes `n` raw bytes as something printable in a message: control and non-UTF-8 bytes as \xNN, cut after 40 bytes with "...".
  * `out` holds at least DFM_SHOW_BYTES bytes; returns `out`. */

@@ -35,7 +35,8 @@ static dfm_status read_rest(int fd, const char *path, unsigned char **bytes, siz
   size_t capacity = 0;
   for (;;) {
     if (*size > limit)
-      return dfm_fail(error, DFM_ERROR_IO, "%s yields more than %zu MiB, half of this machine's memory; save it to a file first", path,
+      return dfm_fail(error, DFM_ERROR_IO,
+                      "%s yields more than %zu MiB, half of this machine's memory; save it to a file first", path,
                       limit >> 20);
     DFM_TRY(dfm_grow(bytes, &capacity, *size + PIECE, 1, error));
     const ssize_t n = read(fd, *bytes + *size, capacity - *size);

@@ -16,9 +16,9 @@ enum { BUFFER_BYTES = 256 << 10 };
 
 struct dfm_writer {
   int fd;
-  char *path;      /* as the caller named it: for messages */
-  char *target;    /* where it lies, links followed; NULL: written directly */
-  char *temporary; /* beside the target; NULL: written directly, or none made yet */
+  char *path;            /* as the caller named it: for messages */
+  char *target;          /* where it lies, links followed; NULL: written directly */
+  char *temporary;       /* beside the target; NULL: written directly, or none made yet */
   unsigned char *buffer; /* (BUFFER_BYTES) */
   size_t fill;
 };
@@ -86,8 +86,8 @@ static dfm_status create_temporary(dfm_writer *writer, dfm_error *error) {
     uint64_t random;
     if (getrandom(&random, sizeof random, 0) != sizeof random) continue;
     dfm_text path = {0};
-    const dfm_status status = dfm_text_printf(&path, error, "%.*s.%.*s.%016llx.tmp", (int)folder, writer->target, (int)NAME_BYTES, name,
-                                              (unsigned long long)random);
+    const dfm_status status = dfm_text_printf(&path, error, "%.*s.%.*s.%016llx.tmp", (int)folder, writer->target,
+                                              (int)NAME_BYTES, name, (unsigned long long)random);
     if (status != DFM_OK) {
       free(path.bytes);
       return status;
@@ -183,12 +183,15 @@ static int sync_to_disk(int fd) {
 static dfm_status sync_folder(const dfm_writer *writer, dfm_error *error) {
   const size_t length = folder_length(writer->target);
   dfm_text folder = {0};
-  dfm_status status = dfm_text_printf(&folder, error, "%.*s", (int)(length ? length : 1), length ? writer->target : ".");
+  dfm_status status =
+      dfm_text_printf(&folder, error, "%.*s", (int)(length ? length : 1), length ? writer->target : ".");
   if (status == DFM_OK) {
     const int fd = open(folder.bytes, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0 && sync_to_disk(fd) != 0 && errno != EINVAL && errno != ENOTSUP) {
-      status = dfm_fail(error, DFM_ERROR_IO, "%s was written, but a power cut may still undo it: its folder cannot be synced: %s; check the disk",
-                        writer->path, strerror(errno));
+      status =
+          dfm_fail(error, DFM_ERROR_IO,
+                   "%s was written, but a power cut may still undo it: its folder cannot be synced: %s; check the disk",
+                   writer->path, strerror(errno));
     }
     if (fd >= 0) close(fd);
   }

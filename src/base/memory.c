@@ -13,7 +13,8 @@ void dfm_string_free(char *string) {
 
 static dfm_status fail_memory(double size_bytes, dfm_error *error) {
   const double mib = size_bytes / (1 << 20);
-  return dfm_fail(error, DFM_ERROR_MEMORY, "out of memory: %.*f MiB more were needed; free some memory or make the model smaller",
+  return dfm_fail(error, DFM_ERROR_MEMORY,
+                  "out of memory: %.*f MiB more were needed; free some memory or make the model smaller",
                   mib < 1024 ? 1 : 0, mib);
 }
 
@@ -71,7 +72,8 @@ dfm_status dfm_pages_alloc(void *out_pointer, size_t size_bytes, dfm_error *erro
   void *made = MAP_FAILED;
   if (size_bytes <= PTRDIFF_MAX - 2 * HUGE_PAGE) {
     const size_t size = mapped_size(size_bytes);
-    made = size < HUGE_PAGE ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : map_aligned(size);
+    made = size < HUGE_PAGE ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                            : map_aligned(size);
   }
   if (made == MAP_FAILED) return fail_memory((double)size_bytes, error);
   memcpy(out_pointer, &made, sizeof made);
@@ -97,7 +99,8 @@ dfm_status dfm_text_printf(dfm_text *text, dfm_error *error, const char *format,
   va_copy(again, arguments);
   const int length = vsnprintf(NULL, 0, format, arguments);
   va_end(arguments);
-  dfm_status status = length < 0 ? fail_memory(0, error) : dfm_grow(&text->bytes, &text->capacity, text->length + (size_t)length + 1, 1, error);
+  dfm_status status = length < 0 ? fail_memory(0, error)
+                                 : dfm_grow(&text->bytes, &text->capacity, text->length + (size_t)length + 1, 1, error);
   if (status == DFM_OK) {
     vsnprintf(text->bytes + text->length, (size_t)length + 1, format, again);
     text->length += (size_t)length;

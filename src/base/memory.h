@@ -22,6 +22,7 @@ typedef struct dfm_text {
   size_t length, capacity;
 } dfm_text;
 dfm_status dfm_text_add(dfm_text *text, const void *bytes, size_t n, dfm_error *error);
-dfm_status dfm_text_printf(dfm_text *text, dfm_error *error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+dfm_status dfm_text_printf(dfm_text *text, dfm_error *error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -21,8 +21,9 @@ typedef struct dfm_decimal {
 
 /* 10^22 is the largest power of ten that a double holds exactly. */
 enum { MAX_EXACT_POWER = 22 };
-static const double powers_of_ten[MAX_EXACT_POWER + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                                          1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+static const double powers_of_ten[MAX_EXACT_POWER + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                                          1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                                          1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
 static bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -180,7 +181,8 @@ bool dfm_parse_int64(const char *bytes, size_t n, long long *value) {
   if (at == end) return false;
   long long sum = 0; /* counted downwards: the negative range is the larger one */
   for (; at < end; at++)
-    if (!is_digit(*at) || __builtin_mul_overflow(sum, 10, &sum) || __builtin_sub_overflow(sum, *at - '0', &sum)) return false;
+    if (!is_digit(*at) || __builtin_mul_overflow(sum, 10, &sum) || __builtin_sub_overflow(sum, *at - '0', &sum))
+      return false;
   if (!is_negative && sum == LLONG_MIN) return false;
   *value = is_negative ? sum : -sum;
   return true;
@@ -188,7 +190,8 @@ bool dfm_parse_int64(const char *bytes, size_t n, long long *value) {
 
 size_t dfm_format_float(char *out, float value) {
   enum { OUT_BYTES = 16 };
-  if (!isfinite(value)) return (size_t)snprintf(out, OUT_BYTES, "%s", isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
+  if (!isfinite(value))
+    return (size_t)snprintf(out, OUT_BYTES, "%s", isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
   const locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
   const locale_t before = uselocale(plain); /* of this thread alone */
   size_t length = 0;

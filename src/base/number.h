@@ -7,9 +7,9 @@
 
 typedef enum dfm_number_result {
   DFM_NUMBER_OK,
-  DFM_NUMBER_NOT,      /* not a number as a whole: "12a", "", "1 2", "0x10" */
+  DFM_NUMBER_NOT,        /* not a number as a whole: "12a", "", "1 2", "0x10" */
   DFM_NUMBER_NOT_FINITE, /* nan, inf, infinity in any case and sign */
-  DFM_NUMBER_OVERFLOW  /* too large for a double (or float) */
+  DFM_NUMBER_OVERFLOW    /* too large for a double (or float) */
 } dfm_number_result;
 
 /* Decimal with optional sign, fraction, exponent; spaces and tabs around it allowed; nothing else. Correctly rounded; underflow gives 0 or a denormal. */

@@ -156,7 +156,9 @@ static void draw_tasks(dfm_pool *pool, int thread) {
     void *context = atomic_load_explicit(&pool->context, memory_order_acquire);
     const uint32_t task = (uint32_t)ticket;
     if (task >= n_tasks) return;
-    if (!atomic_compare_exchange_weak_explicit(&pool->ticket, &ticket, ticket + 1, memory_order_acq_rel, memory_order_acquire)) continue;
+    if (!atomic_compare_exchange_weak_explicit(&pool->ticket, &ticket, ticket + 1, memory_order_acq_rel,
+                                               memory_order_acquire))
+      continue;
     fn(context, (int)task, thread);
     const bool is_last = atomic_fetch_add(&pool->done, 1) + 1 == n_tasks;
     if (is_last && atomic_load(&pool->is_caller_asleep)) futex_wake(&pool->done, 1);
@@ -236,13 +238,14 @@ static dfm_status start_workers(dfm_pool *pool, dfm_error *error) {
   }
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (refused == 0) return DFM_OK;
-  return dfm_fail(error, DFM_ERROR_MEMORY, "cannot start thread %d of %d: %s; use fewer threads", pool->n_started + 2, pool->n_threads,
-                  strerror(refused));
+  return dfm_fail(error, DFM_ERROR_MEMORY, "cannot start thread %d of %d: %s; use fewer threads", pool->n_started + 2,
+                  pool->n_threads, strerror(refused));
 }
 
 dfm_status dfm_pool_create(int n_threads, dfm_pool **pool, dfm_error *error) {
   if (n_threads < 0 || n_threads > MAX_THREADS)
-    return dfm_fail(error, DFM_ERROR_VALUE, "threads is %d; it must be in [0, %d], 0 for one per core", n_threads, (int)MAX_THREADS);
+    return dfm_fail(error, DFM_ERROR_VALUE, "threads is %d; it must be in [0, %d], 0 for one per core", n_threads,
+                    (int)MAX_THREADS);
   const int cores = usable_cores();
   dfm_pool *made;
   DFM_TRY(dfm_pages_alloc(&made, sizeof *made, error));

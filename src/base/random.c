@@ -8,7 +8,8 @@ enum { PHILOX_ROUNDS = 10 };
 static const uint32_t multiplier0 = 0xD2511F53, multiplier1 = 0xCD9E8D57, weyl0 = 0x9E3779B9, weyl1 = 0xBB67AE85;
 
 void dfm_philox(uint64_t key, uint64_t counter, uint64_t counter2, uint32_t out[4]) {
-  uint32_t x0 = (uint32_t)counter, x1 = (uint32_t)(counter >> 32), x2 = (uint32_t)counter2, x3 = (uint32_t)(counter2 >> 32);
+  uint32_t x0 = (uint32_t)counter, x1 = (uint32_t)(counter >> 32), x2 = (uint32_t)counter2,
+           x3 = (uint32_t)(counter2 >> 32);
   uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
   for (int round = 0; round < PHILOX_ROUNDS; round++) {
     const uint64_t p0 = (uint64_t)multiplier0 * x0, p1 = (uint64_t)multiplier1 * x2;

@@ -3,15 +3,13 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
 #include "base/memory.h"
 #include "base/safetensors_format.h"
-
-/* Headers larger than this are no headers: 100 MB hold some million tensors. */
-enum { DFM_MAX_HEADER = 100 * 1000 * 1000 };
 
 static const struct {
   const char *name;
@@ -22,11 +20,12 @@ enum { N_DTYPES = sizeof DTYPES / sizeof *DTYPES };
 struct dfm_st_file {
   char *path;
   dfm_mapping mapping;
-  json_t *header;      /* owns names and metadata */
-  size_t data_at;      /* where the data starts */
-  dfm_tensor *tensor;  /* (n) in file order */
+  json_t *header;     /* owns names and metadata */
+  size_t data_at;     /* where the data starts */
+  dfm_tensor *tensor; /* (n) in file order */
   size_t n;
-  json_t *index;       /* name -> place in `tensor` */
+  json_t *index;              /* name -> place in `tensor` */
+  const dfm_tensor *checksum; /* NULL: none */
 };
 
 size_t dfm_dtype_size(dfm_dtype dtype) {
@@ -38,7 +37,9 @@ const char *dfm_dtype_name(dfm_dtype dtype) {
 }
 
 static dfm_status damaged(const dfm_st_file *file, dfm_error *error, const char *what) {
-  return dfm_fail(error, DFM_ERROR_FORMAT, "%s is no valid safetensors file: %s; the file is damaged, cut short or of another kind", file->path, what);
+  return dfm_fail(error, DFM_ERROR_FORMAT,
+                  "%s is no valid safetensors file: %s; the file is damaged, cut short or of another kind", file->path,
+                  what);
 }
 
 /* ---- the header */
@@ -49,39 +50,62 @@ static bool read_u64(json_t *value, uint64_t *out) {
   return true;
 }
 
-/* dtype, shape and size of one entry; its bytes must be the product. */
-static bool read_entry(json_t *entry, dfm_tensor *tensor, uint64_t *from, uint64_t *to) {
-  const char *dtype = json_string_value(json_object_get(entry, "dtype"));
-  json_t *shape = json_object_get(entry, "shape"), *offsets = json_object_get(entry, "data_offsets");
-  uint64_t elements = 1;
-  int kind = 0;
-  while (dtype && kind < N_DTYPES && strcmp(DTYPES[kind].name, dtype) != 0) kind++;
-  if (!dtype || kind == N_DTYPES || !json_is_array(shape) || json_array_size(shape) > 2 || json_array_size(offsets) != 2) return false;
-  *tensor = (dfm_tensor){.dtype = (dfm_dtype)kind, .n_dims = (int)json_array_size(shape), .shape = {1, 1}};
-  for (int i = 0; i < tensor->n_dims; i++) {
-    if (!read_u64(json_array_get(shape, (size_t)i), &tensor->shape[i])) return false;
-    if (tensor->shape[i] > 0 && elements > UINT64_MAX / tensor->shape[i] / 8) return false;
-    elements *= tensor->shape[i];
+static dfm_status bad_tensor(const dfm_st_file *file, const char *name, const char *what, dfm_error *error) {
+  return dfm_fail(error, DFM_ERROR_FORMAT,
+                  "%s: tensor '%.200s' %s; the file is damaged, cut short or made for other programs", file->path, name,
+                  what);
+}
+
+static dfm_status read_dtype(const dfm_st_file *file, const char *name, json_t *entry, dfm_dtype *dtype,
+                             dfm_error *error) {
+  char shown[DFM_SHOW_BYTES];
+  const char *text = json_string_value(json_object_get(entry, "dtype"));
+  if (!text) return bad_tensor(file, name, "has no dtype", error);
+  for (int i = 0; i < N_DTYPES; i++) {
+    if (strcmp(DTYPES[i].name, text) != 0) continue;
+    *dtype = (dfm_dtype)i;
+    return DFM_OK;
   }
-  if (!read_u64(json_array_get(offsets, 0), from) || !read_u64(json_array_get(offsets, 1), to) || *from > *to) return false;
-  tensor->size_bytes = *to - *from;
-  return tensor->size_bytes == elements * DTYPES[kind].size;
+  return dfm_fail(error, DFM_ERROR_FORMAT,
+                  "%s: tensor '%.200s' has dtype '%s', and only F32, U8, U32 and U64 are read; convert it", file->path,
+                  name, dfm_show(shown, text, strlen(text)));
+}
+
+/* `elements` gets the product; that times 8 fits 64 bits. */
+static bool read_shape(json_t *shape, dfm_tensor *tensor, uint64_t *elements) {
+  *elements = 1;
+  tensor->n_dims = (int)json_array_size(shape);
+  for (int i = 0; i < tensor->n_dims; i++) {
+    uint64_t n;
+    if (!read_u64(json_array_get(shape, (size_t)i), &n)) return false;
+    if (n > 0 && *elements > UINT64_MAX / 8 / n) return false;
+    tensor->shape[i] = n;
+    *elements *= n;
+  }
+  return true;
 }
 
 static dfm_status add_tensor(dfm_st_file *file, const char *name, json_t *entry, dfm_error *error) {
   const uint64_t data_bytes = file->mapping.size_bytes - file->data_at;
+  json_t *shape = json_object_get(entry, "shape"), *offsets = json_object_get(entry, "data_offsets");
   dfm_tensor *tensor = &file->tensor[file->n];
-  uint64_t from, to;
-  if (!read_entry(entry, tensor, &from, &to) || to > data_bytes) {
-    return dfm_fail(error, DFM_ERROR_FORMAT,
-                    "%s: tensor '%.200s' has a dtype, shape or place that is not read here (F32, U8, U32, U64 in up to 2 dimensions, within the "
-                    "file); the file is damaged or cut short",
-                    file->path, name);
-  }
-  tensor->name = name;
+  uint64_t elements, from, to;
+  *tensor = (dfm_tensor){.name = name, .shape = {1, 1}};
+  DFM_TRY(read_dtype(file, name, entry, &tensor->dtype, error));
+  if (!json_is_array(shape) || json_array_size(shape) > 2)
+    return bad_tensor(file, name, "has no shape of up to 2 dimensions", error);
+  if (!read_shape(shape, tensor, &elements)) return bad_tensor(file, name, "has an impossible shape", error);
+  if (json_array_size(offsets) != 2 || !read_u64(json_array_get(offsets, 0), &from) ||
+      !read_u64(json_array_get(offsets, 1), &to) || from > to)
+    return bad_tensor(file, name, "has impossible data_offsets", error);
+  if (to > data_bytes) return bad_tensor(file, name, "lies past the end of the file", error);
+  tensor->size_bytes = to - from;
+  if (tensor->size_bytes != elements * DTYPES[tensor->dtype].size)
+    return bad_tensor(file, name, "has more or fewer bytes than its shape asks for", error);
   tensor->data = file->mapping.bytes + file->data_at + from;
   if ((uintptr_t)tensor->data % DTYPES[tensor->dtype].size != 0) {
-    return dfm_fail(error, DFM_ERROR_FORMAT, "%s: tensor '%.200s' is not aligned to its elements; write the file with larger elements first",
+    return dfm_fail(error, DFM_ERROR_FORMAT,
+                    "%s: tensor '%.200s' is not aligned to its elements; write the file with larger elements first",
                     file->path, name);
   }
   file->n++;
@@ -109,13 +133,13 @@ static dfm_status read_tensors(dfm_st_file *file, dfm_error *error) {
   json_t *entry;
   DFM_TRY(dfm_alloc(&file->tensor, json_object_size(file->header), sizeof *file->tensor, error));
   json_object_foreach(file->header, name, entry) {
-    if (strcmp(name, "__metadata__") != 0) DFM_TRY(add_tensor(file, name, entry, error));
+    if (strcmp(name, DFM_METADATA_NAME) != 0) DFM_TRY(add_tensor(file, name, entry, error));
   }
   qsort(file->tensor, file->n, sizeof *file->tensor, by_place);
   if (!is_gapless(file)) return damaged(file, error, "its tensors leave gaps, overlap or end before the file does");
   for (size_t i = 0; i < file->n; i++) {
     if (json_object_set_new(file->index, file->tensor[i].name, json_integer((json_int_t)i)) != 0) {
-      return dfm_fail(error, DFM_ERROR_MEMORY, "no memory for the header of %s", file->path);
+      return dfm_fail(error, DFM_ERROR_MEMORY, "out of memory for the header of %s; free some memory", file->path);
     }
   }
   return DFM_OK;
@@ -123,12 +147,19 @@ static dfm_status read_tensors(dfm_st_file *file, dfm_error *error) {
 
 static dfm_status check_metadata(const dfm_st_file *file, dfm_error *error) {
   const char *key;
-  json_t *value, *metadata = json_object_get(file->header, "__metadata__");
+  json_t *value, *metadata = json_object_get(file->header, DFM_METADATA_NAME);
   if (metadata && !json_is_object(metadata)) return damaged(file, error, "its metadata is no table");
   json_object_foreach(metadata, key, value) {
     if (!json_is_string(value)) return damaged(file, error, "its metadata holds more than strings");
   }
   return DFM_OK;
+}
+
+static dfm_status bad_json(const dfm_st_file *file, const json_error_t *reason, dfm_error *error) {
+  char shown[DFM_SHOW_BYTES], what[DFM_SHOW_BYTES + 64];
+  snprintf(what, sizeof what, "its header is no JSON at byte %d: %s", 8 + reason->position,
+           dfm_show(shown, reason->text, strlen(reason->text)));
+  return damaged(file, error, what);
 }
 
 static dfm_status read_header(dfm_st_file *file, dfm_error *error) {
@@ -137,45 +168,23 @@ static dfm_status read_header(dfm_st_file *file, dfm_error *error) {
   json_error_t reason;
   if (mapping->size_bytes < 8) return damaged(file, error, "it has fewer than 8 bytes");
   for (int i = 0; i < 8; i++) length |= (uint64_t)mapping->bytes[i] << (8 * i);
-  if (length > mapping->size_bytes - 8 || length > DFM_MAX_HEADER) return damaged(file, error, "its header is longer than the file");
+  if (length > mapping->size_bytes - 8 || length > DFM_MAX_HEADER)
+    return damaged(file, error, "its header is longer than the file");
   file->data_at = 8 + (size_t)length;
   file->header = json_loadb((const char *)mapping->bytes + 8, (size_t)length, JSON_REJECT_DUPLICATES, &reason);
   file->index = json_object();
-  if (!file->header || !json_is_object(file->header)) return damaged(file, error, "its header is no JSON table");
-  if (!file->index) return dfm_fail(error, DFM_ERROR_MEMORY, "no memory for the header of %s", file->path);
+  if (!file->header) return bad_json(file, &reason, error);
+  if (!json_is_object(file->header)) return damaged(file, error, "its header is no JSON table");
+  if (!file->index)
+    return dfm_fail(error, DFM_ERROR_MEMORY, "out of memory for the header of %s; free some memory", file->path);
   DFM_TRY(check_metadata(file, error));
   return read_tensors(file, error);
-}
-
-dfm_status dfm_st_open(const char *path, dfm_st_file **out, dfm_error *error) {
-  dfm_st_file *file = NULL;
-  dfm_status status;
-  DFM_TRY(dfm_alloc(&file, 1, sizeof *file, error));
-  DFM_TRY_GOTO(status, dfm_alloc(&file->path, strlen(path) + 1, 1, error), fail);
-  strcpy(file->path, path);
-  DFM_TRY_GOTO(status, dfm_mapping_open(path, &file->mapping, error), fail);
-  DFM_TRY_GOTO(status, read_header(file, error), fail);
-  *out = file;
-  return DFM_OK;
-fail:
-  dfm_st_close(file);
-  return status;
-}
-
-void dfm_st_close(dfm_st_file *file) {
-  if (!file) return;
-  json_decref(file->header);
-  json_decref(file->index);
-  free(file->tensor);
-  dfm_mapping_close(&file->mapping);
-  free(file->path);
-  free(file);
 }
 
 /* ---- questions */
 
 const char *dfm_st_metadata(const dfm_st_file *file, const char *key) {
-  return json_string_value(json_object_get(json_object_get(file->header, "__metadata__"), key));
+  return json_string_value(json_object_get(json_object_get(file->header, DFM_METADATA_NAME), key));
 }
 
 const dfm_tensor *dfm_st_tensor(const dfm_st_file *file, const char *name) {
@@ -186,17 +195,20 @@ const dfm_tensor *dfm_st_tensor(const dfm_st_file *file, const char *name) {
   return place ? &file->tensor[json_integer_value(place)] : NULL;
 }
 
-dfm_status dfm_st_need(const dfm_st_file *file, const char *name, dfm_dtype dtype, int n_dims, const uint64_t *shape, const dfm_tensor **out,
-                       dfm_error *error) {
+dfm_status dfm_st_need(const dfm_st_file *file, const char *name, dfm_dtype dtype, int n_dims, const uint64_t *shape,
+                       const dfm_tensor **out, dfm_error *error) {
   const dfm_tensor *tensor = dfm_st_tensor(file, name);
-  if (!tensor) return dfm_fail(error, DFM_ERROR_MISMATCH, "%s lacks tensor '%.200s'", file->path, name);
+  if (!tensor)
+    return dfm_fail(error, DFM_ERROR_MISMATCH, "%s lacks tensor '%.200s'; it was made from other columns or settings",
+                    file->path, name);
   if (tensor->dtype != dtype) {
-    return dfm_fail(error, DFM_ERROR_MISMATCH, "%s: tensor '%.200s' is %s where %s is needed", file->path, name, DTYPES[tensor->dtype].name,
-                    DTYPES[dtype].name);
+    return dfm_fail(error, DFM_ERROR_MISMATCH, "%s: tensor '%.200s' is %s where %s is needed", file->path, name,
+                    DTYPES[tensor->dtype].name, DTYPES[dtype].name);
   }
   const uint64_t rows = n_dims > 0 ? shape[0] : 0, cols = n_dims > 1 ? shape[1] : 1;
   if (n_dims > 0 && (tensor->n_dims != n_dims || tensor->shape[0] != rows || tensor->shape[1] != cols)) {
-    return dfm_fail(error, DFM_ERROR_MISMATCH, "%s: tensor '%.200s' is %" PRIu64 " x %" PRIu64 " where %" PRIu64 " x %" PRIu64 " is needed",
+    return dfm_fail(error, DFM_ERROR_MISMATCH,
+                    "%s: tensor '%.200s' is %" PRIu64 " x %" PRIu64 " where %" PRIu64 " x %" PRIu64 " is needed",
                     file->path, name, tensor->shape[0], tensor->shape[1], rows, cols);
   }
   *out = tensor;
@@ -213,10 +225,6 @@ const dfm_tensor *dfm_st_at(const dfm_st_file *file, size_t i) {
 
 /* ---- checksums */
 
-bool dfm_st_has_checksum(const dfm_st_file *file) {
-  return dfm_st_tensor(file, DFM_CHECKSUM_NAME) != NULL;
-}
-
 static bool is_right(const dfm_tensor *checksum, uint64_t i, const void *bytes, size_t n) {
   const uint8_t *kept = (const uint8_t *)checksum->data + i * DFM_CHECKSUM_BYTES;
   const uint64_t hash = XXH3_64bits(bytes, n);
@@ -225,21 +233,74 @@ static bool is_right(const dfm_tensor *checksum, uint64_t i, const void *bytes, 
   return true;
 }
 
-dfm_status dfm_st_verify(const dfm_st_file *file, dfm_error *error) {
-  const dfm_tensor *checksum = dfm_st_tensor(file, DFM_CHECKSUM_NAME);
-  const uint8_t *data = file->mapping.bytes + file->data_at;
-  if (!checksum) return DFM_OK;
-  const uint64_t data_bytes = (uint64_t)((const uint8_t *)checksum->data - data);
-  if (checksum != &file->tensor[file->n - 1] || checksum->dtype != DFM_U8 || checksum->n_dims != 2 || checksum->shape[1] != DFM_CHECKSUM_BYTES ||
-      checksum->shape[0] != dfm_checksum_count(data_bytes)) {
+static uint64_t checked_bytes(const dfm_st_file *file) {
+  return (uint64_t)((const uint8_t *)file->checksum->data - (file->mapping.bytes + file->data_at));
+}
+
+/* Finds the checksums, which must fit the file, and checks the header against its own: everything else read of the file relies on it. */
+static dfm_status check_header(dfm_st_file *file, dfm_error *error) {
+  const dfm_tensor *found = dfm_st_tensor(file, DFM_CHECKSUM_NAME);
+  if (!found) return DFM_OK;
+  file->checksum = found;
+  if (found != &file->tensor[file->n - 1] || found->dtype != DFM_U8 || found->n_dims != 2 ||
+      found->shape[1] != DFM_CHECKSUM_BYTES || found->shape[0] != dfm_checksum_count(checked_bytes(file)))
     return damaged(file, error, "its checksums do not fit its data");
-  }
-  if (!is_right(checksum, 0, file->mapping.bytes, file->data_at)) return damaged(file, error, "its header does not match its checksum");
+  if (!is_right(found, 0, file->mapping.bytes, file->data_at))
+    return damaged(file, error, "its header does not match its checksum");
+  return DFM_OK;
+}
+
+bool dfm_st_has_checksum(const dfm_st_file *file) {
+  return file->checksum != NULL;
+}
+
+/* A block lies in one tensor or in several: the first is named. */
+static const char *tensor_at(const dfm_st_file *file, const uint8_t *byte) {
+  size_t i = 0;
+  while (i + 1 < file->n && (const uint8_t *)file->tensor[i].data + file->tensor[i].size_bytes <= byte) i++;
+  return file->tensor[i].name;
+}
+
+dfm_status dfm_st_verify(const dfm_st_file *file, dfm_error *error) {
+  if (!file->checksum) return DFM_OK;
+  const uint8_t *data = file->mapping.bytes + file->data_at;
+  const uint64_t data_bytes = checked_bytes(file);
   for (uint64_t at = 0, i = 1; at < data_bytes; at += DFM_CHECKSUM_BLOCK, i++) {
     const uint64_t left = data_bytes - at, n = left < DFM_CHECKSUM_BLOCK ? left : DFM_CHECKSUM_BLOCK;
-    if (is_right(checksum, i, data + at, (size_t)n)) continue;
-    return dfm_fail(error, DFM_ERROR_FORMAT, "%s is damaged: bytes %" PRIu64 " to %" PRIu64 " do not match their checksum; take it from a backup or train anew",
-                    file->path, file->data_at + at, file->data_at + at + n - 1);
+    if (is_right(file->checksum, i, data + at, (size_t)n)) continue;
+    return dfm_fail(error, DFM_ERROR_FORMAT,
+                    "%s is damaged: bytes %" PRIu64 " to %" PRIu64
+                    ", from tensor '%.200s' on, do not match their checksum; take it from a backup "
+                    "or make it anew",
+                    file->path, file->data_at + at, file->data_at + at + n - 1, tensor_at(file, data + at));
   }
   return DFM_OK;
+}
+
+/* ---- life */
+
+dfm_status dfm_st_open(const char *path, dfm_st_file **out, dfm_error *error) {
+  dfm_st_file *file = NULL;
+  dfm_status status;
+  DFM_TRY(dfm_alloc(&file, 1, sizeof *file, error));
+  DFM_TRY_GOTO(status, dfm_alloc(&file->path, strlen(path) + 1, 1, error), fail);
+  strcpy(file->path, path);
+  DFM_TRY_GOTO(status, dfm_mapping_open(path, &file->mapping, error), fail);
+  DFM_TRY_GOTO(status, read_header(file, error), fail);
+  DFM_TRY_GOTO(status, check_header(file, error), fail);
+  *out = file;
+  return DFM_OK;
+fail:
+  dfm_st_close(file);
+  return status;
+}
+
+void dfm_st_close(dfm_st_file *file) {
+  if (!file) return;
+  json_decref(file->header);
+  json_decref(file->index);
+  free(file->tensor);
+  dfm_mapping_close(&file->mapping);
+  free(file->path);
+  free(file);
 }

@@ -18,12 +18,12 @@ size_t dfm_dtype_size(dfm_dtype dtype);
 /* ---- writing: declare all, then write each tensor's bytes in file order, piece by piece */
 typedef struct dfm_st_writer dfm_st_writer;
 dfm_status dfm_st_writer_create(dfm_st_writer **writer, dfm_error *error);
-/* Copies key, value and name. */
+/* Copies key and value, both UTF-8. */
 dfm_status dfm_st_add_metadata(dfm_st_writer *writer, const char *key, const char *value, dfm_error *error);
-/* Declares tensor `name`, shape `shape` (n_dims 1 or 2). Returns its index through `*tensor`. */
-dfm_status dfm_st_add_tensor(dfm_st_writer *writer, const char *name, dfm_dtype dtype, int n_dims, const uint64_t *shape, int *tensor,
-                             dfm_error *error);
-/* Opens the file and writes the header. From here on tensors are written in file order: dfm_st_order(w, i) is the i-th to write. */
+/* Declares tensor `name` (copied; bytes that are not UTF-8, as users' column names may have, stand in the file as \xNN), shape `shape` (n_dims 1 or 2). Returns its index through `*tensor`. */
+dfm_status dfm_st_add_tensor(dfm_st_writer *writer, const char *name, dfm_dtype dtype, int n_dims,
+                             const uint64_t *shape, int *tensor, dfm_error *error);
+/* Opens the file and writes the header; after that only writing, commit and abort are left. From here on tensors are written in file order: dfm_st_order(w, i) is the i-th to write. */
 dfm_status dfm_st_begin(dfm_st_writer *writer, const char *path, dfm_error *error);
 int dfm_st_order(const dfm_st_writer *writer, int position); /* -1 past the last */
 dfm_status dfm_st_write(dfm_st_writer *writer, const void *bytes, size_t size_bytes, dfm_error *error);
@@ -31,10 +31,11 @@ dfm_status dfm_st_write(dfm_st_writer *writer, const void *bytes, size_t size_by
 dfm_status dfm_st_commit(dfm_st_writer *writer, dfm_error *error);
 void dfm_st_abort(dfm_st_writer *writer); /* NULL accepted */
 
-/* ---- reading: the whole header is validated (JSON, unique names, dtypes, sizes, offsets without gaps or overlaps, within the file) */
+/* ---- reading: the whole header is validated (JSON, unique names, dtypes, sizes, offsets without gaps or overlaps, within the
+ *      file, and its checksum) */
 typedef struct dfm_st_file dfm_st_file;
 typedef struct dfm_tensor {
-  const char *name;
+  const char *name; /* as in the file */
   dfm_dtype dtype;
   int n_dims;
   uint64_t shape[2]; /* a missing dimension is 1 */
@@ -42,14 +43,16 @@ typedef struct dfm_tensor {
   size_t size_bytes;
 } dfm_tensor;
 dfm_status dfm_st_open(const char *path, dfm_st_file **file, dfm_error *error);
-/* Checks every checksum; the error names the damaged part. */
+/* Checks the data against the checksums, all of it; the error names the damaged part. A file without them passes. */
 dfm_status dfm_st_verify(const dfm_st_file *file, dfm_error *error);
 bool dfm_st_has_checksum(const dfm_st_file *file);
 const char *dfm_st_metadata(const dfm_st_file *file, const char *key); /* NULL: none */
-const dfm_tensor *dfm_st_tensor(const dfm_st_file *file, const char *name); /* NULL: none */
+const dfm_tensor *dfm_st_tensor(const dfm_st_file *file,
+                                const char *name); /* `name` as given to dfm_st_add_tensor; NULL: none */
 /* The tensor, or an error that names file and tensor, also where dtype or shape differ (n_dims 0: any shape). */
-dfm_status dfm_st_need(const dfm_st_file *file, const char *name, dfm_dtype dtype, int n_dims, const uint64_t *shape, const dfm_tensor **tensor,
-                       dfm_error *error);
+dfm_status dfm_st_need(const dfm_st_file *file, const char *name, dfm_dtype dtype, int n_dims, const uint64_t *shape,
+                       const dfm_tensor **tensor, dfm_error *error);
+/* Tensors in file order, the checksums included. */
 size_t dfm_st_count(const dfm_st_file *file);
 const dfm_tensor *dfm_st_at(const dfm_st_file *file, size_t i);
 void dfm_st_close(dfm_st_file *file); /* NULL accepted */

@@ -5,6 +5,9 @@
 #include "base/safetensors.h"
 
 #define DFM_CHECKSUM_NAME "checksum"
+#define DFM_METADATA_NAME "__metadata__"
+/* Longer headers are neither written nor read; 100 MB hold about a million tensors. */
+enum { DFM_MAX_HEADER = 100 * 1000 * 1000 };
 /* Data is checked in blocks of this many bytes. */
 enum { DFM_CHECKSUM_BLOCK = 1 << 20, DFM_CHECKSUM_BYTES = 8, DFM_DATA_ALIGNMENT = 64 };
 

@@ -19,6 +19,7 @@ typedef struct dfm_declaration {
 
 struct dfm_st_writer {
   json_t *metadata; /* strings by key */
+  json_t *names;    /* those taken */
   dfm_declaration *tensor;
   size_t n, capacity;
   int *order; /* (n) place in the file -> tensor */
@@ -30,15 +31,16 @@ struct dfm_st_writer {
 };
 
 static dfm_status no_memory(dfm_error *error) {
-  return dfm_fail(error, DFM_ERROR_MEMORY, "no memory for the header of a file");
+  return dfm_fail(error, DFM_ERROR_MEMORY, "out of memory for the header of a file; free some memory");
 }
 
 dfm_status dfm_st_writer_create(dfm_st_writer **out, dfm_error *error) {
   dfm_st_writer *writer = NULL;
   DFM_TRY(dfm_alloc(&writer, 1, sizeof *writer, error));
   writer->metadata = json_object();
+  writer->names = json_object();
   writer->hash = XXH3_createState();
-  if (!writer->metadata || !writer->hash) {
+  if (!writer->metadata || !writer->names || !writer->hash) {
     dfm_st_abort(writer);
     return no_memory(error);
   }
@@ -55,6 +57,7 @@ void dfm_st_abort(dfm_st_writer *writer) {
   free(writer->checksum);
   XXH3_freeState(writer->hash);
   json_decref(writer->metadata);
+  json_decref(writer->names);
   free(writer);
 }
 
@@ -64,8 +67,10 @@ dfm_status dfm_st_safe_name(const char *name, char **safe, dfm_error *error) {
   dfm_status status = dfm_text_add(&text, "", 0, error);
   for (size_t i = 0; status == DFM_OK && i < n;) {
     const size_t length = dfm_utf8_length(name + i, n - i);
-    if (length > 0) status = dfm_text_add(&text, name + i, length, error);
-    else status = dfm_text_printf(&text, error, "\\x%02X", (unsigned char)name[i]);
+    if (length > 0)
+      status = dfm_text_add(&text, name + i, length, error);
+    else
+      status = dfm_text_printf(&text, error, "\\x%02X", (unsigned char)name[i]);
     i += length > 0 ? length : 1;
   }
   if (status != DFM_OK) {
@@ -76,34 +81,75 @@ dfm_status dfm_st_safe_name(const char *name, char **safe, dfm_error *error) {
   return DFM_OK;
 }
 
+static bool is_utf8(const char *text) {
+  const size_t n = strlen(text);
+  for (size_t i = 0, length; i < n; i += length)
+    if ((length = dfm_utf8_length(text + i, n - i)) == 0) return false;
+  return true;
+}
+
 dfm_status dfm_st_add_metadata(dfm_st_writer *writer, const char *key, const char *value, dfm_error *error) {
-  if (json_object_get(writer->metadata, key)) return dfm_fail(error, DFM_ERROR_VALUE, "metadata '%s' is given twice", key);
-  json_t *string = json_string(value);
-  if (!string) return dfm_fail(error, DFM_ERROR_VALUE, "metadata '%s' is no valid UTF-8", key);
-  return json_object_set_new(writer->metadata, key, string) == 0 ? DFM_OK : no_memory(error);
+  char shown[DFM_SHOW_BYTES];
+  dfm_show(shown, key, strlen(key));
+  if (!is_utf8(key) || !is_utf8(value))
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "metadata '%s' is not UTF-8 and cannot be written to a file; spell it in UTF-8", shown);
+  if (json_object_get(writer->metadata, key))
+    return dfm_fail(error, DFM_ERROR_VALUE, "metadata '%s' is given twice; give it once", shown);
+  return json_object_set_new(writer->metadata, key, json_string(value)) == 0 ? DFM_OK : no_memory(error);
 }
 
 static dfm_status check_name(const dfm_st_writer *writer, const char *name, dfm_error *error) {
-  bool is_taken = strcmp(name, DFM_CHECKSUM_NAME) == 0 || strcmp(name, "__metadata__") == 0;
-  for (size_t i = 0; i < writer->n; i++) is_taken = is_taken || strcmp(writer->tensor[i].name, name) == 0;
-  return is_taken ? dfm_fail(error, DFM_ERROR_VALUE, "there are two tensors called '%.200s'; rename a column", name) : DFM_OK;
+  if (strcmp(name, DFM_CHECKSUM_NAME) == 0 || strcmp(name, DFM_METADATA_NAME) == 0)
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "a tensor cannot be called '%s', which the file format keeps for itself; rename it", name);
+  if (json_object_get(writer->names, name))
+    return dfm_fail(error, DFM_ERROR_VALUE, "there are two tensors called '%.200s'; rename one, such as a column",
+                    name);
+  return DFM_OK;
 }
 
-dfm_status dfm_st_add_tensor(dfm_st_writer *writer, const char *name, dfm_dtype dtype, int n_dims, const uint64_t *shape, int *tensor,
-                             dfm_error *error) {
-  dfm_declaration declared = {.dtype = dtype, .n_dims = n_dims, .shape = {shape[0], n_dims > 1 ? shape[1] : 1}};
+/* Bytes of the tensor; false where it, or the data with it, is past what a file can hold (offsets in JSON are signed 64-bit numbers). */
+static bool measure(const dfm_st_writer *writer, dfm_declaration *declared) {
+  uint64_t total;
+  return !__builtin_mul_overflow(declared->shape[0], declared->shape[1], &declared->size_bytes) &&
+         !__builtin_mul_overflow(declared->size_bytes, dfm_dtype_size(declared->dtype), &declared->size_bytes) &&
+         declared->shape[0] <= INT64_MAX &&
+         declared->shape[1] <= INT64_MAX && /* one may be 0, and any value the other */
+         !__builtin_add_overflow(writer->declared, declared->size_bytes, &total) && total <= INT64_MAX / 2;
+}
+
+static dfm_status check_declaration(const dfm_st_writer *writer, dfm_declaration *declared, dfm_error *error) {
+  if (declared->n_dims != 1 && declared->n_dims != 2)
+    return dfm_fail(error, DFM_ERROR_VALUE, "tensor '%.200s' has %d dimensions; it must have 1 or 2", declared->name,
+                    declared->n_dims);
+  if (!measure(writer, declared))
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "tensor '%.200s' is %llu x %llu, more than a file can hold; make it smaller", declared->name,
+                    (unsigned long long)declared->shape[0], (unsigned long long)declared->shape[1]);
+  return check_name(writer, declared->name, error);
+}
+
+dfm_status dfm_st_add_tensor(dfm_st_writer *writer, const char *name, dfm_dtype dtype, int n_dims,
+                             const uint64_t *shape, int *tensor, dfm_error *error) {
+  dfm_declaration declared = {
+      .dtype = dtype, .n_dims = n_dims, .shape = {n_dims > 0 ? shape[0] : 1, n_dims > 1 ? shape[1] : 1}};
+  dfm_status status;
   DFM_TRY(dfm_st_safe_name(name, &declared.name, error));
-  declared.size_bytes = declared.shape[0] * declared.shape[1] * dfm_dtype_size(dtype);
-  dfm_status status = check_name(writer, declared.name, error);
-  if (status == DFM_OK) status = dfm_grow(&writer->tensor, &writer->capacity, writer->n + 1, sizeof *writer->tensor, error);
-  if (status != DFM_OK) {
-    free(declared.name);
-    return status;
+  DFM_TRY_GOTO(status, check_declaration(writer, &declared, error), fail);
+  DFM_TRY_GOTO(status, dfm_grow(&writer->tensor, &writer->capacity, writer->n + 1, sizeof *writer->tensor, error),
+               fail);
+  if (json_object_set_new(writer->names, declared.name, json_true()) != 0) {
+    status = no_memory(error);
+    goto fail;
   }
   writer->tensor[writer->n] = declared;
   writer->declared += declared.size_bytes;
   *tensor = (int)writer->n++;
   return DFM_OK;
+fail:
+  free(declared.name);
+  return status;
 }
 
 /* Larger elements first, so that every tensor is aligned to its own without gaps. */
@@ -116,35 +162,41 @@ static void order_tensors(dfm_st_writer *writer) {
 }
 
 static json_t *describe(dfm_dtype dtype, int n_dims, const uint64_t *shape, uint64_t from, uint64_t to) {
-  json_t *dims = n_dims > 1 ? json_pack("[I, I]", (json_int_t)shape[0], (json_int_t)shape[1]) : json_pack("[I]", (json_int_t)shape[0]);
-  return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dfm_dtype_name(dtype), "shape", dims, "data_offsets", (json_int_t)from, (json_int_t)to);
+  json_t *dims = n_dims > 1 ? json_pack("[I, I]", (json_int_t)shape[0], (json_int_t)shape[1])
+                            : json_pack("[I]", (json_int_t)shape[0]);
+  return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dfm_dtype_name(dtype), "shape", dims, "data_offsets",
+                   (json_int_t)from, (json_int_t)to);
 }
 
 static json_t *describe_all(const dfm_st_writer *writer) {
   const uint64_t shape[2] = {dfm_checksum_count(writer->declared), DFM_CHECKSUM_BYTES};
   uint64_t at = 0;
-  json_t *header = json_pack("{s:O}", "__metadata__", writer->metadata);
+  json_t *header = json_pack("{s:O}", DFM_METADATA_NAME, writer->metadata);
   for (size_t place = 0; header && place < writer->n; place++) {
     const dfm_declaration *tensor = &writer->tensor[writer->order[place]];
     json_t *entry = describe(tensor->dtype, tensor->n_dims, tensor->shape, at, at + tensor->size_bytes);
     if (json_object_set_new(header, tensor->name, entry) != 0) goto fail;
     at += tensor->size_bytes;
   }
-  if (header && json_object_set_new(header, DFM_CHECKSUM_NAME, describe(DFM_U8, 2, shape, at, at + shape[0] * shape[1])) == 0) return header;
+  if (header &&
+      json_object_set_new(header, DFM_CHECKSUM_NAME, describe(DFM_U8, 2, shape, at, at + shape[0] * shape[1])) == 0)
+    return header;
 fail:
   json_decref(header);
   return NULL;
 }
 
 static void keep_checksum(dfm_st_writer *writer, uint64_t hash) {
-  for (int i = 0; i < DFM_CHECKSUM_BYTES; i++) writer->checksum[writer->n_checksums * DFM_CHECKSUM_BYTES + (size_t)i] = (uint8_t)(hash >> (8 * i));
+  for (int i = 0; i < DFM_CHECKSUM_BYTES; i++)
+    writer->checksum[writer->n_checksums * DFM_CHECKSUM_BYTES + (size_t)i] = (uint8_t)(hash >> (8 * i));
   writer->n_checksums++;
   (void)XXH3_64bits_reset(writer->hash);
 }
 
 /* The length and the JSON, padded so that data starts aligned, as one block of bytes. */
 static dfm_status write_header(dfm_st_writer *writer, const char *json, dfm_error *error) {
-  const size_t length = strlen(json), size = (8 + length + DFM_DATA_ALIGNMENT - 1) / DFM_DATA_ALIGNMENT * DFM_DATA_ALIGNMENT;
+  const size_t length = strlen(json),
+               size = (8 + length + DFM_DATA_ALIGNMENT - 1) / DFM_DATA_ALIGNMENT * DFM_DATA_ALIGNMENT;
   uint8_t *bytes = NULL;
   DFM_TRY(dfm_alloc(&bytes, size, 1, error));
   for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)((size - 8) >> (8 * i));
@@ -156,6 +208,16 @@ static dfm_status write_header(dfm_st_writer *writer, const char *json, dfm_erro
   return status;
 }
 
+/* What the reader would refuse is not written. */
+static dfm_status check_header(const char *json, const char *path, dfm_error *error) {
+  const size_t n = strlen(json) + DFM_DATA_ALIGNMENT;
+  if (n <= DFM_MAX_HEADER) return DFM_OK;
+  return dfm_fail(
+      error, DFM_ERROR_VALUE,
+      "cannot write %s: its header would have %zu bytes, and at most %d are read back; shorten the metadata", path, n,
+      (int)DFM_MAX_HEADER);
+}
+
 dfm_status dfm_st_begin(dfm_st_writer *writer, const char *path, dfm_error *error) {
   DFM_TRY(dfm_alloc(&writer->order, writer->n, sizeof *writer->order, error));
   DFM_TRY(dfm_alloc(&writer->checksum, dfm_checksum_count(writer->declared), DFM_CHECKSUM_BYTES, error));
@@ -164,7 +226,8 @@ dfm_status dfm_st_begin(dfm_st_writer *writer, const char *path, dfm_error *erro
   char *json = header ? json_dumps(header, JSON_COMPACT) : NULL;
   json_decref(header);
   if (!json) return no_memory(error);
-  dfm_status status = dfm_writer_open(path, &writer->file, error);
+  dfm_status status = check_header(json, path, error);
+  if (status == DFM_OK) status = dfm_writer_open(path, &writer->file, error);
   if (status == DFM_OK) status = write_header(writer, json, error);
   free(json);
   return status;
@@ -176,12 +239,14 @@ int dfm_st_order(const dfm_st_writer *writer, int position) {
 
 dfm_status dfm_st_write(dfm_st_writer *writer, const void *bytes, size_t size_bytes, dfm_error *error) {
   if (size_bytes > writer->declared - writer->written) {
-    return dfm_fail(error, DFM_ERROR_VALUE, "more bytes are written than the %llu declared", (unsigned long long)writer->declared);
+    return dfm_fail(error, DFM_ERROR_VALUE, "more bytes are written than the %llu declared; declare all",
+                    (unsigned long long)writer->declared);
   }
   DFM_TRY(dfm_writer_write(writer->file, bytes, size_bytes, error));
   const uint8_t *at = bytes;
   while (size_bytes > 0) {
-    const size_t left = DFM_CHECKSUM_BLOCK - writer->written % DFM_CHECKSUM_BLOCK, n = size_bytes < left ? size_bytes : left;
+    const size_t left = DFM_CHECKSUM_BLOCK - writer->written % DFM_CHECKSUM_BLOCK,
+                 n = size_bytes < left ? size_bytes : left;
     (void)XXH3_64bits_update(writer->hash, at, n);
     at += n;
     size_bytes -= n;
@@ -193,8 +258,8 @@ dfm_status dfm_st_write(dfm_st_writer *writer, const void *bytes, size_t size_by
 
 static dfm_status write_end(dfm_st_writer *writer, dfm_error *error) {
   if (writer->written != writer->declared) {
-    return dfm_fail(error, DFM_ERROR_VALUE, "%llu bytes are written of the %llu declared", (unsigned long long)writer->written,
-                    (unsigned long long)writer->declared);
+    return dfm_fail(error, DFM_ERROR_VALUE, "%llu bytes are written of the %llu declared; write all",
+                    (unsigned long long)writer->written, (unsigned long long)writer->declared);
   }
   if (writer->written % DFM_CHECKSUM_BLOCK != 0) keep_checksum(writer, XXH3_64bits_digest(writer->hash));
   return dfm_writer_write(writer->file, writer->checksum, writer->n_checksums * DFM_CHECKSUM_BYTES, error);

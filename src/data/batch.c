@@ -1,4 +1,5 @@
-/* Batches: row numbers of a dataset come in; ids by field, transformed numbers, labels and weights go out. And datasets of random rows. */
+/* Batches: row numbers of a dataset come in; ids by field, transformed numbers, labels and weights go out. And datasets
+ * of random rows. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -6,8 +7,8 @@
 #include "base/random.h"
 #include "data/storage.h"
 
-/* Rows moved at once. Ids of a field are written a cache line at a time: with a power of two as capacity, all fields' lines share one set of the
- * first-level cache and would push each other out row by row. */
+/* Rows moved at once. Ids of a field are written a cache line at a time: with a power of two as capacity, all fields'
+ * lines share one set of the first-level cache and would push each other out row by row. */
 enum { TILE = 16 };
 
 dfm_status dfm_batch_create(int F, int D, int capacity, dfm_batch **batch, dfm_error *error) {
@@ -82,7 +83,8 @@ void dfm_dataset_fill(const dfm_dataset *dataset, dfm_batch *batch, int first, i
 
 /* ---- random rows */
 
-/* A table row by a power law: P(id) falls as 1 / id. Row 0, unknown under its rule, is left out where there is another. */
+/* A table row by a power law: P(id) falls as 1 / id. Row 0, unknown under its rule, is left out where there is another.
+ */
 static uint32_t random_id(const dfm_encoder *encoder, int f, float u) {
   const uint32_t rows = dfm_encoder_rows(encoder, f), first = dfm_encoder_first(encoder, f), n = rows - first;
   if (n == 0) return first == 1 ? 0 : DFM_ID_NONE;
@@ -90,7 +92,8 @@ static uint32_t random_id(const dfm_encoder *encoder, int f, float u) {
   return first + (rank < n ? rank : n - 1);
 }
 
-dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, uint64_t seed, dfm_dataset **dataset, dfm_error *error) {
+dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, uint64_t seed, dfm_dataset **dataset,
+                                 dfm_error *error) {
   const uint64_t key = dfm_random_key(seed, DFM_STREAM_BENCH);
   const int F = encoder->F, D = encoder->D;
   dfm_storage *storage;

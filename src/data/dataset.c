@@ -1,4 +1,5 @@
-/* Datasets: a storage's rows and an encoder come in; what callers may know of them goes out: counts, labels, rows as text. */
+/* Datasets: a storage's rows and an encoder come in; what callers may know of them goes out: counts, labels, rows as
+ * text. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +9,8 @@
 #include "base/memory.h"
 #include "data/storage.h"
 
-dfm_status dfm_dataset_view(dfm_encoder *encoder, dfm_storage *storage, int64_t first, int64_t rows, dfm_dataset **dataset,
-                            dfm_error *error) {
+dfm_status dfm_dataset_view(dfm_encoder *encoder, dfm_storage *storage, int64_t first, int64_t rows,
+                            dfm_dataset **dataset, dfm_error *error) {
   dfm_dataset *made;
   dfm_cell_counts *counts;
   DFM_TRY(dfm_alloc(&counts, (size_t)storage->F + (size_t)storage->D, sizeof *counts, error));
@@ -18,7 +19,8 @@ dfm_status dfm_dataset_view(dfm_encoder *encoder, dfm_storage *storage, int64_t 
     free(counts);
     return status;
   }
-  *made = (dfm_dataset){.encoder = dfm_encoder_retain(encoder), .storage = storage, .first = first, .rows = rows, .counts = counts};
+  *made = (dfm_dataset){
+      .encoder = dfm_encoder_retain(encoder), .storage = storage, .first = first, .rows = rows, .counts = counts};
   atomic_fetch_add(&storage->owners, 1);
   atomic_init(&made->owners, 1);
   *dataset = made;

@@ -6,22 +6,23 @@
 
 /* Rows as the executor takes them: ids by field (each field's column contiguous), the rest by row. */
 typedef struct dfm_batch {
-  int capacity;    /* rows that fit */
-  int rows;        /* B, rows in it */
-  int64_t *row;    /* (capacity) row numbers in the dataset; set by the caller before dfm_dataset_fill */
-  uint32_t *id;    /* (F, capacity): id[f * capacity + b] */
-  float *number;   /* (capacity, D), transformed */
-  float *label;    /* (capacity); 0 where the dataset has none */
-  float *weight;   /* (capacity); 1 where the dataset has none */
+  int capacity;  /* rows that fit */
+  int rows;      /* B, rows in it */
+  int64_t *row;  /* (capacity) row numbers in the dataset; set by the caller before dfm_dataset_fill */
+  uint32_t *id;  /* (F, capacity): id[f * capacity + b] */
+  float *number; /* (capacity, D), transformed */
+  float *label;  /* (capacity); 0 where the dataset has none */
+  float *weight; /* (capacity); 1 where the dataset has none */
 } dfm_batch;
 
-/* Reads rows to train on and settles their vocabularies (deepfm.h, dfm_dataset_read_train): `schema` has the recipe's corrections in it already,
- * `settings` says what its columns leave open. */
-dfm_status dfm_dataset_read_training(const char *train_path, const char *valid_path, const dfm_schema *schema, const dfm_data_settings *settings,
-                                     const dfm_read_options *options, dfm_dataset **train, dfm_dataset **valid, dfm_error *error);
+/* Reads rows to train on and settles their vocabularies (deepfm.h, dfm_dataset_read_train): `schema` has the recipe's
+ * corrections in it already, `settings` says what its columns leave open. */
+dfm_status dfm_dataset_read_training(const char *train_path, const char *valid_path, const dfm_schema *schema,
+                                     const dfm_data_settings *settings, const dfm_read_options *options,
+                                     dfm_dataset **train, dfm_dataset **valid, dfm_error *error);
 /* Reads rows as `encoder` (retained) encodes them, in file order. */
-dfm_status dfm_dataset_read_encoded(const char *path, dfm_encoder *encoder, const dfm_read_options *options, dfm_dataset **dataset,
-                                    dfm_error *error);
+dfm_status dfm_dataset_read_encoded(const char *path, dfm_encoder *encoder, const dfm_read_options *options,
+                                    dfm_dataset **dataset, dfm_error *error);
 
 dfm_status dfm_batch_create(int F, int D, int capacity, dfm_batch **batch, dfm_error *error);
 void dfm_batch_free(dfm_batch *batch);
@@ -30,20 +31,24 @@ const dfm_encoder *dfm_dataset_encoder(const dfm_dataset *dataset);
 dfm_dataset *dfm_dataset_retain(dfm_dataset *dataset);
 /* false: every weight is 1. */
 bool dfm_dataset_has_weight(const dfm_dataset *dataset);
-/* A number that depends on what the dataset holds (rows, ids, numbers, labels, weights) and nothing else: checkpoints use it to see that the data is
- * the same. Reads every row: call it once. */
+/* A number that depends on what the dataset holds (rows, ids, numbers, labels, weights) and nothing else: checkpoints
+ * use it to see that the data is the same. Reads every row: call it once. */
 uint64_t dfm_dataset_fingerprint(const dfm_dataset *dataset);
 
-/* Fills places [first, first + n) of `batch` from the dataset's rows batch->row[...]. Any thread; disjoint places may be filled at once. */
+/* Fills places [first, first + n) of `batch` from the dataset's rows batch->row[...]. Any thread; disjoint places may
+ * be filled at once. */
 void dfm_dataset_fill(const dfm_dataset *dataset, dfm_batch *batch, int first, int n);
 
-/* Random rows for benchmarks and tests, from (seed, row): ids by a power law within each field, normal numbers, 25 % positive. */
-dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, uint64_t seed, dfm_dataset **dataset, dfm_error *error);
+/* Random rows for benchmarks and tests, from (seed, row): ids by a power law within each field, normal numbers, 25 %
+ * positive. */
+dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, uint64_t seed, dfm_dataset **dataset,
+                                 dfm_error *error);
 
-/* ---- loader: chunks of 1024 rows are permuted over the whole dataset, then rows within a window of as many chunks as 256 MB of encoded rows hold.
- * The order depends on seed, epoch and dataset size alone. */
+/* ---- loader: chunks of 1024 rows are permuted over the whole dataset, then rows within a window of as many chunks as
+ * 256 MB of encoded rows hold. The order depends on seed, epoch and dataset size alone. */
 typedef struct dfm_loader dfm_loader;
-dfm_status dfm_loader_create(dfm_dataset *dataset, int batch_size, bool shuffle, uint64_t seed, dfm_loader **loader, dfm_error *error);
+dfm_status dfm_loader_create(dfm_dataset *dataset, int batch_size, bool shuffle, uint64_t seed, dfm_loader **loader,
+                             dfm_error *error);
 void dfm_loader_free(dfm_loader *loader);
 int64_t dfm_loader_batches(const dfm_loader *loader); /* per epoch; the last one may be smaller */
 /* Goes to batch `batch` (0-based) of epoch `epoch` (1-based). */

@@ -1,4 +1,5 @@
-/* Reading of rows as an encoder that is settled encodes them: a text file comes in, a dataset in file order goes out. */
+/* Reading of rows as an encoder that is settled encodes them: a text file comes in, a dataset in file order goes out.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -33,7 +34,8 @@ dfm_status dfm_fail_no_rows(const dfm_source *source, dfm_error *error) {
 static dfm_status encode_row(const dfm_source *source, uint32_t *ids, dfm_cell_counts *counts, dfm_error *error) {
   const dfm_encoder *encoder = source->encoder;
   for (int stage = 0; stage < 3; stage++) {
-    for (int f = 0; f < encoder->F; f++) dfm_vocabulary_prefetch(&encoder->category[f].vocabulary, source->hash[f], stage);
+    for (int f = 0; f < encoder->F; f++)
+      dfm_vocabulary_prefetch(&encoder->category[f].vocabulary, source->hash[f], stage);
   }
   for (int f = 0; f < encoder->F; f++) {
     const dfm_category_field *field = &encoder->category[f];
@@ -69,8 +71,8 @@ static dfm_status read_rows(dfm_source *source, dfm_dataset *dataset, dfm_error 
   return DFM_OK;
 }
 
-dfm_status dfm_dataset_read_encoded(const char *path, dfm_encoder *encoder, const dfm_read_options *options, dfm_dataset **dataset,
-                                    dfm_error *error) {
+dfm_status dfm_dataset_read_encoded(const char *path, dfm_encoder *encoder, const dfm_read_options *options,
+                                    dfm_dataset **dataset, dfm_error *error) {
   dfm_source source;
   dfm_storage *storage = NULL;
   dfm_dataset *made = NULL;

@@ -1,4 +1,5 @@
-/* What the two ways of reading rows share: a source's row comes in, a row of storage goes out. Private to the dataset's own files. */
+/* What the two ways of reading rows share: a source's row comes in, a row of storage goes out. Private to the dataset's
+ * own files. */
 #ifndef DFM_DATA_DATASET_READ_H
 #define DFM_DATA_DATASET_READ_H
 

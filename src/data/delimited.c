@@ -11,7 +11,8 @@
 #include "base/file.h"
 #include "base/memory.h"
 
-/* No row of a click log comes near ROW_LIMIT; without it one stray quote would turn the rest of a file into a single cell. */
+/* No row of a click log comes near ROW_LIMIT; without it one stray quote would turn the rest of a file into a single
+ * cell. */
 enum { ROW_LIMIT = 64 << 20, RELEASE_STEP = 16 << 20 };
 
 struct dfm_delimited {
@@ -55,7 +56,8 @@ static dfm_status check_is_text(const dfm_mapping *mapping, const char *path, df
 
 dfm_status dfm_delimited_restart(dfm_delimited *reader, char separator, const char *comment, dfm_error *error) {
   if (separator == 0 || separator == '"' || separator == '\n' || separator == '\r')
-    return dfm_fail(error, DFM_ERROR_VALUE, "the separator of %s cannot be a quote, a line break or a zero byte", reader->path);
+    return dfm_fail(error, DFM_ERROR_VALUE, "the separator of %s cannot be a quote, a line break or a zero byte",
+                    reader->path);
   const size_t comment_n = comment ? strlen(comment) : 0;
   char *copy;
   DFM_TRY(dfm_alloc(&copy, comment_n + 1, 1, error));
@@ -70,7 +72,8 @@ dfm_status dfm_delimited_restart(dfm_delimited *reader, char separator, const ch
   return DFM_OK;
 }
 
-dfm_status dfm_delimited_open(const char *path, char separator, const char *comment, dfm_delimited **reader, dfm_error *error) {
+dfm_status dfm_delimited_open(const char *path, char separator, const char *comment, dfm_delimited **reader,
+                              dfm_error *error) {
   const bool is_stdin = strcmp(path, "-") == 0;
   const char *shown = is_stdin ? "standard input" : path;
   dfm_delimited *made;
@@ -182,14 +185,16 @@ static dfm_status read_quoted(dfm_delimited *reader, dfm_cell *cell, bool *is_la
   bool has_escapes = false;
   const char *closing = find_closing(reader, open + 1, &has_escapes);
   if (!closing)
-    return dfm_fail_at(error, DFM_ERROR_FORMAT, reader->path, reader->line, (long long)cell->column,
-                       "the quote that opens here is not closed %s; close it, or double it where it belongs to the text",
-                       row_stop(reader) == reader->end ? "before the end of the file" : "within 64 MB");
+    return dfm_fail_at(
+        error, DFM_ERROR_FORMAT, reader->path, reader->line, (long long)cell->column,
+        "the quote that opens here is not closed %s; close it, or double it where it belongs to the text",
+        row_stop(reader) == reader->end ? "before the end of the file" : "within 64 MB");
   if (closing > reader->line_end) DFM_TRY(cross_lines(reader, closing + 1, error));
   cell->bytes = open + 1;
   cell->n = (size_t)(closing - cell->bytes);
   if (has_escapes) {
-    DFM_TRY(dfm_grow(&reader->escaped, &reader->escaped_capacity, reader->n_escaped + 1, sizeof *reader->escaped, error));
+    DFM_TRY(
+        dfm_grow(&reader->escaped, &reader->escaped_capacity, reader->n_escaped + 1, sizeof *reader->escaped, error));
     reader->escaped[reader->n_escaped++] = reader->n;
   }
   const char *after = closing + 1;
@@ -277,7 +282,8 @@ void dfm_names_free(char **names, size_t n) {
 }
 
 /* One header cell -> name, allocated. */
-static dfm_status header_name(const dfm_delimited *reader, dfm_cell cell, size_t position, char **name, dfm_error *error) {
+static dfm_status header_name(const dfm_delimited *reader, dfm_cell cell, size_t position, char **name,
+                              dfm_error *error) {
   char shown[DFM_SHOW_BYTES];
   if (!dfm_is_utf8(cell.bytes, cell.n) || memchr(cell.bytes, 0, cell.n))
     return dfm_fail_at(error, DFM_ERROR_FORMAT, reader->path, reader->row_line, (long long)cell.column,
@@ -303,7 +309,8 @@ static int by_name(const void *a, const void *b) {
   return order ? order : (x->position > y->position) - (x->position < y->position);
 }
 
-static dfm_status check_unique(const dfm_delimited *reader, const dfm_cell *cells, char *const *names, size_t n, dfm_error *error) {
+static dfm_status check_unique(const dfm_delimited *reader, const dfm_cell *cells, char *const *names, size_t n,
+                               dfm_error *error) {
   named *sorted;
   char shown[DFM_SHOW_BYTES];
   DFM_TRY(dfm_alloc(&sorted, n, sizeof *sorted, error));
@@ -312,14 +319,16 @@ static dfm_status check_unique(const dfm_delimited *reader, const dfm_cell *cell
   dfm_status status = DFM_OK;
   for (size_t i = 1; i < n && status == DFM_OK; i++)
     if (strcmp(sorted[i - 1].name, sorted[i].name) == 0)
-      status = dfm_fail_at(error, DFM_ERROR_FORMAT, reader->path, reader->row_line, (long long)cells[sorted[i].position].column,
+      status = dfm_fail_at(error, DFM_ERROR_FORMAT, reader->path, reader->row_line,
+                           (long long)cells[sorted[i].position].column,
                            "columns %zu and %zu are both named '%s'; rename one of them", sorted[i - 1].position + 1,
                            sorted[i].position + 1, dfm_show(shown, sorted[i].name, strlen(sorted[i].name)));
   free(sorted);
   return status;
 }
 
-dfm_status dfm_delimited_names(const dfm_delimited *reader, const dfm_cell *cells, size_t n, bool strip_spaces, char ***names, dfm_error *error) {
+dfm_status dfm_delimited_names(const dfm_delimited *reader, const dfm_cell *cells, size_t n, bool strip_spaces,
+                               char ***names, dfm_error *error) {
   char **made;
   DFM_TRY(dfm_alloc(&made, n, sizeof *made, error));
   dfm_status status = DFM_OK;

@@ -1,7 +1,7 @@
 /* Delimited text: bytes come in; rows of cells go out (RFC 4180 quotes, any separator, LF or CRLF).
  *
- * A quote has a meaning only as the first byte of a cell; elsewhere it is an ordinary byte. Bytes are not interpreted: zero bytes and text that
- * is not UTF-8 pass through. */
+ * A quote has a meaning only as the first byte of a cell; elsewhere it is an ordinary byte. Bytes are not interpreted:
+ * zero bytes and text that is not UTF-8 pass through. */
 #ifndef DFM_DATA_DELIMITED_H
 #define DFM_DATA_DELIMITED_H
 
@@ -15,10 +15,12 @@ typedef struct dfm_cell {
 
 typedef struct dfm_delimited dfm_delimited;
 /* `path` "-" is the standard input. `comment` is the beginning of lines to skip; NULL or "": none. */
-dfm_status dfm_delimited_open(const char *path, char separator, const char *comment, dfm_delimited **reader, dfm_error *error);
+dfm_status dfm_delimited_open(const char *path, char separator, const char *comment, dfm_delimited **reader,
+                              dfm_error *error);
 /* Goes back to the first row, from here on with this separator and comment. */
 dfm_status dfm_delimited_restart(dfm_delimited *reader, char separator, const char *comment, dfm_error *error);
-/* The next row: `*n` cells at `*cells`; `*n` = 0 at the end. Lines without any byte are skipped. After an error only close and restart are left. */
+/* The next row: `*n` cells at `*cells`; `*n` = 0 at the end. Lines without any byte are skipped. After an error only
+ * close and restart are left. */
 dfm_status dfm_delimited_next(dfm_delimited *reader, const dfm_cell **cells, size_t *n, dfm_error *error);
 /* Line on which the row last read starts, 1-based. */
 long long dfm_delimited_line(const dfm_delimited *reader);
@@ -32,9 +34,10 @@ void dfm_delimited_close(dfm_delimited *reader); /* NULL accepted */
 /* The cell without the spaces around it. */
 dfm_cell dfm_cell_strip(dfm_cell cell);
 
-/* Column names from the header row last read (`cells`, `n`): an empty name becomes c1, c2, ... by its position. A name that appears twice, is not UTF-8 or
- * has a zero byte is an error. Give `*names` back with dfm_names_free. */
-dfm_status dfm_delimited_names(const dfm_delimited *reader, const dfm_cell *cells, size_t n, bool strip_spaces, char ***names, dfm_error *error);
+/* Column names from the header row last read (`cells`, `n`): an empty name becomes c1, c2, ... by its position. A name
+ * that appears twice, is not UTF-8 or has a zero byte is an error. Give `*names` back with dfm_names_free. */
+dfm_status dfm_delimited_names(const dfm_delimited *reader, const dfm_cell *cells, size_t n, bool strip_spaces,
+                               char ***names, dfm_error *error);
 void dfm_names_free(char **names, size_t n);
 
 #endif

@@ -1,4 +1,5 @@
-/* Encoder: a schema and settings come in, or table sizes; the object that turns raw cells into ids and numbers goes out. */
+/* Encoder: a schema and settings come in, or table sizes; the object that turns raw cells into ids and numbers goes
+ * out. */
 #include "data/encoder.h"
 
 #include <float.h>
@@ -28,8 +29,10 @@ static dfm_field_settings resolve(const dfm_field_settings *own, const dfm_field
 static void add_field(dfm_encoder *encoder, const dfm_data_settings *settings, size_t i) {
   const dfm_column *column = &encoder->schema->columns[i];
   if (column->kind == DFM_KIND_CATEGORY) {
-    encoder->category[encoder->F++] = (dfm_category_field){
-        .name = column->name, .column = i, .settings = resolve(&column->settings, settings ? &settings->category : NULL)};
+    encoder->category[encoder->F++] =
+        (dfm_category_field){.name = column->name,
+                             .column = i,
+                             .settings = resolve(&column->settings, settings ? &settings->category : NULL)};
   } else if (column->kind == DFM_KIND_NUMBER) {
     encoder->number[encoder->D++] =
         (dfm_number_field){.name = column->name,
@@ -39,7 +42,8 @@ static void add_field(dfm_encoder *encoder, const dfm_data_settings *settings, s
   }
 }
 
-static dfm_status fill_fields(dfm_encoder *encoder, const dfm_schema *schema, const dfm_data_settings *settings, dfm_error *error) {
+static dfm_status fill_fields(dfm_encoder *encoder, const dfm_schema *schema, const dfm_data_settings *settings,
+                              dfm_error *error) {
   size_t F = 0, D = 0;
   DFM_TRY(dfm_schema_copy(schema, &encoder->schema, error));
   for (size_t i = 0; i < schema->n_columns; i++) {
@@ -57,7 +61,8 @@ static dfm_status fill_fields(dfm_encoder *encoder, const dfm_schema *schema, co
   return DFM_OK;
 }
 
-dfm_status dfm_encoder_create(const dfm_schema *schema, const dfm_data_settings *settings, dfm_encoder **encoder, dfm_error *error) {
+dfm_status dfm_encoder_create(const dfm_schema *schema, const dfm_data_settings *settings, dfm_encoder **encoder,
+                              dfm_error *error) {
   dfm_encoder *made;
   DFM_TRY(dfm_alloc(&made, 1, sizeof *made, error));
   atomic_init(&made->owners, 1);
@@ -90,7 +95,8 @@ void dfm_encoder_release(dfm_encoder *encoder) {
 bool dfm_encoder_field(const dfm_encoder *encoder, size_t i, int *index) {
   int f = 0, d = 0;
   for (;; i--) {
-    const bool is_number = f == encoder->F || (d < encoder->D && encoder->number[d].column < encoder->category[f].column);
+    const bool is_number =
+        f == encoder->F || (d < encoder->D && encoder->number[d].column < encoder->category[f].column);
     if (i == 0) {
       *index = is_number ? d : f;
       return is_number;
@@ -152,34 +158,35 @@ float dfm_encoder_number(const dfm_encoder *encoder, int d, float raw) {
 
 /* ---- synthetic */
 
-static dfm_status name_column(dfm_schema *schema, dfm_kind kind, const dfm_field_settings *settings, const char *prefix, int i,
-                              dfm_error *error) {
-  char name[32];
-  const int n = i > 0 ? snprintf(name, sizeof name, "%s%d", prefix, i) : snprintf(name, sizeof name, "%s", prefix);
+static dfm_status name_column(dfm_schema *schema, dfm_kind kind, const char *name, dfm_error *error) {
   dfm_column *column = &schema->columns[schema->n_columns];
-  DFM_TRY(dfm_alloc(&column->name, (size_t)n + 1, 1, error));
-  memcpy(column->name, name, (size_t)n);
+  DFM_TRY(dfm_alloc(&column->name, strlen(name) + 1, 1, error));
+  strcpy(column->name, name);
   column->kind = kind;
-  column->settings = *settings;
+  column->settings = dfm_field_settings_unset();
   schema->n_columns++;
   return DFM_OK;
 }
 
 /* Columns label, I1 ... ID, C1 ... CF, as in Criteo's rows. */
-static dfm_status fill_synthetic_schema(dfm_schema *schema, int F, int D, const dfm_data_settings *settings, dfm_error *error) {
-  const dfm_field_settings unset = dfm_field_settings_unset();
+static dfm_status fill_synthetic_schema(dfm_schema *schema, int F, int D, dfm_error *error) {
   DFM_TRY(dfm_alloc(&schema->columns, 1 + (size_t)D + (size_t)F, sizeof *schema->columns, error));
-  DFM_TRY(name_column(schema, DFM_KIND_LABEL, &unset, "label", 0, error));
-  for (int d = 1; d <= D; d++) DFM_TRY(name_column(schema, DFM_KIND_NUMBER, &settings->number, "I", d, error));
-  for (int f = 1; f <= F; f++) DFM_TRY(name_column(schema, DFM_KIND_CATEGORY, &settings->category, "C", f, error));
+  DFM_TRY(name_column(schema, DFM_KIND_LABEL, "label", error));
+  for (int i = 0; i < D + F; i++) {
+    char name[16];
+    snprintf(name, sizeof name, "%c%d", i < D ? 'I' : 'C', i < D ? i + 1 : i - D + 1);
+    DFM_TRY(name_column(schema, i < D ? DFM_KIND_NUMBER : DFM_KIND_CATEGORY, name, error));
+  }
   return DFM_OK;
 }
 
 static dfm_status check_synthetic(int F, const uint32_t *rows, int D, dfm_error *error) {
-  if (F < 0 || D < 0) return dfm_fail(error, DFM_ERROR_VALUE, "%d category and %d number fields: neither may be negative", F, D);
+  if (F < 0 || D < 0)
+    return dfm_fail(error, DFM_ERROR_VALUE, "%d category and %d number fields: neither may be negative", F, D);
   for (int f = 0; f < F; f++) {
     if (rows[f] < 1 || rows[f] == UINT32_MAX) {
-      return dfm_fail(error, DFM_ERROR_VALUE, "category field C%d has %u rows; it needs 1 to %u", f + 1, rows[f], UINT32_MAX - 1);
+      return dfm_fail(error, DFM_ERROR_VALUE, "category field C%d has %u rows; it needs 1 to %u", f + 1, rows[f],
+                      UINT32_MAX - 1);
     }
   }
   return DFM_OK;
@@ -193,14 +200,15 @@ dfm_status dfm_encoder_synthetic(int F, const uint32_t *rows, int D, const dfm_f
   dfm_encoder *made = NULL;
   DFM_TRY(check_synthetic(F, rows, D, error));
   DFM_TRY(dfm_schema_create(&schema, error));
-  dfm_status status = fill_synthetic_schema(schema, F, D, &settings, error);
+  dfm_status status = fill_synthetic_schema(schema, F, D, error);
   if (status == DFM_OK) status = dfm_encoder_create(schema, &settings, &made, error);
   dfm_schema_free(schema);
   DFM_TRY(status);
   made->is_synthetic = true;
   for (int f = 0; f < F; f++) made->category[f].vocabulary.n = rows[f] - dfm_encoder_first(made, f);
   for (int d = 0; d < D; d++) {
-    if (made->number[d].settings.transform == DFM_TRANSFORM_AUTO) made->number[d].settings.transform = DFM_TRANSFORM_NONE;
+    if (made->number[d].settings.transform == DFM_TRANSFORM_AUTO)
+      made->number[d].settings.transform = DFM_TRANSFORM_NONE;
   }
   *encoder = made;
   return DFM_OK;

@@ -12,8 +12,9 @@
 /* An id is a row of the field's table; DFM_ID_NONE adds nothing. */
 #define DFM_ID_NONE UINT32_MAX
 
-/* A frozen vocabulary, in memory or in a mapping. Value i has bytes [offsets[i], offsets[i + 1]) and `counts[i]` training rows.
- * index: open addressing, linear probing, slots of value + 1 (0 empty), size a power of two, start = XXH3-64(bytes) & mask. */
+/* A frozen vocabulary, in memory or in a mapping. Value i has bytes [offsets[i], offsets[i + 1]) and `counts[i]`
+ * training rows. index: open addressing, linear probing, slots of value + 1 (0 empty), size a power of two, start =
+ * XXH3-64(bytes) & mask. */
 typedef struct dfm_vocabulary {
   uint64_t n;
   const uint8_t *bytes;
@@ -44,27 +45,31 @@ typedef struct dfm_encoder {
   dfm_category_field *category; /* F */
   dfm_number_field *number;     /* D */
   int F, D;
-  int64_t rows;        /* rows it was made from: the training rows, or all of them where the vocabularies come from all */
-  bool is_synthetic;   /* vocabularies have a size and nothing else: every pointer in them is NULL */
-  dfm_st_file *file;   /* owns the vocabularies' bytes where they are mapped; NULL: they are on the heap */
+  int64_t rows;      /* rows it was made from: the training rows, or all of them where the vocabularies come from all */
+  bool is_synthetic; /* vocabularies have a size and nothing else: every pointer in them is NULL */
+  dfm_st_file *file; /* owns the vocabularies' bytes where they are mapped; NULL: they are on the heap */
   atomic_int owners;
 } dfm_encoder;
 
-/* The fields of `schema` (copied) with their settings resolved: what a column leaves open, `settings` says. Vocabularies are empty and
- * numbers pass unshifted until training rows were seen. One owner. */
-dfm_status dfm_encoder_create(const dfm_schema *schema, const dfm_data_settings *settings, dfm_encoder **encoder, dfm_error *error);
+/* The fields of `schema` (copied) with their settings resolved: what a column leaves open, `settings` says.
+ * Vocabularies are empty and numbers pass unshifted until training rows were seen. One owner. */
+dfm_status dfm_encoder_create(const dfm_schema *schema, const dfm_data_settings *settings, dfm_encoder **encoder,
+                              dfm_error *error);
 
 /* Shared by datasets and models: the count of owners is atomic. */
 dfm_encoder *dfm_encoder_retain(dfm_encoder *encoder);
 void dfm_encoder_release(dfm_encoder *encoder); /* NULL accepted */
 
-/* Field `i` of F + D in the order of the columns: true and d where it is a number, false and f where it is a category. */
+/* Field `i` of F + D in the order of the columns: true and d where it is a number, false and f where it is a category.
+ */
 bool dfm_encoder_field(const dfm_encoder *encoder, size_t i, int *index);
 
-/* Rows of field f's table: values, plus row 0 for unknown values under DFM_UNKNOWN_ROW. Value i is row i + dfm_encoder_first(f). */
+/* Rows of field f's table: values, plus row 0 for unknown values under DFM_UNKNOWN_ROW. Value i is row i +
+ * dfm_encoder_first(f). */
 uint32_t dfm_encoder_rows(const dfm_encoder *encoder, int f);
 uint32_t dfm_encoder_first(const dfm_encoder *encoder, int f);
-/* What initialises table row `id` of field f: XXH3-64 of its value's bytes; the unknown row has none (it starts at zero): false. */
+/* What initialises table row `id` of field f: XXH3-64 of its value's bytes; the unknown row has none (it starts at
+ * zero): false. */
 bool dfm_encoder_fingerprint(const dfm_encoder *encoder, int f, uint32_t id, uint64_t *fingerprint);
 /* Value index, or UINT64_MAX. */
 uint64_t dfm_vocabulary_find(const dfm_vocabulary *vocabulary, const char *bytes, size_t n);
@@ -73,15 +78,18 @@ uint32_t dfm_encoder_id(const dfm_encoder *encoder, int f, const char *bytes, si
 /* Raw (NaN: empty cell) -> what the model sees. */
 float dfm_encoder_number(const dfm_encoder *encoder, int d, float raw);
 
-/* A synthetic encoder with no text, for benchmarks and tests: F fields of rows[f] values each (row 0 unknown), D numbers. Fingerprints are hashes of the id. */
-dfm_status dfm_encoder_synthetic(int F, const uint32_t *rows, int D, const dfm_field_settings *category, const dfm_field_settings *number,
-                                 dfm_encoder **encoder, dfm_error *error);
+/* A synthetic encoder with no text, for benchmarks and tests: F fields of rows[f] values each (row 0 unknown), D
+ * numbers. Fingerprints are hashes of the id. */
+dfm_status dfm_encoder_synthetic(int F, const uint32_t *rows, int D, const dfm_field_settings *category,
+                                 const dfm_field_settings *number, dfm_encoder **encoder, dfm_error *error);
 
-/* Model file: declares the tensors "vocabulary.NAME.offsets|counts|index|bytes" (none where synthetic) and metadata "schema" (YAML) and "encoder"
- * (JSON: rows, numbers' shift and scale, counts, resolved settings). They are declared one after the other: `*first_tensor` is the first one's index.
- * dfm_encoder_write writes tensor `tensor` if it is one of them (`*mine`). */
+/* Model file: declares the tensors "vocabulary.NAME.offsets|counts|index|bytes" (none where synthetic) and metadata
+ * "schema" (YAML) and "encoder" (JSON: rows, numbers' shift and scale, counts, resolved settings). They are declared
+ * one after the other: `*first_tensor` is the first one's index. dfm_encoder_write writes tensor `tensor` if it is one
+ * of them (`*mine`). */
 dfm_status dfm_encoder_declare(const dfm_encoder *encoder, dfm_st_writer *writer, int *first_tensor, dfm_error *error);
-dfm_status dfm_encoder_write(const dfm_encoder *encoder, dfm_st_writer *writer, int first_tensor, int tensor, bool *mine, dfm_error *error);
+dfm_status dfm_encoder_write(const dfm_encoder *encoder, dfm_st_writer *writer, int first_tensor, int tensor,
+                             bool *mine, dfm_error *error);
 /* Takes `file` over on success. Validates everything it will index with. */
 dfm_status dfm_encoder_load(dfm_st_file *file, dfm_encoder **encoder, dfm_error *error);
 

@@ -1,4 +1,5 @@
-/* The encoder in a model file: an encoder comes in, metadata and tensors go out; and back, with everything checked that will be an index. */
+/* The encoder in a model file: an encoder comes in, metadata and tensors go out; and back, with everything checked that
+ * will be an index. */
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -80,18 +81,22 @@ static dfm_status add_json(const dfm_encoder *encoder, dfm_st_writer *writer, df
   json_object_set_new(root, "number", number);
   char *text = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
   json_decref(root);
-  if (!text) return dfm_fail(error, DFM_ERROR_MEMORY, "there is no memory left to write the encoder of %d fields", encoder->F + encoder->D);
+  if (!text)
+    return dfm_fail(error, DFM_ERROR_MEMORY, "there is no memory left to write the encoder of %d fields",
+                    encoder->F + encoder->D);
   const dfm_status status = dfm_st_add_metadata(writer, "encoder", text, error);
   free(text);
   return status;
 }
 
 static size_t elements(const dfm_vocabulary *vocabulary, int k) {
-  const uint64_t n[TENSORS] = {vocabulary->n + 1, vocabulary->n, vocabulary->index_size, vocabulary->offsets[vocabulary->n]};
+  const uint64_t n[TENSORS] = {vocabulary->n + 1, vocabulary->n, vocabulary->index_size,
+                               vocabulary->offsets[vocabulary->n]};
   return n[k];
 }
 
-static dfm_status add_tensor(const dfm_category_field *field, int k, dfm_st_writer *writer, int *tensor, dfm_error *error) {
+static dfm_status add_tensor(const dfm_category_field *field, int k, dfm_st_writer *writer, int *tensor,
+                             dfm_error *error) {
   const uint64_t shape[1] = {elements(&field->vocabulary, k)};
   char *name;
   DFM_TRY(tensor_name(field, k, &name, error));
@@ -118,20 +123,23 @@ dfm_status dfm_encoder_declare(const dfm_encoder *encoder, dfm_st_writer *writer
   return DFM_OK;
 }
 
-dfm_status dfm_encoder_write(const dfm_encoder *encoder, dfm_st_writer *writer, int first_tensor, int tensor, bool *mine, dfm_error *error) {
+dfm_status dfm_encoder_write(const dfm_encoder *encoder, dfm_st_writer *writer, int first_tensor, int tensor,
+                             bool *mine, dfm_error *error) {
   const int i = tensor - first_tensor;
   *mine = !encoder->is_synthetic && i >= 0 && i < TENSORS * encoder->F;
   if (!*mine) return DFM_OK;
   const dfm_vocabulary *vocabulary = &encoder->category[i / TENSORS].vocabulary;
   const void *const data[TENSORS] = {vocabulary->offsets, vocabulary->counts, vocabulary->index, vocabulary->bytes};
-  return dfm_st_write(writer, data[i % TENSORS], elements(vocabulary, i % TENSORS) * dfm_dtype_size(DTYPE[i % TENSORS]), error);
+  return dfm_st_write(writer, data[i % TENSORS], elements(vocabulary, i % TENSORS) * dfm_dtype_size(DTYPE[i % TENSORS]),
+                      error);
 }
 
 /* ---- reading */
 
 static dfm_status fail_damaged(const char *what, const char *name, dfm_error *error) {
-  return dfm_fail(error, DFM_ERROR_FORMAT, "the model file's encoder is damaged: %s of '%s'; get the file again from where it was made",
-                  what, name);
+  return dfm_fail(error, DFM_ERROR_FORMAT,
+                  "the model file's encoder is damaged: %s of '%s'; get the file again from where it was made", what,
+                  name);
 }
 
 static bool get_count(const json_t *object, const char *key, int64_t *value) {
@@ -171,7 +179,8 @@ static bool is_called(const json_t *object, const char *name) {
 static bool category_from_json(const json_t *object, dfm_category_field *field) {
   int64_t values;
   if (!is_called(object, field->name) || !get_count(object, "values", &values) || values > UINT32_MAX - 2 ||
-      !get_count(object, "unknown_rows", &field->unknown_rows) || !get_count(object, "missing_rows", &field->missing_rows) ||
+      !get_count(object, "unknown_rows", &field->unknown_rows) ||
+      !get_count(object, "missing_rows", &field->missing_rows) ||
       !settings_from_json(json_object_get(object, "settings"), &field->settings) || field->settings.unknown < 0) {
     return false;
   }
@@ -180,16 +189,16 @@ static bool category_from_json(const json_t *object, dfm_category_field *field) 
 }
 
 static bool number_from_json(const json_t *object, dfm_number_field *field) {
-  return is_called(object, field->name) && get_real(object, "shift", &field->shift) && get_real(object, "scale", &field->scale) &&
-         get_count(object, "missing_rows", &field->missing_rows) &&
+  return is_called(object, field->name) && get_real(object, "shift", &field->shift) &&
+         get_real(object, "scale", &field->scale) && get_count(object, "missing_rows", &field->missing_rows) &&
          settings_from_json(json_object_get(object, "settings"), &field->settings) && field->settings.transform >= 0;
 }
 
 static dfm_status fields_from_json(const json_t *root, dfm_encoder *encoder, dfm_error *error) {
   const json_t *category = json_object_get(root, "category"), *number = json_object_get(root, "number");
   const json_t *synthetic = json_object_get(root, "synthetic");
-  if (!get_count(root, "rows", &encoder->rows) || !json_is_boolean(synthetic) || json_array_size(category) != (size_t)encoder->F ||
-      json_array_size(number) != (size_t)encoder->D) {
+  if (!get_count(root, "rows", &encoder->rows) || !json_is_boolean(synthetic) ||
+      json_array_size(category) != (size_t)encoder->F || json_array_size(number) != (size_t)encoder->D) {
     return fail_damaged("the list of fields does not fit the schema", "encoder", error);
   }
   encoder->is_synthetic = json_is_true(synthetic);
@@ -206,7 +215,8 @@ static dfm_status fields_from_json(const json_t *root, dfm_encoder *encoder, dfm
   return DFM_OK;
 }
 
-/* Everything that a lookup follows: offsets ascend and end at the bytes' end, slots name values, and an empty slot ends every search. */
+/* Everything that a lookup follows: offsets ascend and end at the bytes' end, slots name values, and an empty slot ends
+ * every search. */
 static dfm_status check_vocabulary(const dfm_category_field *field, uint64_t size_bytes, dfm_error *error) {
   const dfm_vocabulary *vocabulary = &field->vocabulary;
   const uint64_t n = vocabulary->n;
@@ -215,7 +225,8 @@ static dfm_status check_vocabulary(const dfm_category_field *field, uint64_t siz
     return fail_damaged("the offsets do not span the bytes", field->name, error);
   }
   for (uint64_t i = 0; i < n; i++) {
-    if (vocabulary->offsets[i] > vocabulary->offsets[i + 1]) return fail_damaged("the offsets do not ascend", field->name, error);
+    if (vocabulary->offsets[i] > vocabulary->offsets[i + 1])
+      return fail_damaged("the offsets do not ascend", field->name, error);
   }
   for (uint64_t i = 0; i < vocabulary->index_size; i++) {
     if (vocabulary->index[i] > n) return fail_damaged("the index names values that are not there", field->name, error);
@@ -254,7 +265,8 @@ static dfm_status load_fields(const dfm_st_file *file, dfm_encoder *encoder, dfm
   const dfm_status status = fields_from_json(root, encoder, error);
   json_decref(root);
   DFM_TRY(status);
-  for (int f = 0; !encoder->is_synthetic && f < encoder->F; f++) DFM_TRY(map_vocabulary(file, &encoder->category[f], error));
+  for (int f = 0; !encoder->is_synthetic && f < encoder->F; f++)
+    DFM_TRY(map_vocabulary(file, &encoder->category[f], error));
   return DFM_OK;
 }
 

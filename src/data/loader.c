@@ -28,7 +28,8 @@ static int64_t smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
-/* Fisher-Yates: Durstenfeld, "Algorithm 235: Random permutation", CACM 1964. Draw i is number `counter + i` of `key`. */
+/* Fisher-Yates: Durstenfeld, "Algorithm 235: Random permutation", CACM 1964. Draw i is number `counter + i` of `key`.
+ */
 static void shuffle(int64_t *values, int64_t n, uint64_t key, uint64_t counter) {
   for (int64_t i = n - 1; i > 0; i--) {
     const int64_t j = (int64_t)dfm_random_below(key, counter + (uint64_t)i, (uint64_t)i + 1);
@@ -44,7 +45,8 @@ static void next_window(dfm_loader *loader) {
   loader->window_rows = 0;
   const int64_t end = smaller(loader->next_chunk + loader->window_chunks, loader->n_chunks);
   for (; loader->next_chunk < end; loader->next_chunk++) {
-    const int64_t first = loader->chunk[loader->next_chunk] * CHUNK_ROWS, last = smaller(first + CHUNK_ROWS, loader->rows);
+    const int64_t first = loader->chunk[loader->next_chunk] * CHUNK_ROWS,
+                  last = smaller(first + CHUNK_ROWS, loader->rows);
     for (int64_t row = first; row < last; row++) loader->window[loader->window_rows++] = row;
   }
   shuffle(loader->window, loader->window_rows, loader->epoch_key, (uint64_t)loader->window_start);
@@ -83,8 +85,8 @@ static dfm_status allocate(dfm_loader *loader, dfm_error *error) {
   return dfm_alloc(&loader->window, (size_t)loader->window_chunks * CHUNK_ROWS, sizeof *loader->window, error);
 }
 
-dfm_status dfm_loader_create(dfm_dataset *dataset, int batch_size, bool shuffle_rows, uint64_t seed, dfm_loader **loader,
-                             dfm_error *error) {
+dfm_status dfm_loader_create(dfm_dataset *dataset, int batch_size, bool shuffle_rows, uint64_t seed,
+                             dfm_loader **loader, dfm_error *error) {
   dfm_loader *made;
   if (batch_size < 1) return dfm_fail(error, DFM_ERROR_VALUE, "a batch size of %d; it must be at least 1", batch_size);
   DFM_TRY(dfm_alloc(&made, 1, sizeof *made, error));
@@ -117,7 +119,8 @@ int64_t dfm_loader_batches(const dfm_loader *loader) {
 
 dfm_status dfm_loader_seek(dfm_loader *loader, int64_t epoch, int64_t batch, dfm_error *error) {
   if (epoch < 1 || batch < 0 || batch > dfm_loader_batches(loader)) {
-    return dfm_fail(error, DFM_ERROR_VALUE, "there is no batch %lld of epoch %lld; epochs start at 1 and have batches 0 to %lld",
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "there is no batch %lld of epoch %lld; epochs start at 1 and have batches 0 to %lld",
                     (long long)batch, (long long)epoch, (long long)dfm_loader_batches(loader) - 1);
   }
   loader->position = smaller(batch * loader->batch_size, loader->rows);

@@ -1,5 +1,6 @@
 /* Schema, the struct: settings as text and words come in; a schema whose every value is in range goes out.
- * The YAML reader (schema_yaml.c), the recipe's overrides and the guess (schema_guess.c) all set values through here. */
+ * The YAML reader (schema_yaml.c), the recipe's overrides and the guess (schema_guess.c) all set values through here.
+ * */
 #include "data/schema.h"
 
 #include <ctype.h>
@@ -9,6 +10,7 @@
 
 #include "base/memory.h"
 #include "base/number.h"
+#include "base/utf8.h"
 
 enum { MAX_MIN_COUNT = 1000000000 };
 
@@ -30,20 +32,9 @@ static const char *const column_keys[] = {"kind",  "transform", "min_count", "un
 enum { N_COLUMN_KEYS = sizeof column_keys / sizeof *column_keys };
 
 bool dfm_is_utf8(const char *bytes, size_t n) {
-  const unsigned char *p = (const unsigned char *)bytes, *end = p + n;
-  while (p < end) {
-    if (*p < 0x80) {
-      p++;
-      continue;
-    }
-    const int more = *p >= 0xc2 && *p <= 0xdf ? 1 : (*p & 0xf0) == 0xe0 ? 2 : *p >= 0xf0 && *p <= 0xf4 ? 3 : 0;
-    if (more == 0 || end - p <= more) return false;
-    for (int i = 1; i <= more; i++)
-      if ((p[i] & 0xc0) != 0x80) return false;
-    /* Overlong forms, surrogates and code points above U+10FFFF. */
-    if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f)) return false;
-    if ((*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f)) return false;
-    p += more + 1;
+  for (size_t at = 0, length; at < n; at += length) {
+    length = dfm_utf8_length(bytes + at, n - at);
+    if (length == 0) return false;
   }
   return true;
 }
@@ -143,7 +134,8 @@ static dfm_status parse_into(const char *value, int *out, dfm_error *error) {
     p = comma ? comma + 1 : end;
   }
   if (into == 0)
-    return dfm_fail(error, DFM_ERROR_VALUE, "into is '%s'; it must be one or more of linear, fm, dnn, such as [linear, fm]",
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "into is '%s'; it must be one or more of linear, fm, dnn, such as [linear, fm]",
                     dfm_show(shown, value, strlen(value)));
   *out = into;
   return DFM_OK;
@@ -153,12 +145,12 @@ static dfm_status no_such_key(const char *key, const char *const *keys, size_t n
   char shown[DFM_SHOW_BYTES];
   const char *nearest = dfm_nearest(key, keys, n);
   dfm_show(shown, key, strlen(key));
-  if (nearest)
-    return dfm_fail(error, DFM_ERROR_VALUE, "a field has no setting '%s'; did you mean %s?", shown, nearest);
-  return dfm_fail(error, DFM_ERROR_VALUE,
-                  "a field has no setting '%s'; there are kind, transform, min_count, unknown, unknown_rate, order, missing, into, "
-                  "width",
-                  shown);
+  if (nearest) return dfm_fail(error, DFM_ERROR_VALUE, "a field has no setting '%s'; did you mean %s?", shown, nearest);
+  return dfm_fail(
+      error, DFM_ERROR_VALUE,
+      "a field has no setting '%s'; there are kind, transform, min_count, unknown, unknown_rate, order, missing, into, "
+      "width",
+      shown);
 }
 
 dfm_status dfm_field_settings_set(dfm_field_settings *settings, const char *key, const char *value, dfm_error *error) {
@@ -199,8 +191,8 @@ dfm_status dfm_schema_no_column(const dfm_schema *schema, const char *name, dfm_
     for (size_t i = 0; i < schema->n_columns && list.length < 600 && status == DFM_OK; i++)
       status = dfm_text_printf(&list, error, "%s%s", i ? ", " : "", dfm_show(other, names[i], strlen(names[i])));
     if (status == DFM_OK)
-      status = dfm_fail(error, DFM_ERROR_VALUE, "there is no column '%s'; there are %s%s", shown, list.bytes ? list.bytes : "none",
-                        list.length < 600 ? "" : ", ...");
+      status = dfm_fail(error, DFM_ERROR_VALUE, "there is no column '%s'; there are %s%s", shown,
+                        list.bytes ? list.bytes : "none", list.length < 600 ? "" : ", ...");
   }
   free(list.bytes);
   free(names);
@@ -224,11 +216,13 @@ static dfm_status set_kind(dfm_column *column, const char *shown, const char *va
   DFM_TRY(parse_choice("kind", value, &kind, error));
   if (kind == (int)column->kind) return DFM_OK;
   if (column->kind == DFM_KIND_LABEL || column->kind == DFM_KIND_WEIGHT)
-    return dfm_fail(error, DFM_ERROR_VALUE, "column '%s' is the %s and cannot become a %s; choose another %s column first", shown,
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "column '%s' is the %s and cannot become a %s; choose another %s column first", shown,
                     dfm_choice_name("kind", (int)column->kind), value, dfm_choice_name("kind", (int)column->kind));
   if (kind == DFM_KIND_LABEL || kind == DFM_KIND_WEIGHT)
-    return dfm_fail(error, DFM_ERROR_VALUE, "kind of column '%s' cannot be set to %s; name the %s column when the schema is made", shown,
-                    value, value);
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "kind of column '%s' cannot be set to %s; name the %s column when the schema is made", shown, value,
+                    value);
   column->kind = (dfm_kind)kind;
   drop_settings(column);
   return DFM_OK;
@@ -249,8 +243,8 @@ dfm_status dfm_schema_set(dfm_schema *schema, const char *name, const char *key,
                     dfm_choice_name("kind", (int)column->kind), key);
   const char *other = dfm_setting_other_kind(key, column->kind);
   if (other)
-    return dfm_fail(error, DFM_ERROR_VALUE, "column '%s' is a %s, and only a %s has %s; remove it, or set kind: %s", shown,
-                    dfm_choice_name("kind", (int)column->kind), other, key, other);
+    return dfm_fail(error, DFM_ERROR_VALUE, "column '%s' is a %s, and only a %s has %s; remove it, or set kind: %s",
+                    shown, dfm_choice_name("kind", (int)column->kind), other, key, other);
   column->settings = changed;
   return DFM_OK;
 }

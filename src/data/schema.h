@@ -5,8 +5,8 @@
 #include "base/error.h"
 
 typedef enum dfm_kind { DFM_KIND_CATEGORY, DFM_KIND_NUMBER, DFM_KIND_LABEL, DFM_KIND_WEIGHT, DFM_KIND_IGNORE } dfm_kind;
-/* none: x. log: ln(x + 1) if x > -1 else -1. standard: (x - mean) / deviation. minmax: (x - min) / (max - min). Fitted on training rows.
- * auto: one of these, decided from the training column when it is fitted. */
+/* none: x. log: ln(x + 1) if x > -1 else -1. standard: (x - mean) / deviation. minmax: (x - min) / (max - min). Fitted
+ * on training rows. auto: one of these, decided from the training column when it is fitted. */
 typedef enum dfm_transform {
   DFM_TRANSFORM_NONE,
   DFM_TRANSFORM_LOG,
@@ -14,7 +14,8 @@ typedef enum dfm_transform {
   DFM_TRANSFORM_MINMAX,
   DFM_TRANSFORM_AUTO
 } dfm_transform;
-/* Where a value that the vocabulary lacks goes: row 0 of the table, nowhere (adds nothing to the logit), or an error that names it. */
+/* Where a value that the vocabulary lacks goes: row 0 of the table, nowhere (adds nothing to the logit), or an error
+ * that names it. */
 typedef enum dfm_unknown_rule { DFM_UNKNOWN_ROW, DFM_UNKNOWN_ZERO, DFM_UNKNOWN_ERROR } dfm_unknown_rule;
 typedef enum dfm_order { DFM_ORDER_FREQUENCY, DFM_ORDER_SORTED } dfm_order;
 /* Which branches see a field. */
@@ -38,8 +39,9 @@ typedef struct dfm_field_settings {
 typedef struct dfm_column {
   char *name;
   dfm_kind kind;
-  char *reason;                /* why it was guessed so; NULL in a schema from YAML */
-  dfm_field_settings settings; /* -1 (NaN for `missing`, -1 for unknown_rate) where the schema leaves it to the recipe */
+  char *reason; /* why it was guessed so; NULL in a schema from YAML */
+  dfm_field_settings
+      settings; /* -1 (NaN for `missing`, -1 for unknown_rate) where the schema leaves it to the recipe */
 } dfm_column;
 
 struct dfm_schema {
@@ -63,7 +65,8 @@ bool dfm_is_utf8(const char *bytes, size_t n);
 dfm_status dfm_schema_create(dfm_schema **schema, dfm_error *error);
 /* The column of that name, or NULL. */
 dfm_column *dfm_schema_column(const dfm_schema *schema, const char *name);
-/* An error that says that there is no such column, with the nearest name or, where none is near, the names there are. */
+/* An error that says that there is no such column, with the nearest name or, where none is near, the names there are.
+ * */
 dfm_status dfm_schema_no_column(const dfm_schema *schema, const char *name, dfm_error *error);
 /* Settings that leave everything to the recipe. */
 dfm_field_settings dfm_field_settings_unset(void);
@@ -74,19 +77,22 @@ dfm_status dfm_words_add(char ***words, size_t *n_words, const char *word, size_
 dfm_status dfm_schema_parse(const char *yaml, const char *name, dfm_schema **schema, dfm_error *error);
 dfm_status dfm_schema_copy(const dfm_schema *schema, dfm_schema **copy, dfm_error *error);
 
-/* Sets one key of one column ("kind", "transform", "into", ...) from text, as the YAML reader does; an unknown column or key suggests the nearest.
- * A new kind drops the settings that do not apply to it. The label and weight columns keep their kind. */
+/* Sets one key of one column ("kind", "transform", "into", ...) from text, as the YAML reader does; an unknown column
+ * or key suggests the nearest. A new kind drops the settings that do not apply to it. The label and weight columns keep
+ * their kind. */
 dfm_status dfm_schema_set(dfm_schema *schema, const char *column, const char *key, const char *value, dfm_error *error);
-/* Sets a key of dfm_field_settings from text: what dfm_schema_set and the recipe's "data.*" settings share. `missing` takes a number or `none` (NaN),
- * `into` "linear,fm,dnn" or "[linear, fm]". */
+/* Sets a key of dfm_field_settings from text: what dfm_schema_set and the recipe's "data.*" settings share. `missing`
+ * takes a number or `none` (NaN), `into` "linear,fm,dnn" or "[linear, fm]". */
 dfm_status dfm_field_settings_set(dfm_field_settings *settings, const char *key, const char *value, dfm_error *error);
 
-/* The same values as text, for messages and YAML: dfm_choice_name("transform", DFM_TRANSFORM_LOG) is "log". NULL: no such key or value. */
+/* The same values as text, for messages and YAML: dfm_choice_name("transform", DFM_TRANSFORM_LOG) is "log". NULL: no
+ * such key or value. */
 const char *dfm_choice_name(const char *key, int value);
 /* NULL, or the kind of field ("number", "category") that alone has setting `key`, where a field of `kind` has not. */
 const char *dfm_setting_other_kind(const char *key, dfm_kind kind);
 
-/* What the recipe says where the schema is silent: one entry for categories, one for numbers. Filled by model/recipe. */
+/* What the recipe says where the schema is silent: one entry for categories, one for numbers. Filled by model/recipe.
+ * */
 typedef struct dfm_data_settings {
   dfm_field_settings category, number;
   bool vocabulary_from_all; /* validation rows count too (the tutorial's way) */

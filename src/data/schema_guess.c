@@ -29,8 +29,8 @@ typedef struct guess {
 
 /* What one separator makes of the first rows. */
 typedef struct trial {
-  size_t cells;       /* the count of cells most rows have */
-  size_t agreeing;    /* rows with that count */
+  size_t cells;    /* the count of cells most rows have */
+  size_t agreeing; /* rows with that count */
   size_t rows;
   size_t first_cells; /* count of the first row */
   size_t spaced;      /* cells behind a separator that start with a space, */
@@ -94,14 +94,16 @@ static dfm_status find_separator(guess *g, trial *best, dfm_error *error) {
     if (status != DFM_OK && first_status == DFM_OK) first_status = status, first_error = why;
     if (status == DFM_OK && is_better(&t, best)) *best = t, g->schema->separator = *p;
   }
-  if (!best->is_readable && first_status != DFM_OK) {
+  /* A separator that divides nothing is no better than a broken quote under the right one. */
+  if (best->cells <= 1 && first_status != DFM_OK) {
     if (error) *error = first_error;
     return first_status;
   }
   const char *path = dfm_delimited_path(g->reader);
   if (!best->is_readable) return dfm_fail(error, DFM_ERROR_FORMAT, "%s has no rows; is it the right file?", path);
   if (best->cells == 1)
-    return dfm_fail(error, DFM_ERROR_FORMAT, "%s has a single column: no comma, tab, semicolon, bar or space divides its rows; %s", path,
+    return dfm_fail(error, DFM_ERROR_FORMAT,
+                    "%s has a single column: no comma, tab, semicolon, bar or space divides its rows; %s", path,
                     *only ? "is the given separator right?" : "name the separator");
   return DFM_OK;
 }
@@ -125,8 +127,10 @@ static dfm_status add_row(guess *g, const dfm_cell *cells, size_t n, dfm_error *
   dfm_sample *s = &g->sample;
   if (s->n_rows == 0) s->n_columns = n;
   if (n != s->n_columns)
-    return dfm_fail_at(error, DFM_ERROR_FORMAT, dfm_delimited_path(g->reader), dfm_delimited_line(g->reader), 0,
-                       "this row has %zu cells, the first has %zu; fix the row, or quote cells that contain the separator", n, s->n_columns);
+    return dfm_fail_at(
+        error, DFM_ERROR_FORMAT, dfm_delimited_path(g->reader), dfm_delimited_line(g->reader), 0,
+        "this row has %zu cells, the first has %zu; fix the row, or quote cells that contain the separator", n,
+        s->n_columns);
   const size_t first = s->n_rows * n;
   DFM_TRY(dfm_grow(&s->offsets, &s->capacity, first + n + 1, sizeof *s->offsets, error));
   s->offsets[first] = s->text.length;
@@ -142,7 +146,8 @@ static dfm_status add_row(guess *g, const dfm_cell *cells, size_t n, dfm_error *
 static dfm_status read_sample(guess *g, dfm_error *error) {
   DFM_TRY(dfm_delimited_restart(g->reader, g->schema->separator, g->schema->comment, error));
   DFM_TRY(dfm_text_printf(&g->sample.text, error, "%s", ""));
-  while (g->sample.n_rows < MAX_ROWS && g->sample.text.length < MAX_BYTES && g->sample.n_rows * g->sample.n_columns < MAX_CELLS) {
+  while (g->sample.n_rows < MAX_ROWS && g->sample.text.length < MAX_BYTES &&
+         g->sample.n_rows * g->sample.n_columns < MAX_CELLS) {
     const dfm_cell *cells;
     size_t n;
     DFM_TRY(dfm_delimited_next(g->reader, &cells, &n, error));
@@ -150,13 +155,15 @@ static dfm_status read_sample(guess *g, dfm_error *error) {
     DFM_TRY(add_row(g, cells, n, error));
   }
   if (g->sample.n_rows == 0)
-    return dfm_fail(error, DFM_ERROR_FORMAT, "%s has no rows beside comments; is it the right file?", dfm_delimited_path(g->reader));
+    return dfm_fail(error, DFM_ERROR_FORMAT, "%s has no rows beside comments; is it the right file?",
+                    dfm_delimited_path(g->reader));
   return DFM_OK;
 }
 
 static dfm_status profile_columns(guess *g, size_t first_row, dfm_error *error) {
   g->first_row = first_row;
-  for (size_t c = 0; c < g->sample.n_columns; c++) DFM_TRY(dfm_profile_column(&g->sample, first_row, c, &g->profiles[c], error));
+  for (size_t c = 0; c < g->sample.n_columns; c++)
+    DFM_TRY(dfm_profile_column(&g->sample, first_row, c, &g->profiles[c], error));
   return DFM_OK;
 }
 
@@ -167,7 +174,8 @@ static bool is_number(const char *bytes, size_t n) {
   return dfm_parse_double(bytes, n, &value) == DFM_NUMBER_OK;
 }
 
-/* Whether the first row, all text, names columns that are all text: it names the label, or repeats nothing that its columns hold. */
+/* Whether the first row, all text, names columns that are all text: it names the label, or repeats nothing that its
+ * columns hold. */
 static bool names_text_columns(const guess *g) {
   bool repeats = false, is_told = false;
   for (size_t c = 0; c < g->sample.n_columns; c++) {
@@ -193,7 +201,8 @@ static bool first_row_is_header(const guess *g) {
     if (n == 0) continue;
     if (is_number(bytes, n)) return false;
     bool is_missing = false;
-    for (size_t i = 0; dfm_missing_word(i); i++) is_missing |= strlen(dfm_missing_word(i)) == n && memcmp(dfm_missing_word(i), bytes, n) == 0;
+    for (size_t i = 0; dfm_missing_word(i); i++)
+      is_missing |= strlen(dfm_missing_word(i)) == n && memcmp(dfm_missing_word(i), bytes, n) == 0;
     names_numbers |= g->profiles[c].is_numeric && !is_missing;
   }
   return names_numbers || g->sample.n_rows == 1 || names_text_columns(g);
@@ -231,7 +240,8 @@ static dfm_status find_header(guess *g, dfm_error *error) {
   DFM_TRY(profile_columns(g, g->sample.n_rows > 1, error));
   g->schema->has_header = first_row_is_header(g);
   if (g->schema->has_header && g->sample.n_rows == 1)
-    return dfm_fail(error, DFM_ERROR_FORMAT, "%s has a header but no rows; is it the right file?", dfm_delimited_path(g->reader));
+    return dfm_fail(error, DFM_ERROR_FORMAT, "%s has a header but no rows; is it the right file?",
+                    dfm_delimited_path(g->reader));
   if (!g->schema->has_header && g->first_row == 1) DFM_TRY(profile_columns(g, 0, error));
   return name_columns(g, error);
 }
@@ -247,7 +257,8 @@ static dfm_status set_reason(dfm_column *column, const char *reason, dfm_error *
 /* The name of a text column that the integers of column `c` number, or NULL. */
 static const char *find_twin(const guess *g, size_t c) {
   for (size_t w = 0; w < g->sample.n_columns; w++)
-    if (g->schema->columns[w].kind != DFM_KIND_LABEL && dfm_profile_are_twins(&g->sample, g->first_row, g->profiles, c, w))
+    if (g->schema->columns[w].kind != DFM_KIND_LABEL &&
+        dfm_profile_are_twins(&g->sample, g->first_row, g->profiles, c, w))
       return g->schema->columns[w].name;
   return NULL;
 }
@@ -273,10 +284,12 @@ static dfm_status choose_kinds(guess *g, dfm_error *error) {
 static dfm_status collect_missing_words(guess *g, dfm_error *error) {
   uint64_t words = 0;
   for (size_t c = 0; c < g->sample.n_columns; c++)
-    if (g->schema->columns[c].kind == DFM_KIND_CATEGORY || g->schema->columns[c].kind == DFM_KIND_NUMBER) words |= g->profiles[c].missing_words;
+    if (g->schema->columns[c].kind == DFM_KIND_CATEGORY || g->schema->columns[c].kind == DFM_KIND_NUMBER)
+      words |= g->profiles[c].missing_words;
   for (size_t i = 0; dfm_missing_word(i); i++)
     if (words >> i & 1)
-      DFM_TRY(dfm_words_add(&g->schema->missing_words, &g->schema->n_missing_words, dfm_missing_word(i), strlen(dfm_missing_word(i)), error));
+      DFM_TRY(dfm_words_add(&g->schema->missing_words, &g->schema->n_missing_words, dfm_missing_word(i),
+                            strlen(dfm_missing_word(i)), error));
   return DFM_OK;
 }
 
@@ -288,10 +301,12 @@ static dfm_status choose_weight(guess *g, dfm_error *error) {
   char shown[DFM_SHOW_BYTES];
   DFM_TRY(dfm_label_find(g->schema, g->options->weight, &column, error));
   dfm_show(shown, column->name, strlen(column->name));
-  if (column->kind == DFM_KIND_LABEL) return dfm_fail(error, DFM_ERROR_VALUE, "column '%s' is the label and cannot be the weight too", shown);
+  if (column->kind == DFM_KIND_LABEL)
+    return dfm_fail(error, DFM_ERROR_VALUE, "column '%s' is the label and cannot be the weight too", shown);
   const dfm_profile *p = &g->profiles[column - g->schema->columns];
   if (!p->is_numeric || p->min < 0)
-    return dfm_fail(error, DFM_ERROR_FORMAT, "%s: the weight column '%s' has cells that are not numbers of at least 0; choose another column",
+    return dfm_fail(error, DFM_ERROR_FORMAT,
+                    "%s: the weight column '%s' has cells that are not numbers of at least 0; choose another column",
                     dfm_delimited_path(g->reader), shown);
   column->kind = DFM_KIND_WEIGHT;
   return set_reason(column, "the weight of each row", error);
@@ -325,11 +340,13 @@ static dfm_status run_guess(guess *g, dfm_error *error) {
   return collect_missing_words(g, error);
 }
 
-dfm_status dfm_schema_guess(const char *path, const dfm_schema_options *options, dfm_schema **schema, dfm_error *error) {
+dfm_status dfm_schema_guess(const char *path, const dfm_schema_options *options, dfm_schema **schema,
+                            dfm_error *error) {
   static const dfm_schema_options defaults = {.header = -1};
   guess g = {.options = options ? options : &defaults};
   if (strcmp(path, "-") == 0)
-    return dfm_fail(error, DFM_ERROR_VALUE, "a schema cannot be guessed from the standard input, which can be read only once; give a schema");
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "a schema cannot be guessed from the standard input, which can be read only once; give a schema");
   DFM_TRY(dfm_schema_create(&g.schema, error));
   dfm_status status = dfm_delimited_open(path, ',', NULL, &g.reader, error);
   if (status == DFM_OK) status = run_guess(&g, error);

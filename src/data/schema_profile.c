@@ -1,5 +1,6 @@
 /* Profile: the sampled cells of one column come in; what kind of field they are, and a sentence that says why, go out.
- * Text is a category and numbers with a fraction are numbers; whole numbers are weighed by their name and by how they are spread. */
+ * Text is a category and numbers with a fraction are numbers; whole numbers are weighed by their name and by how they
+ * are spread. */
 #include "data/schema_profile.h"
 
 #include <ctype.h>
@@ -10,9 +11,10 @@
 
 #include "base/number.h"
 
-/* The first ones mean an empty cell in any column; those from NUMERIC_ONLY on do in columns of numbers (elsewhere "NA" may be Namibia). */
+/* The first ones mean an empty cell in any column; those from NUMERIC_ONLY on do in columns of numbers (elsewhere "NA"
+ * may be Namibia). */
 enum { NUMERIC_ONLY = 9 };
-static const char *const missing_words[DFM_MISSING_WORDS] = {"?",   "\\N", "NULL", "null", "N/A",  "n/a", "NaN",
+static const char *const missing_words[DFM_MISSING_WORDS] = {"?",   "\\N",  "NULL", "null", "N/A",  "n/a", "NaN",
                                                              "nan", "<NA>", "NA",   "na",   "None", "-"};
 
 const char *dfm_missing_word(size_t i) {
@@ -39,7 +41,8 @@ static int by_number(const void *a, const void *b) {
 }
 
 /* Cells that are not missing into `cells`; whether all of them are numbers decides which words are missing. */
-static size_t collect_cells(const dfm_sample *sample, size_t first_row, size_t column, dfm_profile *p, dfm_value *cells) {
+static size_t collect_cells(const dfm_sample *sample, size_t first_row, size_t column, dfm_profile *p,
+                            dfm_value *cells) {
   size_t n_cells = 0, n_numbers = 0;
   uint64_t words = 0;
   double value;
@@ -115,7 +118,8 @@ static void profile_numbers(dfm_profile *p, const dfm_value *cells, double *numb
   p->is_falling = is_falling(numbers, n);
 }
 
-dfm_status dfm_profile_column(const dfm_sample *sample, size_t first_row, size_t column, dfm_profile *profile, dfm_error *error) {
+dfm_status dfm_profile_column(const dfm_sample *sample, size_t first_row, size_t column, dfm_profile *profile,
+                              dfm_error *error) {
   dfm_value *cells = NULL;
   double *numbers = NULL;
   dfm_status status = dfm_alloc(&cells, sample->n_rows, sizeof *cells, error);
@@ -138,7 +142,8 @@ static int value_index(const dfm_profile *p, const char *bytes, size_t n) {
   return found ? (int)(found - p->values) : -1;
 }
 
-bool dfm_profile_are_twins(const dfm_sample *sample, size_t first_row, const dfm_profile *profiles, size_t numbers, size_t words) {
+bool dfm_profile_are_twins(const dfm_sample *sample, size_t first_row, const dfm_profile *profiles, size_t numbers,
+                           size_t words) {
   const dfm_profile *a = &profiles[numbers], *b = &profiles[words];
   if (!a->is_numeric || b->is_numeric || a->n_distinct != b->n_distinct) return false;
   if (a->n_distinct < 4 || a->n_distinct > DFM_PROFILE_VALUES || a->n_rows < 10 * a->n_distinct) return false;
@@ -196,17 +201,21 @@ static bool is_in(const char *word, const char *const *list) {
 /* What a name says about whole numbers under it: +1 category, -1 number, 0 nothing. */
 static int name_says(const char *name) {
   static const char *const categories[] = {
-      "id",      "ids",     "uid",      "user",     "userid",   "item",      "itemid",  "movieid",  "adid",      "code",     "type",
-      "kind",    "class",   "category", "cat",      "group",    "month",     "weekday", "dow",      "hour",      "weekend",  "isweekend",
-      "zip",     "zipcode", "postcode", "postal",   "flight",   "country",   "city",    "region",   "state",     "province", "device",
-      "browser", "os",      "app",      "site",     "domain",   "channel",   "campaign", "banner",  "creative",  "advertiser", "publisher",
-      "brand",   "product", "movie",    "genre",    "genres",   "gender",    "sex",     "occupation", "flag",    "slot",     "position",
-      "store",   "shop",    "seller",   "merchant", "carrier",  "airline",   "airport", "language", "day",       "sku",      "cluster", NULL};
+      "id",       "ids",    "uid",     "user",      "userid",   "item",     "itemid",     "movieid",   "adid",
+      "code",     "type",   "kind",    "class",     "category", "cat",      "group",      "month",     "weekday",
+      "dow",      "hour",   "weekend", "isweekend", "zip",      "zipcode",  "postcode",   "postal",    "flight",
+      "country",  "city",   "region",  "state",     "province", "device",   "browser",    "os",        "app",
+      "site",     "domain", "channel", "campaign",  "banner",   "creative", "advertiser", "publisher", "brand",
+      "product",  "movie",  "genre",   "genres",    "gender",   "sex",      "occupation", "flag",      "slot",
+      "position", "store",  "shop",    "seller",    "merchant", "carrier",  "airline",    "airport",   "language",
+      "day",      "sku",    "cluster", NULL};
   static const char *const numbers[] = {
-      "price",  "amount",  "distance",  "count",  "counts", "cnt",     "num",      "number",   "total",     "sum",  "avg",         "mean",
-      "rate",   "ratio",   "score",     "timestamp", "time", "duration", "length", "width",    "height",    "size", "income",      "balance",
-      "salary", "gain",    "loss",      "percent", "pct",   "latitude", "lat",     "longitude", "lon",      "lng",  "temperature", "seconds",
-      "minutes", "years",  "days",      "hours",  "weeks",  "months",  "clicks",   "views",    "impressions", NULL};
+      "price",  "amount",   "distance",    "count",   "counts",      "cnt",      "num",    "number",
+      "total",  "sum",      "avg",         "mean",    "rate",        "ratio",    "score",  "timestamp",
+      "time",   "duration", "length",      "width",   "height",      "size",     "income", "balance",
+      "salary", "gain",     "loss",        "percent", "pct",         "latitude", "lat",    "longitude",
+      "lon",    "lng",      "temperature", "seconds", "minutes",     "years",    "days",   "hours",
+      "weeks",  "months",   "clicks",      "views",   "impressions", NULL};
   static const char *const flags[] = {"is", "has", "id", "was", NULL};
   char first[MAX_WORD], last[MAX_WORD];
   split_name(name, first, last);
@@ -218,10 +227,10 @@ static int name_says(const char *name) {
 
 /* ---- kinds */
 
-#define DECIDE(decided, ...)                 \
-  do {                                       \
-    snprintf(reason, size, __VA_ARGS__);     \
-    return decided;                          \
+#define DECIDE(decided, ...)             \
+  do {                                   \
+    snprintf(reason, size, __VA_ARGS__); \
+    return decided;                      \
   } while (0)
 
 static dfm_kind text_kind(const dfm_profile *p, char *reason, size_t size) {
@@ -229,9 +238,11 @@ static dfm_kind text_kind(const dfm_profile *p, char *reason, size_t size) {
   if (seen == 0) DECIDE(DFM_KIND_CATEGORY, "empty in the first %zu rows: treated as category", p->n_rows);
   if (p->n_distinct == 1 && seen > 1) DECIDE(DFM_KIND_CATEGORY, "the same text in every row: treated as category");
   if (seen >= 50 && p->n_distinct > seen / 10 * 9)
-    DECIDE(DFM_KIND_CATEGORY, "text that hardly ever repeats (%zu values in %zu rows), an id or free text: category, or set kind: ignore",
+    DECIDE(DFM_KIND_CATEGORY,
+           "text that hardly ever repeats (%zu values in %zu rows), an id or free text: category, or set kind: ignore",
            p->n_distinct, seen);
-  DECIDE(DFM_KIND_CATEGORY, "text, %zu value%s in %zu rows: category", p->n_distinct, p->n_distinct == 1 ? "" : "s", seen);
+  DECIDE(DFM_KIND_CATEGORY, "text, %zu value%s in %zu rows: category", p->n_distinct, p->n_distinct == 1 ? "" : "s",
+         seen);
 }
 
 /* Whole numbers that no name speaks for: by how they are spread. */
@@ -245,13 +256,17 @@ static dfm_kind spread_kind(const dfm_profile *p, const char *twin, char *reason
   if (p->n_distinct == 2) DECIDE(DFM_KIND_CATEGORY, "two values, %.0f and %.0f: category", p->min, p->max);
   if (seen >= 50 && p->n_distinct == seen && density > 0.9)
     DECIDE(DFM_KIND_CATEGORY, "%s, each in one row, an id: category, or set kind: ignore", from);
-  if (twin) DECIDE(DFM_KIND_NUMBER, "%s, one to one with column '%s', so what it adds is the order: number", from, twin);
-  if (p->is_falling && p->median <= p->min + 3) DECIDE(DFM_KIND_NUMBER, "%s, the larger the rarer, like counts: number", from);
-  if (p->min <= 1 && range > 20 * (p->median - p->min + 1)) DECIDE(DFM_KIND_NUMBER, "%s, half of them up to %.0f, a heavy tail: number", from, p->median);
+  if (twin)
+    DECIDE(DFM_KIND_NUMBER, "%s, one to one with column '%s', so what it adds is the order: number", from, twin);
+  if (p->is_falling && p->median <= p->min + 3)
+    DECIDE(DFM_KIND_NUMBER, "%s, the larger the rarer, like counts: number", from);
+  if (p->min <= 1 && range > 20 * (p->median - p->min + 1))
+    DECIDE(DFM_KIND_NUMBER, "%s, half of them up to %.0f, a heavy tail: number", from, p->median);
   if (p->n_distinct <= 32 && density >= 0.8 && seen >= 2 * p->n_distinct)
     DECIDE(DFM_KIND_CATEGORY, "%s, dense%s: category", from, density == 1 ? " and without gaps" : "");
   if (p->n_distinct <= 20 && seen >= 5 * p->n_distinct)
-    DECIDE(DFM_KIND_CATEGORY, "only %zu different numbers, %.0f to %.0f, often repeated: category", p->n_distinct, p->min, p->max);
+    DECIDE(DFM_KIND_CATEGORY, "only %zu different numbers, %.0f to %.0f, often repeated: category", p->n_distinct,
+           p->min, p->max);
   if (p->min > range && density >= 0.25 && seen >= 2 * p->n_distinct)
     DECIDE(DFM_KIND_CATEGORY, "%s, a dense block far from 0, like codes: category", from);
   if (p->n_distinct > 150 && density >= 0.25 && seen >= 2 * p->n_distinct)
@@ -259,7 +274,8 @@ static dfm_kind spread_kind(const dfm_profile *p, const char *twin, char *reason
   DECIDE(DFM_KIND_NUMBER, "%s: number", from);
 }
 
-dfm_kind dfm_profile_kind(const dfm_profile *p, const char *name, bool has_name, const char *twin, char *reason, size_t size) {
+dfm_kind dfm_profile_kind(const dfm_profile *p, const char *name, bool has_name, const char *twin, char *reason,
+                          size_t size) {
   const size_t seen = p->n_rows - p->n_missing;
   const int says = has_name ? name_says(name) : 0;
   const char *heavy = p->min > -2 && p->max > 20 * (fabs(p->median) + 1) ? " with a heavy tail" : "";
@@ -270,9 +286,12 @@ dfm_kind dfm_profile_kind(const dfm_profile *p, const char *name, bool has_name,
   if (p->has_leading_zero) DECIDE(DFM_KIND_CATEGORY, "digits with leading zeros, a code: category");
   if (says > 0) {
     if (seen >= 50 && p->n_distinct > seen / 10 * 9)
-      DECIDE(DFM_KIND_CATEGORY, "integers %.0f to %.0f that hardly ever repeat, by its name a code: category", p->min, p->max);
-    DECIDE(DFM_KIND_CATEGORY, "integers %.0f to %.0f, %zu of them in use, by its name a code: category", p->min, p->max, p->n_distinct);
+      DECIDE(DFM_KIND_CATEGORY, "integers %.0f to %.0f that hardly ever repeat, by its name a code: category", p->min,
+             p->max);
+    DECIDE(DFM_KIND_CATEGORY, "integers %.0f to %.0f, %zu of them in use, by its name a code: category", p->min, p->max,
+           p->n_distinct);
   }
-  if (says < 0) DECIDE(DFM_KIND_NUMBER, "integers %.0f to %.0f%s, by its name a quantity: number", p->min, p->max, heavy);
+  if (says < 0)
+    DECIDE(DFM_KIND_NUMBER, "integers %.0f to %.0f%s, by its name a quantity: number", p->min, p->max, heavy);
   return spread_kind(p, twin, reason, size);
 }

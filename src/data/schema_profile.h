@@ -1,4 +1,5 @@
-/* Profile: the sampled cells of one column come in; what kind of field they are, and a sentence that says why, go out. */
+/* Profile: the sampled cells of one column come in; what kind of field they are, and a sentence that says why, go out.
+ * */
 #ifndef DFM_DATA_SCHEMA_PROFILE_H
 #define DFM_DATA_SCHEMA_PROFILE_H
 
@@ -37,13 +38,18 @@ typedef struct dfm_profile {
 
 /* Words that often stand for an empty cell; NULL past the last. */
 const char *dfm_missing_word(size_t i);
-/* Looks at column `column` of the rows from `first_row` on. `values` receives no more than DFM_PROFILE_VALUES distinct values. */
-dfm_status dfm_profile_column(const dfm_sample *sample, size_t first_row, size_t column, dfm_profile *profile, dfm_error *error);
-/* Whether the cells of column `numbers` and those of the text column `words` determine each other in every row: an order of the words. */
-bool dfm_profile_are_twins(const dfm_sample *sample, size_t first_row, const dfm_profile *profiles, size_t numbers, size_t words);
+/* Looks at column `column` of the rows from `first_row` on. `values` receives no more than DFM_PROFILE_VALUES distinct
+ * values. */
+dfm_status dfm_profile_column(const dfm_sample *sample, size_t first_row, size_t column, dfm_profile *profile,
+                              dfm_error *error);
+/* Whether the cells of column `numbers` and those of the text column `words` determine each other in every row: an
+ * order of the words. */
+bool dfm_profile_are_twins(const dfm_sample *sample, size_t first_row, const dfm_profile *profiles, size_t numbers,
+                           size_t words);
 /* The kind of a column named `name` with this profile; `twin` is the name of a text column that it numbers, or NULL.
  * The sentence goes into `reason` (`size` bytes). `has_name`: the name is the file's, not c1, c2. */
-dfm_kind dfm_profile_kind(const dfm_profile *profile, const char *name, bool has_name, const char *twin, char *reason, size_t size);
+dfm_kind dfm_profile_kind(const dfm_profile *profile, const char *name, bool has_name, const char *twin, char *reason,
+                          size_t size);
 
 static inline const char *dfm_sample_cell(const dfm_sample *sample, size_t row, size_t column, size_t *n) {
   const size_t i = row * sample->n_columns + column;

@@ -1,4 +1,5 @@
-/* Schema -> YAML: a schema comes in; text that dfm_schema_parse reads back to the same schema goes out, one line per column. */
+/* Schema -> YAML: a schema comes in; text that dfm_schema_parse reads back to the same schema goes out, one line per
+ * column. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,8 @@ static bool is_plain(const char *s) {
   static const char *const reserved[] = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"};
   if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || *s == '_')) return false;
   for (const char *p = s; *p; p++)
-    if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '_' || *p == '-')) return false;
+    if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '_' || *p == '-'))
+      return false;
   for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
     if (strcasecmp(s, reserved[i]) == 0) return false;
   return true;
@@ -33,14 +35,16 @@ static unsigned decode(const unsigned char *p, size_t *n) {
 
 /* Code points that YAML allows only as escapes, or that an editor would not show. */
 static bool needs_escape(unsigned c) {
-  return c < 0x20 || (c >= 0x7f && c <= 0xa0) || c == 0x2028 || c == 0x2029 || c == 0xfeff || c == 0xfffe || c == 0xffff;
+  return c < 0x20 || (c >= 0x7f && c <= 0xa0) || c == 0x2028 || c == 0x2029 || c == 0xfeff || c == 0xfffe ||
+         c == 0xffff;
 }
 
 static dfm_status add_string(dfm_text *text, const char *s, dfm_error *error) {
   char shown[DFM_SHOW_BYTES];
   if (is_plain(s)) return dfm_text_printf(text, error, "%s", s);
   if (!dfm_is_utf8(s, strlen(s)))
-    return dfm_fail(error, DFM_ERROR_VALUE, "'%s' is not UTF-8 text and cannot be written to a schema", dfm_show(shown, s, strlen(s)));
+    return dfm_fail(error, DFM_ERROR_VALUE, "'%s' is not UTF-8 text and cannot be written to a schema",
+                    dfm_show(shown, s, strlen(s)));
   DFM_TRY(dfm_text_add(text, "\"", 1, error));
   for (size_t n; *s; s += n) {
     const unsigned c = decode((const unsigned char *)s, &n);
@@ -121,7 +125,8 @@ static dfm_status add_choice(dfm_text *text, const char *key, int value, dfm_err
 }
 
 static dfm_status add_settings(dfm_text *text, const dfm_field_settings *s, dfm_error *error) {
-  static const char *const into[] = {"", "linear", "fm", "linear, fm", "dnn", "linear, dnn", "fm, dnn", "linear, fm, dnn"};
+  static const char *const into[] = {"",    "linear",      "fm",      "linear, fm",
+                                     "dnn", "linear, dnn", "fm, dnn", "linear, fm, dnn"};
   DFM_TRY(add_choice(text, "transform", s->transform, error));
   if (s->min_count >= 0) DFM_TRY(dfm_text_printf(text, error, ", min_count: %d", s->min_count));
   DFM_TRY(add_choice(text, "unknown", s->unknown, error));
@@ -148,8 +153,9 @@ static dfm_status add_reason(dfm_text *text, const char *reason, size_t line_len
     unsigned c = '?';
     n = 1;
     if (is_text) c = decode((const unsigned char *)reason, &n);
-    DFM_TRY(needs_escape(c) || !is_text ? dfm_text_add(text, (*reason & 0x80) || needs_escape(c) ? "?" : reason, 1, error)
-                                        : dfm_text_add(text, reason, n, error));
+    DFM_TRY(needs_escape(c) || !is_text
+                ? dfm_text_add(text, (*reason & 0x80) || needs_escape(c) ? "?" : reason, 1, error)
+                : dfm_text_add(text, reason, n, error));
   }
   return DFM_OK;
 }

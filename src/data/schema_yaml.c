@@ -1,5 +1,6 @@
-/* Schema <-> YAML: YAML text comes in and a checked schema goes out, or an error with the line and column of the node at fault; and back.
- * docs/schema.md describes the language; every value is set through schema.c, so the ranges are the same everywhere. */
+/* Schema <-> YAML: YAML text comes in and a checked schema goes out, or an error with the line and column of the node
+ * at fault; and back. docs/schema.md describes the language; every value is set through schema.c, so the ranges are the
+ * same everywhere. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +29,8 @@ typedef struct key_row {
 
 enum { MAX_KEYS = 16 };
 
-#define FAIL(r, node, ...)                                                                                       \
-  dfm_fail_at(error, DFM_ERROR_FORMAT, (r)->name, (long long)(node)->start_mark.line + 1,                        \
+#define FAIL(r, node, ...)                                                                \
+  dfm_fail_at(error, DFM_ERROR_FORMAT, (r)->name, (long long)(node)->start_mark.line + 1, \
               (long long)(node)->start_mark.column + 1, __VA_ARGS__)
 
 static const char *text_of(const yaml_node_t *node) {
@@ -69,7 +70,8 @@ static dfm_status read_mapping(reader *r, const yaml_node_t *node, const char *w
   return DFM_OK;
 }
 
-static dfm_status read_bool(const reader *r, const yaml_node_t *key, const yaml_node_t *value, bool *out, dfm_error *error) {
+static dfm_status read_bool(const reader *r, const yaml_node_t *key, const yaml_node_t *value, bool *out,
+                            dfm_error *error) {
   DFM_TRY(need_scalar(r, value, text_of(key), error));
   char shown[DFM_SHOW_BYTES];
   const char *text = text_of(value);
@@ -80,7 +82,8 @@ static dfm_status read_bool(const reader *r, const yaml_node_t *key, const yaml_
 }
 
 /* A list of words, or one word. */
-static dfm_status read_words(const reader *rc, const yaml_node_t *key, const yaml_node_t *value, char ***words, size_t *n, dfm_error *error) {
+static dfm_status read_words(const reader *rc, const yaml_node_t *key, const yaml_node_t *value, char ***words,
+                             size_t *n, dfm_error *error) {
   reader *r = (reader *)(uintptr_t)rc; /* libyaml looks nodes up through a pointer to non-const */
   if (value->type == YAML_MAPPING_NODE) return FAIL(r, value, "%s must be a word or a list of words", text_of(key));
   if (value->type == YAML_SCALAR_NODE) {
@@ -97,9 +100,12 @@ static dfm_status read_words(const reader *rc, const yaml_node_t *key, const yam
 
 /* ---- top level */
 
-static dfm_status read_separator(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column, dfm_error *error) {
-  static const struct { const char *word; char separator; } words[] = {
-      {"comma", ','}, {"tab", '\t'}, {"semicolon", ';'}, {"pipe", '|'}, {"space", ' '}};
+static dfm_status read_separator(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
+                                 dfm_error *error) {
+  static const struct {
+    const char *word;
+    char separator;
+  } words[] = {{"comma", ','}, {"tab", '\t'}, {"semicolon", ';'}, {"pipe", '|'}, {"space", ' '}};
   (void)column;
   DFM_TRY(need_scalar(r, value, text_of(key), error));
   const char *text = text_of(value);
@@ -108,23 +114,28 @@ static dfm_status read_separator(reader *r, const yaml_node_t *key, const yaml_n
   for (size_t i = 0; i < sizeof words / sizeof *words; i++)
     if (strcmp(words[i].word, text) == 0) separator = words[i].separator;
   if (separator == 0 || separator == '"' || separator == '\n' || separator == '\r')
-    return FAIL(r, value, "separator is '%s'; it must be one character other than a quote or line break, such as \",\" or \"\\t\"",
-                dfm_show(shown, text, strlen(text)));
+    return FAIL(
+        r, value,
+        "separator is '%s'; it must be one character other than a quote or line break, such as \",\" or \"\\t\"",
+        dfm_show(shown, text, strlen(text)));
   r->schema->separator = separator;
   return DFM_OK;
 }
 
-static dfm_status read_header(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column, dfm_error *error) {
+static dfm_status read_header(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
+                              dfm_error *error) {
   (void)column;
   return read_bool(r, key, value, &r->schema->has_header, error);
 }
 
-static dfm_status read_strip(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column, dfm_error *error) {
+static dfm_status read_strip(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
+                             dfm_error *error) {
   (void)column;
   return read_bool(r, key, value, &r->schema->strip_spaces, error);
 }
 
-static dfm_status read_comment(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column, dfm_error *error) {
+static dfm_status read_comment(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
+                               dfm_error *error) {
   (void)column;
   DFM_TRY(need_scalar(r, value, text_of(key), error));
   const size_t n = value->data.scalar.length;
@@ -135,12 +146,14 @@ static dfm_status read_comment(reader *r, const yaml_node_t *key, const yaml_nod
   return DFM_OK;
 }
 
-static dfm_status read_missing_words(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column, dfm_error *error) {
+static dfm_status read_missing_words(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
+                                     dfm_error *error) {
   (void)column;
   return read_words(r, key, value, &r->schema->missing_words, &r->schema->n_missing_words, error);
 }
 
-static dfm_status read_weight(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column, dfm_error *error) {
+static dfm_status read_weight(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
+                              dfm_error *error) {
   (void)column;
   r->weight = value;
   return need_scalar(r, value, text_of(key), error);
@@ -148,29 +161,34 @@ static dfm_status read_weight(reader *r, const yaml_node_t *key, const yaml_node
 
 /* ---- label */
 
-static dfm_status read_label_column(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column, dfm_error *error) {
+static dfm_status read_label_column(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
+                                    dfm_error *error) {
   (void)column;
   r->label = value;
   return need_scalar(r, value, text_of(key), error);
 }
 
-static dfm_status read_positive(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column, dfm_error *error) {
+static dfm_status read_positive(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
+                                dfm_error *error) {
   (void)column;
   return read_words(r, key, value, &r->schema->positives, &r->schema->n_positives, error);
 }
 
-static dfm_status read_negative(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column, dfm_error *error) {
+static dfm_status read_negative(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
+                                dfm_error *error) {
   (void)column;
   return read_words(r, key, value, &r->schema->negatives, &r->schema->n_negatives, error);
 }
 
-static dfm_status read_above(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column, dfm_error *error) {
+static dfm_status read_above(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
+                             dfm_error *error) {
   (void)column;
   DFM_TRY(need_scalar(r, value, text_of(key), error));
   const char *text = text_of(value);
   char shown[DFM_SHOW_BYTES];
   if (dfm_parse_double(text, strlen(text), &r->schema->label_above) != DFM_NUMBER_OK)
-    return FAIL(r, value, "above is '%s'; it must be a number: labels above it are positive", dfm_show(shown, text, strlen(text)));
+    return FAIL(r, value, "above is '%s'; it must be a number: labels above it are positive",
+                dfm_show(shown, text, strlen(text)));
   return DFM_OK;
 }
 
@@ -187,7 +205,8 @@ static dfm_status check_label_words(const reader *r, const yaml_node_t *node, df
   return DFM_OK;
 }
 
-static dfm_status read_label(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column, dfm_error *error) {
+static dfm_status read_label(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
+                             dfm_error *error) {
   static const key_row rows[] = {
       {"column", read_label_column}, {"positive", read_positive}, {"negative", read_negative}, {"above", read_above}};
   if (value->type == YAML_SCALAR_NODE) return read_label_column(r, key, value, column, error);
@@ -197,16 +216,19 @@ static dfm_status read_label(reader *r, const yaml_node_t *key, const yaml_node_
 
 /* ---- columns */
 
-static dfm_status read_name(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column, dfm_error *error) {
+static dfm_status read_name(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
+                            dfm_error *error) {
   DFM_TRY(need_scalar(r, value, text_of(key), error));
-  if (value->data.scalar.length == 0) return FAIL(r, value, "a column's name is empty; name it (c1, c2, ... by position is usual)");
+  if (value->data.scalar.length == 0)
+    return FAIL(r, value, "a column's name is empty; name it (c1, c2, ... by position is usual)");
   DFM_TRY(dfm_alloc(&column->name, value->data.scalar.length + 1, 1, error));
   memcpy(column->name, text_of(value), value->data.scalar.length);
   return DFM_OK;
 }
 
 /* Every other key of a column: the value's text, and [a, b] as "a,b". */
-static dfm_status value_text(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_text *text, dfm_error *error) {
+static dfm_status value_text(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_text *text,
+                             dfm_error *error) {
   if (value->type != YAML_SEQUENCE_NODE) {
     DFM_TRY(need_scalar(r, value, text_of(key), error));
     return dfm_text_printf(text, error, "%s", text_of(value));
@@ -221,7 +243,8 @@ static dfm_status value_text(reader *r, const yaml_node_t *key, const yaml_node_
   return DFM_OK;
 }
 
-static dfm_status read_kind(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column, dfm_error *error) {
+static dfm_status read_kind(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
+                            dfm_error *error) {
   DFM_TRY(need_scalar(r, value, text_of(key), error));
   const char *text = text_of(value), *name;
   char shown[DFM_SHOW_BYTES];
@@ -230,10 +253,12 @@ static dfm_status read_kind(reader *r, const yaml_node_t *key, const yaml_node_t
       column->kind = (dfm_kind)kind;
       return DFM_OK;
     }
-  return FAIL(r, value, "kind is '%s'; it must be one of category, number, label, weight, ignore", dfm_show(shown, text, strlen(text)));
+  return FAIL(r, value, "kind is '%s'; it must be one of category, number, label, weight, ignore",
+              dfm_show(shown, text, strlen(text)));
 }
 
-static dfm_status read_setting(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column, dfm_error *error) {
+static dfm_status read_setting(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
+                               dfm_error *error) {
   dfm_text text = {0};
   dfm_error inner;
   dfm_status status = value_text(r, key, value, &text, error);
@@ -251,7 +276,8 @@ static const key_row column_rows[] = {
 };
 
 static const yaml_node_t *find_key(reader *r, const yaml_node_t *mapping, const char *name) {
-  for (const yaml_node_pair_t *pair = mapping->data.mapping.pairs.start; pair < mapping->data.mapping.pairs.top; pair++) {
+  for (const yaml_node_pair_t *pair = mapping->data.mapping.pairs.start; pair < mapping->data.mapping.pairs.top;
+       pair++) {
     const yaml_node_t *key = yaml_document_get_node(&r->document, pair->key);
     if (key->type == YAML_SCALAR_NODE && strcmp(text_of(key), name) == 0) return key;
   }
@@ -270,12 +296,15 @@ static dfm_status check_column(reader *r, const yaml_node_t *node, const dfm_col
     if (column->kind == DFM_KIND_LABEL || column->kind == DFM_KIND_WEIGHT)
       return FAIL(r, found, "column '%s' is the %s, which has no %s; remove it", shown, kind, key);
     const char *other = dfm_setting_other_kind(key, column->kind);
-    if (other) return FAIL(r, found, "column '%s' is a %s, and only a %s has %s; remove it, or set kind: %s", shown, kind, other, key, other);
+    if (other)
+      return FAIL(r, found, "column '%s' is a %s, and only a %s has %s; remove it, or set kind: %s", shown, kind, other,
+                  key, other);
   }
   return DFM_OK;
 }
 
-static dfm_status read_columns(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *unused, dfm_error *error) {
+static dfm_status read_columns(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *unused,
+                               dfm_error *error) {
   (void)unused;
   (void)key;
   if (value->type != YAML_SEQUENCE_NODE || value->data.sequence.items.start == value->data.sequence.items.top)
@@ -321,7 +350,8 @@ static dfm_status check_unique(reader *r, const yaml_node_t *list, dfm_error *er
 }
 
 /* Gives the column that `label:` or `weight:` names its kind. `node` NULL: the column may still say so itself. */
-static dfm_status assign_role(reader *r, const yaml_node_t *list, const yaml_node_t *node, dfm_kind role, dfm_error *error) {
+static dfm_status assign_role(reader *r, const yaml_node_t *list, const yaml_node_t *node, dfm_kind role,
+                              dfm_error *error) {
   const char *word = dfm_choice_name("kind", (int)role);
   char shown[DFM_SHOW_BYTES];
   if (node) {
@@ -333,7 +363,8 @@ static dfm_status assign_role(reader *r, const yaml_node_t *list, const yaml_nod
     }
     if ((int)column->kind != -1 && column->kind != role)
       return FAIL(r, node, "column '%s' is named as the %s but has kind: %s; remove one of the two",
-                  dfm_show(shown, column->name, strlen(column->name)), word, dfm_choice_name("kind", (int)column->kind));
+                  dfm_show(shown, column->name, strlen(column->name)), word,
+                  dfm_choice_name("kind", (int)column->kind));
     column->kind = role;
   }
   const dfm_column *first = NULL;
@@ -341,7 +372,8 @@ static dfm_status assign_role(reader *r, const yaml_node_t *list, const yaml_nod
     const dfm_column *column = &r->schema->columns[i];
     if (column->kind != role) continue;
     const yaml_node_t *at = yaml_document_get_node(&r->document, list->data.sequence.items.start[i]);
-    if (first) return FAIL(r, at, "columns '%s' and '%s' are both the %s; there can be one", first->name, column->name, word);
+    if (first)
+      return FAIL(r, at, "columns '%s' and '%s' are both the %s; there can be one", first->name, column->name, word);
     first = column;
   }
   return DFM_OK;
@@ -349,17 +381,20 @@ static dfm_status assign_role(reader *r, const yaml_node_t *list, const yaml_nod
 
 static dfm_status read_document(reader *r, dfm_error *error) {
   static const key_row rows[] = {
-      {"separator", read_separator},       {"header", read_header}, {"comment", read_comment}, {"strip_spaces", read_strip},
+      {"separator", read_separator},   {"header", read_header}, {"comment", read_comment}, {"strip_spaces", read_strip},
       {"missing", read_missing_words}, {"label", read_label},   {"weight", read_weight},   {"columns", read_columns},
   };
   yaml_node_t *root = yaml_document_get_root_node(&r->document);
-  if (!root) return dfm_fail_at(error, DFM_ERROR_FORMAT, r->name, 1, 0, "the schema is empty; deepfm schema FILE prints one to start from");
+  if (!root)
+    return dfm_fail_at(error, DFM_ERROR_FORMAT, r->name, 1, 0,
+                       "the schema is empty; deepfm schema FILE prints one to start from");
   DFM_TRY(read_mapping(r, root, "a schema", rows, sizeof rows / sizeof *rows, NULL, error));
   const yaml_node_t *list = NULL;
   for (const yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top; pair++)
     if (strcmp(text_of(yaml_document_get_node(&r->document, pair->key)), "columns") == 0)
       list = yaml_document_get_node(&r->document, pair->value);
-  if (!list) return FAIL(r, root, "the schema has no columns; add columns: with one - {name: ..., kind: ...} per column");
+  if (!list)
+    return FAIL(r, root, "the schema has no columns; add columns: with one - {name: ..., kind: ...} per column");
   DFM_TRY(check_unique(r, list, error));
   DFM_TRY(assign_role(r, list, r->label, DFM_KIND_LABEL, error));
   DFM_TRY(assign_role(r, list, r->weight, DFM_KIND_WEIGHT, error));
@@ -376,10 +411,12 @@ static dfm_status read_document(reader *r, dfm_error *error) {
 }
 
 static dfm_status fail_parser(const yaml_parser_t *parser, const char *name, dfm_error *error) {
-  if (parser->error == YAML_MEMORY_ERROR) return dfm_fail(error, DFM_ERROR_MEMORY, "out of memory while reading %s", name);
+  if (parser->error == YAML_MEMORY_ERROR)
+    return dfm_fail(error, DFM_ERROR_MEMORY, "out of memory while reading %s", name);
   const char *problem = parser->problem ? parser->problem : "it cannot be read";
   if (parser->error == YAML_READER_ERROR)
-    return dfm_fail_at(error, DFM_ERROR_FORMAT, name, (long long)parser->mark.line + 1, 0, "not valid YAML text: %s", problem);
+    return dfm_fail_at(error, DFM_ERROR_FORMAT, name, (long long)parser->mark.line + 1, 0, "not valid YAML text: %s",
+                       problem);
   return dfm_fail_at(error, DFM_ERROR_FORMAT, name, (long long)parser->problem_mark.line + 1,
                      (long long)parser->problem_mark.column + 1, "not valid YAML: %s", problem);
 }
@@ -422,9 +459,11 @@ dfm_status dfm_schema_parse(const char *yaml, const char *name, dfm_schema **sch
 dfm_status dfm_schema_load(const char *yaml_path, dfm_schema **schema, dfm_error *error) {
   dfm_mapping mapping;
   DFM_TRY(dfm_mapping_open(yaml_path, &mapping, error));
-  const dfm_status status = mapping.size_bytes > MAX_YAML_BYTES
-                                ? dfm_fail(error, DFM_ERROR_FORMAT, "%s is longer than 256 MB; is it a schema?", yaml_path)
-                                : parse_bytes(mapping.size_bytes ? (const void *)mapping.bytes : "", mapping.size_bytes, yaml_path, schema, error);
+  const dfm_status status =
+      mapping.size_bytes > MAX_YAML_BYTES
+          ? dfm_fail(error, DFM_ERROR_FORMAT, "%s is longer than 256 MB; is it a schema?", yaml_path)
+          : parse_bytes(mapping.size_bytes ? (const void *)mapping.bytes : "", mapping.size_bytes, yaml_path, schema,
+                        error);
   dfm_mapping_close(&mapping);
   return status;
 }

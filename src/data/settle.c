@@ -1,4 +1,5 @@
-/* Settling of an encoder: provisional values are counted, ordered and frozen field by field; then the rows get their ids, in place. */
+/* Settling of an encoder: provisional values are counted, ordered and frozen field by field; then the rows get their
+ * ids, in place. */
 #include "data/settle.h"
 
 #include <math.h>
@@ -44,11 +45,14 @@ static void count_values(field_work *work, const dfm_dataset *view) {
   }
 }
 
-static dfm_status freeze(dfm_encoder *encoder, const dfm_vocabulary_builder *builder, field_work *work, int f, dfm_error *error) {
+static dfm_status freeze(dfm_encoder *encoder, const dfm_vocabulary_builder *builder, field_work *work, int f,
+                         dfm_error *error) {
   dfm_category_field *field = &encoder->category[f];
-  DFM_TRY(dfm_vocabulary_settle(&builder[f], &work[f].counts, &field->settings, &field->vocabulary, work[f].place, error));
+  DFM_TRY(
+      dfm_vocabulary_settle(&builder[f], &work[f].counts, &field->settings, &field->vocabulary, work[f].place, error));
   const uint32_t first = dfm_encoder_first(encoder, f), unknown = first == 1 ? 0 : DFM_ID_NONE;
-  for (uint32_t i = 0; i < builder[f].n; i++) work[f].place[i] = work[f].place[i] == UINT32_MAX ? unknown : work[f].place[i] + first;
+  for (uint32_t i = 0; i < builder[f].n; i++)
+    work[f].place[i] = work[f].place[i] == UINT32_MAX ? unknown : work[f].place[i] + first;
   return DFM_OK;
 }
 
@@ -84,7 +88,8 @@ static dfm_status fit_numbers(dfm_encoder *encoder, const dfm_dataset *train, df
       const float *numbers = dfm_storage_numbers(train->storage, row);
       for (int d = 0; d < D; d++) {
         const dfm_number_field *field = &encoder->number[d];
-        if (needs_fit(field)) (pass == 0 ? dfm_moments_add : dfm_moments_spread)(&moments[d], &field->settings, numbers[d]);
+        if (needs_fit(field))
+          (pass == 0 ? dfm_moments_add : dfm_moments_spread)(&moments[d], &field->settings, numbers[d]);
       }
     }
   }
@@ -103,8 +108,9 @@ static void add_counts(dfm_encoder *encoder, const dfm_dataset *view) {
   for (int d = 0; d < encoder->D; d++) encoder->number[d].missing_rows += view->counts[encoder->F + d].missing;
 }
 
-static dfm_status settle(dfm_encoder *encoder, const dfm_vocabulary_builder *builder, field_work *work, dfm_dataset *train,
-                         dfm_dataset *valid, bool counts_valid, dfm_unknown_cell *cell, dfm_error *error) {
+static dfm_status settle(dfm_encoder *encoder, const dfm_vocabulary_builder *builder, field_work *work,
+                         dfm_dataset *train, dfm_dataset *valid, bool counts_valid, dfm_unknown_cell *cell,
+                         dfm_error *error) {
   DFM_TRY(allocate(work, builder, encoder->F, error));
   count_values(work, train);
   if (valid && counts_valid) count_values(work, valid);
@@ -120,8 +126,8 @@ static dfm_status settle(dfm_encoder *encoder, const dfm_vocabulary_builder *bui
   return DFM_OK;
 }
 
-dfm_status dfm_settle(dfm_encoder *encoder, const dfm_vocabulary_builder *builder, dfm_dataset *train, dfm_dataset *valid, bool counts_valid,
-                      dfm_unknown_cell *cell, dfm_error *error) {
+dfm_status dfm_settle(dfm_encoder *encoder, const dfm_vocabulary_builder *builder, dfm_dataset *train,
+                      dfm_dataset *valid, bool counts_valid, dfm_unknown_cell *cell, dfm_error *error) {
   field_work *work;
   DFM_TRY(dfm_alloc(&work, (size_t)encoder->F, sizeof *work, error));
   const dfm_status status = settle(encoder, builder, work, train, valid, counts_valid, cell, error);

@@ -1,4 +1,5 @@
-/* Settling: rows with provisional values come in; vocabularies, fitted numbers and rows with ids go out. Private to the dataset's own files. */
+/* Settling: rows with provisional values come in; vocabularies, fitted numbers and rows with ids go out. Private to the
+ * dataset's own files. */
 #ifndef DFM_DATA_SETTLE_H
 #define DFM_DATA_SETTLE_H
 
@@ -11,10 +12,11 @@ typedef struct dfm_unknown_cell {
   int f;
 } dfm_unknown_cell;
 
-/* Makes the encoder's vocabularies from `train` (and from `valid` where `counts_valid`), fits its numbers to `train`, and turns the provisional
- * values of both views into ids, with their counts of unknown and empty cells. `valid` may be NULL. Where a validation row that makes no
- * vocabulary has an unknown value under the rule `error`, `*cell` becomes the first such cell; else it stays as it is. */
-dfm_status dfm_settle(dfm_encoder *encoder, const dfm_vocabulary_builder *builder, dfm_dataset *train, dfm_dataset *valid, bool counts_valid,
-                      dfm_unknown_cell *cell, dfm_error *error);
+/* Makes the encoder's vocabularies from `train` (and from `valid` where `counts_valid`), fits its numbers to `train`,
+ * and turns the provisional values of both views into ids, with their counts of unknown and empty cells. `valid` may be
+ * NULL. Where a validation row that makes no vocabulary has an unknown value under the rule `error`, `*cell` becomes
+ * the first such cell; else it stays as it is. */
+dfm_status dfm_settle(dfm_encoder *encoder, const dfm_vocabulary_builder *builder, dfm_dataset *train,
+                      dfm_dataset *valid, bool counts_valid, dfm_unknown_cell *cell, dfm_error *error);
 
 #endif

@@ -1,4 +1,5 @@
-/* Rows of text: cells come in; hashed categories, numbers, label and weight go out, or a sentence on the cell that is wrong. */
+/* Rows of text: cells come in; hashed categories, numbers, label and weight go out, or a sentence on the cell that is
+ * wrong. */
 #include "data/source.h"
 
 #include <math.h>
@@ -17,26 +18,31 @@ static bool is_in(char *const *words, size_t n_words, const dfm_cell *cell) {
 /* The cell without what does not belong to it; a missing word becomes the empty cell. */
 static inline dfm_cell clean(const dfm_schema *schema, dfm_cell cell) {
   if (schema->strip_spaces) cell = dfm_cell_strip(cell);
-  if (schema->n_missing_words > 0 && cell.n > 0 && is_in(schema->missing_words, schema->n_missing_words, &cell)) cell.n = 0;
+  if (schema->n_missing_words > 0 && cell.n > 0 && is_in(schema->missing_words, schema->n_missing_words, &cell))
+    cell.n = 0;
   return cell;
 }
 
-static dfm_status fail_cell(const dfm_source *source, const dfm_cell *cell, const char *name, const char *problem, const char *remedy,
-                            dfm_error *error) {
+static dfm_status fail_cell(const dfm_source *source, const dfm_cell *cell, const char *name, const char *problem,
+                            const char *remedy, dfm_error *error) {
   char shown[DFM_SHOW_BYTES];
   return dfm_fail_at(error, DFM_ERROR_FORMAT, dfm_delimited_path(source->reader), dfm_delimited_line(source->reader),
-                     (long long)cell->column, "column '%s' %s: '%s'; %s", name, problem, dfm_show(shown, cell->bytes, cell->n), remedy);
+                     (long long)cell->column, "column '%s' %s: '%s'; %s", name, problem,
+                     dfm_show(shown, cell->bytes, cell->n), remedy);
 }
 
-static dfm_status fail_number(const dfm_source *source, const dfm_cell *cell, const char *name, dfm_number_result result,
-                              dfm_error *error) {
+static dfm_status fail_number(const dfm_source *source, const dfm_cell *cell, const char *name,
+                              dfm_number_result result, dfm_error *error) {
   if (result == DFM_NUMBER_NOT_FINITE) {
-    return fail_cell(source, cell, name, "has a value that is not finite", "leave the cell empty where there is no number", error);
+    return fail_cell(source, cell, name, "has a value that is not finite",
+                     "leave the cell empty where there is no number", error);
   }
   if (result == DFM_NUMBER_OVERFLOW) {
-    return fail_cell(source, cell, name, "has a number too large for 32-bit floats", "bring the column to a smaller unit", error);
+    return fail_cell(source, cell, name, "has a number too large for 32-bit floats",
+                     "bring the column to a smaller unit", error);
   }
-  return fail_cell(source, cell, name, "is numeric but has text", "correct the cell, or make the column a category in the schema", error);
+  return fail_cell(source, cell, name, "is numeric but has text",
+                   "correct the cell, or make the column a category in the schema", error);
 }
 
 static const char *name_of(const dfm_source *source, dfm_kind kind) {
@@ -77,13 +83,16 @@ static dfm_status read_label(dfm_source *source, const dfm_cell *cell, dfm_error
 
 static dfm_status read_weight(dfm_source *source, const dfm_cell *cell, dfm_error *error) {
   if (dfm_parse_float(cell->bytes, cell->n, &source->weight) == DFM_NUMBER_OK && source->weight >= 0) return DFM_OK;
-  return fail_cell(source, cell, name_of(source, DFM_KIND_WEIGHT), "has a weight that is not a finite number of at least 0",
-                   "correct the cell", error);
+  return fail_cell(source, cell, name_of(source, DFM_KIND_WEIGHT),
+                   "has a weight that is not a finite number of at least 0", "correct the cell", error);
 }
 
 static dfm_status read_truth(dfm_source *source, const dfm_cell *cell, dfm_error *error) {
-  if (dfm_parse_float(cell->bytes, cell->n, &source->truth) == DFM_NUMBER_OK && source->truth >= 0 && source->truth <= 1) return DFM_OK;
-  return fail_cell(source, cell, source->truth_name, "has a true probability that is not a number between 0 and 1", "correct the cell", error);
+  if (dfm_parse_float(cell->bytes, cell->n, &source->truth) == DFM_NUMBER_OK && source->truth >= 0 &&
+      source->truth <= 1)
+    return DFM_OK;
+  return fail_cell(source, cell, source->truth_name, "has a true probability that is not a number between 0 and 1",
+                   "correct the cell", error);
 }
 
 static dfm_status fail_count(const dfm_source *source, size_t n, dfm_error *error) {

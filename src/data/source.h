@@ -19,23 +19,24 @@ typedef struct dfm_source {
   size_t first_row_n;
 
   /* The row last read. */
-  dfm_cell *category;       /* (F) cleaned: spaces and missing words are gone; bytes NULL where the column is absent */
-  uint64_t *hash;           /* (F) of the cells */
-  float *number;            /* (D) NaN: empty or absent */
-  float label;              /* 0 or 1; NaN: empty, where labels are optional */
-  float weight, truth;      /* 1 and 0 where there is no such column */
+  dfm_cell *category;  /* (F) cleaned: spaces and missing words are gone; bytes NULL where the column is absent */
+  uint64_t *hash;      /* (F) of the cells */
+  float *number;       /* (D) NaN: empty or absent */
+  float label;         /* 0 or 1; NaN: empty, where labels are optional */
+  float weight, truth; /* 1 and 0 where there is no such column */
 } dfm_source;
 
 #define DFM_ABSENT SIZE_MAX
 
 /* Opens the file and finds the columns. `options` may be NULL. The source is closed by the caller on success only. */
-dfm_status dfm_source_open(const char *path, const dfm_encoder *encoder, const dfm_read_options *options, dfm_source *source,
-                           dfm_error *error);
+dfm_status dfm_source_open(const char *path, const dfm_encoder *encoder, const dfm_read_options *options,
+                           dfm_source *source, dfm_error *error);
 /* The next row; `*is_row` false at the end. */
 dfm_status dfm_source_next(dfm_source *source, bool *is_row, dfm_error *error);
 void dfm_source_close(dfm_source *source);
 
-/* The error of a category cell of the row last read whose value the vocabulary lacks although its field's rule is `error`. */
+/* The error of a category cell of the row last read whose value the vocabulary lacks although its field's rule is
+ * `error`. */
 dfm_status dfm_source_unknown(const dfm_source *source, int f, dfm_error *error);
 
 #endif

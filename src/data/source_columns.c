@@ -11,7 +11,8 @@ static const char *path_of(const dfm_source *source) {
   return dfm_delimited_path(source->reader);
 }
 
-/* Whether header cell `i` has this name; one without a name is called by its position, c1, c2, ..., as in a schema that was guessed. */
+/* Whether header cell `i` has this name; one without a name is called by its position, c1, c2, ..., as in a schema that
+ * was guessed. */
 static bool is_called(const dfm_schema *schema, const dfm_cell *cells, size_t i, const char *name) {
   const dfm_cell cell = schema->strip_spaces ? dfm_cell_strip(cells[i]) : cells[i];
   char position[24];
@@ -21,13 +22,15 @@ static bool is_called(const dfm_schema *schema, const dfm_cell *cells, size_t i,
 }
 
 /* Position of the header cell called `name`, DFM_ABSENT where there is none; two are an error. */
-static dfm_status find_name(const dfm_source *source, const dfm_cell *cells, size_t n, const char *name, size_t *at, dfm_error *error) {
+static dfm_status find_name(const dfm_source *source, const dfm_cell *cells, size_t n, const char *name, size_t *at,
+                            dfm_error *error) {
   *at = DFM_ABSENT;
   for (size_t i = 0; i < n; i++) {
     if (!is_called(source->encoder->schema, cells, i, name)) continue;
     if (*at != DFM_ABSENT) {
-      return dfm_fail_at(error, DFM_ERROR_FORMAT, path_of(source), dfm_delimited_line(source->reader), (long long)cells[i].column,
-                         "the header has the column '%s' twice, as cells %zu and %zu; rename one", name, *at + 1, i + 1);
+      return dfm_fail_at(
+          error, DFM_ERROR_FORMAT, path_of(source), dfm_delimited_line(source->reader), (long long)cells[i].column,
+          "the header has the column '%s' twice, as cells %zu and %zu; rename one", name, *at + 1, i + 1);
     }
     *at = i;
   }
@@ -36,11 +39,20 @@ static dfm_status find_name(const dfm_source *source, const dfm_cell *cells, siz
 
 static void set_position(dfm_source *source, dfm_kind kind, size_t at, int *f, int *d) {
   switch (kind) {
-    case DFM_KIND_CATEGORY: source->category_at[(*f)++] = at; break;
-    case DFM_KIND_NUMBER: source->number_at[(*d)++] = at; break;
-    case DFM_KIND_LABEL: source->label_at = at; break;
-    case DFM_KIND_WEIGHT: source->weight_at = at; break;
-    case DFM_KIND_IGNORE: break;
+    case DFM_KIND_CATEGORY:
+      source->category_at[(*f)++] = at;
+      break;
+    case DFM_KIND_NUMBER:
+      source->number_at[(*d)++] = at;
+      break;
+    case DFM_KIND_LABEL:
+      source->label_at = at;
+      break;
+    case DFM_KIND_WEIGHT:
+      source->weight_at = at;
+      break;
+    case DFM_KIND_IGNORE:
+      break;
   }
 }
 
@@ -52,7 +64,9 @@ static bool is_dispensable(const dfm_source *source, dfm_kind kind) {
 }
 
 static dfm_status fail_missing(const dfm_source *source, const dfm_column *column, dfm_error *error) {
-  static const char *const kinds[] = {[DFM_KIND_CATEGORY] = "a category", [DFM_KIND_NUMBER] = "a number", [DFM_KIND_LABEL] = "the label",
+  static const char *const kinds[] = {[DFM_KIND_CATEGORY] = "a category",
+                                      [DFM_KIND_NUMBER] = "a number",
+                                      [DFM_KIND_LABEL] = "the label",
                                       [DFM_KIND_WEIGHT] = "the weight"};
   return dfm_fail_at(error, DFM_ERROR_MISMATCH, path_of(source), dfm_delimited_line(source->reader), 0,
                      "the header has no column '%s', which the schema has as %s; %s", column->name, kinds[column->kind],
@@ -78,10 +92,11 @@ static dfm_status place_by_name(dfm_source *source, const dfm_cell *cells, size_
   source->n_cells = n;
   if (n_found == 0) {
     char shown[DFM_SHOW_BYTES];
-    return dfm_fail_at(error, DFM_ERROR_MISMATCH, path_of(source), dfm_delimited_line(source->reader), 0,
-                       "the first row has none of the schema's column names (its first cell is '%s'); add the header line that the "
-                       "schema asks for",
-                       dfm_show(shown, cells[0].bytes, cells[0].n));
+    return dfm_fail_at(
+        error, DFM_ERROR_MISMATCH, path_of(source), dfm_delimited_line(source->reader), 0,
+        "the first row has none of the schema's column names (its first cell is '%s'); add the header line that the "
+        "schema asks for",
+        dfm_show(shown, cells[0].bytes, cells[0].n));
   }
   return missing ? fail_missing(source, missing, error) : DFM_OK;
 }
@@ -107,7 +122,8 @@ static void place_by_position(dfm_source *source, const dfm_cell *cells, size_t 
 /* A schema may be without label, and then is good for prediction alone. */
 static dfm_status check_label(const dfm_source *source, dfm_error *error) {
   if (source->label_at != DFM_ABSENT || source->label_optional) return DFM_OK;
-  return dfm_fail(error, DFM_ERROR_MISMATCH, "the schema of %s has no label column; give one column the kind label", path_of(source));
+  return dfm_fail(error, DFM_ERROR_MISMATCH, "the schema of %s has no label column; give one column the kind label",
+                  path_of(source));
 }
 
 /* The column of true probabilities: by name, or by 1-based position in a file without header. */
@@ -123,8 +139,9 @@ static dfm_status place_truth(dfm_source *source, const dfm_cell *cells, size_t 
   }
   if (source->truth_at != DFM_ABSENT) return DFM_OK;
   return dfm_fail_at(error, DFM_ERROR_MISMATCH, path_of(source), dfm_delimited_line(source->reader), 0,
-                     schema->has_header ? "the header has no column '%s' of true probabilities; name one of its columns"
-                                        : "there is no column '%s' of true probabilities; give its position, counted from 1",
+                     schema->has_header
+                         ? "the header has no column '%s' of true probabilities; name one of its columns"
+                         : "there is no column '%s' of true probabilities; give its position, counted from 1",
                      truth);
 }
 
@@ -134,7 +151,8 @@ static dfm_status find_columns(dfm_source *source, dfm_error *error) {
   size_t n;
   DFM_TRY(dfm_delimited_next(source->reader, &cells, &n, error));
   if (n == 0) {
-    return dfm_fail(error, DFM_ERROR_FORMAT, "%s is empty; it needs %s", path_of(source), has_header ? "a header and rows" : "rows");
+    return dfm_fail(error, DFM_ERROR_FORMAT, "%s is empty; it needs %s", path_of(source),
+                    has_header ? "a header and rows" : "rows");
   }
   if (has_header) {
     DFM_TRY(place_by_name(source, cells, n, error));
@@ -154,8 +172,8 @@ static dfm_status allocate(dfm_source *source, dfm_error *error) {
   return dfm_alloc(&source->number, D, sizeof *source->number, error);
 }
 
-dfm_status dfm_source_open(const char *path, const dfm_encoder *encoder, const dfm_read_options *options, dfm_source *source,
-                           dfm_error *error) {
+dfm_status dfm_source_open(const char *path, const dfm_encoder *encoder, const dfm_read_options *options,
+                           dfm_source *source, dfm_error *error) {
   const dfm_read_options none = {0};
   const dfm_schema *schema = encoder->schema;
   if (!options) options = &none;

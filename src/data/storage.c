@@ -9,7 +9,8 @@ static size_t chunk_bytes(const dfm_storage *storage) {
   return (size_t)DFM_CHUNK_ROWS * ((size_t)storage->F + (size_t)storage->D) * sizeof(float);
 }
 
-dfm_status dfm_storage_create(int F, int D, bool has_label, bool has_weight, bool has_truth, dfm_storage **storage, dfm_error *error) {
+dfm_status dfm_storage_create(int F, int D, bool has_label, bool has_weight, bool has_truth, dfm_storage **storage,
+                              dfm_error *error) {
   dfm_storage *made;
   DFM_TRY(dfm_alloc(&made, 1, sizeof *made, error));
   *made = (dfm_storage){.F = F, .D = D, .has_label = has_label, .has_weight = has_weight, .has_truth = has_truth};

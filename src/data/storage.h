@@ -1,6 +1,7 @@
 /* Storage: the rows behind datasets. Only the dataset's own files include this; everyone else goes through dataset.h.
  *
- * Rows lie in chunks, so that reading never copies what it has; labels, weights and true probabilities are arrays over all rows. */
+ * Rows lie in chunks, so that reading never copies what it has; labels, weights and true probabilities are arrays over
+ * all rows. */
 #ifndef DFM_DATA_STORAGE_H
 #define DFM_DATA_STORAGE_H
 
@@ -37,7 +38,8 @@ struct dfm_dataset {
   atomic_int owners;
 };
 
-dfm_status dfm_storage_create(int F, int D, bool has_label, bool has_weight, bool has_truth, dfm_storage **storage, dfm_error *error);
+dfm_status dfm_storage_create(int F, int D, bool has_label, bool has_weight, bool has_truth, dfm_storage **storage,
+                              dfm_error *error);
 void dfm_storage_release(dfm_storage *storage); /* NULL accepted */
 /* Makes room for one more row, whose parts the caller fills. */
 dfm_status dfm_storage_add(dfm_storage *storage, dfm_error *error);
@@ -50,8 +52,10 @@ static inline float *dfm_storage_numbers(const dfm_storage *storage, int64_t row
   return storage->number[row >> DFM_CHUNK_BITS] + (size_t)(row & (DFM_CHUNK_ROWS - 1)) * (size_t)storage->D;
 }
 
-/* A view of rows [first, first + rows); retains encoder and storage. Counts are zero until dfm_dataset_count and whoever makes ids set them. */
-dfm_status dfm_dataset_view(dfm_encoder *encoder, dfm_storage *storage, int64_t first, int64_t rows, dfm_dataset **dataset, dfm_error *error);
+/* A view of rows [first, first + rows); retains encoder and storage. Counts are zero until dfm_dataset_count and
+ * whoever makes ids set them. */
+dfm_status dfm_dataset_view(dfm_encoder *encoder, dfm_storage *storage, int64_t first, int64_t rows,
+                            dfm_dataset **dataset, dfm_error *error);
 /* Counts the view's positive labels and its empty number cells. */
 void dfm_dataset_count(dfm_dataset *dataset);
 

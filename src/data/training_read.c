@@ -1,7 +1,9 @@
-/* Reading of rows to train on: text files and a schema come in; datasets and the encoder that training rows settled go out.
+/* Reading of rows to train on: text files and a schema come in; datasets and the encoder that training rows settled go
+ * out.
  *
- * One pass over the text gives every value a provisional number by first appearance. Then the rows are divided into training and validation,
- * values are counted over the rows that make the vocabulary, put in their order, and the rows' provisional numbers become ids in place. */
+ * One pass over the text gives every value a provisional number by first appearance. Then the rows are divided into
+ * training and validation, values are counted over the rows that make the vocabulary, put in their order, and the rows'
+ * provisional numbers become ids in place. */
 #include <math.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -46,7 +48,8 @@ static bool splits_randomly(const training *run) {
 }
 
 /* All rows of one file: into `storage`, or where `drawn` is given those that are drawn into that. */
-static dfm_status read_rows(training *run, dfm_source *source, dfm_storage *storage, dfm_storage *drawn, dfm_error *error) {
+static dfm_status read_rows(training *run, dfm_source *source, dfm_storage *storage, dfm_storage *drawn,
+                            dfm_error *error) {
   for (int64_t row = 0;; row++) {
     bool is_row;
     DFM_TRY(dfm_source_next(source, &is_row, error));
@@ -77,7 +80,8 @@ static dfm_status read_valid_file(training *run, dfm_error *error) {
   return status;
 }
 
-/* The first int(rows (1 - share)) rows train, as Keras splits; a product that is whole but for rounding counts as whole. */
+/* The first int(rows (1 - share)) rows train, as Keras splits; a product that is whole but for rounding counts as
+ * whole. */
 static int64_t tail_start(int64_t rows, double share) {
   const double n = (double)rows * (1 - share), whole = round(n);
   return (int64_t)(fabs(n - whole) < 1e-6 ? whole : floor(n));
@@ -86,9 +90,11 @@ static int64_t tail_start(int64_t rows, double share) {
 static dfm_status check_parts(const training *run, int64_t n_train, int64_t n_valid, dfm_error *error) {
   const double share = splits_randomly(run) ? run->settings->valid_random : run->settings->valid_split;
   if (n_train > 0 && n_valid > 0) return DFM_OK;
-  return dfm_fail(error, DFM_ERROR_VALUE, "a validation share of %g of the %lld rows of %s leaves no rows for %s; %s the share, or give more rows",
-                  share, (long long)(n_train + n_valid), run->train_path, n_train > 0 ? "validation" : "training",
-                  n_train > 0 ? "raise" : "lower");
+  return dfm_fail(
+      error, DFM_ERROR_VALUE,
+      "a validation share of %g of the %lld rows of %s leaves no rows for %s; %s the share, or give more rows", share,
+      (long long)(n_train + n_valid), run->train_path, n_train > 0 ? "validation" : "training",
+      n_train > 0 ? "raise" : "lower");
 }
 
 /* Views of the training and validation rows that were read so far. */
@@ -103,7 +109,8 @@ static dfm_status divide(training *run, dfm_error *error) {
   return DFM_OK;
 }
 
-/* ---- an unknown value in a validation row, of a field whose rule is `error`: the row is looked up in the text again, for its place */
+/* ---- an unknown value in a validation row, of a field whose rule is `error`: the row is looked up in the text again,
+ * for its place */
 
 static bool is_regular(const char *path) {
   struct stat info;
@@ -127,7 +134,8 @@ static dfm_status fail_unknown(const training *run, int64_t row, int f, dfm_erro
   if (is_regular(path)) {
     DFM_TRY(dfm_source_open(path, run->encoder, run->options, &source, error));
     dfm_status status = DFM_OK;
-    for (int64_t i = file_row(run, row); status == DFM_OK && is_row && i >= 0; i--) status = dfm_source_next(&source, &is_row, error);
+    for (int64_t i = file_row(run, row); status == DFM_OK && is_row && i >= 0; i--)
+      status = dfm_source_next(&source, &is_row, error);
     if (status == DFM_OK && is_row) status = dfm_source_unknown(&source, f, error);
     dfm_source_close(&source);
     if (status != DFM_OK) return status;
@@ -165,8 +173,8 @@ static dfm_status run_training(training *run, dfm_error *error) {
 }
 
 dfm_status dfm_dataset_read_training(const char *train_path, const char *valid_path, const dfm_schema *schema,
-                                     const dfm_data_settings *settings, const dfm_read_options *options, dfm_dataset **train,
-                                     dfm_dataset **valid, dfm_error *error) {
+                                     const dfm_data_settings *settings, const dfm_read_options *options,
+                                     dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
   training run = {.train_path = train_path, .valid_path = valid_path, .settings = settings, .options = options};
   DFM_TRY(dfm_encoder_create(schema, settings, &run.encoder, error));
   const dfm_status status = run_training(&run, error);

@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-/* `auto` takes the log of a column whose tail is heavy: skewness above that of an exponential's with a margin, or a largest value far above
- * the mean; and where at most one value in a hundred is lost to the log's floor at -1. */
+/* `auto` takes the log of a column whose tail is heavy: skewness above that of an exponential's with a margin, or a
+ * largest value far above the mean; and where at most one value in a hundred is lost to the log's floor at -1. */
 static const double HEAVY_SKEWNESS = 3, HEAVY_MAXIMUM = 20, FLOORED_SHARE = 0.01;
 
 static double value_of(const dfm_field_settings *settings, float raw) {
@@ -57,7 +57,8 @@ void dfm_transform_fit(dfm_number_field *field, const dfm_column_moments *moment
   const bool is_auto = field->settings.transform == DFM_TRANSFORM_AUTO;
   field->shift = 0;
   field->scale = 1;
-  if (is_auto) field->settings.transform = moments->n > 0 && is_heavy_tailed(moments) ? DFM_TRANSFORM_LOG : DFM_TRANSFORM_STANDARD;
+  if (is_auto)
+    field->settings.transform = moments->n > 0 && is_heavy_tailed(moments) ? DFM_TRANSFORM_LOG : DFM_TRANSFORM_STANDARD;
   switch ((dfm_transform)field->settings.transform) {
     case DFM_TRANSFORM_LOG:
       if (is_auto) set_range(field, moments->sum_log / n, sqrt(moments->spread_log / n));

@@ -1,10 +1,12 @@
-/* Transforms of numbers: the training rows' raw values come in, one column after the other; shift, scale and the resolved transform go out. */
+/* Transforms of numbers: the training rows' raw values come in, one column after the other; shift, scale and the
+ * resolved transform go out. */
 #ifndef DFM_DATA_TRANSFORM_H
 #define DFM_DATA_TRANSFORM_H
 
 #include "data/encoder.h"
 
-/* What is known of one number column; zeroed at the start. Two passes over the same values in the same order: add, then spread. */
+/* What is known of one number column; zeroed at the start. Two passes over the same values in the same order: add, then
+ * spread. */
 typedef struct dfm_column_moments {
   int64_t n, n_at_most_minus_one;
   double sum, sum_log, minimum, maximum;

@@ -1,4 +1,5 @@
-/* Vocabulary builder: values come in cell by cell and get provisional numbers; counts and an order come in, a frozen vocabulary goes out. */
+/* Vocabulary builder: values come in cell by cell and get provisional numbers; counts and an order come in, a frozen
+ * vocabulary goes out. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,13 +74,14 @@ static dfm_status grow_slots(dfm_vocabulary_builder *builder, dfm_error *error) 
   return DFM_OK;
 }
 
-uint32_t dfm_vocabulary_builder_find(const dfm_vocabulary_builder *builder, uint64_t hash, const char *bytes, size_t n) {
+uint32_t dfm_vocabulary_builder_find(const dfm_vocabulary_builder *builder, uint64_t hash, const char *bytes,
+                                     size_t n) {
   const dfm_slot *slot = find_slot(builder, hash, bytes, n);
   return slot->value == 0 ? UINT32_MAX : slot->value - 1;
 }
 
-dfm_status dfm_vocabulary_builder_add(dfm_vocabulary_builder *builder, uint64_t hash, const char *bytes, size_t n, uint32_t *value,
-                                      dfm_error *error) {
+dfm_status dfm_vocabulary_builder_add(dfm_vocabulary_builder *builder, uint64_t hash, const char *bytes, size_t n,
+                                      uint32_t *value, dfm_error *error) {
   dfm_slot *slot = find_slot(builder, hash, bytes, n);
   if (slot->value != 0) {
     *value = slot->value - 1;
@@ -87,8 +89,8 @@ dfm_status dfm_vocabulary_builder_add(dfm_vocabulary_builder *builder, uint64_t 
   }
   /* Ids are 32 bits, one row is the unknown one and the last id means none. */
   if (builder->n >= UINT32_MAX - 2) {
-    return dfm_fail(error, DFM_ERROR_VALUE, "a column has more than %u distinct values; raise min_count or ignore the column",
-                    UINT32_MAX - 2);
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "a column has more than %u distinct values; raise min_count or ignore the column", UINT32_MAX - 2);
   }
   if (2 * ((size_t)builder->n + 1) > builder->n_slots) {
     DFM_TRY(grow_slots(builder, error));
@@ -96,7 +98,8 @@ dfm_status dfm_vocabulary_builder_add(dfm_vocabulary_builder *builder, uint64_t 
   }
   const uint64_t start = builder->offsets[builder->n];
   DFM_TRY(dfm_grow(&builder->bytes, &builder->bytes_capacity, start + n, 1, error));
-  DFM_TRY(dfm_grow(&builder->offsets, &builder->offsets_capacity, (size_t)builder->n + 2, sizeof *builder->offsets, error));
+  DFM_TRY(
+      dfm_grow(&builder->offsets, &builder->offsets_capacity, (size_t)builder->n + 2, sizeof *builder->offsets, error));
   if (n > 0) memcpy(builder->bytes + start, bytes, n);
   *value = builder->n++;
   builder->offsets[builder->n] = start + n;
@@ -110,7 +113,7 @@ typedef struct ranked_value {
   uint64_t count;
   const uint8_t *bytes;
   size_t n;
-  uint32_t seen; /* rank by first appearance */
+  uint32_t seen;  /* rank by first appearance */
   uint32_t value; /* provisional */
 } ranked_value;
 
@@ -128,8 +131,8 @@ static int by_bytes(const void *left, const void *right) {
 }
 
 /* The values that stay, in the order of their ids; the caller frees `*kept`. */
-static dfm_status rank(const dfm_vocabulary_builder *builder, const dfm_value_counts *counts, const dfm_field_settings *settings,
-                       ranked_value **kept, size_t *n_kept, dfm_error *error) {
+static dfm_status rank(const dfm_vocabulary_builder *builder, const dfm_value_counts *counts,
+                       const dfm_field_settings *settings, ranked_value **kept, size_t *n_kept, dfm_error *error) {
   ranked_value *ranked;
   size_t n = 0;
   const uint64_t min_count = settings->min_count > 1 ? (uint64_t)settings->min_count : 1;
@@ -179,8 +182,9 @@ static void freeze(const ranked_value *kept, dfm_vocabulary *vocabulary, uint32_
   }
 }
 
-dfm_status dfm_vocabulary_settle(const dfm_vocabulary_builder *builder, const dfm_value_counts *counts, const dfm_field_settings *settings,
-                                 dfm_vocabulary *vocabulary, uint32_t *place, dfm_error *error) {
+dfm_status dfm_vocabulary_settle(const dfm_vocabulary_builder *builder, const dfm_value_counts *counts,
+                                 const dfm_field_settings *settings, dfm_vocabulary *vocabulary, uint32_t *place,
+                                 dfm_error *error) {
   ranked_value *kept;
   size_t n_kept, size_bytes = 0;
   DFM_TRY(rank(builder, counts, settings, &kept, &n_kept, error));

@@ -8,7 +8,7 @@ import struct
 import sys
 import zipfile
 
-DTYPES = {"<f4": "F32", "<f8": "F64", "<i4": "I32", "<i8": "I64", "|u1": "U8"}
+DTYPES = {"<f4": "F32", "<u4": "U32"}
 
 
 def read_npy(data):
@@ -27,31 +27,35 @@ def read_npy(data):
     return header["descr"], shape, raw
 
 
-def convert_to_f32(descr, raw):
-    """Integers and doubles become what the library reads: U32 and F32."""
+def convert(descr, shape, raw):
+    """(dtype, shape, bytes) as the library reads them: integers become U32, doubles F32."""
     if descr in ("<i4", "<i8"):
-        count = len(raw) // (4 if descr == "<i4" else 8)
+        count = len(raw) // int(descr[2])
         values = struct.unpack(f"<{count}{'i' if descr == '<i4' else 'q'}", raw)
-        return "U32", struct.pack(f"<{count}I", *values)
+        return "U32", shape, struct.pack(f"<{count}I", *values)
     if descr == "<f8":
         count = len(raw) // 8
-        return "F32", struct.pack(f"<{count}f", *struct.unpack(f"<{count}d", raw))
-    return DTYPES[descr], raw
+        return "F32", shape, struct.pack(f"<{count}f", *struct.unpack(f"<{count}d", raw))
+    return DTYPES[descr], shape, raw
+
+
+def write_safetensors(path, tensors):
+    """tensors: {name: (dtype, shape, bytes)}, all of 4-byte elements."""
+    header, at = {}, 0
+    for name, (dtype, shape, raw) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape or [1], "data_offsets": [at, at + len(raw)]}
+        at += len(raw)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as out:
+        out.write(struct.pack("<Q", len(text)) + text + b"".join(raw for _, _, raw in tensors.values()))
 
 
 def main():
-    tensors, blobs, at = {}, [], 0
     with zipfile.ZipFile(sys.argv[1]) as archive:
-        for entry in archive.namelist():
-            descr, shape, raw = read_npy(archive.read(entry))
-            dtype, raw = convert_to_f32(descr, raw)
-            tensors[entry.removesuffix(".npy")] = {"dtype": dtype, "shape": shape or [1], "data_offsets": [at, at + len(raw)]}
-            blobs.append(raw)
-            at += len(raw)
-    header = json.dumps(tensors).encode()
-    header += b" " * (-len(header) % 8)
-    with open(sys.argv[2], "wb") as out:
-        out.write(struct.pack("<Q", len(header)) + header + b"".join(blobs))
+        tensors = {entry.removesuffix(".npy"): convert(*read_npy(archive.read(entry))) for entry in archive.namelist()}
+    write_safetensors(sys.argv[2], tensors)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,497 @@
+/* Base: sentences, memory, random numbers and number texts come in; each is held to its header's promise. */
+#include "test.h"
+
+#include <float.h>
+#include <limits.h>
+#include <locale.h>
+#include <math.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/number.h"
+#include "base/random.h"
+
+/* ---- error */
+
+static void version_is_the_headers(void **state) {
+  (void)state;
+  assert_string_equal(dfm_version(), DFM_VERSION);
+  dfm_string_free(NULL);
+}
+
+static void failure_fills_the_error(void **state) {
+  (void)state;
+  dfm_error error;
+  memset(&error, 0xff, sizeof error);
+  assert_int_equal(dfm_fail(&error, DFM_ERROR_VALUE, "epochs is %d; it must be in [1, 10]", 11), DFM_ERROR_VALUE);
+  assert_int_equal(error.code, DFM_ERROR_VALUE);
+  assert_int_equal(error.line, 0);
+  assert_int_equal(error.column, 0);
+  assert_string_equal(error.message, "epochs is 11; it must be in [1, 10]");
+  assert_int_equal(dfm_fail_at(&error, DFM_ERROR_FORMAT, "a.csv", 3, 7, "bad '%s'", "x"), DFM_ERROR_FORMAT);
+  assert_string_equal(error.message, "a.csv:3:7: bad 'x'");
+  assert_int_equal(error.line, 3);
+  assert_int_equal(error.column, 7);
+  dfm_fail_at(&error, DFM_ERROR_FORMAT, "a.csv", 4, 0, "bad");
+  assert_string_equal(error.message, "a.csv:4: bad");
+  assert_int_equal(dfm_fail(NULL, DFM_ERROR_IO, "unheard"), DFM_ERROR_IO);
+  assert_int_equal(dfm_fail_at(NULL, DFM_ERROR_IO, "a", 1, 1, "unheard"), DFM_ERROR_IO);
+}
+
+static void message_is_one_line_that_fits(void **state) {
+  (void)state;
+  dfm_error error;
+  char text[3000];
+  dfm_fail(&error, DFM_ERROR_IO, "cannot open a\nb\tc\x7f");
+  assert_string_equal(error.message, "cannot open a?b?c?");
+  for (size_t i = 0; i + 2 < sizeof text; i += 2) memcpy(text + i, "\xc3\xa9", 3); /* e acute */
+  for (int shift = 0; shift < 2; shift++) {
+    dfm_fail(&error, DFM_ERROR_IO, "%s%s", shift ? "x" : "", text);
+    const size_t n = strlen(error.message);
+    assert_in_range(n, sizeof error.message - 6, sizeof error.message - 1);
+    assert_string_equal(error.message + n - 3, "...");
+    assert_memory_equal(error.message + n - 5, "\xc3\xa9", 2); /* no half character */
+  }
+  dfm_fail_at(&error, DFM_ERROR_FORMAT, text, LLONG_MAX, LLONG_MAX, "the sentence is kept");
+  assert_non_null(strstr(error.message, ": the sentence is kept"));
+}
+
+static void message_may_quote_itself(void **state) {
+  (void)state;
+  dfm_error error;
+  dfm_fail(&error, DFM_ERROR_IO, "inner");
+  dfm_fail(&error, error.code, "outer (%s)", error.message);
+  assert_string_equal(error.message, "outer (inner)");
+}
+
+static void show_escapes_what_is_not_text(void **state) {
+  (void)state;
+  static const struct {
+    const char *bytes;
+    size_t n;
+    const char *shown;
+  } cases[] = {
+      {"plain", 5, "plain"},
+      {"", 0, ""},
+      {"a\nb\0c", 5, "a\\x0Ab\\x00c"},
+      {"\xc3\xa9", 2, "\xc3\xa9"},
+      {"\xc3", 1, "\\xC3"},
+      {"\xc0\xaf", 2, "\\xC0\\xAF"},             /* overlong */
+      {"\xed\xa0\x80", 3, "\\xED\\xA0\\x80"},     /* surrogate */
+      {"\xf4\x90\x80\x80", 4, "\\xF4\\x90\\x80\\x80"}, /* past U+10FFFF */
+      {"\xf0\x9f\x98\x80", 4, "\xf0\x9f\x98\x80"},
+      {"\xc2\x9b", 2, "\\xC2\\x9B"}, /* the control sequence introducer */
+      {"0123456789012345678901234567890123456789", 40, "0123456789012345678901234567890123456789"},
+      {"01234567890123456789012345678901234567890", 41, "0123456789012345678901234567890123456789..."},
+      {"012345678901234567890123456789012345678\xc3\xa9", 41, "012345678901234567890123456789012345678..."},
+  };
+  char out[DFM_SHOW_BYTES], bytes[64];
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    assert_ptr_equal(dfm_show(out, cases[i].bytes, cases[i].n), out);
+    assert_string_equal(out, cases[i].shown);
+  }
+  memset(bytes, 0xff, sizeof bytes);
+  assert_int_equal(strlen(dfm_show(out, bytes, sizeof bytes)), 40 * 4 + 3);
+}
+
+static void nearest_is_near(void **state) {
+  (void)state;
+  static const char *const names[] = {"learning_rate", "epochs", "seed", "a"};
+  static const struct {
+    const char *word, *nearest;
+  } cases[] = {{"epoch", "epochs"},  {"epcohs", "epochs"}, {"SEED", "seed"},     {"learnign_rat", "learning_rate"},
+               {"sead", "seed"},     {"side", NULL},       {"x", NULL},          {"", NULL},
+               {"momentum", NULL},   {"A", "a"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    const char *found = dfm_nearest(cases[i].word, names, 4);
+    if (cases[i].nearest)
+      assert_string_equal(found, cases[i].nearest);
+    else
+      assert_null(found);
+  }
+  char word[200];
+  memset(word, 'a', sizeof word);
+  word[sizeof word - 1] = '\0';
+  assert_null(dfm_nearest(word, names, 4));
+  assert_null(dfm_nearest("epochs", names, 0));
+}
+
+/* ---- memory */
+
+static void alloc_is_zeroed_and_refuses_overflow(void **state) {
+  (void)state;
+  dfm_error error;
+  unsigned char *bytes = NULL;
+  assert_ok(dfm_alloc(&bytes, 1000, 3, &error));
+  for (int i = 0; i < 3000; i++) assert_int_equal(bytes[i], 0);
+  free(bytes);
+  assert_ok(dfm_alloc(&bytes, 0, 8, &error));
+  assert_non_null(bytes);
+  free(bytes);
+  bytes = (unsigned char *)&error;
+  assert_int_equal(dfm_alloc(&bytes, SIZE_MAX / 4, 8, &error), DFM_ERROR_MEMORY);
+  assert_int_equal(dfm_alloc(&bytes, (size_t)PTRDIFF_MAX + 1, 1, &error), DFM_ERROR_MEMORY);
+  assert_ptr_equal(bytes, &error); /* untouched */
+  assert_non_null(strstr(error.message, "out of memory: 8796093022208 MiB"));
+}
+
+static void grow_doubles_and_keeps(void **state) {
+  (void)state;
+  dfm_error error;
+  int *numbers = NULL;
+  size_t capacity = 0;
+  int moves = 0;
+  for (int i = 0; i < 10000; i++) {
+    const size_t before = capacity;
+    assert_ok(dfm_grow(&numbers, &capacity, (size_t)i + 1, sizeof *numbers, &error));
+    moves += capacity != before;
+    numbers[i] = i;
+  }
+  assert_in_range(moves, 1, 14);
+  for (int i = 0; i < 10000; i++) assert_int_equal(numbers[i], i);
+  const size_t before = capacity;
+  assert_int_equal(dfm_grow(&numbers, &capacity, SIZE_MAX / 2, sizeof *numbers, &error), DFM_ERROR_MEMORY);
+  assert_int_equal(capacity, before);
+  assert_int_equal(numbers[9999], 9999);
+  free(numbers);
+}
+
+static void pages_are_zeroed_and_aligned(void **state) {
+  (void)state;
+  static const size_t sizes[] = {0, 1, 4097, ((size_t)2 << 20) - 1, (size_t)2 << 20, ((size_t)5 << 20) + 123};
+  dfm_error error;
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    unsigned char *pages = NULL;
+    assert_ok(dfm_pages_alloc(&pages, sizes[i], &error));
+    assert_non_null(pages);
+    assert_int_equal((uintptr_t)pages % (sizes[i] >= (size_t)2 << 20 ? 2 << 20 : 64), 0);
+    for (size_t at = 0; at < sizes[i]; at += 1021) assert_int_equal(pages[at], 0);
+    if (sizes[i] > 0) pages[0] = pages[sizes[i] - 1] = 1;
+    dfm_pages_free(pages, sizes[i]);
+  }
+  void *none = NULL;
+  assert_int_equal(dfm_pages_alloc(&none, SIZE_MAX, &error), DFM_ERROR_MEMORY);
+  assert_int_equal(dfm_pages_alloc(&none, (size_t)1 << 60, &error), DFM_ERROR_MEMORY);
+  assert_null(none);
+  dfm_pages_free(NULL, 100);
+}
+
+static void text_grows(void **state) {
+  (void)state;
+  dfm_error error;
+  dfm_text text = {0};
+  for (int i = 0; i < 1000; i++) assert_ok(dfm_text_printf(&text, &error, "%d,", i % 10));
+  assert_ok(dfm_text_add(&text, "a\0b", 3, &error));
+  assert_int_equal(text.length, 2003);
+  assert_memory_equal(text.bytes, "0,1,2,", 6);
+  assert_memory_equal(text.bytes + 2000, "a\0b", 4);
+  free(text.bytes);
+  text = (dfm_text){0};
+  assert_ok(dfm_text_add(&text, NULL, 0, &error));
+  assert_string_equal(text.bytes, "");
+  free(text.bytes);
+}
+
+/* ---- random */
+
+static void philox_gives_the_known_answers(void **state) {
+  (void)state;
+  /* Random123's kat_vectors, philox4x32 10: counter, key, answer. */
+  static const struct {
+    uint64_t counter, counter2, key;
+    uint32_t out[4];
+  } cases[] = {
+      {0, 0, 0, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+      {UINT64_MAX, UINT64_MAX, UINT64_MAX, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+      {0x85a308d3243f6a88, 0x0370734413198a2e, 0x299f31d0a4093822, {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    uint32_t out[4];
+    dfm_philox(cases[i].key, cases[i].counter, cases[i].counter2, out);
+    assert_memory_equal(out, cases[i].out, sizeof out);
+  }
+}
+
+static void keys_differ(void **state) {
+  (void)state;
+  uint64_t keys[8 * 7];
+  for (uint64_t seed = 0; seed < 8; seed++)
+    for (int stream = 1; stream <= 7; stream++) keys[seed * 7 + (uint64_t)stream - 1] = dfm_random_key(seed, (dfm_stream)stream);
+  for (int i = 0; i < 56; i++)
+    for (int j = 0; j < i; j++) assert_true(keys[i] != keys[j]);
+}
+
+static void below_is_even(void **state) {
+  (void)state;
+  int counts[7] = {0};
+  for (uint64_t i = 0; i < 70000; i++) {
+    const uint64_t r = dfm_random_below(1, i, 7);
+    assert_true(r < 7);
+    counts[r]++;
+  }
+  double chi2 = 0;
+  for (int r = 0; r < 7; r++) chi2 += (counts[r] - 10000.0) * (counts[r] - 10000.0) / 10000;
+  assert_true(chi2 < 22.5); /* 6 degrees of freedom: 0.1 % */
+  for (uint64_t i = 0; i < 100; i++) assert_int_equal(dfm_random_below(2, i, 1), 0);
+  /* A quarter of the draws is refused; otherwise half of the results, not a third, would lie in the lowest third. */
+  const uint64_t bound = (uint64_t)3 << 62 | 1;
+  int low = 0;
+  for (uint64_t i = 0; i < 3000; i++) {
+    const uint64_t r = dfm_random_below(3, i, bound);
+    assert_true(r < bound);
+    low += r < bound / 3;
+  }
+  assert_in_range(low, 900, 1100);
+}
+
+/* Means of x, x^2, x^3, x^4 against the distribution's, each within 5 standard errors. */
+static void assert_moments(const float *x, int n, const double expected[4], const double variance[4]) {
+  for (int k = 0; k < 4; k++) {
+    double sum = 0;
+    for (int i = 0; i < n; i++) sum += pow(x[i], k + 1);
+    assert_near(sum / n, expected[k], 5 * sqrt(variance[k] / n));
+  }
+}
+
+static void fills_have_their_distribution(void **state) {
+  (void)state;
+  enum { N = 100000 };
+  float *x = malloc(N * sizeof *x);
+  assert_non_null(x);
+  dfm_random_fill_uniform(11, 5, x, N);
+  for (int i = 0; i < N; i++) assert_true(x[i] >= 0 && x[i] < 1);
+  assert_moments(x, N, (double[]){1. / 2, 1. / 3, 1. / 4, 1. / 5}, (double[]){1. / 12, 4. / 45, 9. / 112, 16. / 225});
+  dfm_random_fill_normal(12, 5, x, N);
+  assert_moments(x, N, (double[]){0, 1, 0, 3}, (double[]){1, 2, 15, 96});
+  double neighbours = 0;
+  for (int i = 0; i + 1 < N; i++) neighbours += (double)x[i] * (double)x[i + 1];
+  assert_near(neighbours / N, 0, 5 / sqrt(N));
+  free(x);
+  for (uint64_t i = 0; i < 10000; i++) {
+    const float u = dfm_random_uniform(13, i);
+    assert_true(u >= 0 && u < 1);
+  }
+}
+
+static void fills_depend_on_the_place_alone(void **state) {
+  (void)state;
+  float whole[23], part[23];
+  void (*const fills[])(uint64_t, uint64_t, float *, int) = {dfm_random_fill_normal, dfm_random_fill_uniform};
+  for (int f = 0; f < 2; f++) {
+    fills[f](3, 9, whole, 23);
+    for (int n = 0; n <= 23; n++) {
+      memset(part, 0xff, sizeof part);
+      fills[f](3, 9, part, n);
+      assert_memory_equal(part, whole, (size_t)n * sizeof *part);
+      for (size_t i = (size_t)n * sizeof *part; i < sizeof part; i++) assert_int_equal(((unsigned char *)part)[i], 0xff);
+    }
+    fills[f](3, 10, part, 23);
+    assert_memory_not_equal(part, whole, sizeof part);
+  }
+}
+
+/* ---- number */
+
+static void number_syntax(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    dfm_number_result result;
+    double value;
+  } cases[] = {
+      {"0", DFM_NUMBER_OK, 0},          {"1", DFM_NUMBER_OK, 1},           {"-1.5", DFM_NUMBER_OK, -1.5},
+      {"+.5", DFM_NUMBER_OK, 0.5},      {"5.", DFM_NUMBER_OK, 5},          {" \t12 \t", DFM_NUMBER_OK, 12},
+      {"1e3", DFM_NUMBER_OK, 1000},     {"1E+3", DFM_NUMBER_OK, 1000},     {"25e-2", DFM_NUMBER_OK, 0.25},
+      {"000.00100", DFM_NUMBER_OK, 0.001}, {"0e999999999999999999999", DFM_NUMBER_OK, 0},
+      {"1e-999999999999999999999", DFM_NUMBER_OK, 0},
+      {"", DFM_NUMBER_NOT, 0},          {" ", DFM_NUMBER_NOT, 0},          {"-", DFM_NUMBER_NOT, 0},
+      {".", DFM_NUMBER_NOT, 0},         {"+.e1", DFM_NUMBER_NOT, 0},       {"1e", DFM_NUMBER_NOT, 0},
+      {"1e+", DFM_NUMBER_NOT, 0},       {"1e1.5", DFM_NUMBER_NOT, 0},      {"12a", DFM_NUMBER_NOT, 0},
+      {"1 2", DFM_NUMBER_NOT, 0},       {"0x10", DFM_NUMBER_NOT, 0},       {"1,5", DFM_NUMBER_NOT, 0},
+      {"1.2.3", DFM_NUMBER_NOT, 0},     {"--1", DFM_NUMBER_NOT, 0},        {"1\n", DFM_NUMBER_NOT, 0},
+      {"nano", DFM_NUMBER_NOT, 0},      {"nan", DFM_NUMBER_NOT_FINITE, 0}, {"-NaN", DFM_NUMBER_NOT_FINITE, 0},
+      {"+Inf", DFM_NUMBER_NOT_FINITE, 0}, {" infinity ", DFM_NUMBER_NOT_FINITE, 0},
+      {"1e999", DFM_NUMBER_OVERFLOW, 0}, {"-1e99999999999999999999", DFM_NUMBER_OVERFLOW, 0},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    double value = 77;
+    float narrow = 77;
+    const dfm_number_result result = dfm_parse_double(cases[i].text, strlen(cases[i].text), &value);
+    if (result != cases[i].result) fail_msg("'%s': %d", cases[i].text, (int)result);
+    assert_int_equal(dfm_parse_float(cases[i].text, strlen(cases[i].text), &narrow), cases[i].result);
+    assert_true(value == (result == DFM_NUMBER_OK ? cases[i].value : 77));
+    assert_true(narrow == (result == DFM_NUMBER_OK ? (float)cases[i].value : 77));
+  }
+  double value;
+  assert_int_equal(dfm_parse_double("-0", 2, &value), DFM_NUMBER_OK);
+  assert_true(value == 0 && signbit(value));
+  assert_int_equal(dfm_parse_double("123", 2, &value), DFM_NUMBER_OK); /* the length rules, not a terminator */
+  assert_true(value == 12);
+  assert_int_equal(dfm_parse_double(NULL, 0, &value), DFM_NUMBER_NOT);
+}
+
+static void assert_parses_like_c(const char *text) {
+  double value;
+  float narrow;
+  const double c_value = strtod(text, NULL);
+  const float c_narrow = strtof(text, NULL);
+  const dfm_number_result wide_result = dfm_parse_double(text, strlen(text), &value);
+  const dfm_number_result narrow_result = dfm_parse_float(text, strlen(text), &narrow);
+  if (isinf(c_value) ? wide_result != DFM_NUMBER_OVERFLOW : wide_result != DFM_NUMBER_OK || memcmp(&value, &c_value, sizeof value) != 0)
+    fail_msg("double of '%s'", text);
+  if (isinf(c_narrow) ? narrow_result != DFM_NUMBER_OVERFLOW : narrow_result != DFM_NUMBER_OK || memcmp(&narrow, &c_narrow, sizeof narrow) != 0)
+    fail_msg("float of '%s'", text);
+}
+
+static void numbers_are_correctly_rounded(void **state) {
+  (void)state;
+  static const char *const hard[] = {
+      "16777217", "16777219", "1.00000005960464477539062", "1.0000000596046447753906250000000000000000000000001",
+      "3.4028235677973366e38", "3.4028235677973365e38", "3.40282357e38", "1.17549435e-38", "1.17549429e-38", "1e-45", "7.0064923216240853e-46",
+      "7.0064923216240854e-46", "1.4e-45", "1.1754942807573643e-38", "9007199254740993", "9007199254740993.0000000000000000000000000000001",
+      "9223372036854775807", "9999999999999999999", "99999999999999999999", "2.2250738585072011e-308", "2.2250738585072014e-308", "4.9e-324",
+      "2.4703282292062327e-324", "2.4703282292062328e-324", "1.7976931348623157e308", "1.7976931348623159e308", "123456789e22", "1e22", "1e23",
+      "8.5899345930000000001e9", "0.000000000000000000000000000000000000000000000000000000000000000000000000001e75"};
+  for (size_t i = 0; i < sizeof hard / sizeof *hard; i++) assert_parses_like_c(hard[i]);
+  char text[64];
+  for (uint64_t i = 0; i < 60000; i++) {
+    const uint64_t bits = dfm_random_u64(21, i);
+    float narrow;
+    double value;
+    const uint32_t low = (uint32_t)bits;
+    memcpy(&narrow, &low, sizeof narrow);
+    memcpy(&value, &bits, sizeof value);
+    if (i % 3 == 0 && isfinite(value)) snprintf(text, sizeof text, "%.17g", value);
+    else if (i % 3 == 1 && isfinite(narrow)) snprintf(text, sizeof text, "%.*g", 6 + (int)(i % 5), (double)narrow);
+    else snprintf(text, sizeof text, "%s%llu.%06llue%d", bits & 1 ? "-" : "", (unsigned long long)(bits >> 44), (unsigned long long)(bits % 1000000), (int)(bits % 61) - 30);
+    assert_parses_like_c(text);
+  }
+}
+
+static void long_numbers_are_correctly_rounded(void **state) {
+  (void)state;
+  enum { N = 5000 };
+  char *text = malloc(N + 1);
+  assert_non_null(text);
+  /* Midway between 1 and the next double, then zeros, then the digit that decides. */
+  static const char midway[] = "1.00000000000000011102230246251565404236316680908203125";
+  memset(text, '0', N);
+  memcpy(text, midway, sizeof midway - 1);
+  double value;
+  assert_int_equal(dfm_parse_double(text, N, &value), DFM_NUMBER_OK);
+  assert_true(value == 1);
+  text[N - 1] = '1';
+  assert_int_equal(dfm_parse_double(text, N, &value), DFM_NUMBER_OK);
+  assert_true(value == 1 + DBL_EPSILON);
+  memset(text, '0', N);
+  text[0] = '7';
+  assert_int_equal(dfm_parse_double(text, N, &value), DFM_NUMBER_OVERFLOW);
+  memset(text, '0', N);
+  memcpy(text + N - 6, "7e5000", 6);
+  text[1] = '.';
+  assert_int_equal(dfm_parse_double(text, N, &value), DFM_NUMBER_OK);
+  assert_true(value == 7e7); /* the 7 is digit 4993 after the point */
+  free(text);
+}
+
+static void integers(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    bool is_good;
+    long long value;
+  } cases[] = {{"0", true, 0},
+               {"-12", true, -12},
+               {"+7", true, 7},
+               {" 5\t", true, 5},
+               {"9223372036854775807", true, LLONG_MAX},
+               {"-9223372036854775808", true, LLONG_MIN},
+               {"9223372036854775808", false, 0},
+               {"-9223372036854775809", false, 0},
+               {"99999999999999999999999", false, 0},
+               {"", false, 0},
+               {"-", false, 0},
+               {"1.0", false, 0},
+               {"1e3", false, 0},
+               {"1 2", false, 0},
+               {"0000000000000000000000000000000000000000000001", true, 1}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    long long value = 77;
+    assert_int_equal(dfm_parse_int64(cases[i].text, strlen(cases[i].text), &value), cases[i].is_good);
+    assert_true(value == (cases[i].is_good ? cases[i].value : 77));
+  }
+}
+
+static void floats_format_and_read_back(void **state) {
+  (void)state;
+  static const struct {
+    float value;
+    const char *text;
+  } cases[] = {{0, "0"},           {-0.0F, "-0"},       {0.1F, "0.1"},        {1.5F, "1.5"},      {100000, "100000"},
+               {16777216, "16777216"}, {1e10F, "1e+10"}, {-FLT_MIN, "-1.1754944e-38"}, {-1.17549421e-38F, "-1.17549421e-38"}, {NAN, "nan"}, {INFINITY, "inf"},
+               {-INFINITY, "-inf"}};
+  char out[16];
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    assert_int_equal(dfm_format_float(out, cases[i].value), strlen(cases[i].text));
+    assert_string_equal(out, cases[i].text);
+  }
+  for (uint64_t i = 0; i < 30000; i++) {
+    const uint32_t bits = (uint32_t)dfm_random_u64(22, i);
+    float value, back;
+    memcpy(&value, &bits, sizeof value);
+    if (!isfinite(value)) continue;
+    const size_t n = dfm_format_float(out, value);
+    assert_true(n < sizeof out && out[n] == '\0');
+    assert_int_equal(dfm_parse_float(out, n, &back), DFM_NUMBER_OK);
+    assert_memory_equal(&back, &value, sizeof value);
+  }
+}
+
+static void locale_has_no_say(void **state) {
+  (void)state;
+  static const char *const locales[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "de_DE", "nl_NL.UTF-8", "ps_AF"};
+  const char *set = NULL;
+  for (size_t i = 0; i < sizeof locales / sizeof *locales && !set; i++) set = setlocale(LC_NUMERIC, locales[i]);
+  if (!set) {
+    printf("skipped: no locale with another decimal point is installed\n");
+    return;
+  }
+  char out[16];
+  double value = 0;
+  dfm_format_float(out, 1.5F);
+  const dfm_number_result result = dfm_parse_double("1.00000000000000011102230246251565", 34, &value);
+  const bool is_kept = strchr(localeconv()->decimal_point, '.') == NULL;
+  setlocale(LC_NUMERIC, "C");
+  assert_string_equal(out, "1.5");
+  assert_int_equal(result, DFM_NUMBER_OK);
+  assert_true(value == 1);
+  assert_true(is_kept); /* the program's locale is as it was */
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(version_is_the_headers),
+    cmocka_unit_test(failure_fills_the_error),
+    cmocka_unit_test(message_is_one_line_that_fits),
+    cmocka_unit_test(message_may_quote_itself),
+    cmocka_unit_test(show_escapes_what_is_not_text),
+    cmocka_unit_test(nearest_is_near),
+    cmocka_unit_test(alloc_is_zeroed_and_refuses_overflow),
+    cmocka_unit_test(grow_doubles_and_keeps),
+    cmocka_unit_test(pages_are_zeroed_and_aligned),
+    cmocka_unit_test(text_grows),
+    cmocka_unit_test(philox_gives_the_known_answers),
+    cmocka_unit_test(keys_differ),
+    cmocka_unit_test(below_is_even),
+    cmocka_unit_test(fills_have_their_distribution),
+    cmocka_unit_test(fills_depend_on_the_place_alone),
+    cmocka_unit_test(number_syntax),
+    cmocka_unit_test(numbers_are_correctly_rounded),
+    cmocka_unit_test(long_numbers_are_correctly_rounded),
+    cmocka_unit_test(integers),
+    cmocka_unit_test(floats_format_and_read_back),
+    cmocka_unit_test(locale_has_no_say),
+};
+
+int main(int argc, char **argv) {
+  return test_main(argc, argv, "base", tests, sizeof tests / sizeof *tests);
+}
