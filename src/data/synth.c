@@ -19,15 +19,16 @@ static const uint64_t FIT_SEED = 0x5eed0f7ea0c4e12u;
 
 /* Cells of one group are missing together, as in Criteo's logs: a column's cell is empty where its group's draw is below the column's rate. */
 typedef struct number_column {
-  double log_median, log_spread; /* x = floor(exp(log_median + log_spread * logit(u))): log-normal's look, power law's tail */
+  double log_median,
+      log_spread; /* x = floor(exp(log_median + log_spread * logit(u))): log-normal's look, power law's tail */
   double missing_rate;
   int missing_group;
 } number_column;
 
 static const number_column NUMBER[DFM_SYNTH_NUMBERS] = {
-    {0.7, 0.70, 0.45, 0},  {1.8, 1.20, 0.00, 1}, {2.0, 0.75, 0.21, 1}, {1.6, 0.60, 0.22, 2},  {7.9, 1.30, 0.03, 3},
-    {3.7, 1.00, 0.24, 2},  {1.4, 0.85, 0.04, 4}, {2.0, 0.60, 0.01, 4}, {3.7, 0.90, 0.04, 4},  {0.0, 0.50, 0.45, 0},
-    {0.8, 0.55, 0.04, 4},  {0.2, 0.75, 0.70, 5}, {1.8, 0.65, 0.22, 2}};
+    {0.7, 0.70, 0.45, 0}, {1.8, 1.20, 0.00, 1}, {2.0, 0.75, 0.21, 1}, {1.6, 0.60, 0.22, 2}, {7.9, 1.30, 0.03, 3},
+    {3.7, 1.00, 0.24, 2}, {1.4, 0.85, 0.04, 4}, {2.0, 0.60, 0.01, 4}, {3.7, 0.90, 0.04, 4}, {0.0, 0.50, 0.45, 0},
+    {0.8, 0.55, 0.04, 4}, {0.2, 0.75, 0.70, 5}, {1.8, 0.65, 0.22, 2}};
 static const double LARGEST_NUMBER = 9999999;
 /* I2 alone goes below zero, as in Criteo's logs, if more rarely: u under the first bound gives -2, under the second -1. */
 enum { NEGATIVE_COLUMN = 1 };
@@ -41,12 +42,13 @@ typedef struct category_column {
 } category_column;
 
 static const category_column CATEGORY[DFM_SYNTH_CATEGORIES] = {
-    {1460, 1.15, 0, 6},       {583, 1.25, 0, 6},        {1400000, 1.15, 0.04, 6}, {700000, 1.20, 0.04, 6}, {305, 1.30, 0, 6},
-    {24, 1.10, 0.12, 7},      {12517, 1.05, 0, 6},      {633, 1.30, 0, 6},        {3, 1.30, 0, 6},         {93145, 1.15, 0, 6},
-    {5683, 1.05, 0, 6},       {1200000, 1.15, 0.04, 6}, {3194, 1.05, 0, 6},       {27, 1.15, 0, 6},        {14992, 1.05, 0, 6},
-    {1000000, 1.15, 0.04, 6}, {10, 1.10, 0, 6},         {5652, 1.10, 0, 6},       {2173, 1.20, 0.44, 8},   {4, 1.05, 0.44, 8},
-    {1100000, 1.15, 0.04, 6}, {18, 1.10, 0.70, 9},      {15, 1.10, 0, 6},         {286181, 1.20, 0.04, 6}, {105, 1.25, 0.44, 8},
-    {142572, 1.20, 0.44, 8}};
+    {1460, 1.15, 0, 6},       {583, 1.25, 0, 6},      {1400000, 1.15, 0.04, 6}, {700000, 1.20, 0.04, 6},
+    {305, 1.30, 0, 6},        {24, 1.10, 0.12, 7},    {12517, 1.05, 0, 6},      {633, 1.30, 0, 6},
+    {3, 1.30, 0, 6},          {93145, 1.15, 0, 6},    {5683, 1.05, 0, 6},       {1200000, 1.15, 0.04, 6},
+    {3194, 1.05, 0, 6},       {27, 1.15, 0, 6},       {14992, 1.05, 0, 6},      {1000000, 1.15, 0.04, 6},
+    {10, 1.10, 0, 6},         {5652, 1.10, 0, 6},     {2173, 1.20, 0.44, 8},    {4, 1.05, 0.44, 8},
+    {1100000, 1.15, 0.04, 6}, {18, 1.10, 0.70, 9},    {15, 1.10, 0, 6},         {286181, 1.20, 0.04, 6},
+    {105, 1.25, 0.44, 8},     {142572, 1.20, 0.44, 8}};
 
 struct dfm_synth {
   uint64_t key;
@@ -145,8 +147,9 @@ static char *put_row(char *at, const dfm_synth_row *row, double probability, boo
 
 /* ---- the public functions */
 
-#define COLUMNS                                                                                                                             \
-  "label,I1,I2,I3,I4,I5,I6,I7,I8,I9,I10,I11,I12,I13,C1,C2,C3,C4,C5,C6,C7,C8,C9,C10,C11,C12,C13,C14,C15,C16,C17,C18,C19,C20,C21,C22,C23,C24," \
+#define COLUMNS                                                                                                      \
+  "label,I1,I2,I3,I4,I5,I6,I7,I8,I9,I10,I11,I12,I13,C1,C2,C3,C4,C5,C6,C7,C8,C9,C10,C11,C12,C13,C14,C15,C16,C17,C18," \
+  "C19,C20,C21,C22,C23,C24,"                                                                                         \
   "C25,C26"
 
 const char *dfm_synth_header(bool with_truth) {

@@ -18,16 +18,16 @@ enum { DFM_TEACHER_VECTORS = 8, DFM_TEACHER_WIDTH = 4 };
 
 /* One row before it becomes text. The probability is a function of the cells alone. */
 typedef struct dfm_synth_row {
-  int32_t number[DFM_SYNTH_NUMBERS];         /* I1..I13 */
-  uint32_t category[DFM_SYNTH_CATEGORIES];   /* C1..C26: rank of the value within its field, 0 the most frequent */
-  double label_draw;                         /* uniform in (0, 1); the label is 1 where it is below the probability */
+  int32_t number[DFM_SYNTH_NUMBERS];       /* I1..I13 */
+  uint32_t category[DFM_SYNTH_CATEGORIES]; /* C1..C26: rank of the value within its field, 0 the most frequent */
+  double label_draw;                       /* uniform in (0, 1); the label is 1 where it is below the probability */
 } dfm_synth_row;
 
 /* The teacher's fitted constants. Immutable once fitted: any thread. */
 typedef struct dfm_teacher {
   double number_mean[DFM_SYNTH_NUMBERS], number_scale[DFM_SYNTH_NUMBERS]; /* t = (ln(1 + x) - mean) * scale */
   double vector_mean[DFM_TEACHER_VECTORS * DFM_TEACHER_WIDTH], vector_scale[DFM_TEACHER_VECTORS * DFM_TEACHER_WIDTH];
-  double part_mean[3], part_scale[3];                                     /* additive, pairwise, net */
+  double part_mean[3], part_scale[3]; /* additive, pairwise, net */
   double bias;
 } dfm_teacher;
 

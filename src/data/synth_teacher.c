@@ -1,12 +1,13 @@
 /* The teacher of synthetic rows: the cells of a row come in; the true probability of a positive label goes out.
  *
- * logit = bias + additive + pairwise + net, where every value of every category field has a hidden weight w, and those of ten fields a
- * hidden vector v, all made from a hash of (field, value); t_j is column I_j as ln(1 + x), standardised, 0 where the cell is empty:
- *   additive = sum_f a_f w_f + sum_j b_j t_j              what logistic regression can learn
- *   pairwise = sum_{f<g} <v_f, v_g>                       what a factorization machine adds (Rendle, "Factorization machines", ICDM 2010)
- *   net      = sum of products of one to three gates      what is left to a net over the embeddings
- * A gate is tanh(2 v_f[d]) or tanh(4 (|t_j| - 2/3)). The second tells a number near the middle from one far away at either side, so no weighted
- * sum of numbers can stand in for it; a product of three gates is a soft parity, which no sum of pairs can. */
+ * logit = bias + additive + pairwise + net. Every value of every category field has a hidden weight w, and those of eight
+ * fields a hidden vector v, all from a hash of (field, value); t_j is column I_j as ln(1 + x), 0 where the cell is empty.
+ * v and t are standardised over the population, and the three parts scaled to fixed standard deviations:
+ *   additive = sum_f a_f w_f + sum_j b_j t_j          what logistic regression can learn
+ *   pairwise = sum_{f<g} <v_f, v_g>                   what a factorization machine adds (Rendle, ICDM 2010)
+ *   net      = sum of products of one to three gates  what is left to a net over embeddings and numbers
+ * A gate is tanh(2 v_f[0]) or tanh(4 (|t_j| - 2/3)). The second tells a number near the middle from one far away at either
+ * side, so no weighted sum of numbers can stand in for it; a product of three gates is a soft parity: no sum of pairs can. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -20,26 +21,25 @@ static const double PART_DEVIATION[N_PARTS] = {0.95, 0.66, 0.82};
 static const double POSITIVE_SHARE = 0.25;
 
 /* a_f. The largest fields' share is mostly out of reach: their values are too rare to learn from. */
-static const double CATEGORY_WEIGHT[DFM_SYNTH_CATEGORIES] = {
-    0.30, 0.35, 0.15, 0.15, 0.40, 0.35, 0.15, 0.40, 0.30, 0.15, 0.20, 0.15, 0.20,
-    0.40, 0.15, 0.15, 0.40, 0.20, 0.30, 0.30, 0.15, 0.30, 0.40, 0.15, 0.30, 0.15};
+static const double CATEGORY_WEIGHT[DFM_SYNTH_CATEGORIES] = {0.30, 0.35, 0.15, 0.15, 0.40, 0.35, 0.15, 0.40, 0.30,
+                                                             0.15, 0.20, 0.15, 0.20, 0.40, 0.15, 0.15, 0.40, 0.20,
+                                                             0.30, 0.30, 0.15, 0.30, 0.40, 0.15, 0.30, 0.15};
 /* b_j */
-static const double NUMBER_WEIGHT[DFM_SYNTH_NUMBERS] = {0.30, 0.15, 0.15, -0.20, -0.40, -0.35, 0.35, 0.15, -0.15, 0.20, 0.30, 0.10, -0.20};
+static const double NUMBER_WEIGHT[DFM_SYNTH_NUMBERS] = {0.30, 0.15,  0.15, -0.20, -0.40, -0.35, 0.35,
+                                                        0.15, -0.15, 0.20, 0.30,  0.10,  -0.20};
 
-/* Fields that have a vector, of some ten to a few thousand values, so that a million rows suffice to learn it. Position in this list = slot. */
-static const int VECTOR_FIELD[N_VECTORS] = {1, 4, 5, 7, 13, 16, 22, 24}; /* C2 C5 C6 C8 C14 C17 C23 C25 */
+/* Fields that have a vector: few values or a heavy head, so that a million rows suffice to learn it. */
+enum { C2, C5, C6, C8, C14, C17, C23, C25 };
+static const int VECTOR_FIELD[N_VECTORS] = {
+    [C2] = 1, [C5] = 4, [C6] = 5, [C8] = 7, [C14] = 13, [C17] = 16, [C23] = 22, [C25] = 24};
 
-/* A gate's input: slot * WIDTH + dimension, or NUMBER + column. */
-enum { NUMBER = N_VECTORS * WIDTH };
+/* The gates of each product, NONE where it has fewer: a field stands for its vector's first number, I(j) for column I_j. */
+#define I(j) (N_VECTORS + (j)-1)
 static const int UNIT[N_UNITS][3] = {
-    {NUMBER + 4, NONE, NONE},           {NUMBER + 5, NONE, NONE},
-    {NUMBER + 6, NONE, NONE},           {NUMBER + 7, NONE, NONE},
-    {NUMBER + 8, NONE, NONE},           {NUMBER + 4, NUMBER + 8, NONE},
-    {NUMBER + 5, NUMBER + 6, NONE},     {3 * WIDTH, NUMBER + 8, NONE},
-    {4 * WIDTH, NUMBER + 4, NONE},      {5 * WIDTH, NUMBER + 5, NONE},
-    {6 * WIDTH, NUMBER + 6, NONE},      {2 * WIDTH, NUMBER + 7, NONE},
-    {1 * WIDTH, 5 * WIDTH, NUMBER + 4}, {2 * WIDTH, 6 * WIDTH, NUMBER + 8},
-    {4 * WIDTH, 5 * WIDTH, 6 * WIDTH},  {1 * WIDTH, 4 * WIDTH, 2 * WIDTH},
+    {I(5), NONE, NONE}, {I(6), NONE, NONE}, {I(7), NONE, NONE}, {I(8), NONE, NONE},
+    {I(9), NONE, NONE}, {I(5), I(9), NONE}, {I(6), I(7), NONE}, {C8, I(9), NONE},
+    {C14, I(5), NONE},  {C17, I(6), NONE},  {C23, I(7), NONE},  {C6, I(8), NONE},
+    {C5, C17, I(5)},    {C6, C23, I(9)},    {C14, C17, C23},    {C5, C14, C6},
 };
 
 /* splitmix64's output function: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014. */
@@ -83,7 +83,7 @@ static double pairwise_part(const double *v) {
 }
 
 static double gate(const double *v, const double *t, int input) {
-  return input < NUMBER ? tanh(2 * v[input]) : tanh(4 * (fabs(t[input - NUMBER]) - 2.0 / 3));
+  return input < N_VECTORS ? tanh(2 * v[input * WIDTH]) : tanh(4 * (fabs(t[input - N_VECTORS]) - 2.0 / 3));
 }
 
 static double net_part(const double *v, const double *t) {
