@@ -33,7 +33,7 @@ import json
 import sys
 
 lr, deepfm = (json.load(open(path)) for path in sys.argv[1:])
-rows = [("logistic regression", lr), ("DeepFM", deepfm), ("best possible", deepfm["truth"])]
+rows = [("logistic regression", lr["metrics"]), ("DeepFM", deepfm["metrics"]), ("best possible", deepfm["best_possible"])]
 print(f"{'model':<22}{'AUC':>8}{'log loss':>10}")
 for name, result in rows:
     print(f"{name:<22}{result['auc']:>8.4f}{result['logloss']:>10.4f}")

@@ -1,8 +1,10 @@
-/* Fault injection: DFM_FAULT="write:3" comes in through the environment; the 3rd such call of the process fails or ends it.
+/* Fault injection: DFM_FAULT="write:3" comes in through the environment; the 3rd such call of the process fails or
+ * ends it.
  *
- * Kinds: write, pwrite, fsync, rename, close. What is written to counts: descriptors of regular files open for writing, past standard error;
- * for fsync folders too. DFM_FAULT_ACTION: `fail` (the default: ENOSPC for writes, EIO for the rest), `exit` (status 99, before the call has
- * any effect, as if killed), `interrupt` (EINTR), `short` (a write writes half). */
+ * Kinds: write, pwrite, fsync, rename, close. What is written to counts: descriptors of regular files open for
+ * writing, past standard error; for fsync folders too. DFM_FAULT_ACTION: `fail` (the default: ENOSPC for writes, EIO
+ * for the rest), `exit` (status 99, before the call has any effect, as if killed), `interrupt` (EINTR), `short` (a
+ * write writes half). */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,5 @@
-/* File: paths and bytes come in; mappings must show them, and writers must leave the old file or the new one, whatever fails when. */
+/* File: paths and bytes come in; mappings must show them, and writers must leave the old file or the new one,
+ * whatever fails when. */
 #include "test.h"
 
 #include <dirent.h>
@@ -155,8 +156,10 @@ static void nothing_appears_before_commit(void **state) {
     const char *path = in(folder, i ? "old" : "new");
     assert_ok(dfm_writer_open(path, &writer, &error));
     assert_ok(dfm_writer_write(writer, bytes, BIG, &error));
-    if (i) assert_content(path, "old", 3);
-    else assert_int_equal(access(path, F_OK), -1);
+    if (i)
+      assert_content(path, "old", 3);
+    else
+      assert_int_equal(access(path, F_OK), -1);
     dfm_writer_abort(writer);
     assert_int_equal(count_entries(folder), 1);
   }
@@ -263,8 +266,10 @@ static void devices_and_pipes_are_written_directly(void **state) {
   assert_true(S_ISCHR(info.st_mode));
   if (access("/dev/full", W_OK) == 0) {
     assert_int_equal(write_pieces("/dev/full", bytes, BIG, &error), DFM_ERROR_IO);
-    assert_string_equal(error.message, "cannot write /dev/full: No space left on device; free some space or write to another disk");
-    assert_int_equal(write_pieces("/dev/full", bytes, 10, &error), DFM_ERROR_IO); /* the buffer's rest fails at commit */
+    assert_string_equal(error.message,
+                        "cannot write /dev/full: No space left on device; free some space or write to another disk");
+    assert_int_equal(write_pieces("/dev/full", bytes, 10, &error),
+                     DFM_ERROR_IO); /* the buffer's rest fails at commit */
   }
   const char *folder = make_folder("pipes"), *path = in(folder, "pipe");
   assert_int_equal(mkfifo(path, 0600), 0);
@@ -321,13 +326,16 @@ static bool holds(const char *path, const void *bytes, size_t n) {
 }
 
 static bool can_inject(void) {
-  if (HAS_SANITIZER) printf("skipped: a sanitizer must be loaded before the faults\n");
-  else if (!getenv("DFM_PRELOAD_DIR")) printf("skipped: DFM_PRELOAD_DIR is not set\n");
+  if (HAS_SANITIZER)
+    printf("skipped: a sanitizer must be loaded before the faults\n");
+  else if (!getenv("DFM_PRELOAD_DIR"))
+    printf("skipped: DFM_PRELOAD_DIR is not set\n");
   return !HAS_SANITIZER && getenv("DFM_PRELOAD_DIR");
 }
 
 /* Writes over "old" with that fault; `check` judges the outcome. Returns whether the writer succeeded. */
-static bool try_fault(const char *kind, int call, const char *action, void (*check)(const char *fault, int status, const char *folder)) {
+static bool try_fault(const char *kind, int call, const char *action,
+                      void (*check)(const char *fault, int status, const char *folder)) {
   char fault[32], name[64], message_path[4200];
   dfm_error error;
   snprintf(fault, sizeof fault, "%s:%d", kind, call);
@@ -341,7 +349,8 @@ static bool try_fault(const char *kind, int call, const char *action, void (*che
 }
 
 /* Lets call after call of a kind go wrong until none is left. Returns how many there were. */
-static int try_all(const char *kind, const char *action, void (*check)(const char *fault, int status, const char *folder)) {
+static int try_all(const char *kind, const char *action,
+                   void (*check)(const char *fault, int status, const char *folder)) {
   int call = 1;
   while (call < 100 && !try_fault(kind, call, action, check)) call++;
   return call - 1;
@@ -371,9 +380,10 @@ static void check_failure(const char *fault, int status, const char *folder) {
   assert_non_null(fgets(message, sizeof message, file));
   fclose(file);
   const bool is_folder_sync = strcmp(fault, "fsync:2") == 0;
-  const char *says = is_folder_sync ? "was written, but a power cut may still undo it: its folder cannot be synced: Input/output error"
-                     : strncmp(fault, "write", 5) == 0 ? "No space left on device; free some space or write to another disk"
-                                                       : "Input/output error";
+  const char *says =
+      is_folder_sync ? "was written, but a power cut may still undo it: its folder cannot be synced: Input/output error"
+      : strncmp(fault, "write", 5) == 0 ? "No space left on device; free some space or write to another disk"
+                                        : "Input/output error";
   if (!strstr(message, says)) fail_msg("%s: %s", fault, message);
   if (!(is_folder_sync ? has_new(folder) : has_old(folder))) fail_msg("%s: the file is neither old nor new", fault);
 }

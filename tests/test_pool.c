@@ -1,4 +1,5 @@
-/* Pool: tasks come in; each must run exactly once, on threads whose settings are as promised, at any number of threads. */
+/* Pool: tasks come in; each must run exactly once, on threads whose settings are as promised, at any number of
+ * threads. */
 #include "test.h"
 
 #include <dlfcn.h>
@@ -13,7 +14,7 @@
 enum { MAX_TASKS = 1000, MAX_THREADS = 16 };
 
 typedef struct record {
-  int runs[MAX_TASKS];     /* by task; each written by the task alone */
+  int runs[MAX_TASKS]; /* by task; each written by the task alone */
   int by_thread[MAX_THREADS][64 / sizeof(int)];
   int n_threads;
   atomic_int started, errors;
@@ -22,8 +23,10 @@ typedef struct record {
 static void count_task(void *context, int task, int thread) {
   record *r = context;
   r->runs[task]++;
-  if (thread < 0 || thread >= r->n_threads) atomic_fetch_add(&r->errors, 1);
-  else r->by_thread[thread][0]++;
+  if (thread < 0 || thread >= r->n_threads)
+    atomic_fetch_add(&r->errors, 1);
+  else
+    r->by_thread[thread][0]++;
 }
 
 static void every_task_runs_once(void **state) {

@@ -1,4 +1,5 @@
-/* A status and a printf-style sentence come in; the caller's dfm_error goes out, one printable line that always fits. */
+/* A status and a printf-style sentence come in; the caller's dfm_error goes out, one printable line that always
+ * fits. */
 #include "base/error.h"
 
 #include <stdarg.h>

@@ -21,16 +21,18 @@
 /* Fills `error` (may be NULL) with `code` and a printf-style sentence, line and column 0; returns `code`. */
 dfm_status dfm_fail(dfm_error *error, dfm_status code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* The same for a place in a text file; the message starts "path:line:column: " (without ":column" where column is 0). */
+/* The same for a place in a text file; the message starts "path:line:column: " (without ":column" where column is
+ * 0). */
 dfm_status dfm_fail_at(dfm_error *error, dfm_status code, const char *path, long long line, long long column,
                        const char *format, ...) __attribute__((format(printf, 6, 7)));
 
-/* Writes `n` raw bytes as something printable in a message: control and non-UTF-8 bytes as \xNN, cut after 40 bytes with "...".
- * `out` holds at least DFM_SHOW_BYTES bytes; returns `out`. */
+/* Writes `n` raw bytes as something printable in a message: control and non-UTF-8 bytes as \xNN, cut after 40 bytes
+ * with "...". `out` holds at least DFM_SHOW_BYTES bytes; returns `out`. */
 #define DFM_SHOW_BYTES 176
 const char *dfm_show(char *out, const char *bytes, size_t n);
 
-/* The entry of `names` (`n` of them) with the smallest edit distance to `word`; NULL where none is near enough to be meant. */
+/* The entry of `names` (`n` of them) with the smallest edit distance to `word`; NULL where none is near enough to be
+ * meant. */
 const char *dfm_nearest(const char *word, const char *const *names, size_t n);
 
 #endif

@@ -11,20 +11,22 @@ typedef struct dfm_mapping {
   bool is_heap; /* bytes came from malloc, not from mmap */
 } dfm_mapping;
 
-/* Errors say "cannot open PATH: reason"; a folder is an error that says so. An empty file gives size 0, with `bytes` not NULL. What is read into
- * memory may take half of the machine's. A mapped file must not be cut short by others while it is open. */
+/* Errors say "cannot open PATH: reason"; a folder is an error that says so. An empty file gives size 0, with `bytes`
+ * not NULL. What is read into memory may take half of the machine's. A mapped file must not be cut short by others
+ * while it is open. */
 dfm_status dfm_mapping_open(const char *path, dfm_mapping *mapping, dfm_error *error);
 void dfm_mapping_close(dfm_mapping *mapping); /* also of {0} */
 
-/* A file that appears whole or not at all: written to a temporary beside `path`, fsynced, renamed over `path`, folder fsynced.
- * An existing file keeps its permissions, and must be writable; a link stays and what it points to is replaced. A target that exists and is no
- * regular file (pipe, /dev/...) is written directly. A killed process may leave ".NAME.*.tmp" beside the target. */
+/* A file that appears whole or not at all: written to a temporary beside `path`, fsynced, renamed over `path`,
+ * folder fsynced. An existing file keeps its permissions, and must be writable; a link stays and what it points to
+ * is replaced. A target that exists and is no regular file (pipe, /dev/...) is written directly. A killed process
+ * may leave ".NAME.*.tmp" beside the target. */
 typedef struct dfm_writer dfm_writer;
 dfm_status dfm_writer_open(const char *path, dfm_writer **writer, dfm_error *error);
 /* Buffered. After a failure only dfm_writer_abort is left to call. */
 dfm_status dfm_writer_write(dfm_writer *writer, const void *bytes, size_t size_bytes, dfm_error *error);
-/* Makes the file appear and frees the writer, also on failure. A failure leaves the old file, and no temporary; except where only the folder
- * cannot be synced: then the new file is there, and the error says so. */
+/* Makes the file appear and frees the writer, also on failure. A failure leaves the old file, and no temporary;
+ * except where only the folder cannot be synced: then the new file is there, and the error says so. */
 dfm_status dfm_writer_commit(dfm_writer *writer, dfm_error *error);
 /* Removes the temporary and frees the writer. NULL accepted. */
 void dfm_writer_abort(dfm_writer *writer);

@@ -1,4 +1,5 @@
-/* Bytes come in piece by piece; a file that is whole or absent goes out, even if the process is killed or the disk is full. */
+/* Bytes come in piece by piece; a file that is whole or absent goes out, even if the process is killed or the disk
+ * is full. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -76,7 +77,8 @@ static dfm_status follow_links(dfm_writer *writer, dfm_error *error) {
   return fail_write(writer, ELOOP, error);
 }
 
-/* Makes ".NAME.RANDOM.tmp" beside the target, with the permissions that a new file has (mkstemp's would be the owner's alone). */
+/* Makes ".NAME.RANDOM.tmp" beside the target, with the permissions that a new file has (mkstemp's would be the
+ * owner's alone). */
 static dfm_status create_temporary(dfm_writer *writer, dfm_error *error) {
   enum { MAX_TRIES = 100, NAME_BYTES = 200 }; /* of the 255 that a name may have */
   const size_t folder = folder_length(writer->target);
@@ -179,7 +181,8 @@ static int sync_to_disk(int fd) {
   return result;
 }
 
-/* Makes the rename itself survive a power cut. Folders that may not be read, and file systems that cannot sync one, do without. */
+/* Makes the rename itself survive a power cut. Folders that may not be read, and file systems that cannot sync one,
+ * do without. */
 static dfm_status sync_folder(const dfm_writer *writer, dfm_error *error) {
   const size_t length = folder_length(writer->target);
   dfm_text folder = {0};

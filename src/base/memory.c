@@ -1,4 +1,5 @@
-/* Sizes come in and are checked for overflow; zeroed memory, grown memory or a sentence that says how much was asked goes out. */
+/* Sizes come in and are checked for overflow; zeroed memory, grown memory or a sentence that says how much was asked
+ * goes out. */
 #include "base/memory.h"
 
 #include <stdarg.h>
@@ -52,7 +53,8 @@ static size_t round_up(size_t n, size_t unit) {
   return (n + unit - 1) / unit * unit;
 }
 
-/* Only a start on a 2 MiB boundary lets the system use huge pages throughout, so more is mapped and the ends are given back. */
+/* Only a start on a 2 MiB boundary lets the system use huge pages throughout, so more is mapped and the ends are
+ * given back. */
 static void *map_aligned(size_t size_bytes) {
   char *start = mmap(NULL, size_bytes + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (start == MAP_FAILED) return MAP_FAILED;
@@ -63,7 +65,8 @@ static void *map_aligned(size_t size_bytes) {
   return start + before;
 }
 
-/* Huge mappings end on a 2 MiB boundary as they start on one. Where the system's page is more than 4 KiB, munmap rounds up by itself. */
+/* Huge mappings end on a 2 MiB boundary as they start on one. Where the system's page is more than 4 KiB, munmap
+ * rounds up by itself. */
 static size_t mapped_size(size_t size_bytes) {
   return size_bytes < HUGE_PAGE ? round_up(size_bytes ? size_bytes : 1, PAGE) : round_up(size_bytes, HUGE_PAGE);
 }

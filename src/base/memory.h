@@ -4,19 +4,20 @@
 
 #include "base/error.h"
 
-/* `n` zeroed elements of `size` bytes, or DFM_ERROR_MEMORY with a sentence that says how much was asked. n = 0 gives a non-NULL pointer.
- * Give back with free(). */
+/* `n` zeroed elements of `size` bytes, or DFM_ERROR_MEMORY with a sentence that says how much was asked. n = 0 gives
+ * a non-NULL pointer. Give back with free(). */
 dfm_status dfm_alloc(void *out_pointer, size_t n, size_t size, dfm_error *error);
 
 /* Grows `*pointer` from room for `*capacity` elements to at least `needed` (doubling). The new part is not zeroed. */
 dfm_status dfm_grow(void *pointer, size_t *capacity, size_t needed, size_t size, dfm_error *error);
 
-/* Zeroed pages straight from the system (64-byte aligned at least, huge pages where large and allowed): tables and workspaces.
- * Untouched pages cost no memory. Give back with dfm_pages_free, same size. */
+/* Zeroed pages straight from the system (64-byte aligned at least, huge pages where large and allowed): tables and
+ * workspaces. Untouched pages cost no memory. Give back with dfm_pages_free, same size. */
 dfm_status dfm_pages_alloc(void *out_pointer, size_t size_bytes, dfm_error *error);
 void dfm_pages_free(void *pointer, size_t size_bytes);
 
-/* A growing byte string for text output. Starts as {0}; `bytes` is always terminated once anything was added. free() `bytes`. */
+/* A growing byte string for text output. Starts as {0}; `bytes` is always terminated once anything was added. free()
+ * `bytes`. */
 typedef struct dfm_text {
   char *bytes;
   size_t length, capacity;

@@ -1,4 +1,5 @@
-/* Bytes come in; correctly rounded numbers go out, and floats as their shortest text. The program's locale has no say. */
+/* Bytes come in; correctly rounded numbers go out, and floats as their shortest text. The program's locale has no
+ * say. */
 #include "base/number.h"
 
 #include <float.h>
@@ -95,8 +96,8 @@ static dfm_number_result scan(const char *bytes, size_t n, dfm_decimal *decimal)
   return DFM_NUMBER_OK;
 }
 
-/* Clinger, "How to read floating point numbers accurately", PLDI 1990: where the digits and the power of ten are both exact doubles, one
- * multiplication or division rounds once, so correctly. */
+/* Clinger, "How to read floating point numbers accurately", PLDI 1990: where the digits and the power of ten are
+ * both exact doubles, one multiplication or division rounds once, so correctly. */
 static bool convert_exact(const dfm_decimal *decimal, double *value) {
   if (decimal->n_digits > 19) return false; /* 10^19 - 1 fits 64 bits */
   uint64_t whole = 0;
@@ -112,8 +113,8 @@ static bool convert_exact(const dfm_decimal *decimal, double *value) {
   return true;
 }
 
-/* The decimal for strtod: digits and exponent without a point, the one character that depends on the locale. 768 digits tell every double from
- * its neighbours' midpoints; of what follows only matters whether it is zero. */
+/* The decimal for strtod: digits and exponent without a point, the one character that depends on the locale. 768
+ * digits tell every double from its neighbours' midpoints; of what follows only matters whether it is zero. */
 enum { MAX_DIGITS = 768, TEXT_BYTES = MAX_DIGITS + 32 };
 
 static void to_text(const dfm_decimal *decimal, char *text) {
@@ -146,8 +147,8 @@ dfm_number_result dfm_parse_double(const char *bytes, size_t n, double *value) {
   return DFM_NUMBER_OK;
 }
 
-/* Rounding twice is wrong only where the first result lies midway between two floats: the 29 bits that a float lacks are 100...0. Denormal
- * floats lack more bits, so they, and what lies past the largest float, take the slow way. */
+/* Rounding twice is wrong only where the first result lies midway between two floats: the 29 bits that a float lacks
+ * are 100...0. Denormal floats lack more bits, so they, and what lies past the largest float, take the slow way. */
 static bool rounds_once(double magnitude) {
   uint64_t bits;
   memcpy(&bits, &magnitude, sizeof bits);

@@ -1,8 +1,8 @@
 /* A function and a number of tasks come in; workers and the caller draw tasks from one counter until none is left.
  *
- * A phase is one dfm_pool_run. The counter holds the phase's number beside the next task, so a worker that comes late can take nothing from a
- * phase that is over, and the caller need not wait for workers that took no task. Waiting spins a little first, because phases follow each
- * other within microseconds; then it sleeps on a futex. */
+ * A phase is one dfm_pool_run. The counter holds the phase's number beside the next task, so a worker that comes
+ * late can take nothing from a phase that is over, and the caller need not wait for workers that took no task.
+ * Waiting spins a little first, because phases follow each other within microseconds; then it sleeps on a futex. */
 #include "base/pool.h"
 
 #include <dlfcn.h>
@@ -25,7 +25,8 @@
 #include "base/memory.h"
 
 enum { MAX_THREADS = 1024 };
-/* About 20 microseconds: longer than the gap between two phases, shorter than it takes to sleep and wake a few times. */
+/* About 20 microseconds: longer than the gap between two phases, shorter than it takes to sleep and wake a few
+ * times. */
 enum { SPINS = 500 };
 /* The place of the next task while a phase is being set up: past any n_tasks. */
 #define CLOSED UINT32_MAX

@@ -1,4 +1,5 @@
-/* Safetensors, reading: a file comes in; its header is checked as a whole, its tensors go out as pointers into the mapping. */
+/* Safetensors, reading: a file comes in; its header is checked as a whole, its tensors go out as pointers into the
+ * mapping. */
 #include "base/safetensors.h"
 
 #include <inttypes.h>
@@ -237,7 +238,8 @@ static uint64_t checked_bytes(const dfm_st_file *file) {
   return (uint64_t)((const uint8_t *)file->checksum->data - (file->mapping.bytes + file->data_at));
 }
 
-/* Finds the checksums, which must fit the file, and checks the header against its own: everything else read of the file relies on it. */
+/* Finds the checksums, which must fit the file, and checks the header against its own: everything else read of the
+ * file relies on it. */
 static dfm_status check_header(dfm_st_file *file, dfm_error *error) {
   const dfm_tensor *found = dfm_st_tensor(file, DFM_CHECKSUM_NAME);
   if (!found) return DFM_OK;

@@ -2,11 +2,12 @@
  *
  * OFFSET   SIZE     MEANING
  * 0        8        N, length of the header, little-endian u64
- * 8        N        JSON {"__metadata__": {string: string}, name: {"dtype", "shape", "data_offsets": [begin, end)}}, padded with spaces
- *                   so that the data starts at a multiple of 64
- * 8 + N    rest     the tensors, in order of element size (8, 4, 1 bytes), then of the order they were declared, no gaps
- * The last tensor is ours: "checksum" U8 [n, 8], the XXH3-64 (little-endian) of the header (bytes 0 to 8 + N) and of each 1 MiB block of the
- * data before it, so that a file can be checked piece by piece. Files without it (made by others) load without that check. */
+ * 8        N        JSON {"__metadata__": {string: string}, name: {"dtype", "shape", "data_offsets": [begin, end)}},
+ *                   padded with spaces so that the data starts at a multiple of 64
+ * 8 + N    rest     the tensors, in order of element size (8, 4, 1 bytes), then of declaration, no gaps
+ * The last tensor is ours: "checksum" U8 [n, 8], the XXH3-64 (little-endian) of the header (bytes 0 to 8 + N) and of
+ * each 1 MiB block of the data before it, so that a file can be checked piece by piece. Files without it (made by
+ * others) load without that check. */
 #ifndef DFM_BASE_SAFETENSORS_H
 #define DFM_BASE_SAFETENSORS_H
 
@@ -20,10 +21,12 @@ typedef struct dfm_st_writer dfm_st_writer;
 dfm_status dfm_st_writer_create(dfm_st_writer **writer, dfm_error *error);
 /* Copies key and value, both UTF-8. */
 dfm_status dfm_st_add_metadata(dfm_st_writer *writer, const char *key, const char *value, dfm_error *error);
-/* Declares tensor `name` (copied; bytes that are not UTF-8, as users' column names may have, stand in the file as \xNN), shape `shape` (n_dims 1 or 2). Returns its index through `*tensor`. */
+/* Declares tensor `name` (copied; bytes that are not UTF-8, as users' column names may have, stand in the file as
+ * \xNN), shape `shape` (n_dims 1 or 2). Returns its index through `*tensor`. */
 dfm_status dfm_st_add_tensor(dfm_st_writer *writer, const char *name, dfm_dtype dtype, int n_dims,
                              const uint64_t *shape, int *tensor, dfm_error *error);
-/* Opens the file and writes the header; after that only writing, commit and abort are left. From here on tensors are written in file order: dfm_st_order(w, i) is the i-th to write. */
+/* Opens the file and writes the header; after that only writing, commit and abort are left. From here on tensors are
+ * written in file order: dfm_st_order(w, i) is the i-th to write. */
 dfm_status dfm_st_begin(dfm_st_writer *writer, const char *path, dfm_error *error);
 int dfm_st_order(const dfm_st_writer *writer, int position); /* -1 past the last */
 dfm_status dfm_st_write(dfm_st_writer *writer, const void *bytes, size_t size_bytes, dfm_error *error);
@@ -31,8 +34,8 @@ dfm_status dfm_st_write(dfm_st_writer *writer, const void *bytes, size_t size_by
 dfm_status dfm_st_commit(dfm_st_writer *writer, dfm_error *error);
 void dfm_st_abort(dfm_st_writer *writer); /* NULL accepted */
 
-/* ---- reading: the whole header is validated (JSON, unique names, dtypes, sizes, offsets without gaps or overlaps, within the
- *      file, and its checksum) */
+/* ---- reading: the whole header is validated (JSON, unique names, dtypes, sizes, offsets without gaps or overlaps,
+ * within the file, and its checksum) */
 typedef struct dfm_st_file dfm_st_file;
 typedef struct dfm_tensor {
   const char *name; /* as in the file */
@@ -47,8 +50,8 @@ dfm_status dfm_st_open(const char *path, dfm_st_file **file, dfm_error *error);
 dfm_status dfm_st_verify(const dfm_st_file *file, dfm_error *error);
 bool dfm_st_has_checksum(const dfm_st_file *file);
 const char *dfm_st_metadata(const dfm_st_file *file, const char *key); /* NULL: none */
-const dfm_tensor *dfm_st_tensor(const dfm_st_file *file,
-                                const char *name); /* `name` as given to dfm_st_add_tensor; NULL: none */
+/* The tensor `name`, as given to dfm_st_add_tensor; NULL: none. */
+const dfm_tensor *dfm_st_tensor(const dfm_st_file *file, const char *name);
 /* The tensor, or an error that names file and tensor, also where dtype or shape differ (n_dims 0: any shape). */
 dfm_status dfm_st_need(const dfm_st_file *file, const char *name, dfm_dtype dtype, int n_dims, const uint64_t *shape,
                        const dfm_tensor **tensor, dfm_error *error);

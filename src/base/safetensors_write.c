@@ -109,7 +109,8 @@ static dfm_status check_name(const dfm_st_writer *writer, const char *name, dfm_
   return DFM_OK;
 }
 
-/* Bytes of the tensor; false where it, or the data with it, is past what a file can hold (offsets in JSON are signed 64-bit numbers). */
+/* Bytes of the tensor; false where it, or the data with it, is past what a file can hold (offsets in JSON are signed
+ * 64-bit numbers). */
 static bool measure(const dfm_st_writer *writer, dfm_declaration *declared) {
   uint64_t total;
   return !__builtin_mul_overflow(declared->shape[0], declared->shape[1], &declared->size_bytes) &&

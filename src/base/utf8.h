@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* Bytes (1 to 4) of the well-formed character that `bytes` (n of them) starts with; 0 where there is none. Overlong forms, surrogates and
- * code points past U+10FFFF are not well-formed (The Unicode Standard, table 3-7). */
+/* Bytes (1 to 4) of the well-formed character that `bytes` (n of them) starts with; 0 where there is none. Overlong
+ * forms, surrogates and code points past U+10FFFF are not well-formed (The Unicode Standard, table 3-7). */
 static inline size_t dfm_utf8_length(const char *bytes, size_t n) {
   const unsigned char *u = (const unsigned char *)bytes;
   if (n == 0) return 0;

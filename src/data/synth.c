@@ -1,7 +1,8 @@
 /* Criteo-like rows of text from a known teacher: a seed and a range of row indices come in; delimited text goes out.
  *
- * A row's 52 random numbers are 13 Philox blocks under (seed, row), so any thread makes any row at any time. Values of category fields follow a power law
- * and numbers a log-logistic law, both through their inverse distribution functions: no table grows with a field. */
+ * A row's 52 random numbers are 13 Philox blocks under (seed, row), so any thread makes any row at any time. Values of
+ * category fields follow a power law and numbers a log-logistic law, both through their inverse distribution functions:
+ * no table grows with a field. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,8 @@ _Static_assert(N_DRAWS % 4 == 0 && GROUP_DRAWS + N_GROUPS <= LABEL_DRAW, "a draw
 /* The population's own rows, from which the teacher's constants come, whatever the seed. */
 static const uint64_t FIT_SEED = 0x5eed0f7ea0c4e12u;
 
-/* Cells of one group are missing together, as in Criteo's logs: a column's cell is empty where its group's draw is below the column's rate. */
+/* Cells of one group are missing together, as in Criteo's logs: a column's cell is empty where its group's draw is
+ * below the column's rate. */
 typedef struct number_column {
   double log_median,
       log_spread; /* x = floor(exp(log_median + log_spread * logit(u))): log-normal's look, power law's tail */
@@ -30,7 +32,8 @@ static const number_column NUMBER[DFM_SYNTH_NUMBERS] = {
     {3.7, 1.00, 0.24, 2}, {1.4, 0.85, 0.04, 4}, {2.0, 0.60, 0.01, 4}, {3.7, 0.90, 0.04, 4}, {0.0, 0.50, 0.45, 0},
     {0.8, 0.55, 0.04, 4}, {0.2, 0.75, 0.70, 5}, {1.8, 0.65, 0.22, 2}};
 static const double LARGEST_NUMBER = 9999999;
-/* I2 alone goes below zero, as in Criteo's logs, if more rarely: u under the first bound gives -2, under the second -1. */
+/* I2 alone goes below zero, as in Criteo's logs, if more rarely: u under the first bound gives -2, under the second
+ * -1. */
 enum { NEGATIVE_COLUMN = 1 };
 static const double MINUS_TWO = 0.001, MINUS_ONE = 0.006;
 
@@ -104,10 +107,10 @@ static char *put_number(char *at, int32_t x) {
   return at;
 }
 
-/* Eight hexadecimal digits of (field, rank), spread by a bijection of 32 bits (an odd factor and xor-shifts can be undone), so that no two values
- * look alike: ranks stay below 2^27, fields below 2^5. */
+/* Eight hexadecimal digits of (field, rank), spread by a bijection of 32 bits (sums, odd factors and xor-shifts can
+ * be undone), so that no two values are written alike: ranks stay below 2^27, fields below 2^5. */
 static char *put_value(char *at, int f, uint32_t rank) {
-  uint32_t x = (uint32_t)f << 27 | rank;
+  uint32_t x = ((uint32_t)f << 27 | rank) + 0x9e3779b9u;
   x = (x ^ x >> 16) * 0x7feb352du;
   x = (x ^ x >> 15) * 0x846ca68bu;
   x ^= x >> 16;

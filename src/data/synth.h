@@ -1,6 +1,7 @@
-/* Synthetic rows: a seed and a row's index come in; the drawn cells and the probability that the teacher gives them go out.
+/* Synthetic rows: the drawn cells of a row come in; the probability that the teacher gives them goes out.
  *
- * The teacher is the same for every seed: all seeds are samples of one population, so one seed's rows may test a model of another's. */
+ * The teacher is the same for every seed: all seeds are samples of one population, so one seed's rows may test a model
+ * of another's. */
 #ifndef DFM_DATA_SYNTH_H
 #define DFM_DATA_SYNTH_H
 
@@ -31,10 +32,11 @@ typedef struct dfm_teacher {
   double bias;
 } dfm_teacher;
 
-/* Fits the constants on `n` rows (n > 1), so that the parts have their spread and a quarter of the labels is positive. */
+/* Fits the constants on `n` rows (a few thousand at least: every column must vary), so that the parts have their spread
+ * and a quarter of the labels is positive. */
 dfm_status dfm_teacher_fit(const dfm_synth_row *rows, int n, dfm_teacher *teacher, dfm_error *error);
 
-/* The true probability of the row's label being 1, in [6e-6, 1 - 6e-6]: never 0 or 1, printed with six digits either. */
+/* The true probability of the row's label being 1, in [6e-6, 1 - 6e-6]: neither 0 nor 1, nor so with six digits. */
 double dfm_teacher_probability(const dfm_teacher *teacher, const dfm_synth_row *row);
 
 #endif

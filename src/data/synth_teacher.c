@@ -1,13 +1,15 @@
 /* The teacher of synthetic rows: the cells of a row come in; the true probability of a positive label goes out.
  *
- * logit = bias + additive + pairwise + net. Every value of every category field has a hidden weight w, and those of eight
- * fields a hidden vector v, all from a hash of (field, value); t_j is column I_j as ln(1 + x), 0 where the cell is empty.
- * v and t are standardised over the population, and the three parts scaled to fixed standard deviations:
+ * logit = bias + additive + pairwise + net. Every value of every category field has a hidden weight w, and those of
+ * eight fields a hidden vector v, all from a hash of (field, value), an empty cell being a value too; t_j is ln(1 + x)
+ * of column I_j, 0 where the cell is empty. v and t are standardised over the population, and the three parts scaled to
+ * fixed standard deviations:
  *   additive = sum_f a_f w_f + sum_j b_j t_j          what logistic regression can learn
  *   pairwise = sum_{f<g} <v_f, v_g>                   what a factorization machine adds (Rendle, ICDM 2010)
  *   net      = sum of products of one to three gates  what is left to a net over embeddings and numbers
- * A gate is tanh(2 v_f[0]) or tanh(4 (|t_j| - 2/3)). The second tells a number near the middle from one far away at either
- * side, so no weighted sum of numbers can stand in for it; a product of three gates is a soft parity: no sum of pairs can. */
+ * A gate is tanh(2 v_f[0]) or tanh(4 (|t_j| - 2/3)). The second tells a number near the middle from one far away at
+ * either side, so no weighted sum of numbers can stand in for it; a product of three gates is a soft parity, and no sum
+ * of pairs can stand in for that. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -16,7 +18,8 @@
 
 enum { WIDTH = DFM_TEACHER_WIDTH, N_VECTORS = DFM_TEACHER_VECTORS, N_UNITS = 16, N_PARTS = 3, NONE = -1 };
 
-/* Standard deviations of additive, pairwise and net. Chosen by trial so that each step lr -> fm -> deepfm -> teacher shows (docs/synth.md). */
+/* Standard deviations of additive, pairwise and net. Chosen by trial, so that each step from lr to fm, deepfm and the
+ * teacher shows in the AUC (docs/synth.md). */
 static const double PART_DEVIATION[N_PARTS] = {0.95, 0.66, 0.82};
 static const double POSITIVE_SHARE = 0.25;
 
@@ -33,7 +36,8 @@ enum { C2, C5, C6, C8, C14, C17, C23, C25 };
 static const int VECTOR_FIELD[N_VECTORS] = {
     [C2] = 1, [C5] = 4, [C6] = 5, [C8] = 7, [C14] = 13, [C17] = 16, [C23] = 22, [C25] = 24};
 
-/* The gates of each product, NONE where it has fewer: a field stands for its vector's first number, I(j) for column I_j. */
+/* The gates of each product, NONE where it has fewer: a field stands for its vector's first number, I(j) for column
+ * I_j. */
 #define I(j) (N_VECTORS + (j)-1)
 static const int UNIT[N_UNITS][3] = {
     {I(5), NONE, NONE}, {I(6), NONE, NONE}, {I(7), NONE, NONE}, {I(8), NONE, NONE},
@@ -50,7 +54,8 @@ static uint64_t mix(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-/* Hidden number `d` of a value: nearly standard normal, the sum of four uniform numbers (each of variance 1/12) scaled by sqrt(3). */
+/* Hidden number `d` of a value, d = WIDTH being its weight: nearly standard normal, the sum of four uniform numbers
+ * (each of variance 1/12) scaled by sqrt(3). */
 static double hidden(int field, uint32_t value, int d) {
   const uint64_t bits = mix(((uint64_t)value << 16 | (uint64_t)field << 8 | (uint64_t)d) * 0xd1342543de82ef95u);
   const uint64_t sum = (bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48);
