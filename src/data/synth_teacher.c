@@ -20,7 +20,7 @@ enum { WIDTH = DFM_TEACHER_WIDTH, N_VECTORS = DFM_TEACHER_VECTORS, N_UNITS = 16,
 
 /* Standard deviations of additive, pairwise and net. Chosen by trial, so that each step from lr to fm, deepfm and the
  * teacher shows in the AUC (docs/synth.md). */
-static const double PART_DEVIATION[N_PARTS] = {0.95, 0.66, 0.82};
+static const double PART_DEVIATION[N_PARTS] = {0.95, 0.62, 0.88};
 static const double POSITIVE_SHARE = 0.25;
 
 /* a_f. The largest fields' share is mostly out of reach: their values are too rare to learn from. */
@@ -45,6 +45,9 @@ static const int UNIT[N_UNITS][3] = {
     {C14, I(5), NONE},  {C17, I(6), NONE},  {C23, I(7), NONE},  {C6, I(8), NONE},
     {C5, C17, I(5)},    {C6, C23, I(9)},    {C14, C17, C23},    {C5, C14, C6},
 };
+
+/* Of a product of one gate: a curve in one number is what a net learns first, in few steps or from few rows. */
+static const double CURVE_WEIGHT = 1.6;
 
 /* splitmix64's output function: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014. */
 static uint64_t mix(uint64_t x) {
@@ -94,7 +97,7 @@ static double gate(const double *v, const double *t, int input) {
 static double net_part(const double *v, const double *t) {
   double sum = 0;
   for (int u = 0; u < N_UNITS; u++) {
-    double product = 1;
+    double product = UNIT[u][1] == NONE ? CURVE_WEIGHT : 1;
     for (int i = 0; i < 3 && UNIT[u][i] != NONE; i++) product *= gate(v, t, UNIT[u][i]);
     sum += product;
   }
