@@ -57,20 +57,21 @@ DFM_API void dfm_string_free(char *string);
 typedef struct dfm_schema dfm_schema;
 
 typedef struct dfm_schema_options {
-  const char *label; /* the label column's name, or 1-based position in a file without header; NULL: guess */
+  const char *label;  /* the label column's name, or 1-based position in a file without header; NULL: guess */
   const char *weight; /* the row weight column, or NULL for none */
-  char separator;    /* 0: guess */
-  int header;        /* 1 the first row has names, 0 it has not, -1: guess */
+  char separator;     /* 0: guess */
+  int header;         /* 1 the first row has names, 0 it has not, -1: guess */
 } dfm_schema_options;
 
 /* Guesses a schema from the first rows of a text file. `options` may be NULL. The label's column is the one named in `options`, else one named
  * label, click, clicked, y, target or is_click. Errors: DFM_ERROR_IO, DFM_ERROR_FORMAT, DFM_ERROR_VALUE (no such label). */
-DFM_API DFM_MUST_USE dfm_status dfm_schema_guess(const char *path, const dfm_schema_options *options, dfm_schema **schema,
-                                                 dfm_error *error);
+DFM_API DFM_MUST_USE dfm_status dfm_schema_guess(const char *path, const dfm_schema_options *options,
+                                                 dfm_schema **schema, dfm_error *error);
 /* Reads a schema written in YAML (docs/schema.md). */
 DFM_API DFM_MUST_USE dfm_status dfm_schema_load(const char *yaml_path, dfm_schema **schema, dfm_error *error);
 /* The schema as YAML that dfm_schema_load reads back; `with_reasons` adds a comment per column that says why it was guessed so. */
-DFM_API DFM_MUST_USE dfm_status dfm_schema_to_yaml(const dfm_schema *schema, bool with_reasons, char **yaml, dfm_error *error);
+DFM_API DFM_MUST_USE dfm_status dfm_schema_to_yaml(const dfm_schema *schema, bool with_reasons, char **yaml,
+                                                   dfm_error *error);
 DFM_API void dfm_schema_free(dfm_schema *schema);
 
 /* ---- MARK: recipe -------------------------------------------------------------------------------------------- */
@@ -94,9 +95,11 @@ DFM_API DFM_MUST_USE dfm_status dfm_recipe_create(dfm_recipe **recipe, dfm_error
 /* Lays a YAML file's settings over those that `recipe` holds. An unknown key is an error that suggests the nearest name. */
 DFM_API DFM_MUST_USE dfm_status dfm_recipe_load(dfm_recipe *recipe, const char *yaml_path, dfm_error *error);
 /* Sets one setting from text. */
-DFM_API DFM_MUST_USE dfm_status dfm_recipe_set(dfm_recipe *recipe, const char *name, const char *value, dfm_error *error);
+DFM_API DFM_MUST_USE dfm_status dfm_recipe_set(dfm_recipe *recipe, const char *name, const char *value,
+                                               dfm_error *error);
 /* The value of a setting as text; NULL where there is no setting of that name. */
-DFM_API DFM_MUST_USE dfm_status dfm_recipe_get(const dfm_recipe *recipe, const char *name, char **value, dfm_error *error);
+DFM_API DFM_MUST_USE dfm_status dfm_recipe_get(const dfm_recipe *recipe, const char *name, char **value,
+                                               dfm_error *error);
 /* Checks what single settings cannot: combinations. Called by everything that takes a recipe. */
 DFM_API DFM_MUST_USE dfm_status dfm_recipe_check(const dfm_recipe *recipe, dfm_error *error);
 DFM_API DFM_MUST_USE dfm_status dfm_recipe_to_yaml(const dfm_recipe *recipe, char **yaml, dfm_error *error);
@@ -113,21 +116,24 @@ typedef struct dfm_model dfm_model;
 typedef struct dfm_dataset dfm_dataset;
 
 typedef struct dfm_read_options {
-  int threads;              /* 0: one per core */
-  bool label_optional;      /* rows may come without the label column (prediction) */
-  bool missing_unknown;     /* a column that is missing altogether counts as unknown (category) or missing (number) instead of an error */
+  int threads;         /* 0: one per core */
+  bool label_optional; /* rows may come without the label column (prediction) */
+  bool
+      missing_unknown; /* a column that is missing altogether counts as unknown (category) or missing (number) instead of an error */
   const char *truth_column; /* synth's true probability, kept beside the label; NULL: none */
 } dfm_read_options;
 
 /* Reads rows to train on: one pass over the text, vocabularies settled from the training rows, rows split as the recipe's `validation.*` says
  * (or `valid_path` read with the same vocabularies). `*valid` becomes NULL where nothing validates. Both share the encoder; either may be freed first.
  * `options` may be NULL. */
-DFM_API DFM_MUST_USE dfm_status dfm_dataset_read_train(const char *train_path, const char *valid_path, const dfm_schema *schema,
-                                                       const dfm_recipe *recipe, const dfm_read_options *options, dfm_dataset **train,
+DFM_API DFM_MUST_USE dfm_status dfm_dataset_read_train(const char *train_path, const char *valid_path,
+                                                       const dfm_schema *schema, const dfm_recipe *recipe,
+                                                       const dfm_read_options *options, dfm_dataset **train,
                                                        dfm_dataset **valid, dfm_error *error);
 /* Reads rows as `model` encodes them, in file order; the columns are found by name. */
-DFM_API DFM_MUST_USE dfm_status dfm_dataset_read(const char *path, const dfm_model *model, const dfm_read_options *options,
-                                                 dfm_dataset **dataset, dfm_error *error);
+DFM_API DFM_MUST_USE dfm_status dfm_dataset_read(const char *path, const dfm_model *model,
+                                                 const dfm_read_options *options, dfm_dataset **dataset,
+                                                 dfm_error *error);
 DFM_API int64_t dfm_dataset_rows(const dfm_dataset *dataset);
 DFM_API bool dfm_dataset_has_label(const dfm_dataset *dataset);
 /* How many of its rows have label 1. 0 where there is no label. */
@@ -146,7 +152,8 @@ typedef struct dfm_field_count {
 DFM_API size_t dfm_dataset_fields(const dfm_dataset *dataset);
 DFM_API dfm_field_count dfm_dataset_field(const dfm_dataset *dataset, size_t i);
 /* One row as encoded, for people: "I2=1.386294 C18=66 ..." with ids for categories and transformed numbers. */
-DFM_API DFM_MUST_USE dfm_status dfm_dataset_row_text(const dfm_dataset *dataset, int64_t row, char **text, dfm_error *error);
+DFM_API DFM_MUST_USE dfm_status dfm_dataset_row_text(const dfm_dataset *dataset, int64_t row, char **text,
+                                                     dfm_error *error);
 DFM_API void dfm_dataset_free(dfm_dataset *dataset);
 
 /* ---- MARK: metrics ------------------------------------------------------------------------------------------- */
@@ -162,8 +169,8 @@ typedef struct dfm_metrics {
 } dfm_metrics;
 
 /* Metrics of `n` probabilities in [0, 1] against labels 0 or 1; `weight` (n) may be NULL. Any thread. */
-DFM_API DFM_MUST_USE dfm_status dfm_metrics_of(const float *probability, const float *label, const float *weight, int64_t n,
-                                               dfm_metrics *metrics, dfm_error *error);
+DFM_API DFM_MUST_USE dfm_status dfm_metrics_of(const float *probability, const float *label, const float *weight,
+                                               int64_t n, dfm_metrics *metrics, dfm_error *error);
 
 /* ---- MARK: model --------------------------------------------------------------------------------------------- */
 
@@ -180,21 +187,23 @@ DFM_API const char *dfm_model_metrics_json(const dfm_model *model);
 typedef struct dfm_field_info {
   const char *name;
   bool is_number;
-  int64_t vocabulary;    /* distinct values kept; 0 for numbers */
-  int64_t rows;          /* training rows seen */
-  int64_t unknown_rows;  /* of those, rows whose value fell under min_count */
-  int64_t missing_rows;  /* of those, rows with an empty cell */
-  double shift, scale;   /* numbers: transformed = (f(x) - shift) * scale */
+  int64_t vocabulary;   /* distinct values kept; 0 for numbers */
+  int64_t rows;         /* training rows seen */
+  int64_t unknown_rows; /* of those, rows whose value fell under min_count */
+  int64_t missing_rows; /* of those, rows with an empty cell */
+  double shift, scale;  /* numbers: transformed = (f(x) - shift) * scale */
 } dfm_field_info;
 /* Fields in the order of the file's columns: categories and numbers. */
 DFM_API size_t dfm_model_fields(const dfm_model *model);
 DFM_API dfm_field_info dfm_model_field(const dfm_model *model, size_t i);
 /* The value of rank `rank` by id order of category field `i`: its bytes (not terminated) and its training rows. false past the end. */
-DFM_API bool dfm_model_value(const dfm_model *model, size_t i, int64_t rank, const char **bytes, size_t *length, int64_t *count);
+DFM_API bool dfm_model_value(const dfm_model *model, size_t i, int64_t rank, const char **bytes, size_t *length,
+                             int64_t *count);
 /* The embedding row of a raw value: first-order weight (NaN where the model has none) and up to `capacity` factors into `factors`;
  * `*n` gets how many there are. `*is_unknown` where the value is not in the vocabulary. */
-DFM_API DFM_MUST_USE dfm_status dfm_model_embedding(const dfm_model *model, size_t i, const char *bytes, size_t length, double *first_order,
-                                                    float *factors, size_t capacity, size_t *n, bool *is_unknown, dfm_error *error);
+DFM_API DFM_MUST_USE dfm_status dfm_model_embedding(const dfm_model *model, size_t i, const char *bytes, size_t length,
+                                                    double *first_order, float *factors, size_t capacity, size_t *n,
+                                                    bool *is_unknown, dfm_error *error);
 DFM_API void dfm_model_free(dfm_model *model);
 
 /* ---- MARK: trainer ------------------------------------------------------------------------------------------- */
@@ -202,15 +211,15 @@ DFM_API void dfm_model_free(dfm_model *model);
 typedef struct dfm_trainer dfm_trainer;
 
 typedef struct dfm_progress {
-  int epoch, epochs;          /* 1-based */
-  int64_t batch, batches;     /* within the epoch, 1-based */
-  int64_t step;               /* optimizer steps so far */
-  double rows_per_second;     /* of this epoch so far, evaluation not counted */
-  double seconds;             /* of this epoch so far */
+  int epoch, epochs;      /* 1-based */
+  int64_t batch, batches; /* within the epoch, 1-based */
+  int64_t step;           /* optimizer steps so far */
+  double rows_per_second; /* of this epoch so far, evaluation not counted */
+  double seconds;         /* of this epoch so far */
   double learning_rate;
-  dfm_metrics train;          /* running over the epoch's rows, dropout on; auc only where is_epoch_end (else NaN) */
-  bool is_epoch_end;          /* all of the epoch, and its evaluation, is done */
-  bool has_valid;             /* `valid` holds an evaluation made at this very step */
+  dfm_metrics train; /* running over the epoch's rows, dropout on; auc only where is_epoch_end (else NaN) */
+  bool is_epoch_end; /* all of the epoch, and its evaluation, is done */
+  bool has_valid;    /* `valid` holds an evaluation made at this very step */
   dfm_metrics valid;
   bool is_best;               /* this epoch is the best so far and was saved */
   bool learning_rate_dropped; /* the plateau rule has just lowered the rate */
@@ -232,25 +241,25 @@ typedef struct dfm_run_options {
 } dfm_run_options;
 
 typedef struct dfm_run_result {
-  int epochs;             /* completed */
-  int best_epoch;         /* the one that the model file holds */
+  int epochs;     /* completed */
+  int best_epoch; /* the one that the model file holds */
   int64_t steps;
-  bool stopped;           /* by the callback */
-  bool stopped_early;     /* by patience */
-  dfm_metrics valid;      /* of the best epoch */
+  bool stopped;       /* by the callback */
+  bool stopped_early; /* by patience */
+  dfm_metrics valid;  /* of the best epoch */
   bool has_valid;
   double seconds;
-  int64_t memory_tables;  /* bytes of the tables with their optimizer state */
-  double objective;       /* L-BFGS only: sum of log losses + penalties at the optimum; else NaN */
+  int64_t memory_tables; /* bytes of the tables with their optimizer state */
+  double objective;      /* L-BFGS only: sum of log losses + penalties at the optimum; else NaN */
 } dfm_run_result;
 
 /* Builds the model that `recipe` names over the fields of `train`. Keeps references to both datasets; `valid` may be NULL. */
-DFM_API DFM_MUST_USE dfm_status dfm_trainer_create(const dfm_recipe *recipe, dfm_dataset *train, dfm_dataset *valid, dfm_trainer **trainer,
-                                                   dfm_error *error);
+DFM_API DFM_MUST_USE dfm_status dfm_trainer_create(const dfm_recipe *recipe, dfm_dataset *train, dfm_dataset *valid,
+                                                   dfm_trainer **trainer, dfm_error *error);
 DFM_API DFM_MUST_USE dfm_status dfm_trainer_summary(const dfm_trainer *trainer, char **text, dfm_error *error);
 /* Trains to the end, or until stopped. Once per trainer. */
-DFM_API DFM_MUST_USE dfm_status dfm_trainer_run(dfm_trainer *trainer, const dfm_run_options *options, dfm_run_result *result,
-                                                dfm_error *error);
+DFM_API DFM_MUST_USE dfm_status dfm_trainer_run(dfm_trainer *trainer, const dfm_run_options *options,
+                                                dfm_run_result *result, dfm_error *error);
 DFM_API void dfm_trainer_free(dfm_trainer *trainer);
 
 /* ---- MARK: scorer -------------------------------------------------------------------------------------------- */
@@ -259,12 +268,12 @@ DFM_API void dfm_trainer_free(dfm_trainer *trainer);
 typedef struct dfm_scorer dfm_scorer;
 DFM_API DFM_MUST_USE dfm_status dfm_scorer_create(const dfm_model *model, dfm_scorer **scorer, dfm_error *error);
 /* Probabilities of rows [first, first + n) of `dataset` into `probability` (n). The dataset must have been read with the scorer's model. */
-DFM_API DFM_MUST_USE dfm_status dfm_scorer_score(dfm_scorer *scorer, const dfm_dataset *dataset, int64_t first, int64_t n,
-                                                 float *probability, dfm_error *error);
+DFM_API DFM_MUST_USE dfm_status dfm_scorer_score(dfm_scorer *scorer, const dfm_dataset *dataset, int64_t first,
+                                                 int64_t n, float *probability, dfm_error *error);
 DFM_API void dfm_scorer_free(dfm_scorer *scorer);
 /* All rows of `dataset` with `threads` scorers (0: one per core), in row order. */
-DFM_API DFM_MUST_USE dfm_status dfm_predict(const dfm_model *model, const dfm_dataset *dataset, int threads, float *probability,
-                                            dfm_error *error);
+DFM_API DFM_MUST_USE dfm_status dfm_predict(const dfm_model *model, const dfm_dataset *dataset, int threads,
+                                            float *probability, dfm_error *error);
 
 /* ---- MARK: synth --------------------------------------------------------------------------------------------- */
 
@@ -290,16 +299,17 @@ typedef struct dfm_bench_options {
 } dfm_bench_options;
 
 typedef struct dfm_bench_result {
-  double rows_per_second;     /* median over repeats: whole training steps, exact Adam */
+  double rows_per_second; /* median over repeats: whole training steps, exact Adam */
   double rows_per_second_min, rows_per_second_max;
-  double peak_gflops;         /* best float32 matrix-multiply rate at the net's own shapes, all threads together */
-  double net_gflops;          /* 6 flops per dense weight and row, over the same time */
-  double bytes_per_id;        /* tables with state */
-  char kernel[32];            /* "avx2" */
+  double peak_gflops;  /* best float32 matrix-multiply rate at the net's own shapes, all threads together */
+  double net_gflops;   /* 6 flops per dense weight and row, over the same time */
+  double bytes_per_id; /* tables with state */
+  char kernel[32];     /* "avx2" */
 } dfm_bench_result;
 
 /* Times training steps on random encoded rows in memory. */
-DFM_API DFM_MUST_USE dfm_status dfm_bench_train(const dfm_bench_options *options, dfm_bench_result *result, dfm_error *error);
+DFM_API DFM_MUST_USE dfm_status dfm_bench_train(const dfm_bench_options *options, dfm_bench_result *result,
+                                                dfm_error *error);
 
 #ifdef __cplusplus
 }

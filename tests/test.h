@@ -15,16 +15,17 @@
 
 #include "deepfm.h"
 
-#define assert_ok(expr)                                                         \
-  do {                                                                          \
-    const dfm_status status_ = (expr);                                          \
+#define assert_ok(expr)                                                                       \
+  do {                                                                                        \
+    const dfm_status status_ = (expr);                                                        \
     if (status_ != DFM_OK) fail_msg("%s: status %d: %s", #expr, (int)status_, error.message); \
   } while (0)
 
-#define assert_near(a, b, tolerance)                                                              \
-  do {                                                                                            \
-    const double a_ = (a), b_ = (b), t_ = (tolerance);                                            \
-    if (!(a_ - b_ <= t_ && b_ - a_ <= t_)) fail_msg("%s = %.9g, %s = %.9g: further apart than %g", #a, a_, #b, b_, t_); \
+#define assert_near(a, b, tolerance)                                               \
+  do {                                                                             \
+    const double a_ = (a), b_ = (b), t_ = (tolerance);                             \
+    if (!(a_ - b_ <= t_ && b_ - a_ <= t_))                                         \
+      fail_msg("%s = %.9g, %s = %.9g: further apart than %g", #a, a_, #b, b_, t_); \
   } while (0)
 
 /* Path of a file in ../shared/data beside the project (or $DFM_DATA). NULL where it is absent: then `return` (the test was skipped with one line);

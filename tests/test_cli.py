@@ -285,7 +285,7 @@ def test_help():
     check(succeeds("help").out == succeeds("--help").out, "deepfm help and --help differ")
     text = succeeds("train", "--help").out
     check(text == succeeds("help", "train").out, "two kinds of help")
-    contains(text, "--batch-size", "default 1024", "--valid", "\noptimizer\n")
+    contains(text, "--batch-size", "default 0", "--valid", "\noptimizer\n")
     check(all(len(line) <= 100 for line in text.splitlines()), "wider than 100 columns")
     contains(succeeds("help", "recipe").out, "--learning-rate VALUE")
     contains(succeeds("--version").out, "deepfm 0.")

@@ -17,9 +17,12 @@ typedef struct dfm_case {
   int width[F];
 } dfm_case;
 
-#define ALL {7, 7, 7, 7}
-#define NUMBERS {5, 5, 5}
-#define WIDTHS {3, 3, 3, 3}
+#define ALL \
+  { 7, 7, 7, 7 }
+#define NUMBERS \
+  { 5, 5, 5 }
+#define WIDTHS \
+  { 3, 3, 3, 3 }
 static const dfm_case CASES[] = {
     {"lr", {"model=lr"}, ALL, NUMBERS, WIDTHS},
     {"lr without numbers", {"model=lr"}, ALL, {0, 0, 0}, WIDTHS},
@@ -30,14 +33,28 @@ static const dfm_case CASES[] = {
     {"deepfm tanh", {"model=deepfm", "dnn.hidden=6", "dnn.activation=tanh"}, ALL, NUMBERS, WIDTHS},
     {"deepfm sigmoid", {"model=deepfm", "dnn.hidden=6,4,3", "dnn.activation=sigmoid"}, ALL, NUMBERS, WIDTHS},
     {"deepfm no hidden layer", {"model=deepfm", "dnn.hidden="}, ALL, NUMBERS, WIDTHS},
-    {"deepfm on some fields", {"model=deepfm", "dnn.hidden=5", "dnn.activation=tanh"}, {7, 3, 5, 6}, {6, 4, 1}, {3, 3, 5, 3}},
-    {"deepfm batch norm", {"model=deepfm", "dnn.hidden=6,5", "dnn.activation=tanh", "dnn.batch_norm=true"}, ALL, NUMBERS, WIDTHS},
+    {"deepfm on some fields",
+     {"model=deepfm", "dnn.hidden=5", "dnn.activation=tanh"},
+     {7, 3, 5, 6},
+     {6, 4, 1},
+     {3, 3, 5, 3}},
+    {"deepfm batch norm",
+     {"model=deepfm", "dnn.hidden=6,5", "dnn.activation=tanh", "dnn.batch_norm=true"},
+     ALL,
+     NUMBERS,
+     WIDTHS},
     {"deepfm batch norm relu", {"model=deepfm", "dnn.hidden=6,5", "dnn.batch_norm=true"}, ALL, NUMBERS, WIDTHS},
     {"deepfm dropout relu", {"model=deepfm", "dnn.hidden=6,5", "dnn.dropout=0.5,0.25"}, ALL, NUMBERS, WIDTHS},
-    {"deepfm dropout tanh", {"model=deepfm", "dnn.hidden=6,5", "dnn.dropout=0.5", "dnn.activation=tanh"}, ALL, NUMBERS, WIDTHS},
+    {"deepfm dropout tanh",
+     {"model=deepfm", "dnn.hidden=6,5", "dnn.dropout=0.5", "dnn.activation=tanh"},
+     ALL,
+     NUMBERS,
+     WIDTHS},
     {"deepfm batch norm dropout",
      {"model=deepfm", "dnn.hidden=6,5", "dnn.dropout=0.3", "dnn.activation=sigmoid", "dnn.batch_norm=true"},
-     ALL, NUMBERS, WIDTHS},
+     ALL,
+     NUMBERS,
+     WIDTHS},
 };
 enum { N_CASES = sizeof CASES / sizeof *CASES };
 
@@ -46,7 +63,7 @@ typedef struct dfm_fixture {
   dfm_encoder *encoder;
   dfm_dataset *dataset;
   dfm_stepper *stepper;
-  double *weight;       /* reference copies: dense, then tables one after the other */
+  double *weight; /* reference copies: dense, then tables one after the other */
   size_t table_at[F], n;
 } dfm_fixture;
 
@@ -123,7 +140,8 @@ static void copy_weights(dfm_fixture *fixture) {
     const dfm_table *table = &stepper->tables->table[f];
     for (uint32_t id = 0; id < table->V; id++) {
       const float *w = dfm_table_read(stepper->tables, f, id, scratch);
-      for (int j = 0; j < table->n; j++) fixture->weight[fixture->table_at[f] + id * (size_t)table->n + (size_t)j] = (double)w[j];
+      for (int j = 0; j < table->n; j++)
+        fixture->weight[fixture->table_at[f] + id * (size_t)table->n + (size_t)j] = (double)w[j];
     }
   }
 }
@@ -182,10 +200,14 @@ static double fm(const dfm_fixture *fixture, const dfm_batch *batch, int b) {
 
 static double activate(int activation, double x) {
   switch (activation) {
-    case DFM_RELU: return x > 0 ? x : 0;
-    case DFM_SIGMOID: return 1 / (1 + exp(-x));
-    case DFM_TANH: return tanh(x);
-    default: return x;
+    case DFM_RELU:
+      return x > 0 ? x : 0;
+    case DFM_SIGMOID:
+      return 1 / (1 + exp(-x));
+    case DFM_TANH:
+      return tanh(x);
+    default:
+      return x;
   }
 }
 
@@ -196,7 +218,8 @@ static int dnn_input(const dfm_fixture *fixture, const dfm_batch *batch, int b, 
     for (int f = 0; f < F; f++) {
       const dfm_field_settings *settings = &fixture->encoder->category[f].settings;
       if (!(settings->into & DFM_INTO_DNN) || ((settings->into & DFM_INTO_FM) == 0) != pass) continue;
-      for (int k = 0; k < settings->width; k++) x[n++] = row(fixture, batch, f, b)[(settings->into & DFM_INTO_LINEAR) + k];
+      for (int k = 0; k < settings->width; k++)
+        x[n++] = row(fixture, batch, f, b)[(settings->into & DFM_INTO_LINEAR) + k];
     }
   }
   for (int d = 0; d < D; d++)
@@ -306,7 +329,8 @@ static void run_backward(dfm_fixture *fixture, int rows) {
   batch->weight[1] = 2.5F;
   batch->id[1 * batch->capacity + 2] = DFM_ID_NONE;
   assert_ok(dfm_optimizer_begin(stepper->optimizer, 1e-3, &error));
-  for (int f = 0; f < F; f++) dfm_table_gather(stepper->tables, f, &stepper->plan[f], batch->id + f * batch->capacity, rows);
+  for (int f = 0; f < F; f++)
+    dfm_table_gather(stepper->tables, f, &stepper->plan[f], batch->id + f * batch->capacity, rows);
   stepper->loss = dfm_executor_train(stepper->executor, stepper->pool, stepper->plan, batch, 1);
   for (int task = 0; task < dfm_executor_tasks(stepper->executor); task++) {
     dfm_span span[2];
@@ -319,7 +343,8 @@ static void check_logits(dfm_fixture *fixture, const dfm_case *test) {
   const double loss = reference(fixture, z);
   const float *logits = dfm_executor_logits(fixture->stepper->executor);
   for (int b = 0; b < fixture->stepper->batch->rows; b++) {
-    if (fabs(z[b] - (double)logits[b]) > 3e-6) fail_msg("%s: logit %d is %.8g, the reference has %.8g", test->name, b, (double)logits[b], z[b]);
+    if (fabs(z[b] - (double)logits[b]) > 3e-6)
+      fail_msg("%s: logit %d is %.8g, the reference has %.8g", test->name, b, (double)logits[b], z[b]);
   }
   assert_near(fixture->stepper->loss / fixture->stepper->batch->rows, loss, 1e-6);
 }
@@ -329,7 +354,8 @@ static void check_dense(dfm_fixture *fixture, const dfm_case *test) {
   for (int i = 0; i < net->n_params; i++) {
     const dfm_param *p = &net->param[i];
     for (size_t j = 0; !p->is_statistic && j < p->n; j++) {
-      const double expected = difference(fixture, p->offset + j), got = (double)fixture->stepper->dweight[p->offset + j];
+      const double expected = difference(fixture, p->offset + j),
+                   got = (double)fixture->stepper->dweight[p->offset + j];
       if (fabs(expected - got) > 2e-6 + 1e-5 * fabs(expected)) {
         fail_msg("%s: gradient of %s[%zu] is %.8g, differences give %.8g", test->name, p->name, j, got, expected);
       }
@@ -350,7 +376,8 @@ static void check_tables(dfm_fixture *fixture, const dfm_case *test) {
         const double expected = difference(fixture, fixture->table_at[f] + id * (size_t)table->n + (size_t)j);
         const double got = (double)stepper->plan[f].gradients[u * table->n + j];
         if (fabs(expected - got) > 2e-6 + 1e-5 * fabs(expected)) {
-          fail_msg("%s: gradient of table %d row %u[%d] is %.8g, differences give %.8g", test->name, f, id, j, got, expected);
+          fail_msg("%s: gradient of table %d row %u[%d] is %.8g, differences give %.8g", test->name, f, id, j, got,
+                   expected);
         }
       }
     }
@@ -381,7 +408,11 @@ static void test_all_cases(void **state) {
 
 /* A batch of one row under batch norm: running statistics normalise it and stay as they are; the gradient is finite. */
 static void test_batch_norm_one_row(void **state) {
-  static const dfm_case test = {"one row", {"model=deepfm", "dnn.hidden=6", "dnn.batch_norm=true", "optimizer.clip_norm=1"}, ALL, NUMBERS, WIDTHS};
+  static const dfm_case test = {"one row",
+                                {"model=deepfm", "dnn.hidden=6", "dnn.batch_norm=true", "optimizer.clip_norm=1"},
+                                ALL,
+                                NUMBERS,
+                                WIDTHS};
   dfm_fixture fixture;
   (void)state;
   set_up(&fixture, &test, ROWS);
@@ -406,7 +437,11 @@ static void test_batch_norm_one_row(void **state) {
 
 /* Running mean and variance after one batch: momentum old + (1 - momentum) batch, unbiased. */
 static void test_batch_norm_running(void **state) {
-  static const dfm_case test = {"running", {"model=deepfm", "dnn.hidden=6", "dnn.batch_norm=true", "dnn.batch_norm_momentum=0.8"}, ALL, NUMBERS, WIDTHS};
+  static const dfm_case test = {"running",
+                                {"model=deepfm", "dnn.hidden=6", "dnn.batch_norm=true", "dnn.batch_norm_momentum=0.8"},
+                                ALL,
+                                NUMBERS,
+                                WIDTHS};
   dfm_fixture fixture;
   double x[64], mean = 0, variance = 0;
   (void)state;
@@ -415,7 +450,8 @@ static void test_batch_norm_running(void **state) {
   dfm_batch *batch = fixture.stepper->batch;
   dfm_error error;
   for (int b = 0; b < ROWS; b++) batch->row[b] = b;
-  const double *w = param(&fixture, "dnn.0.weight"), old_mean = *param(&fixture, "dnn.0.norm.mean"), old_variance = *param(&fixture, "dnn.0.norm.variance");
+  const double *w = param(&fixture, "dnn.0.weight"), old_mean = *param(&fixture, "dnn.0.norm.mean"),
+               old_variance = *param(&fixture, "dnn.0.norm.variance");
   assert_ok(dfm_stepper_run(fixture.stepper, fixture.dataset, ROWS, 0, &error));
   double z[ROWS];
   for (int b = 0; b < ROWS; b++) {

@@ -26,7 +26,8 @@ static void test_auc(void **state) {
     const int n = 20 + seed * 3;
     for (int i = 0; i < n; i++) {
       const uint64_t r = dfm_random_u64((uint64_t)seed, (uint64_t)i);
-      p[i] = seed % 2 ? (float)(r % 11) / 10 : dfm_random_uniform((uint64_t)seed + 99, (uint64_t)i); /* many ties or none */
+      p[i] = seed % 2 ? (float)(r % 11) / 10
+                      : dfm_random_uniform((uint64_t)seed + 99, (uint64_t)i); /* many ties or none */
       y[i] = (float)(r / 64 % 3 == 0);
       w[i] = (float)(r / 1024 % 4);
     }
@@ -76,7 +77,7 @@ static void test_bad_rows(void **state) {
 }
 
 int main(int argc, char **argv) {
-  static const struct CMUnitTest tests[] = {cmocka_unit_test(test_auc), cmocka_unit_test(test_values), cmocka_unit_test(test_one_class),
-                                            cmocka_unit_test(test_bad_rows)};
+  static const struct CMUnitTest tests[] = {cmocka_unit_test(test_auc), cmocka_unit_test(test_values),
+                                            cmocka_unit_test(test_one_class), cmocka_unit_test(test_bad_rows)};
   return test_main(argc, argv, "metrics", tests, sizeof tests / sizeof *tests);
 }

@@ -40,7 +40,8 @@ static void keras_dense(const dfm_parity *parity, const char *prefix, float *wei
   char name[32];
   int n_in = CATEGORIES * K;
   memcpy(weight + param_offset(parity, "linear.bias"), keras(parity, prefix, "linear_dense_b"), sizeof(float));
-  memcpy(weight + param_offset(parity, "linear.number.weight"), keras(parity, prefix, "linear_dense_w"), NUMBERS * sizeof(float));
+  memcpy(weight + param_offset(parity, "linear.number.weight"), keras(parity, prefix, "linear_dense_w"),
+         NUMBERS * sizeof(float));
   for (int i = 0; i < 3; i++, n_in = HIDDEN) {
     snprintf(name, sizeof name, "dnn_%d_w", i);
     const float *w = keras(parity, prefix, name);
@@ -84,7 +85,8 @@ static bool set_up(dfm_parity *parity, const char *batch_size) {
   if (!(path = test_data("parity/keras_parity.npz"))) return false;
   strcpy(npz, path);
   const char *converted = test_path("parity.safetensors");
-  snprintf(command, sizeof command, "python3 '%s/tests/tools/npz_to_safetensors.py' '%s' '%s'", DFM_SOURCE_DIR, npz, converted);
+  snprintf(command, sizeof command, "python3 '%s/tests/tools/npz_to_safetensors.py' '%s' '%s'", DFM_SOURCE_DIR, npz,
+           converted);
   assert_int_equal(system(command), 0);
   assert_ok(dfm_st_open(converted, &parity->keras, &error));
   assert_ok(dfm_schema_guess(rows, NULL, &schema, &error));
@@ -93,7 +95,8 @@ static bool set_up(dfm_parity *parity, const char *batch_size) {
   assert_ok(dfm_recipe_set(parity->recipe, "dnn.dropout", "0", &error));
   assert_ok(dfm_recipe_set(parity->recipe, "train.batch_size", batch_size, &error));
   assert_ok(dfm_dataset_read_train(rows, NULL, schema, parity->recipe, NULL, &parity->train, &parity->valid, &error));
-  assert_ok(dfm_stepper_create(parity->recipe, parity->train, parity->recipe->train.batch_size, 2, &parity->stepper, &error));
+  assert_ok(
+      dfm_stepper_create(parity->recipe, parity->train, parity->recipe->train.batch_size, 2, &parity->stepper, &error));
   dfm_schema_free(schema);
   start_from_w0(parity);
   return true;
@@ -141,8 +144,10 @@ static void test_encoding(void **state) {
     for (int b = 0; b < n; b++) batch->row[b] = b;
     dfm_dataset_fill(rows, batch, 0, n);
     for (int b = 0; b < n; b++) {
-      for (int f = 0; f < CATEGORIES; f++) assert_int_equal(batch->id[f * batch->capacity + b], sparse[(from + b) * CATEGORIES + f]);
-      for (int d = 0; d < NUMBERS; d++) assert_near(batch->number[b * NUMBERS + d], dense[(from + b) * NUMBERS + d], 1e-6);
+      for (int f = 0; f < CATEGORIES; f++)
+        assert_int_equal(batch->id[f * batch->capacity + b], sparse[(from + b) * CATEGORIES + f]);
+      for (int d = 0; d < NUMBERS; d++)
+        assert_near(batch->number[b * NUMBERS + d], dense[(from + b) * NUMBERS + d], 1e-6);
     }
   }
   tear_down(&parity);
@@ -184,6 +189,7 @@ static void test_steps(void **state) {
 }
 
 int main(int argc, char **argv) {
-  static const struct CMUnitTest tests[] = {cmocka_unit_test(test_encoding), cmocka_unit_test(test_logits), cmocka_unit_test(test_steps)};
+  static const struct CMUnitTest tests[] = {cmocka_unit_test(test_encoding), cmocka_unit_test(test_logits),
+                                            cmocka_unit_test(test_steps)};
   return test_main(argc, argv, "parity", tests, sizeof tests / sizeof *tests);
 }

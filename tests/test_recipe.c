@@ -227,9 +227,9 @@ static void lists(void **state) {
 
 static void bad_values_name_setting_value_and_range(void **state) {
   (void)state;
-  refuses("train.batch_size", "0", "train.batch_size is '0'; it must be a whole number in [1, 1048576]");
+  refuses("train.batch_size", "-1", "train.batch_size is '-1'; it must be a whole number in [0, 1048576]");
   refuses("train.batch_size", "12.5", "'12.5'");
-  refuses("train.batch_size", "99999999999999999999", "[1, 1048576]");
+  refuses("train.batch_size", "99999999999999999999", "[0, 1048576]");
   refuses("optimizer.learning_rate", "0", "optimizer.learning_rate is '0'; it must be a number in (0, 10]");
   refuses("optimizer.learning_rate", "nan", "(0, 10]");
   refuses("optimizer.learning_rate", "", "(0, 10]");
@@ -319,7 +319,7 @@ static void bad_yaml_names_line_and_column(void **state) {
                "r.yaml:3:3: there is no setting 'train.batch_sise'; did you mean 'train.batch_size'?");
   assert_int_equal(error.line, 3);
   assert_int_equal(error.column, 3);
-  refuses_yaml("train:\n  epochs: 3\n  batch_size: 0\n", DFM_ERROR_VALUE, "r.yaml:3:15: train.batch_size is '0'");
+  refuses_yaml("train:\n  epochs: 3\n  batch_size: -1\n", DFM_ERROR_VALUE, "r.yaml:3:15: train.batch_size is '-1'");
   refuses_yaml("train: {epochs: 3, epochs: 4}\n", DFM_ERROR_FORMAT,
                "r.yaml:1:20: 'epochs' stands here twice, first on line 1");
   refuses_yaml("train:\n  epochs: 3\n bad\n", DFM_ERROR_FORMAT, "r.yaml:3:");

@@ -80,13 +80,27 @@ static bool same_bytes(const char *a, const char *b) {
 }
 
 /* A batch that is ragged at the end, hot ids, and every option that sums over rows. */
-static const char *const FULL[] = {"model=deepfm", "embedding.width=5", "dnn.hidden=40,17", "dnn.dropout=0.3", "dnn.batch_norm=true",
-                                   "train.batch_size=512", "train.epochs=3", "validation.random=0.2", "data.unknown_rate=0.05", NULL};
-static const char *const CLIPPED[] = {"model=deepfm", "dnn.hidden=24", "optimizer.clip_norm=0.05", "l2.embedding=0.001", "l2.linear=0.001",
-                                      "l2.dnn=0.001", "train.batch_size=300", "train.epochs=2", "data.number_into=linear,fm,dnn", NULL};
-static const char *const ADAGRAD[] = {"model=fm", "optimizer.name=adagrad", "optimizer.learning_rate=0.05", "train.batch_size=300", "train.epochs=2", NULL};
+static const char *const FULL[] = {"model=deepfm",           "embedding.width=5",
+                                   "dnn.hidden=40,17",       "dnn.dropout=0.3",
+                                   "dnn.batch_norm=true",    "train.batch_size=512",
+                                   "train.epochs=3",         "validation.random=0.2",
+                                   "data.unknown_rate=0.05", NULL};
+static const char *const CLIPPED[] = {"model=deepfm",
+                                      "dnn.hidden=24",
+                                      "optimizer.clip_norm=0.05",
+                                      "l2.embedding=0.001",
+                                      "l2.linear=0.001",
+                                      "l2.dnn=0.001",
+                                      "train.batch_size=300",
+                                      "train.epochs=2",
+                                      "data.number_into=linear,fm,dnn",
+                                      NULL};
+static const char *const ADAGRAD[] = {
+    "model=fm", "optimizer.name=adagrad", "optimizer.learning_rate=0.05", "train.batch_size=300", "train.epochs=2",
+    NULL};
 static const char *const LAZY[] = {"model=fm", "optimizer.update=lazy", "train.batch_size=100", "train.epochs=2", NULL};
-static const char *const LR[] = {"model=lr", "train.batch_size=64", "train.epochs=2", "optimizer.name=sgd", "optimizer.learning_rate=0.1", NULL};
+static const char *const LR[] = {"model=lr",           "train.batch_size=64",         "train.epochs=2",
+                                 "optimizer.name=sgd", "optimizer.learning_rate=0.1", NULL};
 static const char *const LBFGS[] = {"model=lr", "optimizer.name=lbfgs", "l2.linear=0.01", NULL};
 
 static void check_threads(const char *rows, const char *const *settings) {
@@ -94,7 +108,8 @@ static void check_threads(const char *rows, const char *const *settings) {
   dfm_setup setup;
   set_up(&setup, rows, settings);
   for (int i = 0; i < 5; i++) {
-    train(&setup, &(dfm_run_options){.model_path = test_path(i ? "other.safetensors" : "one.safetensors"), .threads = threads[i]});
+    train(&setup, &(dfm_run_options){.model_path = test_path(i ? "other.safetensors" : "one.safetensors"),
+                                     .threads = threads[i]});
     if (i && !same_bytes(test_path("one.safetensors"), test_path("other.safetensors"))) {
       fail_msg("%s %s: %d threads give other bytes than 1", settings[0], settings[1], threads[i]);
     }
@@ -118,8 +133,11 @@ static void test_evaluation_changes_nothing(void **state) {
   (void)state;
   set_up(&setup, make_rows("rows.csv", ROWS, 0), FULL);
   train(&setup, &(dfm_run_options){.model_path = test_path("one.safetensors"), .threads = 2});
-  train(&setup, &(dfm_run_options){.model_path = test_path("two.safetensors"), .threads = 2, .eval_every = 1,
-                                   .checkpoint_path = test_path("check.safetensors"), .checkpoint_every = 2});
+  train(&setup, &(dfm_run_options){.model_path = test_path("two.safetensors"),
+                                   .threads = 2,
+                                   .eval_every = 1,
+                                   .checkpoint_path = test_path("check.safetensors"),
+                                   .checkpoint_every = 2});
   assert_true(same_bytes(test_path("one.safetensors"), test_path("two.safetensors")));
   tear_down(&setup);
 }
@@ -135,14 +153,21 @@ static bool stop_at(void *context, const dfm_progress *progress) {
 static void check_resume(const char *rows, const char *const *settings) {
   dfm_setup setup;
   set_up(&setup, rows, settings);
-  const dfm_run_result whole = train(&setup, &(dfm_run_options){.model_path = test_path("whole.safetensors"), .threads = 2});
+  const dfm_run_result whole =
+      train(&setup, &(dfm_run_options){.model_path = test_path("whole.safetensors"), .threads = 2});
   for (int64_t stop = 1; stop < whole.steps; stop += 3) {
     dfm_stop context = {stop};
-    train(&setup, &(dfm_run_options){.model_path = test_path("part.safetensors"), .threads = 2, .checkpoint_path = test_path("check.safetensors"),
-                                     .on_progress = stop_at, .context = &context});
-    train(&setup, &(dfm_run_options){.model_path = test_path("part.safetensors"), .threads = 1, .resume_path = test_path("check.safetensors")});
+    train(&setup, &(dfm_run_options){.model_path = test_path("part.safetensors"),
+                                     .threads = 2,
+                                     .checkpoint_path = test_path("check.safetensors"),
+                                     .on_progress = stop_at,
+                                     .context = &context});
+    train(&setup, &(dfm_run_options){.model_path = test_path("part.safetensors"),
+                                     .threads = 1,
+                                     .resume_path = test_path("check.safetensors")});
     if (!same_bytes(test_path("whole.safetensors"), test_path("part.safetensors"))) {
-      fail_msg("%s %s: stopped after step %lld and resumed, the model differs", settings[0], settings[1], (long long)stop);
+      fail_msg("%s %s: stopped after step %lld and resumed, the model differs", settings[0], settings[1],
+               (long long)stop);
     }
   }
   tear_down(&setup);
@@ -161,7 +186,8 @@ static void expect_resume_error(const dfm_setup *setup, const char *checkpoint, 
   dfm_run_result result;
   dfm_error error;
   assert_ok(dfm_trainer_create(setup->recipe, setup->train, setup->valid, &trainer, &error));
-  assert_int_not_equal(dfm_trainer_run(trainer, &(dfm_run_options){.resume_path = checkpoint, .threads = 1}, &result, &error), DFM_OK);
+  assert_int_not_equal(
+      dfm_trainer_run(trainer, &(dfm_run_options){.resume_path = checkpoint, .threads = 1}, &result, &error), DFM_OK);
   if (!strstr(error.message, message)) fail_msg("'%s' does not say '%s'", error.message, message);
   dfm_trainer_free(trainer);
 }
@@ -171,7 +197,9 @@ static void test_resume_errors(void **state) {
   dfm_error error;
   (void)state;
   set_up(&setup, make_rows("rows.csv", ROWS, 0), ADAGRAD);
-  train(&setup, &(dfm_run_options){.checkpoint_path = test_path("check.safetensors"), .model_path = test_path("one.safetensors"), .threads = 1});
+  train(&setup, &(dfm_run_options){.checkpoint_path = test_path("check.safetensors"),
+                                   .model_path = test_path("one.safetensors"),
+                                   .threads = 1});
   expect_resume_error(&setup, test_path("one.safetensors"), "is no checkpoint");
   set_up(&other, make_rows("rows2.csv", ROWS, 1), ADAGRAD);
   expect_resume_error(&other, test_path("check.safetensors"), "other training rows");
@@ -203,7 +231,8 @@ static void test_exact_equals_sweep(void **state) {
   }
   for (int f = 0; f < 3; f++) {
     for (uint32_t id = 0; id < stepper[0]->tables->table[f].V; id++) {
-      const float *w = dfm_table_read(stepper[0]->tables, f, id, scratch[0]), *v = dfm_table_read(stepper[1]->tables, f, id, scratch[1]);
+      const float *w = dfm_table_read(stepper[0]->tables, f, id, scratch[0]),
+                  *v = dfm_table_read(stepper[1]->tables, f, id, scratch[1]);
       for (int j = 0; j < stepper[0]->tables->table[f].n; j++) assert_near(w[j], v[j], 1e-7);
     }
   }
@@ -215,8 +244,14 @@ static void test_exact_equals_sweep(void **state) {
 
 /* L-BFGS and many Adam steps over all rows reach the same optimum of a convex model. */
 static void test_lbfgs_is_the_optimum(void **state) {
-  static const char *const adam[] = {"model=lr", "l2.linear=0.01", "train.batch_size=3000", "train.epochs=2000",
-                                     "optimizer.learning_rate=0.01", "train.patience=0", "train.keep=last", NULL};
+  static const char *const adam[] = {"model=lr",
+                                     "l2.linear=0.01",
+                                     "train.batch_size=3000",
+                                     "train.epochs=2000",
+                                     "optimizer.learning_rate=0.01",
+                                     "train.patience=0",
+                                     "train.keep=last",
+                                     NULL};
   static float probability[2][ROWS];
   const char *rows = make_rows("rows.csv", ROWS, 0);
   dfm_error error;
@@ -226,7 +261,8 @@ static void test_lbfgs_is_the_optimum(void **state) {
     dfm_model *model = NULL;
     dfm_dataset *all = NULL;
     set_up(&setup, rows, i ? adam : LBFGS);
-    const dfm_run_result result = train(&setup, &(dfm_run_options){.model_path = test_path("lr.safetensors"), .threads = 1});
+    const dfm_run_result result =
+        train(&setup, &(dfm_run_options){.model_path = test_path("lr.safetensors"), .threads = 1});
     assert_int_equal(isfinite(result.objective), i == 0);
     assert_ok(dfm_model_load(test_path("lr.safetensors"), &model, &error));
     assert_ok(dfm_dataset_read(rows, model, NULL, &all, &error));
@@ -240,8 +276,10 @@ static void test_lbfgs_is_the_optimum(void **state) {
 
 /* The pair effect is out of reach for lr and within reach for fm. */
 static void test_fm_learns_pairs(void **state) {
-  static const char *const lr[] = {"model=lr", "train.epochs=12", "optimizer.learning_rate=0.01", "train.batch_size=128", "train.patience=0", NULL};
-  static const char *const fm[] = {"model=fm", "train.epochs=12", "optimizer.learning_rate=0.01", "train.batch_size=128", "train.patience=0", NULL};
+  static const char *const lr[] = {
+      "model=lr", "train.epochs=12", "optimizer.learning_rate=0.01", "train.batch_size=128", "train.patience=0", NULL};
+  static const char *const fm[] = {
+      "model=fm", "train.epochs=12", "optimizer.learning_rate=0.01", "train.batch_size=128", "train.patience=0", NULL};
   dfm_setup setup;
   double auc[2];
   (void)state;
@@ -256,7 +294,8 @@ static void test_fm_learns_pairs(void **state) {
 
 /* What is saved is what was validated: the model file scores the validation rows as training did. */
 static void test_saved_model_scores_as_trained(void **state) {
-  static const char *const by_file[] = {"model=deepfm", "dnn.hidden=20", "dnn.batch_norm=true", "validation.random=0", "train.epochs=2", NULL};
+  static const char *const by_file[] = {"model=deepfm",        "dnn.hidden=20",  "dnn.batch_norm=true",
+                                        "validation.random=0", "train.epochs=2", NULL};
   dfm_setup setup;
   dfm_schema *schema = NULL;
   dfm_model *model = NULL;
@@ -268,8 +307,10 @@ static void test_saved_model_scores_as_trained(void **state) {
   set_up(&setup, train_path, by_file);
   dfm_dataset_free(setup.train);
   assert_ok(dfm_schema_guess(train_path, NULL, &schema, &error));
-  assert_ok(dfm_dataset_read_train(train_path, valid_path, schema, setup.recipe, NULL, &setup.train, &setup.valid, &error));
-  const dfm_run_result result = train(&setup, &(dfm_run_options){.model_path = test_path("m.safetensors"), .threads = 2});
+  assert_ok(
+      dfm_dataset_read_train(train_path, valid_path, schema, setup.recipe, NULL, &setup.train, &setup.valid, &error));
+  const dfm_run_result result =
+      train(&setup, &(dfm_run_options){.model_path = test_path("m.safetensors"), .threads = 2});
   assert_ok(dfm_model_load(test_path("m.safetensors"), &model, &error));
   assert_ok(dfm_dataset_read(valid_path, model, NULL, &rows, &error));
   float probability[700], again[700];
@@ -290,7 +331,9 @@ static void test_saved_model_scores_as_trained(void **state) {
 }
 
 static void test_divergence_is_named(void **state) {
-  static const char *const wild[] = {"model=lr", "optimizer.name=sgd", "optimizer.learning_rate=10", "data.transform=none", "train.batch_size=64", NULL};
+  static const char *const wild[] = {
+      "model=lr", "optimizer.name=sgd", "optimizer.learning_rate=10", "data.transform=none", "train.batch_size=64",
+      NULL};
   dfm_setup setup;
   dfm_trainer *trainer = NULL;
   dfm_run_result result;
@@ -303,7 +346,10 @@ static void test_divergence_is_named(void **state) {
   fclose(file);
   set_up(&setup, path, wild);
   assert_ok(dfm_trainer_create(setup.recipe, setup.train, setup.valid, &trainer, &error));
-  assert_int_equal(dfm_trainer_run(trainer, &(dfm_run_options){.model_path = test_path("wild.safetensors"), .threads = 1}, &result, &error), DFM_ERROR_VALUE);
+  assert_int_equal(
+      dfm_trainer_run(trainer, &(dfm_run_options){.model_path = test_path("wild.safetensors"), .threads = 1}, &result,
+                      &error),
+      DFM_ERROR_VALUE);
   assert_non_null(strstr(error.message, "the loss became"));
   assert_non_null(strstr(error.message, "optimizer.learning_rate"));
   assert_int_not_equal(access(test_path("wild.safetensors"), F_OK), 0);
@@ -312,9 +358,14 @@ static void test_divergence_is_named(void **state) {
 }
 
 int main(int argc, char **argv) {
-  static const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_threads), cmocka_unit_test(test_evaluation_changes_nothing), cmocka_unit_test(test_resume),
-      cmocka_unit_test(test_resume_errors), cmocka_unit_test(test_exact_equals_sweep), cmocka_unit_test(test_lbfgs_is_the_optimum),
-      cmocka_unit_test(test_fm_learns_pairs), cmocka_unit_test(test_saved_model_scores_as_trained), cmocka_unit_test(test_divergence_is_named)};
+  static const struct CMUnitTest tests[] = {cmocka_unit_test(test_threads),
+                                            cmocka_unit_test(test_evaluation_changes_nothing),
+                                            cmocka_unit_test(test_resume),
+                                            cmocka_unit_test(test_resume_errors),
+                                            cmocka_unit_test(test_exact_equals_sweep),
+                                            cmocka_unit_test(test_lbfgs_is_the_optimum),
+                                            cmocka_unit_test(test_fm_learns_pairs),
+                                            cmocka_unit_test(test_saved_model_scores_as_trained),
+                                            cmocka_unit_test(test_divergence_is_named)};
   return test_main(argc, argv, "train", tests, sizeof tests / sizeof *tests);
 }

@@ -5,7 +5,6 @@
  * no table grows with a field. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/memory.h"
 #include "base/random.h"
@@ -21,8 +20,8 @@ static const uint64_t FIT_SEED = 0x5eed0f7ea0c4e12u;
 /* Cells of one group are missing together, as in Criteo's logs: a column's cell is empty where its group's draw is
  * below the column's rate. */
 typedef struct number_column {
-  double log_median,
-      log_spread; /* x = floor(exp(log_median + log_spread * logit(u))): log-normal's look, power law's tail */
+  /* x = floor(exp(log_median + log_spread * logit(u))): log-normal's look, power law's tail */
+  double log_median, log_spread;
   double missing_rate;
   int missing_group;
 } number_column;
@@ -32,8 +31,7 @@ static const number_column NUMBER[DFM_SYNTH_NUMBERS] = {
     {3.7, 1.00, 0.24, 2}, {1.4, 0.85, 0.04, 4}, {2.0, 0.60, 0.01, 4}, {3.7, 0.90, 0.04, 4}, {0.0, 0.50, 0.45, 0},
     {0.8, 0.55, 0.04, 4}, {0.2, 0.75, 0.70, 5}, {1.8, 0.65, 0.22, 2}};
 static const double LARGEST_NUMBER = 9999999;
-/* I2 alone goes below zero, as in Criteo's logs, if more rarely: u under the first bound gives -2, under the second
- * -1. */
+/* I2 alone goes below zero, as in Criteo's logs, if more rarely: u < MINUS_TWO gives -2, else u < MINUS_ONE -1. */
 enum { NEGATIVE_COLUMN = 1 };
 static const double MINUS_TWO = 0.001, MINUS_ONE = 0.006;
 

@@ -26,7 +26,7 @@ typedef struct dfm_synth_row {
 
 /* The teacher's fitted constants. Immutable once fitted: any thread. */
 typedef struct dfm_teacher {
-  double number_mean[DFM_SYNTH_NUMBERS], number_scale[DFM_SYNTH_NUMBERS]; /* t = (ln(1 + x) - mean) * scale */
+  double number_mean[DFM_SYNTH_NUMBERS], number_scale[DFM_SYNTH_NUMBERS]; /* t = (ln(1 + max(x, 0)) - mean) * scale */
   double vector_mean[DFM_TEACHER_VECTORS * DFM_TEACHER_WIDTH], vector_scale[DFM_TEACHER_VECTORS * DFM_TEACHER_WIDTH];
   double part_mean[3], part_scale[3]; /* additive, pairwise, net */
   double bias;

@@ -1,12 +1,13 @@
 /* The teacher of synthetic rows: the cells of a row come in; the true probability of a positive label goes out.
  *
  * logit = bias + additive + pairwise + net. Every value of every category field has a hidden weight w, and those of
- * eight fields a hidden vector v, all from a hash of (field, value), an empty cell being a value too; t_j is ln(1 + x)
- * of column I_j, 0 where the cell is empty. v and t are standardised over the population, and the three parts scaled to
- * fixed standard deviations:
+ * eight fields a hidden vector v, all from a hash of (field, value), an empty cell being a value too; t_j is
+ * ln(1 + max(x, 0)) of column I_j. v and t are standardised over the population (an empty cell's t_j is 0), and the
+ * three parts scaled to fixed standard deviations:
  *   additive = sum_f a_f w_f + sum_j b_j t_j          what logistic regression can learn
  *   pairwise = sum_{f<g} <v_f, v_g>                   what a factorization machine adds (Rendle, ICDM 2010)
- *   net      = sum of products of one to three gates  what is left to a net over embeddings and numbers
+ *   net      = sum of products of one to three gates  what is left to a net over embeddings and numbers;
+ *                                                     products of one gate count CURVE_WEIGHT times
  * A gate is tanh(2 v_f[0]) or tanh(4 (|t_j| - 2/3)). The second tells a number near the middle from one far away at
  * either side, so no weighted sum of numbers can stand in for it; a product of three gates is a soft parity, and no sum
  * of pairs can stand in for that. */

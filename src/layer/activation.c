@@ -2,7 +2,8 @@
 #include "layer/layer.h"
 
 static void forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {
-  pass->kernel->bias_act(dfm_value(pass, layer->out, b0, 0), b1 - b0, layer->n_out, layer->n_out, NULL, layer->activation);
+  pass->kernel->bias_act(dfm_value(pass, layer->out, b0, 0), b1 - b0, layer->n_out, layer->n_out, NULL,
+                         layer->activation);
 }
 
 static void backward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {

@@ -171,7 +171,12 @@ static int gradient(const dfm_layer *layer, const dfm_pass *pass, int task, dfm_
   return 2;
 }
 
-const dfm_layer_kind dfm_layer_batch_norm = {
-    .name = "BatchNorm", .forward = forward, .backward = backward, .tasks = tasks, .gradient = gradient,
-    .sums_forward = sums_forward, .reduce_forward = reduce_forward, .sums_backward = sums_backward,
-    .reduce_backward = reduce_backward};
+const dfm_layer_kind dfm_layer_batch_norm = {.name = "BatchNorm",
+                                             .forward = forward,
+                                             .backward = backward,
+                                             .tasks = tasks,
+                                             .gradient = gradient,
+                                             .sums_forward = sums_forward,
+                                             .reduce_forward = reduce_forward,
+                                             .sums_backward = sums_backward,
+                                             .reduce_backward = reduce_backward};

@@ -14,10 +14,16 @@ enum { DFM_CHUNK = 256 };
 static void forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {
   const dfm_net *net = pass->net;
   float *y = dfm_value(pass, layer->out, b0, 0);
-  pass->kernel->gemm(&(dfm_gemm_args){.trans_b = true, .M = b1 - b0, .N = layer->n_out, .K = layer->n_in,
-                                      .A = dfm_value(pass, layer->in, b0, layer->from), .lda = net->edge_n[layer->in],
-                                      .B = dfm_weight(pass, layer, WEIGHT), .ldb = layer->n_in,
-                                      .C = y, .ldc = layer->n_out});
+  pass->kernel->gemm(&(dfm_gemm_args){.trans_b = true,
+                                      .M = b1 - b0,
+                                      .N = layer->n_out,
+                                      .K = layer->n_in,
+                                      .A = dfm_value(pass, layer->in, b0, layer->from),
+                                      .lda = net->edge_n[layer->in],
+                                      .B = dfm_weight(pass, layer, WEIGHT),
+                                      .ldb = layer->n_in,
+                                      .C = y,
+                                      .ldc = layer->n_out});
   pass->kernel->bias_act(y, b1 - b0, layer->n_out, layer->n_out, dfm_weight(pass, layer, BIAS), layer->activation);
 }
 
@@ -26,11 +32,16 @@ static void backward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b
   float *dz = dfm_dvalue(pass, layer->out, b0, 0);
   pass->kernel->act_backward(dz, dfm_value(pass, layer->out, b0, 0), b1 - b0, layer->n_out, layer->n_out,
                              layer->activation);
-  pass->kernel->gemm(&(dfm_gemm_args){.M = b1 - b0, .N = layer->n_in, .K = layer->n_out,
-                                      .A = dz, .lda = layer->n_out,
-                                      .B = dfm_weight(pass, layer, WEIGHT), .ldb = layer->n_in,
+  pass->kernel->gemm(&(dfm_gemm_args){.M = b1 - b0,
+                                      .N = layer->n_in,
+                                      .K = layer->n_out,
+                                      .A = dz,
+                                      .lda = layer->n_out,
+                                      .B = dfm_weight(pass, layer, WEIGHT),
+                                      .ldb = layer->n_in,
                                       .beta = layer->adds_dx ? 1.0F : 0.0F,
-                                      .C = dfm_dvalue(pass, layer->in, b0, layer->from), .ldc = net->edge_n[layer->in]});
+                                      .C = dfm_dvalue(pass, layer->in, b0, layer->from),
+                                      .ldc = net->edge_n[layer->in]});
 }
 
 static int tasks(const dfm_layer *layer) {
@@ -48,10 +59,17 @@ static int gradient(const dfm_layer *layer, const dfm_pass *pass, int task, dfm_
   for (int b = 0; b < pass->B; b += DFM_CHUNK) {
     const int rows = pass->B - b < DFM_CHUNK ? pass->B - b : DFM_CHUNK;
     const float *dz = dfm_dvalue(pass, layer->out, b, h0);
-    pass->kernel->gemm(&(dfm_gemm_args){.trans_a = true, .M = h1 - h0, .N = layer->n_in, .K = rows,
-                                        .A = dz, .lda = layer->n_out,
-                                        .B = dfm_value(pass, layer->in, b, layer->from), .ldb = net->edge_n[layer->in],
-                                        .beta = b > 0 ? 1.0F : 0.0F, .C = dw, .ldc = layer->n_in});
+    pass->kernel->gemm(&(dfm_gemm_args){.trans_a = true,
+                                        .M = h1 - h0,
+                                        .N = layer->n_in,
+                                        .K = rows,
+                                        .A = dz,
+                                        .lda = layer->n_out,
+                                        .B = dfm_value(pass, layer->in, b, layer->from),
+                                        .ldb = net->edge_n[layer->in],
+                                        .beta = b > 0 ? 1.0F : 0.0F,
+                                        .C = dw,
+                                        .ldc = layer->n_in});
     pass->kernel->column_sums(db, dz, rows, h1 - h0, layer->n_out);
   }
   span[0] = (dfm_span){weight->offset + (size_t)h0 * (size_t)layer->n_in, (size_t)(h1 - h0) * (size_t)layer->n_in,

@@ -33,8 +33,8 @@ struct dfm_executor {
   int n_tasks;
   float *edges;
   size_t edges_bytes;
-  double *sums;  /* batch norm's */
-  double *loss;  /* per block */
+  double *sums; /* batch norm's */
+  double *loss; /* per block */
   /* of the batch at hand */
   const dfm_plan *plan;
   const dfm_batch *batch;
@@ -116,7 +116,8 @@ static dfm_status allocate_sums(dfm_executor *executor, dfm_error *error) {
 static dfm_status list_tasks(dfm_executor *executor, dfm_error *error) {
   const dfm_net *net = executor->pass.net;
   int n = 0;
-  for (int i = 0; i < net->n_layers; i++) n += net->layer[i].kind->tasks ? net->layer[i].kind->tasks(&net->layer[i]) : 0;
+  for (int i = 0; i < net->n_layers; i++)
+    n += net->layer[i].kind->tasks ? net->layer[i].kind->tasks(&net->layer[i]) : 0;
   DFM_TRY(dfm_alloc(&executor->task_layer, (size_t)n, sizeof(int), error));
   DFM_TRY(dfm_alloc(&executor->task_index, (size_t)n, sizeof(int), error));
   for (int i = 0; i < net->n_layers; i++) {
@@ -129,14 +130,18 @@ static dfm_status list_tasks(dfm_executor *executor, dfm_error *error) {
   return DFM_OK;
 }
 
-dfm_status dfm_executor_create(const dfm_net *net, const dfm_kernel *kernel, float *weight, float *dweight, int capacity,
-                               uint64_t seed, dfm_executor **out, dfm_error *error) {
+dfm_status dfm_executor_create(const dfm_net *net, const dfm_kernel *kernel, float *weight, float *dweight,
+                               int capacity, uint64_t seed, dfm_executor **out, dfm_error *error) {
   const bool is_train = dweight != NULL;
   dfm_executor *executor = NULL;
   dfm_status status;
   DFM_TRY(dfm_alloc(&executor, 1, sizeof *executor, error));
   executor->capacity = capacity;
-  executor->pass = (dfm_pass){.net = net, .kernel = kernel, .weight = weight, .dweight = dweight, .is_train = is_train,
+  executor->pass = (dfm_pass){.net = net,
+                              .kernel = kernel,
+                              .weight = weight,
+                              .dweight = dweight,
+                              .is_train = is_train,
                               .block = dfm_executor_block(capacity),
                               .dropout_key = dfm_random_key(seed, DFM_STREAM_DROPOUT)};
   build_program(executor, is_train);
@@ -213,14 +218,30 @@ static void run_block(const dfm_executor *executor, const dfm_op *op, int b0, in
   const dfm_pass *pass = &executor->pass;
   const dfm_layer *layer = &pass->net->layer[op->layer];
   switch (op->kind) {
-    case OP_EMBED: embed_block(executor, b0, b1); break;
-    case OP_FORWARD: layer->kind->forward(layer, pass, b0, b1); break;
-    case OP_SUMS_FORWARD: layer->kind->sums_forward(layer, pass, b0, b1); break;
-    case OP_LOSS: loss_block(executor, b0, b1); break;
-    case OP_BACKWARD: layer->kind->backward(layer, pass, b0, b1); break;
-    case OP_SUMS_BACKWARD: layer->kind->sums_backward(layer, pass, b0, b1); break;
-    case OP_REDUCE_FORWARD: layer->kind->reduce_forward(layer, pass); break;
-    case OP_REDUCE_BACKWARD: layer->kind->reduce_backward(layer, pass); break;
+    case OP_EMBED:
+      embed_block(executor, b0, b1);
+      break;
+    case OP_FORWARD:
+      layer->kind->forward(layer, pass, b0, b1);
+      break;
+    case OP_SUMS_FORWARD:
+      layer->kind->sums_forward(layer, pass, b0, b1);
+      break;
+    case OP_LOSS:
+      loss_block(executor, b0, b1);
+      break;
+    case OP_BACKWARD:
+      layer->kind->backward(layer, pass, b0, b1);
+      break;
+    case OP_SUMS_BACKWARD:
+      layer->kind->sums_backward(layer, pass, b0, b1);
+      break;
+    case OP_REDUCE_FORWARD:
+      layer->kind->reduce_forward(layer, pass);
+      break;
+    case OP_REDUCE_BACKWARD:
+      layer->kind->reduce_backward(layer, pass);
+      break;
   }
 }
 
@@ -277,7 +298,8 @@ dfm_table_gradient dfm_executor_table_gradient(const dfm_executor *executor, int
                               .lde = pass->net->edge_n[DFM_EDGE_EMBED]};
 }
 
-void dfm_executor_score(dfm_executor *executor, const dfm_row_source *source, const dfm_batch *batch, float *probability) {
+void dfm_executor_score(dfm_executor *executor, const dfm_row_source *source, const dfm_batch *batch,
+                        float *probability) {
   static const float nothing[1 + DFM_MAX_WIDTH];
   float scratch[3 * (1 + DFM_MAX_WIDTH)];
   dfm_pass *pass = &executor->pass;

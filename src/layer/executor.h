@@ -12,8 +12,8 @@ typedef struct dfm_executor dfm_executor;
 
 /* Room for batches of `capacity` rows; `weight` and `dweight` (n_weights each; dweight NULL while scoring) stay the caller's. One allocation for all
  * edges. The net and the kernel are kept by reference. */
-dfm_status dfm_executor_create(const dfm_net *net, const dfm_kernel *kernel, float *weight, float *dweight, int capacity,
-                               uint64_t seed, dfm_executor **executor, dfm_error *error);
+dfm_status dfm_executor_create(const dfm_net *net, const dfm_kernel *kernel, float *weight, float *dweight,
+                               int capacity, uint64_t seed, dfm_executor **executor, dfm_error *error);
 void dfm_executor_free(dfm_executor *executor); /* NULL accepted */
 
 /* Rows per block for batches of up to `capacity` rows: a function of it alone, so that results do not depend on threads. */
@@ -40,6 +40,7 @@ typedef struct dfm_row_source {
 } dfm_row_source;
 
 /* Probabilities of the batch's rows (at most `capacity`), on the calling thread. */
-void dfm_executor_score(dfm_executor *executor, const dfm_row_source *source, const dfm_batch *batch, float *probability);
+void dfm_executor_score(dfm_executor *executor, const dfm_row_source *source, const dfm_batch *batch,
+                        float *probability);
 
 #endif

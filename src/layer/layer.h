@@ -22,11 +22,11 @@ typedef enum dfm_start { DFM_START_CONSTANT, DFM_START_UNIFORM, DFM_START_NORMAL
 
 /* A dense tensor. All of a net's parameters lie in one array of weights, in order. */
 typedef struct dfm_param {
-  char name[64];      /* "dnn.0.weight" */
-  int rows, cols;     /* cols 0: a vector of `rows` */
-  size_t offset, n;   /* in the array of weights */
+  char name[64];    /* "dnn.0.weight" */
+  int rows, cols;   /* cols 0: a vector of `rows` */
+  size_t offset, n; /* in the array of weights */
   dfm_part part;
-  bool is_statistic;  /* kept and saved, not stepped: running mean and variance */
+  bool is_statistic; /* kept and saved, not stepped: running mean and variance */
   dfm_start start;
   float scale;
 } dfm_param;
@@ -36,22 +36,22 @@ typedef struct dfm_layer_kind dfm_layer_kind;
 typedef struct dfm_layer {
   const dfm_layer_kind *kind;
   char name[64];
-  int in, from, n_in; /* input edge, and the columns [from, from + n_in) of it */
-  int out, n_out;     /* output edge; layers that end a branch add to DFM_EDGE_LOGIT */
-  int scratch;        /* an edge for what forward leaves to backward; -1: none */
+  int in, from, n_in;          /* input edge, and the columns [from, from + n_in) of it */
+  int out, n_out;              /* output edge; layers that end a branch add to DFM_EDGE_LOGIT */
+  int scratch;                 /* an edge for what forward leaves to backward; -1: none */
   int param[DFM_LAYER_PARAMS]; /* indices into the net's parameters; -1: none */
-  int K;              /* fm, number embedding: width */
+  int K;                       /* fm, number embedding: width */
   dfm_activation activation;
-  float rate;         /* dropout */
+  float rate;              /* dropout */
   float momentum, epsilon; /* batch norm */
-  int *column;        /* linear, number embedding: columns of NUMBER it reads (n_in of them); owned by the net */
-  bool adds_dx;       /* several layers read the input edge: its gradient is added to, not set */
+  int *column;             /* linear, number embedding: columns of NUMBER it reads (n_in of them); owned by the net */
+  bool adds_dx;            /* several layers read the input edge: its gradient is added to, not set */
 } dfm_layer;
 
 typedef struct dfm_net_field { /* of a category field */
-  int first;  /* 1: has a first-order weight */
-  int width;  /* K; 0: no embedding */
-  int column; /* of EMBED; -1 where K = 0 */
+  int first;                   /* 1: has a first-order weight */
+  int width;                   /* K; 0: no embedding */
+  int column;                  /* of EMBED; -1 where K = 0 */
 } dfm_net_field;
 
 typedef struct dfm_op dfm_op;
@@ -62,10 +62,10 @@ typedef struct dfm_net {
   int *number_into;     /* (D) DFM_INTO_ bits of the branches that see a number */
   int *dnn_number;      /* numbers that EMBED ends with, in order */
   int n_dnn_number;
-  int embed_numbers;    /* column of EMBED where they start */
-  int fm_columns;       /* [0, fm_columns) of EMBED are what fm reads, fm_width each */
+  int embed_numbers; /* column of EMBED where they start */
+  int fm_columns;    /* [0, fm_columns) of EMBED are what fm reads, fm_width each */
   int fm_width;
-  int dnn_from;         /* [dnn_from, edge_n[EMBED]) is what the dnn reads */
+  int dnn_from; /* [dnn_from, edge_n[EMBED]) is what the dnn reads */
   int edge_n[DFM_MAX_EDGES], n_edges;
   dfm_layer layer[DFM_MAX_LAYERS];
   int n_layers;
@@ -78,8 +78,8 @@ typedef struct dfm_net {
 typedef struct dfm_pass {
   const dfm_net *net;
   const dfm_kernel *kernel;
-  float *weight;                /* all dense parameters (only batch norm's running statistics are written, by its reduce) */
-  float *dweight;               /* their gradients */
+  float *weight;  /* all dense parameters (only batch norm's running statistics are written, by its reduce) */
+  float *dweight; /* their gradients */
   float *value[DFM_MAX_EDGES];  /* (B, edge_n) */
   float *dvalue[DFM_MAX_EDGES]; /* NULL while scoring */
   int B, block;                 /* rows in the batch, rows per block */
@@ -96,7 +96,7 @@ typedef struct dfm_span {
 } dfm_span;
 
 struct dfm_layer_kind {
-  const char *name;  /* as the summary prints it */
+  const char *name; /* as the summary prints it */
   /* Values of rows [b0, b1) of the output from those of the input. */
   void (*forward)(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
   /* Gradient of the input's rows from that of the output's; may overwrite the output's gradient with that before the activation. */
@@ -135,7 +135,7 @@ static inline float *dfm_dweight(const dfm_pass *pass, const dfm_layer *layer, i
 }
 
 /* ---- building a net (model/net_build.c calls these) */
-int dfm_net_add_edge(dfm_net *net, int n, dfm_error *error);   /* index or a negative status */
+int dfm_net_add_edge(dfm_net *net, int n, dfm_error *error); /* index or a negative status */
 /* Appends a layer with all params -1; NULL when full (error is set). */
 dfm_layer *dfm_net_add_layer(dfm_net *net, const dfm_layer_kind *kind, const char *name, dfm_error *error);
 /* Appends a parameter "LAYER.suffix" and puts its index at layer->param[slot]. */

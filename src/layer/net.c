@@ -8,7 +8,8 @@
 #include "layer/layer.h"
 
 static dfm_status too_deep(dfm_error *error) {
-  return dfm_fail(error, DFM_ERROR_VALUE, "the net has more than %d layers; take some out of dnn.hidden", DFM_MAX_LAYERS);
+  return dfm_fail(error, DFM_ERROR_VALUE, "the net has more than %d layers; take some out of dnn.hidden",
+                  DFM_MAX_LAYERS);
 }
 
 int dfm_net_add_edge(dfm_net *net, int n, dfm_error *error) {
@@ -33,7 +34,10 @@ dfm_status dfm_net_add_param(dfm_net *net, dfm_layer *layer, int slot, const cha
                              dfm_part part, dfm_param **out, dfm_error *error) {
   if (net->n_params == DFM_MAX_PARAMS) return too_deep(error);
   dfm_param *param = &net->param[net->n_params];
-  *param = (dfm_param){.rows = rows, .cols = cols, .offset = net->n_weights, .part = part,
+  *param = (dfm_param){.rows = rows,
+                       .cols = cols,
+                       .offset = net->n_weights,
+                       .part = part,
                        .n = (size_t)rows * (size_t)(cols > 0 ? cols : 1)};
   snprintf(param->name, sizeof param->name, "%.40s.%s", layer->name, suffix);
   layer->param[slot] = net->n_params++;
@@ -61,9 +65,12 @@ void dfm_net_initialise(const dfm_net *net, uint64_t seed, float *weight) {
     if (param->start == DFM_START_NORMAL) dfm_random_fill_normal(param_key, 0, w, (int)param->n);
     if (param->start == DFM_START_UNIFORM) dfm_random_fill_uniform(param_key, 0, w, (int)param->n);
     for (size_t j = 0; j < param->n; j++) {
-      if (param->start == DFM_START_CONSTANT) w[j] = param->scale;
-      else if (param->start == DFM_START_NORMAL) w[j] *= param->scale;
-      else w[j] = (2 * w[j] - 1) * param->scale;
+      if (param->start == DFM_START_CONSTANT)
+        w[j] = param->scale;
+      else if (param->start == DFM_START_NORMAL)
+        w[j] *= param->scale;
+      else
+        w[j] = (2 * w[j] - 1) * param->scale;
     }
   }
 }

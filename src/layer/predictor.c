@@ -23,8 +23,8 @@ struct dfm_predictor {
   float *probability;
 };
 
-dfm_status dfm_predictor_create(const dfm_net *net, const dfm_kernel *kernel, float *weight, const dfm_row_source *source,
-                                int threads, dfm_predictor **out, dfm_error *error) {
+dfm_status dfm_predictor_create(const dfm_net *net, const dfm_kernel *kernel, float *weight,
+                                const dfm_row_source *source, int threads, dfm_predictor **out, dfm_error *error) {
   dfm_predictor *predictor = NULL;
   dfm_status status;
   DFM_TRY(dfm_alloc(&predictor, 1, sizeof *predictor, error));
@@ -34,7 +34,8 @@ dfm_status dfm_predictor_create(const dfm_net *net, const dfm_kernel *kernel, fl
   for (int i = 0; i < threads; i++) {
     dfm_worker *worker = &predictor->worker[i];
     DFM_TRY_GOTO(status, dfm_batch_create(net->F, net->D, DFM_SCORE_ROWS, &worker->batch, error), fail);
-    DFM_TRY_GOTO(status, dfm_executor_create(net, kernel, weight, NULL, DFM_SCORE_ROWS, 0, &worker->executor, error), fail);
+    DFM_TRY_GOTO(status, dfm_executor_create(net, kernel, weight, NULL, DFM_SCORE_ROWS, 0, &worker->executor, error),
+                 fail);
   }
   *out = predictor;
   return DFM_OK;
@@ -70,6 +71,8 @@ void dfm_predictor_run(dfm_predictor *predictor, dfm_pool *pool, const dfm_datas
   predictor->first = first;
   predictor->n = n;
   predictor->probability = probability;
-  if (pool) dfm_pool_run(pool, blocks, score_block, predictor);
-  else for (int block = 0; block < blocks; block++) score_block(predictor, block, 0);
+  if (pool)
+    dfm_pool_run(pool, blocks, score_block, predictor);
+  else
+    for (int block = 0; block < blocks; block++) score_block(predictor, block, 0);
 }

@@ -7,8 +7,8 @@
 typedef struct dfm_predictor dfm_predictor;
 
 /* `weight` (n_weights) and what `source` reads must stay valid; their values are read anew at every run. */
-dfm_status dfm_predictor_create(const dfm_net *net, const dfm_kernel *kernel, float *weight, const dfm_row_source *source,
-                                int threads, dfm_predictor **predictor, dfm_error *error);
+dfm_status dfm_predictor_create(const dfm_net *net, const dfm_kernel *kernel, float *weight,
+                                const dfm_row_source *source, int threads, dfm_predictor **predictor, dfm_error *error);
 void dfm_predictor_free(dfm_predictor *predictor); /* NULL accepted */
 
 /* Rows [first, first + n) into probability (n). `pool` has at most the predictor's threads; NULL: the calling thread alone. */

@@ -10,12 +10,26 @@
 static void set_start(dfm_param *param, int init, double scale, int fan_in, int fan_out) {
   param->start = DFM_START_UNIFORM;
   switch ((dfm_init_name)init) {
-    case DFM_INIT_ZEROS: param->start = DFM_START_CONSTANT; param->scale = 0; return;
-    case DFM_INIT_NORMAL: param->start = DFM_START_NORMAL; param->scale = (float)scale; return;
-    case DFM_INIT_UNIFORM: param->scale = (float)scale; return;
-    case DFM_INIT_GLOROT_UNIFORM: param->scale = (float)sqrt(6.0 / (fan_in + fan_out)); return;
-    case DFM_INIT_GLOROT_NORMAL: param->scale = (float)sqrt(2.0 / (fan_in + fan_out)); break;
-    case DFM_INIT_HE_NORMAL: param->scale = (float)sqrt(2.0 / fan_in); break;
+    case DFM_INIT_ZEROS:
+      param->start = DFM_START_CONSTANT;
+      param->scale = 0;
+      return;
+    case DFM_INIT_NORMAL:
+      param->start = DFM_START_NORMAL;
+      param->scale = (float)scale;
+      return;
+    case DFM_INIT_UNIFORM:
+      param->scale = (float)scale;
+      return;
+    case DFM_INIT_GLOROT_UNIFORM:
+      param->scale = (float)sqrt(6.0 / (fan_in + fan_out));
+      return;
+    case DFM_INIT_GLOROT_NORMAL:
+      param->scale = (float)sqrt(2.0 / (fan_in + fan_out));
+      break;
+    case DFM_INIT_HE_NORMAL:
+      param->scale = (float)sqrt(2.0 / fan_in);
+      break;
   }
   param->start = DFM_START_NORMAL;
 }
@@ -101,7 +115,8 @@ static dfm_status append(dfm_net *net, const dfm_layer_kind *kind, const char *n
   return DFM_OK;
 }
 
-static dfm_status add_batch_norm(dfm_net *net, const dfm_recipe *recipe, const char *name, int *edge, dfm_error *error) {
+static dfm_status add_batch_norm(dfm_net *net, const dfm_recipe *recipe, const char *name, int *edge,
+                                 dfm_error *error) {
   static const char *const suffix[] = {"gamma", "beta", "mean", "variance"};
   static const double start[] = {1, 0, 0, 1};
   dfm_layer *layer;

@@ -52,15 +52,23 @@ dfm_field_info dfm_model_field(const dfm_model *model, size_t i) {
   int index;
   if (!dfm_encoder_field(encoder, i, &index)) {
     const dfm_category_field *field = &encoder->category[index];
-    return (dfm_field_info){.name = field->name, .vocabulary = (int64_t)field->vocabulary.n, .rows = encoder->rows,
-                            .unknown_rows = field->unknown_rows, .missing_rows = field->missing_rows};
+    return (dfm_field_info){.name = field->name,
+                            .vocabulary = (int64_t)field->vocabulary.n,
+                            .rows = encoder->rows,
+                            .unknown_rows = field->unknown_rows,
+                            .missing_rows = field->missing_rows};
   }
   const dfm_number_field *field = &encoder->number[index];
-  return (dfm_field_info){.name = field->name, .is_number = true, .rows = encoder->rows, .missing_rows = field->missing_rows,
-                          .shift = field->shift, .scale = field->scale};
+  return (dfm_field_info){.name = field->name,
+                          .is_number = true,
+                          .rows = encoder->rows,
+                          .missing_rows = field->missing_rows,
+                          .shift = field->shift,
+                          .scale = field->scale};
 }
 
-bool dfm_model_value(const dfm_model *model, size_t i, int64_t rank, const char **bytes, size_t *length, int64_t *count) {
+bool dfm_model_value(const dfm_model *model, size_t i, int64_t rank, const char **bytes, size_t *length,
+                     int64_t *count) {
   int f;
   if (i >= dfm_model_fields(model) || dfm_encoder_field(model->encoder, i, &f) || rank < 0) return false;
   const dfm_vocabulary *vocabulary = &model->encoder->category[f].vocabulary;
@@ -76,7 +84,8 @@ dfm_status dfm_model_embedding(const dfm_model *model, size_t i, const char *byt
   const dfm_encoder *encoder = model->encoder;
   int f;
   if (i >= dfm_model_fields(model) || dfm_encoder_field(encoder, i, &f)) {
-    return dfm_fail(error, DFM_ERROR_VALUE, "field %zu is no category field, so it has no embedding rows; name a category field", i);
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "field %zu is no category field, so it has no embedding rows; name a category field", i);
   }
   const int first = model->net->field[f].first;
   const uint32_t id = dfm_encoder_id(encoder, f, bytes, length, is_unknown);

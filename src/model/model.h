@@ -8,11 +8,11 @@
 enum { DFM_MODEL_FORMAT = 1, DFM_TENSOR_NAME_BYTES = 1100 };
 
 struct dfm_model {
-  dfm_encoder *encoder;  /* owns the mapping */
+  dfm_encoder *encoder; /* owns the mapping */
   dfm_recipe *recipe;
   dfm_net *net;
-  float *weight;         /* (n_weights) dense parameters */
-  const float **table;   /* (F) tables' weights (V, n), in the mapping; NULL where the net gives the field no row */
+  float *weight;       /* (n_weights) dense parameters */
+  const float **table; /* (F) tables' weights (V, n), in the mapping; NULL where the net gives the field no row */
   char *recipe_yaml, *schema_yaml, *metrics_json;
 };
 
@@ -35,20 +35,21 @@ typedef struct dfm_model_parts {
   const dfm_recipe *recipe;
   const dfm_net *net;
   const float *weight;
-  dfm_row_source rows;          /* gives every row of every table */
+  dfm_row_source rows; /* gives every row of every table */
   const char *metrics_json;
   const dfm_extra_tensor *extra; /* checkpoints only */
   size_t n_extra;
-  const char *state_json;        /* metadata "checkpoint"; NULL: none */
+  const char *state_json; /* metadata "checkpoint"; NULL: none */
 } dfm_model_parts;
 dfm_status dfm_model_write(const char *path, const dfm_model_parts *parts, dfm_error *error);
 
 /* Dense parameters by name from an open file into `weight`; finiteness checked. `needs_all` false: those that are absent are left alone. `*found`
  * (may be NULL) counts those read. */
-dfm_status dfm_model_read_weights(const dfm_st_file *file, const char *path, const dfm_net *net, bool needs_all, float *weight, int *found,
-                                  dfm_error *error);
+dfm_status dfm_model_read_weights(const dfm_st_file *file, const char *path, const dfm_net *net, bool needs_all,
+                                  float *weight, int *found, dfm_error *error);
 /* The table tensor of field f, checked for shape and finiteness; NULL where it is absent and not needed. */
-dfm_status dfm_model_read_table(const dfm_st_file *file, const char *path, const dfm_net *net, const dfm_encoder *encoder, int f,
-                                bool needs_it, const float **table, dfm_error *error);
+dfm_status dfm_model_read_table(const dfm_st_file *file, const char *path, const dfm_net *net,
+                                const dfm_encoder *encoder, int f, bool needs_it, const float **table,
+                                dfm_error *error);
 
 #endif

@@ -26,7 +26,8 @@ typedef struct dfm_declared {
   int *table, *param, *extra; /* (F) -1 where the net gives the field no row; (n_params); (n_extra) */
 } dfm_declared;
 
-static dfm_status declare(dfm_st_writer *writer, const dfm_model_parts *parts, dfm_declared *declared, dfm_error *error) {
+static dfm_status declare(dfm_st_writer *writer, const dfm_model_parts *parts, dfm_declared *declared,
+                          dfm_error *error) {
   const dfm_net *net = parts->net;
   char number[16], *yaml = NULL, name[DFM_TENSOR_NAME_BYTES];
   snprintf(number, sizeof number, "%d", DFM_MODEL_FORMAT);
@@ -58,7 +59,8 @@ static dfm_status declare(dfm_st_writer *writer, const dfm_model_parts *parts, d
 }
 
 /* Rows are caught up into a copy, some at a time, so that saving needs no second table and changes none. */
-static dfm_status write_table(dfm_st_writer *writer, const dfm_model_parts *parts, int f, float *room, dfm_error *error) {
+static dfm_status write_table(dfm_st_writer *writer, const dfm_model_parts *parts, int f, float *room,
+                              dfm_error *error) {
   const size_t n = (size_t)row_weights(parts->net, f);
   const uint32_t V = dfm_encoder_rows(parts->encoder, f);
   float scratch[3 * (1 + DFM_MAX_WIDTH)];
@@ -78,8 +80,8 @@ static int find(const int *tensors, size_t n, int tensor) {
   return -1;
 }
 
-static dfm_status write_tensor(dfm_st_writer *writer, const dfm_model_parts *parts, int tensor, const dfm_declared *declared,
-                               float *room, dfm_error *error) {
+static dfm_status write_tensor(dfm_st_writer *writer, const dfm_model_parts *parts, int tensor,
+                               const dfm_declared *declared, float *room, dfm_error *error) {
   bool is_encoders;
   DFM_TRY(dfm_encoder_write(parts->encoder, writer, declared->encoder, tensor, &is_encoders, error));
   if (is_encoders) return DFM_OK;
@@ -91,11 +93,12 @@ static dfm_status write_tensor(dfm_st_writer *writer, const dfm_model_parts *par
     return dfm_st_write(writer, parts->weight + p->offset, p->n * sizeof(float), error);
   }
   const dfm_extra_tensor *e = &parts->extra[find(declared->extra, parts->n_extra, tensor)];
-  return dfm_st_write(writer, e->data, e->shape[0] * (e->n_dims > 1 ? e->shape[1] : 1) * dfm_dtype_size(e->dtype), error);
+  return dfm_st_write(writer, e->data, e->shape[0] * (e->n_dims > 1 ? e->shape[1] : 1) * dfm_dtype_size(e->dtype),
+                      error);
 }
 
-static dfm_status write_all(dfm_st_writer *writer, const char *path, const dfm_model_parts *parts, int *tensors, float *room,
-                            dfm_error *error) {
+static dfm_status write_all(dfm_st_writer *writer, const char *path, const dfm_model_parts *parts, int *tensors,
+                            float *room, dfm_error *error) {
   dfm_declared declared = {.table = tensors, .param = tensors + parts->net->F};
   declared.extra = declared.param + parts->net->n_params;
   DFM_TRY(declare(writer, parts, &declared, error));
@@ -116,7 +119,9 @@ dfm_status dfm_model_write(const char *path, const dfm_model_parts *parts, dfm_e
   for (int f = 0; f < net->F; f++)
     if ((size_t)row_weights(net, f) > widest) widest = (size_t)row_weights(net, f);
   DFM_TRY_GOTO(status, dfm_alloc(&room, DFM_ROWS_PER_WRITE * widest, sizeof *room, error), done);
-  DFM_TRY_GOTO(status, dfm_alloc(&tensors, (size_t)net->F + (size_t)net->n_params + parts->n_extra, sizeof *tensors, error), done);
+  DFM_TRY_GOTO(status,
+               dfm_alloc(&tensors, (size_t)net->F + (size_t)net->n_params + parts->n_extra, sizeof *tensors, error),
+               done);
   DFM_TRY_GOTO(status, dfm_st_writer_create(&writer, error), done);
   DFM_TRY_GOTO(status, write_all(writer, path, parts, tensors, room, error), done);
   status = dfm_st_commit(writer, error);
@@ -135,15 +140,16 @@ static dfm_status check_finite(const char *path, const dfm_tensor *tensor, dfm_e
   const size_t n = tensor->size_bytes / sizeof *values;
   for (size_t i = 0; i < n; i++) {
     if (!isfinite(values[i])) {
-      return dfm_fail(error, DFM_ERROR_FORMAT, "%s: tensor '%s' has %g at place %zu; the file is damaged or its training diverged",
-                      path, tensor->name, (double)values[i], i);
+      return dfm_fail(error, DFM_ERROR_FORMAT,
+                      "%s: tensor '%s' has %g at place %zu; the file is damaged or its training diverged", path,
+                      tensor->name, (double)values[i], i);
     }
   }
   return DFM_OK;
 }
 
-dfm_status dfm_model_read_weights(const dfm_st_file *file, const char *path, const dfm_net *net, bool needs_all, float *weight, int *found,
-                                  dfm_error *error) {
+dfm_status dfm_model_read_weights(const dfm_st_file *file, const char *path, const dfm_net *net, bool needs_all,
+                                  float *weight, int *found, dfm_error *error) {
   for (int i = 0; i < net->n_params; i++) {
     const dfm_param *param = &net->param[i];
     const uint64_t shape[2] = {(uint64_t)param->rows, (uint64_t)param->cols};
@@ -157,8 +163,9 @@ dfm_status dfm_model_read_weights(const dfm_st_file *file, const char *path, con
   return DFM_OK;
 }
 
-dfm_status dfm_model_read_table(const dfm_st_file *file, const char *path, const dfm_net *net, const dfm_encoder *encoder, int f,
-                                bool needs_it, const float **table, dfm_error *error) {
+dfm_status dfm_model_read_table(const dfm_st_file *file, const char *path, const dfm_net *net,
+                                const dfm_encoder *encoder, int f, bool needs_it, const float **table,
+                                dfm_error *error) {
   const uint64_t shape[2] = {dfm_encoder_rows(encoder, f), (uint64_t)row_weights(net, f)};
   char name[DFM_TENSOR_NAME_BYTES];
   const dfm_tensor *tensor;
@@ -175,19 +182,23 @@ static dfm_status check_format(const dfm_st_file *file, const char *path, dfm_er
   const char *text = dfm_st_metadata(file, "deepfm.format");
   long long format;
   if (!text) {
-    return dfm_fail(error, DFM_ERROR_FORMAT, "%s is a safetensors file but no deepfm model; give a file that deepfm train wrote", path);
+    return dfm_fail(error, DFM_ERROR_FORMAT,
+                    "%s is a safetensors file but no deepfm model; give a file that deepfm train wrote", path);
   }
   if (!dfm_parse_int64(text, strlen(text), &format) || format < 1) {
-    return dfm_fail(error, DFM_ERROR_FORMAT, "%s has no valid format version ('%.20s'); the file is damaged", path, text);
+    return dfm_fail(error, DFM_ERROR_FORMAT, "%s has no valid format version ('%.20s'); the file is damaged", path,
+                    text);
   }
   if (format > DFM_MODEL_FORMAT) {
-    return dfm_fail(error, DFM_ERROR_FORMAT, "%s has model format %lld but this deepfm reads up to %d; use a newer deepfm", path, format,
+    return dfm_fail(error, DFM_ERROR_FORMAT,
+                    "%s has model format %lld but this deepfm reads up to %d; use a newer deepfm", path, format,
                     DFM_MODEL_FORMAT);
   }
   return DFM_OK;
 }
 
-static dfm_status copy_metadata(const dfm_st_file *file, const char *path, const char *key, char **copy, dfm_error *error) {
+static dfm_status copy_metadata(const dfm_st_file *file, const char *path, const char *key, char **copy,
+                                dfm_error *error) {
   const char *value = dfm_st_metadata(file, key);
   if (!value) return dfm_fail(error, DFM_ERROR_FORMAT, "%s lacks its %s; the file is damaged", path, key);
   DFM_TRY(dfm_alloc(copy, strlen(value) + 1, 1, error));

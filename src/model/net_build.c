@@ -11,7 +11,8 @@ static int branches_of(const dfm_model_kind *kind, const dfm_field_settings *set
 }
 
 /* Gives embedded fields with exactly the branches `wanted` of {fm, dnn} their columns of EMBED. */
-static void place_fields(dfm_net *net, const dfm_encoder *encoder, const dfm_model_kind *kind, int wanted, int *column) {
+static void place_fields(dfm_net *net, const dfm_encoder *encoder, const dfm_model_kind *kind, int wanted,
+                         int *column) {
   for (int f = 0; f < net->F; f++) {
     if ((branches_of(kind, &encoder->category[f].settings) & (DFM_INTO_FM | DFM_INTO_DNN)) != wanted) continue;
     net->field[f].width = encoder->category[f].settings.width;
@@ -20,7 +21,8 @@ static void place_fields(dfm_net *net, const dfm_encoder *encoder, const dfm_mod
   }
 }
 
-static dfm_status check_fm_width(dfm_net *net, const dfm_encoder *encoder, const dfm_model_kind *kind, dfm_error *error) {
+static dfm_status check_fm_width(dfm_net *net, const dfm_encoder *encoder, const dfm_model_kind *kind,
+                                 dfm_error *error) {
   for (int f = 0; f < net->F; f++) {
     const dfm_category_field *field = &encoder->category[f];
     if (!(branches_of(kind, &field->settings) & DFM_INTO_FM)) continue;
@@ -37,8 +39,8 @@ static dfm_status check_fm_width(dfm_net *net, const dfm_encoder *encoder, const
 
 /* EMBED is [numbers' factors][fm only][fm and dnn][dnn only][numbers for the dnn]: fm reads a prefix and the dnn a suffix of it, so that neither
  * copies anything. */
-static dfm_status lay_out(dfm_net *net, const dfm_recipe *recipe, const dfm_encoder *encoder, const dfm_model_kind *kind,
-                          dfm_error *error) {
+static dfm_status lay_out(dfm_net *net, const dfm_recipe *recipe, const dfm_encoder *encoder,
+                          const dfm_model_kind *kind, dfm_error *error) {
   int column = 0, n_first = 0;
   DFM_TRY(dfm_alloc(&net->field, (size_t)net->F, sizeof *net->field, error));
   DFM_TRY(dfm_alloc(&net->number_into, (size_t)net->D, sizeof *net->number_into, error));
@@ -46,8 +48,8 @@ static dfm_status lay_out(dfm_net *net, const dfm_recipe *recipe, const dfm_enco
   DFM_TRY(check_fm_width(net, encoder, kind, error));
   if (net->fm_width == 0) net->fm_width = recipe->embedding.width;
   for (int f = 0; f < net->F; f++) {
-    net->field[f] = (dfm_net_field){
-        .first = (branches_of(kind, &encoder->category[f].settings) & DFM_INTO_LINEAR) != 0, .column = -1};
+    net->field[f] = (dfm_net_field){.first = (branches_of(kind, &encoder->category[f].settings) & DFM_INTO_LINEAR) != 0,
+                                    .column = -1};
     n_first += net->field[f].first;
   }
   for (int d = 0; d < net->D; d++) {

@@ -26,12 +26,14 @@ dfm_status dfm_model_kind_find(const char *name, const dfm_model_kind **kind, df
 dfm_status dfm_net_build(const dfm_recipe *recipe, const dfm_encoder *encoder, dfm_net **net, dfm_error *error);
 
 /* Branches, for the models' files. Each adds to the logit. */
-dfm_status dfm_branch_linear(dfm_net *net, const dfm_recipe *recipe, dfm_error *error); /* first-order weights, numbers, bias */
-dfm_status dfm_branch_fm(dfm_net *net, const dfm_recipe *recipe, dfm_error *error);     /* pairs of fields */
-dfm_status dfm_branch_dnn(dfm_net *net, const dfm_recipe *recipe, dfm_error *error);    /* hidden layers and a unit */
+dfm_status dfm_branch_linear(dfm_net *net, const dfm_recipe *recipe,
+                             dfm_error *error); /* first-order weights, numbers, bias */
+dfm_status dfm_branch_fm(dfm_net *net, const dfm_recipe *recipe, dfm_error *error);  /* pairs of fields */
+dfm_status dfm_branch_dnn(dfm_net *net, const dfm_recipe *recipe, dfm_error *error); /* hidden layers and a unit */
 
 /* Keras-like table of tables, layers, shapes and parameter counts. */
-dfm_status dfm_net_summary(const dfm_net *net, const dfm_recipe *recipe, const dfm_encoder *encoder, char **text, dfm_error *error);
+dfm_status dfm_net_summary(const dfm_net *net, const dfm_recipe *recipe, const dfm_encoder *encoder, char **text,
+                           dfm_error *error);
 /* Trainable parameters: tables and dense. */
 int64_t dfm_net_parameters(const dfm_net *net, const dfm_encoder *encoder);
 

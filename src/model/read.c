@@ -2,8 +2,9 @@
 #include "data/dataset.h"
 #include "model/model.h"
 
-dfm_status dfm_dataset_read_train(const char *train_path, const char *valid_path, const dfm_schema *schema, const dfm_recipe *recipe,
-                                  const dfm_read_options *options, dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
+dfm_status dfm_dataset_read_train(const char *train_path, const char *valid_path, const dfm_schema *schema,
+                                  const dfm_recipe *recipe, const dfm_read_options *options, dfm_dataset **train,
+                                  dfm_dataset **valid, dfm_error *error) {
   dfm_schema *applied = NULL;
   dfm_data_settings settings = recipe->data;
   settings.category.width = recipe->embedding.width;
@@ -16,7 +17,7 @@ dfm_status dfm_dataset_read_train(const char *train_path, const char *valid_path
   return status;
 }
 
-dfm_status dfm_dataset_read(const char *path, const dfm_model *model, const dfm_read_options *options, dfm_dataset **dataset,
-                            dfm_error *error) {
+dfm_status dfm_dataset_read(const char *path, const dfm_model *model, const dfm_read_options *options,
+                            dfm_dataset **dataset, dfm_error *error) {
   return dfm_dataset_read_encoded(path, model->encoder, options, dataset, error);
 }

@@ -61,9 +61,10 @@ struct dfm_recipe {
     double linear, embedding, dnn;
   } l2;
   struct {
-    int batch_size, epochs, patience; /* patience 0: no early stop */
-    int monitor;                      /* dfm_monitor */
-    int64_t max_steps;                /* 0: no limit */
+    int batch_size;       /* 0: by the number of rows */
+    int epochs, patience; /* patience 0: no early stop */
+    int monitor;          /* dfm_monitor */
+    int64_t max_steps;    /* 0: no limit */
     bool shuffle, keep_last;
     uint64_t seed;
   } train;

@@ -116,8 +116,8 @@ static const dfm_setting_row rows[] = {
     "The same for the net's weights; biases are free"},
    DFM_SETTING_DOUBLE, AT(l2.dnn), 0, 0},
 
-  {{"train.batch_size", "batch-size", "1024", "[1, 1048576]",
-    "Rows between two optimizer steps"},
+  {{"train.batch_size", "batch-size", "0", "[0, 1048576]",
+    "Rows between two optimizer steps; 0: a hundredth of the training rows, from 32 to 1024"},
    DFM_SETTING_INT, AT(train.batch_size), 0, 0},
   {{"train.epochs", "epochs", "10", "[1, 100000]",
     "Most passes over the training rows"},

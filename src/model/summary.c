@@ -28,7 +28,8 @@ static dfm_status rule(dfm_text *text, char c, dfm_error *error) {
   return dfm_text_printf(text, error, "%s\n", line);
 }
 
-static dfm_status row(dfm_text *text, const char *name, const char *kind, const char *shape, int64_t count, dfm_error *error) {
+static dfm_status row(dfm_text *text, const char *name, const char *kind, const char *shape, int64_t count,
+                      dfm_error *error) {
   char label[128], number[32];
   snprintf(label, sizeof label, "%.60s (%s)", name, kind);
   return dfm_text_printf(text, error, "%-*s%-*s%*s\n", NAME_WIDTH, label, SHAPE_WIDTH, shape, COUNT_WIDTH,
@@ -41,8 +42,10 @@ static dfm_status table_rows(dfm_text *text, const dfm_net *net, const dfm_encod
     const uint32_t V = dfm_encoder_rows(encoder, f);
     char shape[64], number[32];
     if (first + K == 0) continue;
-    if (first && K) snprintf(shape, sizeof shape, "%s x (1 + %d)", with_commas(number, V), K);
-    else snprintf(shape, sizeof shape, "%s x %d", with_commas(number, V), first + K);
+    if (first && K)
+      snprintf(shape, sizeof shape, "%s x (1 + %d)", with_commas(number, V), K);
+    else
+      snprintf(shape, sizeof shape, "%s x %d", with_commas(number, V), first + K);
     DFM_TRY(row(text, encoder->category[f].name, "Embedding", shape, (int64_t)V * (first + K), error));
   }
   return DFM_OK;
@@ -53,7 +56,8 @@ static const char *activation_name(dfm_activation activation) {
   return names[activation];
 }
 
-static dfm_status layer_row(dfm_text *text, const dfm_net *net, const dfm_layer *layer, int64_t *fixed, dfm_error *error) {
+static dfm_status layer_row(dfm_text *text, const dfm_net *net, const dfm_layer *layer, int64_t *fixed,
+                            dfm_error *error) {
   char kind[64], shape[64];
   int64_t n = 0;
   for (int i = 0; i < DFM_LAYER_PARAMS; i++) {
@@ -68,8 +72,8 @@ static dfm_status layer_row(dfm_text *text, const dfm_net *net, const dfm_layer 
   return row(text, layer->name, kind, shape, n, error);
 }
 
-static dfm_status write_summary(dfm_text *text, const dfm_net *net, const dfm_recipe *recipe, const dfm_encoder *encoder,
-                                dfm_error *error) {
+static dfm_status write_summary(dfm_text *text, const dfm_net *net, const dfm_recipe *recipe,
+                                const dfm_encoder *encoder, dfm_error *error) {
   const dfm_model_kind *kind;
   int64_t fixed = 0, values = 0;
   char total[32], counts[3][32];
@@ -77,18 +81,23 @@ static dfm_status write_summary(dfm_text *text, const dfm_net *net, const dfm_re
   for (int f = 0; f < encoder->F; f++) values += (int64_t)encoder->category[f].vocabulary.n;
   DFM_TRY(dfm_text_printf(text, error, "Model: %s, %s\n", kind->name, kind->title));
   DFM_TRY(rule(text, '-', error));
-  DFM_TRY(dfm_text_printf(text, error, "%-*s%-*s%*s\n", NAME_WIDTH, "Layer (kind)", SHAPE_WIDTH, "Shape", COUNT_WIDTH, "Parameters"));
+  DFM_TRY(dfm_text_printf(text, error, "%-*s%-*s%*s\n", NAME_WIDTH, "Layer (kind)", SHAPE_WIDTH, "Shape", COUNT_WIDTH,
+                          "Parameters"));
   DFM_TRY(rule(text, '=', error));
   DFM_TRY(table_rows(text, net, encoder, error));
   for (int i = 0; i < net->n_layers; i++) DFM_TRY(layer_row(text, net, &net->layer[i], &fixed, error));
   DFM_TRY(rule(text, '=', error));
-  DFM_TRY(dfm_text_printf(text, error, "Total parameters: %s", with_commas(total, dfm_net_parameters(net, encoder) + fixed)));
-  if (fixed > 0) DFM_TRY(dfm_text_printf(text, error, " (%s of them running statistics, not trained)", with_commas(total, fixed)));
-  return dfm_text_printf(text, error, "\nFields: %s categories with %s values, %s numbers\n", with_commas(counts[0], encoder->F),
-                         with_commas(counts[1], values), with_commas(counts[2], encoder->D));
+  DFM_TRY(dfm_text_printf(text, error, "Total parameters: %s",
+                          with_commas(total, dfm_net_parameters(net, encoder) + fixed)));
+  if (fixed > 0)
+    DFM_TRY(dfm_text_printf(text, error, " (%s of them running statistics, not trained)", with_commas(total, fixed)));
+  return dfm_text_printf(text, error, "\nFields: %s categories with %s values, %s numbers\n",
+                         with_commas(counts[0], encoder->F), with_commas(counts[1], values),
+                         with_commas(counts[2], encoder->D));
 }
 
-dfm_status dfm_net_summary(const dfm_net *net, const dfm_recipe *recipe, const dfm_encoder *encoder, char **out, dfm_error *error) {
+dfm_status dfm_net_summary(const dfm_net *net, const dfm_recipe *recipe, const dfm_encoder *encoder, char **out,
+                           dfm_error *error) {
   dfm_text text = {0};
   const dfm_status status = write_summary(&text, net, recipe, encoder, error);
   if (status != DFM_OK) {

@@ -17,9 +17,11 @@ static dfm_status create_predictor(const dfm_model *model, int threads, dfm_pred
   return dfm_predictor_create(model->net, kernel, model->weight, &rows, threads, predictor, error);
 }
 
-static dfm_status check_rows(const dfm_model *model, const dfm_dataset *dataset, int64_t first, int64_t n, dfm_error *error) {
+static dfm_status check_rows(const dfm_model *model, const dfm_dataset *dataset, int64_t first, int64_t n,
+                             dfm_error *error) {
   if (dfm_dataset_encoder(dataset) != model->encoder) {
-    return dfm_fail(error, DFM_ERROR_MISMATCH, "the rows were not read with this model; read them with dfm_dataset_read");
+    return dfm_fail(error, DFM_ERROR_MISMATCH,
+                    "the rows were not read with this model; read them with dfm_dataset_read");
   }
   if (first < 0 || n < 0 || first > dfm_dataset_rows(dataset) - n) {
     return dfm_fail(error, DFM_ERROR_VALUE, "rows %lld to %lld were asked of a dataset of %lld rows", (long long)first,
@@ -41,8 +43,8 @@ dfm_status dfm_scorer_create(const dfm_model *model, dfm_scorer **out, dfm_error
   return DFM_OK;
 }
 
-dfm_status dfm_scorer_score(dfm_scorer *scorer, const dfm_dataset *dataset, int64_t first, int64_t n, float *probability,
-                            dfm_error *error) {
+dfm_status dfm_scorer_score(dfm_scorer *scorer, const dfm_dataset *dataset, int64_t first, int64_t n,
+                            float *probability, dfm_error *error) {
   DFM_TRY(check_rows(scorer->model, dataset, first, n, error));
   dfm_predictor_run(scorer->predictor, NULL, dataset, first, n, probability);
   return DFM_OK;
@@ -54,7 +56,8 @@ void dfm_scorer_free(dfm_scorer *scorer) {
   free(scorer);
 }
 
-dfm_status dfm_predict(const dfm_model *model, const dfm_dataset *dataset, int threads, float *probability, dfm_error *error) {
+dfm_status dfm_predict(const dfm_model *model, const dfm_dataset *dataset, int threads, float *probability,
+                       dfm_error *error) {
   const int64_t n = dfm_dataset_rows(dataset);
   dfm_predictor *predictor = NULL;
   dfm_pool *pool = NULL;

@@ -19,19 +19,20 @@ enum { DFM_MAX_WIDTH = 1024 };
 
 /* How rows start: weight j is the initialiser's number (seed, field, fingerprint of the value, j), the unknown row is zero. */
 typedef struct dfm_table_init {
-  bool is_uniform;      /* else normal */
-  float first, factors; /* bound (uniform) or standard deviation (normal) of the first-order weight and of the factors; 0: zeros */
+  bool is_uniform; /* else normal */
+  float first,
+      factors; /* bound (uniform) or standard deviation (normal) of the first-order weight and of the factors; 0: zeros */
   uint64_t seed;
 } dfm_table_init;
 
 typedef struct dfm_table {
-  int field;       /* f, category field of the encoder */
+  int field; /* f, category field of the encoder */
   uint32_t V;
-  int first;       /* 1: the row starts with a first-order weight */
-  int n;           /* weights per row: first + K */
-  int stride;      /* 4-byte words per row */
-  bool is_swept;   /* every row moves at every step (coupled L2 under exact updates) */
-  float *rows;     /* (V, stride) */
+  int first;     /* 1: the row starts with a first-order weight */
+  int n;         /* weights per row: first + K */
+  int stride;    /* 4-byte words per row */
+  bool is_swept; /* every row moves at every step (coupled L2 under exact updates) */
+  float *rows;   /* (V, stride) */
 } dfm_table;
 
 typedef struct dfm_tables {
@@ -75,16 +76,17 @@ void dfm_table_set(const dfm_tables *tables, int f, uint32_t id, const float *w)
 /* What a batch asks of one table. Row places with no id (DFM_ID_NONE) are in no unique row's list; their inverse is U. */
 typedef struct dfm_plan {
   int capacity;
-  int U;              /* unique rows */
-  uint32_t *unique;   /* (U) ids, ascending */
-  uint32_t *start;    /* (U + 1) unique row u is wanted by order[start[u] .. start[u + 1]) */
-  uint32_t *order;    /* (B) places in the batch, ascending within a unique row */
-  uint32_t *inverse;  /* (B) place -> u */
-  float *weights;     /* (U + 1, n) gathered rows; the last one is zero */
-  float *gradients;   /* (U, n), only while the gradient norm is clipped; else NULL */
-  uint32_t *scratch;  /* (3 B) */
+  int U;             /* unique rows */
+  uint32_t *unique;  /* (U) ids, ascending */
+  uint32_t *start;   /* (U + 1) unique row u is wanted by order[start[u] .. start[u + 1]) */
+  uint32_t *order;   /* (B) places in the batch, ascending within a unique row */
+  uint32_t *inverse; /* (B) place -> u */
+  float *weights;    /* (U + 1, n) gathered rows; the last one is zero */
+  float *gradients;  /* (U, n), only while the gradient norm is clipped; else NULL */
+  uint32_t *scratch; /* (3 B) */
 } dfm_plan;
-dfm_status dfm_plan_create(const dfm_table *table, int capacity, bool keeps_gradients, dfm_plan *plan, dfm_error *error);
+dfm_status dfm_plan_create(const dfm_table *table, int capacity, bool keeps_gradients, dfm_plan *plan,
+                           dfm_error *error);
 void dfm_plan_free(dfm_plan *plan);
 
 /* Plans the places of `id` (B) and gathers their rows, caught up to the step before the current one. */
@@ -98,11 +100,13 @@ typedef struct dfm_table_gradient {
 } dfm_table_gradient;
 
 /* Accumulates gradients in the order of places and steps the rows of part `part` of `parts` of the table. */
-void dfm_table_update(const dfm_tables *tables, int f, dfm_plan *plan, const dfm_table_gradient *gradient, int part, int parts);
+void dfm_table_update(const dfm_tables *tables, int f, dfm_plan *plan, const dfm_table_gradient *gradient, int part,
+                      int parts);
 
 /* The same in two halves, for clipping: gradients of a part are kept in the plan and their squared norm (penalty included, rows that are only
  * swept too) returned; then, scaled, they step the rows. */
-double dfm_table_accumulate(const dfm_tables *tables, int f, dfm_plan *plan, const dfm_table_gradient *gradient, int part, int parts);
+double dfm_table_accumulate(const dfm_tables *tables, int f, dfm_plan *plan, const dfm_table_gradient *gradient,
+                            int part, int parts);
 void dfm_table_apply(const dfm_tables *tables, int f, dfm_plan *plan, float scale, int part, int parts);
 
 #endif

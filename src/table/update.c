@@ -15,8 +15,10 @@ static int lower_bound(const dfm_plan *plan, uint32_t id) {
   int low = 0, high = plan->U;
   while (low < high) {
     const int middle = low + (high - low) / 2;
-    if (plan->unique[middle] < id) low = middle + 1;
-    else high = middle;
+    if (plan->unique[middle] < id)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low;
 }
@@ -133,8 +135,10 @@ static void apply_row(void *context, int u, uint32_t id) {
   const size_t n = (size_t)update->table->n;
   const dfm_row row = dfm_row_at(update->table, id);
   float idle[DFM_MAX_WIDTH + 1], *g = idle;
-  if (u >= 0) g = update->plan->gradients + (size_t)u * n;
-  else idle_gradient(update->tables, update->table, row.w, g);
+  if (u >= 0)
+    g = update->plan->gradients + (size_t)u * n;
+  else
+    idle_gradient(update->tables, update->table, row.w, g);
   update->tables->kernel->scale(g, update->scale, n);
   step_row(update->tables, update->table, row, g);
 }

@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "train/step.h"
 
-enum { DFM_BENCH_ROWS = 1 << 18 };     /* encoded rows in memory, so that batches do not repeat soon */
+enum { DFM_BENCH_ROWS = 1 << 18 };           /* encoded rows in memory, so that batches do not repeat soon */
 static const double DFM_BENCH_SECONDS = 1.0; /* per repeat */
 
 static double now_seconds(void) {
@@ -45,9 +45,14 @@ static void multiply_task(void *context, int task, int thread) {
 static double multiply_rate(dfm_peak *peak, dfm_pool *pool, int multiply, int rows, int n_in, int n_out) {
   const double flops = 2.0 * rows * n_in * n_out;
   double best = 0;
-  if (multiply == 0) peak->args = (dfm_gemm_args){.trans_b = true, .M = rows, .N = n_out, .K = n_in, .lda = n_in, .ldb = n_in, .ldc = n_out};
-  if (multiply == 1) peak->args = (dfm_gemm_args){.M = rows, .N = n_in, .K = n_out, .lda = n_out, .ldb = n_in, .ldc = n_in};
-  if (multiply == 2) peak->args = (dfm_gemm_args){.trans_a = true, .M = n_out, .N = n_in, .K = rows, .lda = n_out, .ldb = n_in, .ldc = n_in};
+  if (multiply == 0)
+    peak->args =
+        (dfm_gemm_args){.trans_b = true, .M = rows, .N = n_out, .K = n_in, .lda = n_in, .ldb = n_in, .ldc = n_out};
+  if (multiply == 1)
+    peak->args = (dfm_gemm_args){.M = rows, .N = n_in, .K = n_out, .lda = n_out, .ldb = n_in, .ldc = n_in};
+  if (multiply == 2)
+    peak->args =
+        (dfm_gemm_args){.trans_a = true, .M = n_out, .N = n_in, .K = rows, .lda = n_out, .ldb = n_in, .ldc = n_in};
   peak->a = (size_t)peak->args.M * (size_t)peak->args.K;
   peak->b = (size_t)peak->args.K * (size_t)peak->args.N;
   peak->repeats = (int)(1e9 / flops) + 1; /* some 10 ms a try */
@@ -112,7 +117,8 @@ static dfm_status make_recipe(const dfm_bench_options *options, dfm_recipe *reci
   return dfm_recipe_check(recipe, error);
 }
 
-static dfm_status make_rows(const dfm_bench_options *options, const dfm_recipe *recipe, dfm_dataset **dataset, dfm_error *error) {
+static dfm_status make_rows(const dfm_bench_options *options, const dfm_recipe *recipe, dfm_dataset **dataset,
+                            dfm_error *error) {
   dfm_encoder *encoder = NULL;
   uint32_t *rows = NULL;
   dfm_field_settings category = recipe->data.category;
@@ -127,8 +133,8 @@ static dfm_status make_rows(const dfm_bench_options *options, const dfm_recipe *
 }
 
 /* Steps for DFM_BENCH_SECONDS; rows per second. */
-static dfm_status time_steps(dfm_stepper *stepper, const dfm_dataset *dataset, dfm_loader *loader, int64_t *epoch, double *rate,
-                             dfm_error *error) {
+static dfm_status time_steps(dfm_stepper *stepper, const dfm_dataset *dataset, dfm_loader *loader, int64_t *epoch,
+                             double *rate, dfm_error *error) {
   const double start = now_seconds();
   double rows = 0, seconds = 0;
   while (seconds < DFM_BENCH_SECONDS) {
@@ -151,8 +157,8 @@ static double dense_weights(const dfm_net *net) {
   return n;
 }
 
-static dfm_status run(const dfm_bench_options *options, dfm_stepper *stepper, const dfm_dataset *dataset, dfm_loader *loader, double *rates,
-                      dfm_bench_result *result, dfm_error *error) {
+static dfm_status run(const dfm_bench_options *options, dfm_stepper *stepper, const dfm_dataset *dataset,
+                      dfm_loader *loader, double *rates, dfm_bench_result *result, dfm_error *error) {
   int64_t epoch = 1;
   double warm_up, peak = 0;
   DFM_TRY(dfm_loader_seek(loader, epoch, 0, error));
@@ -175,15 +181,16 @@ static dfm_status run(const dfm_bench_options *options, dfm_stepper *stepper, co
 
 static dfm_status check_options(const dfm_bench_options *options, dfm_error *error) {
   if (options->fields < 1 || options->ids < options->fields || options->ids / options->fields > INT32_MAX) {
-    return dfm_fail(error, DFM_ERROR_VALUE, "%lld ids over %d fields; give at least one id per field", (long long)options->ids,
-                    options->fields);
+    return dfm_fail(error, DFM_ERROR_VALUE, "%lld ids over %d fields; give at least one id per field",
+                    (long long)options->ids, options->fields);
   }
   if (options->batch < 1 || options->batch > DFM_BENCH_ROWS) {
     return dfm_fail(error, DFM_ERROR_VALUE, "batch is %d; its range is [1, %d]", options->batch, DFM_BENCH_ROWS);
   }
   if (options->repeats < 1 || options->n_hidden < 0 || options->n_hidden > DFM_MAX_HIDDEN) {
-    return dfm_fail(error, DFM_ERROR_VALUE, "%d repeats of %d hidden layers; repeats are 1 or more, hidden layers up to %d",
-                    options->repeats, options->n_hidden, DFM_MAX_HIDDEN);
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "%d repeats of %d hidden layers; repeats are 1 or more, hidden layers up to %d", options->repeats,
+                    options->n_hidden, DFM_MAX_HIDDEN);
   }
   return DFM_OK;
 }

@@ -20,11 +20,16 @@ static dfm_status to_text(json_t *json, char **text, dfm_error *error) {
 
 static dfm_model_parts run_parts(const dfm_run *run, const char *metrics_json) {
   const dfm_stepper *stepper = run->stepper;
-  return (dfm_model_parts){.encoder = stepper->encoder, .recipe = run->trainer->recipe, .net = stepper->net, .weight = stepper->weight,
-                           .rows = dfm_stepper_rows(stepper), .metrics_json = metrics_json};
+  return (dfm_model_parts){.encoder = stepper->encoder,
+                           .recipe = run->trainer->recipe,
+                           .net = stepper->net,
+                           .weight = stepper->weight,
+                           .rows = dfm_stepper_rows(stepper),
+                           .metrics_json = metrics_json};
 }
 
-dfm_status dfm_run_save_model(const dfm_run *run, const char *path, int64_t epoch, const dfm_metrics *valid, dfm_error *error) {
+dfm_status dfm_run_save_model(const dfm_run *run, const char *path, int64_t epoch, const dfm_metrics *valid,
+                              dfm_error *error) {
   char *metrics = NULL;
   json_t *json = json_pack("{s:I}", "epoch", (json_int_t)epoch);
   if (json && valid) json_object_set_new(json, "valid", dfm_metrics_to_json(valid));
@@ -41,11 +46,12 @@ static json_t *position_to_json(const dfm_run *run) {
   const dfm_position *position = &run->position;
   char data[20];
   snprintf(data, sizeof data, "%016" PRIx64, run->fingerprint);
-  return json_pack("{s:I, s:I, s:I, s:f, s:o, s:I, s:I, s:I, s:s}", "step", (json_int_t)dfm_optimizer_step_count(run->stepper->optimizer),
-                   "epoch", (json_int_t)position->epoch, "batch", (json_int_t)position->batch, "learning_rate", position->learning_rate,
-                   "best", isfinite(position->best) ? json_real(position->best) : json_null(), "best_epoch",
-                   (json_int_t)position->best_epoch, "epochs_since_best", (json_int_t)position->epochs_since_best, "epochs_since_drop",
-                   (json_int_t)position->epochs_since_drop, "data", data);
+  return json_pack("{s:I, s:I, s:I, s:f, s:o, s:I, s:I, s:I, s:s}", "step",
+                   (json_int_t)dfm_optimizer_step_count(run->stepper->optimizer), "epoch", (json_int_t)position->epoch,
+                   "batch", (json_int_t)position->batch, "learning_rate", position->learning_rate, "best",
+                   isfinite(position->best) ? json_real(position->best) : json_null(), "best_epoch",
+                   (json_int_t)position->best_epoch, "epochs_since_best", (json_int_t)position->epochs_since_best,
+                   "epochs_since_drop", (json_int_t)position->epochs_since_drop, "data", data);
 }
 
 /* Tensors beside the model's: "state.table.FIELD" (V, words) raw rows, "state.dense.I" (n_weights), "state.history" doubles. */
@@ -55,11 +61,13 @@ static size_t list_state(const dfm_run *run, dfm_extra_tensor *extra) {
   for (int f = 0; f < stepper->net->F; f++) {
     const dfm_table *table = &stepper->tables->table[f];
     if (table->n == 0) continue;
-    extra[n] = (dfm_extra_tensor){.dtype = DFM_U32, .n_dims = 2, .shape = {table->V, (uint64_t)table->stride}, .data = table->rows};
+    extra[n] = (dfm_extra_tensor){
+        .dtype = DFM_U32, .n_dims = 2, .shape = {table->V, (uint64_t)table->stride}, .data = table->rows};
     snprintf(extra[n++].name, DFM_TENSOR_NAME_BYTES, "state.table.%s", stepper->encoder->category[f].name);
   }
   for (int i = 0; i < dfm_optimizer_states(stepper->optimizer); i++) {
-    extra[n] = (dfm_extra_tensor){.dtype = DFM_F32, .n_dims = 1, .shape = {stepper->net->n_weights}, .data = stepper->state[i]};
+    extra[n] = (dfm_extra_tensor){
+        .dtype = DFM_F32, .n_dims = 1, .shape = {stepper->net->n_weights}, .data = stepper->state[i]};
     snprintf(extra[n++].name, DFM_TENSOR_NAME_BYTES, "state.dense.%d", i);
   }
   const double *values;
@@ -88,32 +96,40 @@ done:
 
 /* ---- resuming */
 
-static dfm_status check_same(const dfm_run *run, const dfm_st_file *file, const char *path, const char *data, dfm_error *error) {
+static dfm_status check_same(const dfm_run *run, const dfm_st_file *file, const char *path, const char *data,
+                             dfm_error *error) {
   char *recipe = NULL, fingerprint[20];
   DFM_TRY(dfm_recipe_to_yaml(run->trainer->recipe, &recipe, error));
   const char *saved = dfm_st_metadata(file, "recipe");
   const bool is_same = saved && strcmp(saved, recipe) == 0;
   free(recipe);
   if (!is_same) {
-    return dfm_fail(error, DFM_ERROR_MISMATCH,
-                    "checkpoint %s was made with another recipe; resume with the settings of its run (deepfm inspect shows them)", path);
+    return dfm_fail(
+        error, DFM_ERROR_MISMATCH,
+        "checkpoint %s was made with another recipe; resume with the settings of its run (deepfm inspect shows them)",
+        path);
   }
   snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, run->fingerprint);
   if (strcmp(fingerprint, data) == 0) return DFM_OK;
-  return dfm_fail(error, DFM_ERROR_MISMATCH, "checkpoint %s was made from other training rows; resume with the data of its run", path);
+  return dfm_fail(error, DFM_ERROR_MISMATCH,
+                  "checkpoint %s was made from other training rows; resume with the data of its run", path);
 }
 
-static dfm_status read_position(dfm_run *run, const dfm_st_file *file, const char *path, int64_t *step, dfm_error *error) {
+static dfm_status read_position(dfm_run *run, const dfm_st_file *file, const char *path, int64_t *step,
+                                dfm_error *error) {
   const char *text = dfm_st_metadata(file, "checkpoint"), *data;
   json_int_t steps, epoch, batch, best_epoch, since_best, since_drop;
   dfm_position *position = &run->position;
   json_t *best;
-  if (!text) return dfm_fail(error, DFM_ERROR_FORMAT, "%s is no checkpoint; give --resume a file that --checkpoint wrote", path);
+  if (!text)
+    return dfm_fail(error, DFM_ERROR_FORMAT, "%s is no checkpoint; give --resume a file that --checkpoint wrote", path);
   json_t *json = json_loads(text, 0, NULL);
-  if (!json || json_unpack(json, "{s:I, s:I, s:I, s:F, s:o, s:I, s:I, s:I, s:s}", "step", &steps, "epoch", &epoch, "batch", &batch,
-                           "learning_rate", &position->learning_rate, "best", &best, "best_epoch", &best_epoch, "epochs_since_best",
-                           &since_best, "epochs_since_drop", &since_drop, "data", &data) != 0 ||
-      steps < 0 || steps >= UINT32_MAX || epoch < 1 || epoch > INT32_MAX || batch < 0 || batch > dfm_loader_batches(run->loader)) {
+  if (!json ||
+      json_unpack(json, "{s:I, s:I, s:I, s:F, s:o, s:I, s:I, s:I, s:s}", "step", &steps, "epoch", &epoch, "batch",
+                  &batch, "learning_rate", &position->learning_rate, "best", &best, "best_epoch", &best_epoch,
+                  "epochs_since_best", &since_best, "epochs_since_drop", &since_drop, "data", &data) != 0 ||
+      steps < 0 || steps >= UINT32_MAX || epoch < 1 || epoch > INT32_MAX || batch < 0 ||
+      batch > dfm_loader_batches(run->loader)) {
     json_decref(json);
     return dfm_fail(error, DFM_ERROR_FORMAT, "checkpoint %s has no valid position; the file is damaged", path);
   }
@@ -129,8 +145,8 @@ static dfm_status read_position(dfm_run *run, const dfm_st_file *file, const cha
   return status;
 }
 
-static dfm_status read_state(dfm_run *run, const dfm_st_file *file, const char *path, int64_t step, dfm_extra_tensor *extra,
-                             dfm_error *error) {
+static dfm_status read_state(dfm_run *run, const dfm_st_file *file, const char *path, int64_t step,
+                             dfm_extra_tensor *extra, dfm_error *error) {
   dfm_stepper *stepper = run->stepper;
   const size_t n = list_state(run, extra) - 1; /* the history comes last; its length is its own */
   const dfm_tensor *tensor;
@@ -152,11 +168,13 @@ static dfm_status check_best_model(const dfm_run *run, dfm_error *error) {
     return DFM_OK;
   }
   return dfm_fail(error, DFM_ERROR_MISMATCH,
-                  "the checkpoint's best epoch so far (%lld) should be in %s, which is no model file; resume with the output of its run",
+                  "the checkpoint's best epoch so far (%lld) should be in %s, which is no model file; resume with the "
+                  "output of its run",
                   (long long)run->position.best_epoch, run->options->model_path);
 }
 
-static dfm_status resume(dfm_run *run, const dfm_st_file *file, const char *path, dfm_extra_tensor *extra, dfm_error *error) {
+static dfm_status resume(dfm_run *run, const dfm_st_file *file, const char *path, dfm_extra_tensor *extra,
+                         dfm_error *error) {
   int64_t step = 0;
   DFM_TRY(dfm_st_verify(file, error));
   DFM_TRY(read_position(run, file, path, &step, error));

@@ -12,16 +12,16 @@ static json_t *number(double value) {
 }
 
 json_t *dfm_metrics_to_json(const dfm_metrics *metrics) {
-  return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "rows", (json_int_t)metrics->rows, "logloss", number(metrics->logloss), "auc",
-                   number(metrics->auc), "accuracy", number(metrics->accuracy), "mean_predicted", number(metrics->mean_predicted),
-                   "mean_observed", number(metrics->mean_observed));
+  return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "rows", (json_int_t)metrics->rows, "logloss",
+                   number(metrics->logloss), "auc", number(metrics->auc), "accuracy", number(metrics->accuracy),
+                   "mean_predicted", number(metrics->mean_predicted), "mean_observed", number(metrics->mean_observed));
 }
 
 static json_t *epoch_to_json(const dfm_progress *progress) {
-  json_t *epoch = json_pack("{s:i, s:I, s:f, s:f, s:o, s:o, s:b}", "epoch", progress->epoch, "step", (json_int_t)progress->step,
-                            "seconds", progress->seconds, "rows_per_second", progress->rows_per_second, "learning_rate",
-                            number(progress->learning_rate),
-                            "train", dfm_metrics_to_json(&progress->train), "best", progress->is_best);
+  json_t *epoch = json_pack("{s:i, s:I, s:f, s:f, s:o, s:o, s:b}", "epoch", progress->epoch, "step",
+                            (json_int_t)progress->step, "seconds", progress->seconds, "rows_per_second",
+                            progress->rows_per_second, "learning_rate", number(progress->learning_rate), "train",
+                            dfm_metrics_to_json(&progress->train), "best", progress->is_best);
   if (epoch && progress->has_valid && json_object_set_new(epoch, "valid", dfm_metrics_to_json(&progress->valid)) != 0) {
     json_decref(epoch);
     return NULL;
@@ -39,5 +39,6 @@ dfm_status dfm_history_write(const char *path, bool is_first, const dfm_progress
   if (file && fclose(file) != 0) is_written = false;
   free(line);
   if (is_written) return DFM_OK;
-  return dfm_fail(error, DFM_ERROR_IO, "cannot write the history to %s: %s; give --history a writable path", path, strerror(errno));
+  return dfm_fail(error, DFM_ERROR_IO, "cannot write the history to %s: %s; give --history a writable path", path,
+                  strerror(errno));
 }

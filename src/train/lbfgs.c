@@ -15,12 +15,13 @@ enum { DFM_SHARDS = 16, DFM_SHARD_BATCH = 1024 };
 
 typedef struct dfm_solver_state {
   dfm_run *run;
-  size_t n;                       /* unknowns: tables' rows in order of fields, then number weights, then the bias */
-  size_t *first;                  /* (F) where a field's rows start */
-  size_t numbers;                 /* where number weights start */
-  const int *column; int n_columns; /* numbers of the linear branch */
-  const double *x;                /* at the point at hand */
-  double *gradient;               /* (DFM_SHARDS, n) */
+  size_t n;       /* unknowns: tables' rows in order of fields, then number weights, then the bias */
+  size_t *first;  /* (F) where a field's rows start */
+  size_t numbers; /* where number weights start */
+  const int *column;
+  int n_columns;    /* numbers of the linear branch */
+  const double *x;  /* at the point at hand */
+  double *gradient; /* (DFM_SHARDS, n) */
   double loss[DFM_SHARDS];
   dfm_batch *batch[DFM_SHARDS];
 } dfm_solver_state;
@@ -49,7 +50,8 @@ static void add_row(const dfm_solver_state *solver, const dfm_batch *batch, int 
     const uint32_t id = batch->id[(size_t)f * (size_t)batch->capacity + (size_t)b];
     if (id != DFM_ID_NONE && net->field[f].first) gradient[solver->first[f] + id] += dz;
   }
-  for (int i = 0; i < solver->n_columns; i++) gradient[solver->numbers + (size_t)i] += dz * (double)number[solver->column[i]];
+  for (int i = 0; i < solver->n_columns; i++)
+    gradient[solver->numbers + (size_t)i] += dz * (double)number[solver->column[i]];
   gradient[solver->n - 1] += dz;
 }
 
@@ -71,9 +73,11 @@ static void shard_task(void *context, int shard, int thread) {
 }
 
 /* liblbfgs's callback: objective and gradient at x. The unknown row keeps its zero where no training row feeds it: its gradient is the penalty's. */
-static lbfgsfloatval_t evaluate(void *context, const lbfgsfloatval_t *x, lbfgsfloatval_t *g, const int n, const lbfgsfloatval_t step) {
+static lbfgsfloatval_t evaluate(void *context, const lbfgsfloatval_t *x, lbfgsfloatval_t *g, const int n,
+                                const lbfgsfloatval_t step) {
   dfm_solver_state *solver = context;
-  const double rows = (double)dfm_dataset_rows(solver->run->trainer->train), l2 = solver->run->trainer->recipe->l2.linear;
+  const double rows = (double)dfm_dataset_rows(solver->run->trainer->train),
+               l2 = solver->run->trainer->recipe->l2.linear;
   double objective = 0;
   (void)step;
   solver->x = x;
@@ -98,8 +102,11 @@ static dfm_status minimise(dfm_solver_state *solver, double *x, double *objectiv
   parameter.epsilon = recipe->optimizer.lbfgs_tolerance;
   const int code = lbfgs((int)solver->n, x, objective, evaluate, NULL, solver, &parameter);
   /* Rounding ends the line search near the optimum: the point reached is then as good as doubles get. */
-  if (code >= 0 || code == LBFGSERR_MAXIMUMITERATION || code == LBFGSERR_ROUNDING_ERROR || code == LBFGSERR_MAXIMUMLINESEARCH) return DFM_OK;
-  return dfm_fail(error, DFM_ERROR_VALUE, "L-BFGS stopped with code %d; scale the numbers (data.transform standard) or set l2.linear", code);
+  if (code >= 0 || code == LBFGSERR_MAXIMUMITERATION || code == LBFGSERR_ROUNDING_ERROR ||
+      code == LBFGSERR_MAXIMUMLINESEARCH)
+    return DFM_OK;
+  return dfm_fail(error, DFM_ERROR_VALUE,
+                  "L-BFGS stopped with code %d; scale the numbers (data.transform standard) or set l2.linear", code);
 }
 
 /* Weights as the model keeps them. */
@@ -131,7 +138,8 @@ static dfm_status solve(dfm_solver_state *solver, double **x, double *objective,
   solver->n_columns = layer->n_in;
   solver->n += (size_t)layer->n_in + 1;
   if (solver->n > INT32_MAX) {
-    return dfm_fail(error, DFM_ERROR_VALUE, "L-BFGS takes up to 2^31 weights, this model has %zu; use optimizer.name adam", solver->n);
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "L-BFGS takes up to 2^31 weights, this model has %zu; use optimizer.name adam", solver->n);
   }
   DFM_TRY(dfm_alloc(x, solver->n, sizeof **x, error));
   DFM_TRY(dfm_alloc(&solver->gradient, DFM_SHARDS * solver->n, sizeof(double), error));
@@ -139,7 +147,8 @@ static dfm_status solve(dfm_solver_state *solver, double **x, double *objective,
     DFM_TRY(dfm_batch_create(stepper->net->F, stepper->net->D, DFM_SHARD_BATCH, &solver->batch[shard], error));
   }
   DFM_TRY(minimise(solver, *x, objective, error));
-  *objective *= (double)dfm_dataset_rows(solver->run->trainer->train); /* from the mean to the sum that people compare */
+  *objective *=
+      (double)dfm_dataset_rows(solver->run->trainer->train); /* from the mean to the sum that people compare */
   store(solver, *x);
   return DFM_OK;
 }

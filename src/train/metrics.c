@@ -16,7 +16,8 @@ static double row_weight(const float *weight, int64_t i) {
 static dfm_status check_rows(const float *probability, const float *label, int64_t n, dfm_error *error) {
   for (int64_t i = 0; i < n; i++) {
     if (!(probability[i] >= 0 && probability[i] <= 1)) {
-      return dfm_fail(error, DFM_ERROR_VALUE, "probability %lld is %g; probabilities are in [0, 1]", (long long)i, (double)probability[i]);
+      return dfm_fail(error, DFM_ERROR_VALUE, "probability %lld is %g; probabilities are in [0, 1]", (long long)i,
+                      (double)probability[i]);
     }
     if (label[i] != 0 && label[i] != 1) {
       return dfm_fail(error, DFM_ERROR_VALUE, "label %lld is %g; labels are 0 or 1", (long long)i, (double)label[i]);
@@ -37,8 +38,13 @@ static void sum_up(const float *probability, const float *label, const float *we
     total += w;
   }
   const double scale = total > 0 ? 1 / total : (double)NAN;
-  *metrics = (dfm_metrics){.rows = n, .weight = total, .logloss = loss * scale, .auc = (double)NAN, .accuracy = right * scale,
-                           .mean_predicted = predicted * scale, .mean_observed = observed * scale};
+  *metrics = (dfm_metrics){.rows = n,
+                           .weight = total,
+                           .logloss = loss * scale,
+                           .auc = (double)NAN,
+                           .accuracy = right * scale,
+                           .mean_predicted = predicted * scale,
+                           .mean_observed = observed * scale};
 }
 
 /* Rows in ascending order of probability: the weight of positives above each negative, ties half. Fawcett, "An introduction to ROC analysis", 2006. */
@@ -49,8 +55,10 @@ static double area(const dfm_pairs *sorted, const float *label, const float *wei
     const uint32_t key = sorted->key[0][i];
     for (; i < n && sorted->key[0][i] == key; i++) {
       const uint32_t row = sorted->value[0][i];
-      if (label[row] == 1) tied_positives += row_weight(weight, row);
-      else tied_negatives += row_weight(weight, row);
+      if (label[row] == 1)
+        tied_positives += row_weight(weight, row);
+      else
+        tied_negatives += row_weight(weight, row);
     }
     pairs += tied_positives * (negatives + tied_negatives / 2);
     positives += tied_positives;
@@ -59,11 +67,12 @@ static double area(const dfm_pairs *sorted, const float *label, const float *wei
   return positives > 0 && negatives > 0 ? pairs / (positives * negatives) : (double)NAN;
 }
 
-dfm_status dfm_metrics_of(const float *probability, const float *label, const float *weight, int64_t n, dfm_metrics *metrics,
-                          dfm_error *error) {
+dfm_status dfm_metrics_of(const float *probability, const float *label, const float *weight, int64_t n,
+                          dfm_metrics *metrics, dfm_error *error) {
   uint32_t *room = NULL;
   if (n < 0 || n >= UINT32_MAX) {
-    return dfm_fail(error, DFM_ERROR_VALUE, "%lld rows are more than an exact AUC is made of (%u)", (long long)n, UINT32_MAX - 1);
+    return dfm_fail(error, DFM_ERROR_VALUE, "%lld rows are more than an exact AUC is made of (%u)", (long long)n,
+                    UINT32_MAX - 1);
   }
   const size_t rows = (size_t)n;
   DFM_TRY(check_rows(probability, label, n, error));

@@ -11,15 +11,15 @@ struct dfm_trainer {
   dfm_recipe *recipe;
   dfm_dataset *train, *valid; /* retained; valid may be NULL */
   dfm_encoder *encoder;
-  dfm_net *net;               /* for the summary */
+  dfm_net *net; /* for the summary */
 };
 
 /* Where a run is, and all that decides how it goes on: what a checkpoint keeps beside weights and state. */
 typedef struct dfm_position {
-  int64_t epoch, batch;      /* the next batch: epoch 1-based, batch 0-based */
+  int64_t epoch, batch; /* the next batch: epoch 1-based, batch 0-based */
   double learning_rate;
-  double best;               /* monitor of the best epoch, larger is better; -INFINITY before the first */
-  int64_t best_epoch;        /* 0: none yet */
+  double best;        /* monitor of the best epoch, larger is better; -INFINITY before the first */
+  int64_t best_epoch; /* 0: none yet */
   int64_t epochs_since_best, epochs_since_drop;
 } dfm_position;
 
@@ -27,8 +27,8 @@ typedef struct dfm_position {
 typedef struct dfm_epoch_rows {
   float *probability, *label, *weight; /* (rows of the training set) */
   int64_t n;
-  double loss, weights;                /* running sums */
-  double seconds;                      /* spent in steps */
+  double loss, weights; /* running sums */
+  double seconds;       /* spent in steps */
 } dfm_epoch_rows;
 
 typedef struct dfm_run {
@@ -52,7 +52,8 @@ json_t *dfm_metrics_to_json(const dfm_metrics *metrics);
 dfm_status dfm_history_write(const char *path, bool is_first, const dfm_progress *progress, dfm_error *error);
 
 /* The model's weights now, as a model file whose metrics are those of `epoch` (valid NULL: none). */
-dfm_status dfm_run_save_model(const dfm_run *run, const char *path, int64_t epoch, const dfm_metrics *valid, dfm_error *error);
+dfm_status dfm_run_save_model(const dfm_run *run, const char *path, int64_t epoch, const dfm_metrics *valid,
+                              dfm_error *error);
 
 /* The same plus raw table rows, optimizer state and position. */
 dfm_status dfm_checkpoint_save(const dfm_run *run, const char *path, dfm_error *error);

@@ -13,11 +13,16 @@
 enum { DFM_FILL_ROWS = 256 };
 
 static dfm_optimizer_settings optimizer_settings(const dfm_recipe *recipe) {
-  static const dfm_optimizer_name names[] = {[DFM_SOLVER_SGD] = DFM_SGD, [DFM_SOLVER_ADAGRAD] = DFM_ADAGRAD,
-                                             [DFM_SOLVER_ADAM] = DFM_ADAM, [DFM_SOLVER_LBFGS] = DFM_SGD};
-  return (dfm_optimizer_settings){.name = names[recipe->optimizer.name], .beta1 = recipe->optimizer.beta1,
-                                  .beta2 = recipe->optimizer.beta2, .epsilon = recipe->optimizer.epsilon,
-                                  .epsilon_keras = recipe->optimizer.epsilon_keras, .lazy = recipe->optimizer.lazy,
+  static const dfm_optimizer_name names[] = {[DFM_SOLVER_SGD] = DFM_SGD,
+                                             [DFM_SOLVER_ADAGRAD] = DFM_ADAGRAD,
+                                             [DFM_SOLVER_ADAM] = DFM_ADAM,
+                                             [DFM_SOLVER_LBFGS] = DFM_SGD};
+  return (dfm_optimizer_settings){.name = names[recipe->optimizer.name],
+                                  .beta1 = recipe->optimizer.beta1,
+                                  .beta2 = recipe->optimizer.beta2,
+                                  .epsilon = recipe->optimizer.epsilon,
+                                  .epsilon_keras = recipe->optimizer.epsilon_keras,
+                                  .lazy = recipe->optimizer.lazy,
                                   .adagrad_initial = recipe->optimizer.adagrad_initial};
 }
 
@@ -32,8 +37,14 @@ static dfm_status create_tables(dfm_stepper *stepper, dfm_error *error) {
   }
   const dfm_status status = dfm_tables_create(
       &(dfm_tables_settings){
-          .encoder = stepper->encoder, .optimizer = stepper->optimizer, .kernel = stepper->kernel, .first = shape, .width = shape + F,
-          .l2_first = (float)recipe->l2.linear, .l2_factors = (float)recipe->l2.embedding, .lazy = recipe->optimizer.lazy,
+          .encoder = stepper->encoder,
+          .optimizer = stepper->optimizer,
+          .kernel = stepper->kernel,
+          .first = shape,
+          .width = shape + F,
+          .l2_first = (float)recipe->l2.linear,
+          .l2_factors = (float)recipe->l2.embedding,
+          .lazy = recipe->optimizer.lazy,
           .init = {.is_uniform = recipe->embedding.init == DFM_INIT_UNIFORM,
                    .first = recipe->linear.init == DFM_INIT_ZEROS ? 0 : (float)recipe->linear.init_scale,
                    .factors = recipe->embedding.init == DFM_INIT_ZEROS ? 0 : (float)recipe->embedding.init_scale,
@@ -64,8 +75,8 @@ static dfm_status create(dfm_stepper *stepper, int batch_size, int threads, dfm_
   DFM_TRY(dfm_optimizer_create(&settings, stepper->kernel, &stepper->optimizer, error));
   DFM_TRY(create_tables(stepper, error));
   DFM_TRY(create_weights(stepper, error));
-  DFM_TRY(dfm_executor_create(stepper->net, stepper->kernel, stepper->weight, stepper->dweight, batch_size, recipe->train.seed,
-                              &stepper->executor, error));
+  DFM_TRY(dfm_executor_create(stepper->net, stepper->kernel, stepper->weight, stepper->dweight, batch_size,
+                              recipe->train.seed, &stepper->executor, error));
   DFM_TRY(dfm_batch_create(stepper->net->F, stepper->net->D, batch_size, &stepper->batch, error));
   DFM_TRY(dfm_alloc(&stepper->plan, (size_t)stepper->net->F, sizeof *stepper->plan, error));
   for (int f = 0; f < stepper->net->F; f++) {
@@ -77,8 +88,8 @@ static dfm_status create(dfm_stepper *stepper, int batch_size, int threads, dfm_
   return dfm_alloc(&stepper->squares, tasks, sizeof(double), error);
 }
 
-dfm_status dfm_stepper_create(const dfm_recipe *recipe, const dfm_dataset *dataset, int batch_size, int threads, dfm_stepper **out,
-                              dfm_error *error) {
+dfm_status dfm_stepper_create(const dfm_recipe *recipe, const dfm_dataset *dataset, int batch_size, int threads,
+                              dfm_stepper **out, dfm_error *error) {
   dfm_stepper *stepper = NULL;
   DFM_TRY(dfm_alloc(&stepper, 1, sizeof *stepper, error));
   stepper->recipe = recipe;
@@ -146,7 +157,8 @@ static void gather_task(void *context, int f, int thread) {
 }
 
 static float penalty(const dfm_recipe *recipe, dfm_part part) {
-  const double l2[DFM_PARTS] = {[DFM_PART_LINEAR] = recipe->l2.linear, [DFM_PART_EMBEDDING] = recipe->l2.embedding,
+  const double l2[DFM_PARTS] = {[DFM_PART_LINEAR] = recipe->l2.linear,
+                                [DFM_PART_EMBEDDING] = recipe->l2.embedding,
                                 [DFM_PART_DNN] = recipe->l2.dnn};
   return (float)l2[part];
 }
@@ -156,7 +168,8 @@ static int dense_gradient(const dfm_stepper *stepper, int task, dfm_span span[2]
   const int n = dfm_executor_gradient(stepper->executor, task, span);
   for (int i = 0; i < n; i++) {
     const float l2 = penalty(stepper->recipe, span[i].part);
-    if (l2 > 0) stepper->kernel->axpy(stepper->dweight + span[i].offset, l2, stepper->weight + span[i].offset, span[i].n);
+    if (l2 > 0)
+      stepper->kernel->axpy(stepper->dweight + span[i].offset, l2, stepper->weight + span[i].offset, span[i].n);
   }
   return n;
 }
@@ -236,7 +249,8 @@ static void clipped_update(dfm_step *step, int tasks) {
   dfm_pool_run(stepper->pool, tasks, apply_task, step);
 }
 
-dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int rows, double learning_rate, dfm_error *error) {
+dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int rows, double learning_rate,
+                           dfm_error *error) {
   dfm_step step = {stepper, dataset};
   const int tasks = dfm_executor_tasks(stepper->executor) + stepper->net->F * stepper->table_parts;
   stepper->batch->rows = rows;
@@ -245,8 +259,10 @@ dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int
   dfm_pool_run(stepper->pool, stepper->net->F, gather_task, &step);
   stepper->loss = dfm_executor_train(stepper->executor, stepper->pool, stepper->plan, stepper->batch,
                                      dfm_optimizer_step_count(stepper->optimizer));
-  if (stepper->recipe->optimizer.clip_norm > 0) clipped_update(&step, tasks);
-  else dfm_pool_run(stepper->pool, tasks, update_task, &step);
+  if (stepper->recipe->optimizer.clip_norm > 0)
+    clipped_update(&step, tasks);
+  else
+    dfm_pool_run(stepper->pool, tasks, update_task, &step);
   return DFM_OK;
 }
 
@@ -273,7 +289,8 @@ static dfm_status init_from(dfm_stepper *stepper, const dfm_st_file *file, const
     found += table != NULL;
   }
   if (found > 0) return DFM_OK;
-  return dfm_fail(error, DFM_ERROR_MISMATCH, "%s has no tensor that this model has; it needs names such as 'table.FIELD' or '%s'", path,
+  return dfm_fail(error, DFM_ERROR_MISMATCH,
+                  "%s has no tensor that this model has; it needs names such as 'table.FIELD' or '%s'", path,
                   stepper->net->param[0].name);
 }
 

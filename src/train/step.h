@@ -11,7 +11,7 @@
 
 typedef struct dfm_stepper {
   const dfm_recipe *recipe;
-  dfm_encoder *encoder;       /* retained */
+  dfm_encoder *encoder; /* retained */
   const dfm_kernel *kernel;
   dfm_pool *pool;
   dfm_net *net;
@@ -20,21 +20,22 @@ typedef struct dfm_stepper {
   float *weight, *dweight, *state[2]; /* (n_weights) each */
   dfm_executor *executor;
   dfm_batch *batch;
-  dfm_plan *plan;             /* (F) */
-  double *squares;            /* per update task; clipping only */
+  dfm_plan *plan;  /* (F) */
+  double *squares; /* per update task; clipping only */
   float clip_scale;
-  int table_parts;            /* update tasks per field */
-  double loss;                /* of the last step: sum of weighted log losses, before the step */
+  int table_parts; /* update tasks per field */
+  double loss;     /* of the last step: sum of weighted log losses, before the step */
 } dfm_stepper;
 
 /* Everything at its start. `batch_size` rows per step at most; `threads` 0: one per core. */
-dfm_status dfm_stepper_create(const dfm_recipe *recipe, const dfm_dataset *dataset, int batch_size, int threads, dfm_stepper **stepper,
-                              dfm_error *error);
+dfm_status dfm_stepper_create(const dfm_recipe *recipe, const dfm_dataset *dataset, int batch_size, int threads,
+                              dfm_stepper **stepper, dfm_error *error);
 void dfm_stepper_free(dfm_stepper *stepper); /* NULL accepted */
 
 /* One step over the rows whose numbers are in stepper->batch->row [0, rows). Logits of the rows, before the step, are then at
  * dfm_executor_logits(stepper->executor), their labels and weights in stepper->batch. */
-dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int rows, double learning_rate, dfm_error *error);
+dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int rows, double learning_rate,
+                           dfm_error *error);
 
 /* Current rows of the tables, for evaluation and saving. */
 dfm_row_source dfm_stepper_rows(const dfm_stepper *stepper);

@@ -7,7 +7,8 @@
 #include "base/memory.h"
 #include "train/run.h"
 
-dfm_status dfm_trainer_create(const dfm_recipe *recipe, dfm_dataset *train, dfm_dataset *valid, dfm_trainer **out, dfm_error *error) {
+dfm_status dfm_trainer_create(const dfm_recipe *recipe, dfm_dataset *train, dfm_dataset *valid, dfm_trainer **out,
+                              dfm_error *error) {
   dfm_trainer *trainer = NULL;
   dfm_status status;
   DFM_TRY(dfm_recipe_check(recipe, error));
@@ -24,8 +25,31 @@ fail:
   return status;
 }
 
+/* Rows per batch: as the recipe says, or a hundredth of the rows, so that small data gets enough steps an epoch; up to 1024, above
+ * which one pass learns less at the default rate. Never more than there are. */
+static int batch_size(const dfm_trainer *trainer) {
+  const int64_t rows = dfm_dataset_rows(trainer->train);
+  int64_t size = trainer->recipe->train.batch_size;
+  if (size == 0) size = rows / 100 < 32 ? 32 : rows / 100 > 1024 ? 1024 : rows / 100;
+  return (int)(size < rows ? size : rows);
+}
+
 dfm_status dfm_trainer_summary(const dfm_trainer *trainer, char **text, dfm_error *error) {
-  return dfm_net_summary(trainer->net, trainer->recipe, trainer->encoder, text, error);
+  const int64_t rows = dfm_dataset_rows(trainer->train), size = batch_size(trainer);
+  dfm_text whole = {0};
+  char *net = NULL;
+  DFM_TRY(dfm_net_summary(trainer->net, trainer->recipe, trainer->encoder, &net, error));
+  const dfm_status status = trainer->recipe->optimizer.name == DFM_SOLVER_LBFGS
+                                ? dfm_text_printf(&whole, error, "%sBatch: all %lld rows\n", net, (long long)rows)
+                                : dfm_text_printf(&whole, error, "%sBatches: %lld of %lld rows an epoch\n", net,
+                                                  (long long)((rows + size - 1) / size), (long long)size);
+  free(net);
+  if (status != DFM_OK) {
+    free(whole.bytes);
+    return status;
+  }
+  *text = whole.bytes;
+  return DFM_OK;
 }
 
 void dfm_trainer_free(dfm_trainer *trainer) {
@@ -50,10 +74,10 @@ static dfm_status open_run(dfm_run *run, dfm_error *error) {
   const dfm_trainer *trainer = run->trainer;
   const dfm_recipe *recipe = trainer->recipe;
   const int64_t rows = dfm_dataset_rows(trainer->train);
-  const int batch_size = recipe->train.batch_size < rows ? recipe->train.batch_size : (int)rows;
-  DFM_TRY(dfm_stepper_create(recipe, trainer->train, batch_size, run->options->threads, &run->stepper, error));
+  const int size = batch_size(trainer);
+  DFM_TRY(dfm_stepper_create(recipe, trainer->train, size, run->options->threads, &run->stepper, error));
   if (run->options->init_path) DFM_TRY(dfm_stepper_init_from(run->stepper, run->options->init_path, error));
-  DFM_TRY(dfm_loader_create(trainer->train, batch_size, recipe->train.shuffle, recipe->train.seed, &run->loader, error));
+  DFM_TRY(dfm_loader_create(trainer->train, size, recipe->train.shuffle, recipe->train.seed, &run->loader, error));
   if (trainer->valid) {
     const dfm_row_source rows_now = dfm_stepper_rows(run->stepper);
     DFM_TRY(dfm_predictor_create(run->stepper->net, run->stepper->kernel, run->stepper->weight, &rows_now,
@@ -63,9 +87,11 @@ static dfm_status open_run(dfm_run *run, dfm_error *error) {
   DFM_TRY(dfm_alloc(&run->seen.probability, (size_t)rows, sizeof(float), error));
   DFM_TRY(dfm_alloc(&run->seen.label, (size_t)rows, sizeof(float), error));
   DFM_TRY(dfm_alloc(&run->seen.weight, (size_t)rows, sizeof(float), error));
-  run->position = (dfm_position){.epoch = 1, .learning_rate = recipe->optimizer.learning_rate, .best = -(double)INFINITY};
+  run->position =
+      (dfm_position){.epoch = 1, .learning_rate = recipe->optimizer.learning_rate, .best = -(double)INFINITY};
   run->result->memory_tables = (int64_t)run->stepper->tables->size_bytes;
-  if (run->options->checkpoint_path || run->options->resume_path) run->fingerprint = dfm_dataset_fingerprint(trainer->train);
+  if (run->options->checkpoint_path || run->options->resume_path)
+    run->fingerprint = dfm_dataset_fingerprint(trainer->train);
   if (run->options->resume_path) DFM_TRY(dfm_checkpoint_resume(run, run->options->resume_path, error));
   return DFM_OK;
 }
@@ -91,7 +117,8 @@ static dfm_status evaluate(dfm_run *run, dfm_metrics *metrics, dfm_error *error)
   const dfm_dataset *valid = run->trainer->valid;
   const int64_t n = dfm_dataset_rows(valid);
   dfm_predictor_run(run->predictor, run->stepper->pool, valid, 0, n, run->valid_probability);
-  return dfm_metrics_of(run->valid_probability, dfm_dataset_labels(valid), dfm_dataset_weights(valid), n, metrics, error);
+  return dfm_metrics_of(run->valid_probability, dfm_dataset_labels(valid), dfm_dataset_weights(valid), n, metrics,
+                        error);
 }
 
 static void remember_batch(dfm_run *run, int rows) {
@@ -117,9 +144,13 @@ static void fill_progress(dfm_run *run) {
   progress->seconds = seen->seconds;
   progress->rows_per_second = seen->seconds > 0 ? (double)seen->n / seen->seconds : 0;
   progress->learning_rate = run->position.learning_rate;
-  progress->train = (dfm_metrics){.rows = seen->n, .weight = seen->weights, .auc = (double)NAN,
+  progress->train = (dfm_metrics){.rows = seen->n,
+                                  .weight = seen->weights,
+                                  .auc = (double)NAN,
                                   .logloss = seen->weights > 0 ? seen->loss / seen->weights : (double)NAN,
-                                  .accuracy = (double)NAN, .mean_predicted = (double)NAN, .mean_observed = (double)NAN};
+                                  .accuracy = (double)NAN,
+                                  .mean_predicted = (double)NAN,
+                                  .mean_observed = (double)NAN};
   progress->is_epoch_end = progress->has_valid = progress->is_best = progress->learning_rate_dropped = false;
 }
 
@@ -132,11 +163,12 @@ static bool report(dfm_run *run) {
 
 static dfm_status check_loss(const dfm_run *run, dfm_error *error) {
   if (isfinite(run->stepper->loss)) return DFM_OK;
-  return dfm_fail(error, DFM_ERROR_VALUE,
-                  "the loss became %g at step %lld (epoch %lld); lower optimizer.learning_rate (now %g) or scale the numbers "
-                  "(data.transform standard)",
-                  run->stepper->loss, (long long)dfm_optimizer_step_count(run->stepper->optimizer), (long long)run->position.epoch,
-                  run->position.learning_rate);
+  return dfm_fail(
+      error, DFM_ERROR_VALUE,
+      "the loss became %g at step %lld (epoch %lld); lower optimizer.learning_rate (now %g) or scale the numbers "
+      "(data.transform standard)",
+      run->stepper->loss, (long long)dfm_optimizer_step_count(run->stepper->optimizer), (long long)run->position.epoch,
+      run->position.learning_rate);
 }
 
 static dfm_status run_batch(dfm_run *run, int rows, dfm_error *error) {
@@ -215,10 +247,12 @@ static dfm_status finish_epoch(dfm_run *run, bool *is_stopped, dfm_error *error)
   if (run->progress.is_best) {
     if (valid) run->result->valid = *valid;
     /* Without validation every epoch would be the best so far: only the last one is worth writing. */
-    if (valid && options->model_path && !run->trainer->recipe->train.keep_last) DFM_TRY(dfm_run_save_model(run, options->model_path, run->position.epoch, valid, error));
+    if (valid && options->model_path && !run->trainer->recipe->train.keep_last)
+      DFM_TRY(dfm_run_save_model(run, options->model_path, run->position.epoch, valid, error));
   }
   if (options->history_path) {
-    DFM_TRY(dfm_history_write(options->history_path, run->position.epoch == 1 && !options->resume_path, &run->progress, error));
+    DFM_TRY(dfm_history_write(options->history_path, run->position.epoch == 1 && !options->resume_path, &run->progress,
+                              error));
   }
   run->position.epoch++;
   run->position.batch = 0;
@@ -238,7 +272,8 @@ static bool out_of_patience(const dfm_run *run) {
 static dfm_status run_epochs(dfm_run *run, dfm_error *error) {
   dfm_run_result *result = run->result;
   bool is_last = false, is_stopped = false;
-  while (!is_last && !is_stopped && !result->stopped_early && run->position.epoch <= run->trainer->recipe->train.epochs) {
+  while (!is_last && !is_stopped && !result->stopped_early &&
+         run->position.epoch <= run->trainer->recipe->train.epochs) {
     DFM_TRY(run_epoch(run, &is_last, &is_stopped, error));
     if (is_stopped && !is_last && run->position.batch < dfm_loader_batches(run->loader)) break;
     bool stops_here = false;
@@ -273,13 +308,16 @@ static dfm_status run_lbfgs(dfm_run *run, dfm_error *error) {
   return finish_epoch(run, &is_stopped, error);
 }
 
-dfm_status dfm_trainer_run(dfm_trainer *trainer, const dfm_run_options *options, dfm_run_result *result, dfm_error *error) {
+dfm_status dfm_trainer_run(dfm_trainer *trainer, const dfm_run_options *options, dfm_run_result *result,
+                           dfm_error *error) {
   dfm_run run = {.trainer = trainer, .options = options, .result = result};
   const double start = now_seconds();
   dfm_status status;
   *result = (dfm_run_result){.objective = (double)NAN};
   DFM_TRY_GOTO(status, open_run(&run, error), done);
-  DFM_TRY_GOTO(status, trainer->recipe->optimizer.name == DFM_SOLVER_LBFGS ? run_lbfgs(&run, error) : run_epochs(&run, error), done);
+  DFM_TRY_GOTO(status,
+               trainer->recipe->optimizer.name == DFM_SOLVER_LBFGS ? run_lbfgs(&run, error) : run_epochs(&run, error),
+               done);
   status = finish_run(&run, error);
 done:
   close_run(&run);
