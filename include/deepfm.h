@@ -216,7 +216,7 @@ typedef struct dfm_progress {
   int64_t step;           /* optimizer steps so far */
   double rows_per_second; /* of this epoch so far, evaluation not counted */
   double seconds;         /* of this epoch so far */
-  double learning_rate;
+  double learning_rate;       /* of the next batch */
   dfm_metrics train; /* running over the epoch's rows, dropout on; auc only where is_epoch_end (else NaN) */
   bool is_epoch_end; /* all of the epoch, and its evaluation, is done */
   bool has_valid;    /* `valid` holds an evaluation made at this very step */

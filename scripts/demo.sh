@@ -9,7 +9,9 @@ train_rows=300000
 test_rows=50000
 mkdir -p "$out"
 
-say() { printf '\n\033[1m%s\033[0m\n' "$1"; }
+bold=$([ -t 1 ] && tput bold 2>/dev/null || true)
+plain=$([ -t 1 ] && tput sgr0 2>/dev/null || true)
+say() { printf '\n%s%s%s\n' "$bold" "$1" "$plain"; }
 
 say "1. Data: $train_rows rows to train on, $test_rows to test with, 13 numbers and 26 categories in Criteo's shape"
 "$deepfm" synth --rows $((train_rows + test_rows)) --seed 1 --with-truth -o "$out/all.csv"

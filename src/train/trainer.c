@@ -254,6 +254,7 @@ static dfm_status finish_epoch(dfm_run *run, bool *is_stopped, dfm_error *error)
     DFM_TRY(dfm_history_write(options->history_path, run->position.epoch == 1 && !options->resume_path, &run->progress,
                               error));
   }
+  run->progress.learning_rate = run->position.learning_rate; /* what the history has is this epoch's, what is shown the next one's */
   run->position.epoch++;
   run->position.batch = 0;
   run->result->epochs++;
