@@ -68,9 +68,11 @@ static void print_text(const bench_options *o, const dfm_bench_result *r) {
   printf("rows/s             %s (%s to %s in %lld runs)\n", cli_thousands(median, llround(r->rows_per_second)),
          cli_thousands(least, llround(r->rows_per_second_min)),
          cli_thousands(greatest, llround(r->rows_per_second_max)), (long long)o->repeats);
-  printf("net                %.1f GFLOP/s\n", r->net_gflops);
-  printf("matrix multiply    %.1f GFLOP/s at best\n", r->peak_gflops);
-  if (r->peak_gflops > 0) printf("share of the best  %.1f %%\n", 100 * r->net_gflops / r->peak_gflops);
+  if (r->peak_gflops > 0) { /* models without a net multiply no matrices */
+    printf("net                %.1f GFLOP/s\n", r->net_gflops);
+    printf("matrix multiply    %.1f GFLOP/s at best\n", r->peak_gflops);
+    printf("share of the best  %.1f %%\n", 100 * r->net_gflops / r->peak_gflops);
+  }
   printf("memory per id      %.1f bytes\n", r->bytes_per_id);
 }
 

@@ -179,7 +179,8 @@ DFM_API DFM_MUST_USE dfm_status dfm_model_load(const char *path, dfm_model **mod
 /* Keras-like table of layers, shapes and parameter counts. */
 DFM_API DFM_MUST_USE dfm_status dfm_model_summary(const dfm_model *model, char **text, dfm_error *error);
 DFM_API int64_t dfm_model_parameters(const dfm_model *model);
-/* The recipe and schema the model was made with, as YAML; the metrics of its validation rows, as JSON ("{}" where it had none). */
+/* The recipe and schema the model was made with, as YAML; its epoch and, where it was validated, the metrics of the validation rows, as JSON:
+ * {"epoch": 3, "valid": {"rows": ..., "logloss": ..., "auc": ..., ...}}. */
 DFM_API const char *dfm_model_recipe_yaml(const dfm_model *model);
 DFM_API const char *dfm_model_schema_yaml(const dfm_model *model);
 DFM_API const char *dfm_model_metrics_json(const dfm_model *model);
@@ -216,10 +217,10 @@ typedef struct dfm_progress {
   int64_t step;           /* optimizer steps so far */
   double rows_per_second; /* of this epoch so far, evaluation not counted */
   double seconds;         /* of this epoch so far */
-  double learning_rate;       /* of the next batch */
-  dfm_metrics train; /* running over the epoch's rows, dropout on; auc only where is_epoch_end (else NaN) */
-  bool is_epoch_end; /* all of the epoch, and its evaluation, is done */
-  bool has_valid;    /* `valid` holds an evaluation made at this very step */
+  double learning_rate;   /* of the next batch */
+  dfm_metrics train;      /* running over the epoch's rows, dropout on; auc only where is_epoch_end (else NaN) */
+  bool is_epoch_end;      /* all of the epoch, and its evaluation, is done */
+  bool has_valid;         /* `valid` holds an evaluation made at this very step */
   dfm_metrics valid;
   bool is_best;               /* this epoch is the best so far and was saved */
   bool learning_rate_dropped; /* the plateau rule has just lowered the rate */
@@ -246,7 +247,7 @@ typedef struct dfm_run_result {
   int64_t steps;
   bool stopped;       /* by the callback */
   bool stopped_early; /* by patience */
-  dfm_metrics valid;  /* of the best epoch */
+  dfm_metrics valid;  /* of best_epoch, where has_valid */
   bool has_valid;
   double seconds;
   int64_t memory_tables; /* bytes of the tables with their optimizer state */

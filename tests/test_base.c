@@ -276,7 +276,7 @@ static void fills_have_their_distribution(void **state) {
 static void fills_depend_on_the_place_alone(void **state) {
   (void)state;
   float whole[23], part[23];
-  void (*const fills[])(uint64_t, uint64_t, float *, int) = {dfm_random_fill_normal, dfm_random_fill_uniform};
+  void (*const fills[])(uint64_t, uint64_t, float *, size_t) = {dfm_random_fill_normal, dfm_random_fill_uniform};
   for (int f = 0; f < 2; f++) {
     fills[f](3, 9, whole, 23);
     for (int n = 0; n <= 23; n++) {

@@ -339,9 +339,9 @@ def test_recipe_errors():
     )
     fails(
         *train,
-        write("bad.yaml", "train:\n  batch_size: 0\n"),
+        write("bad.yaml", "train:\n  batch_size: -1\n"),
         output=output,
-        parts=["bad.yaml:2:15: ", "train.batch_size is '0'", "[1, 1048576]"],
+        parts=["bad.yaml:2:15: ", "train.batch_size is '-1'", "[0, 1048576]"],
     )
     fails(*train, write("bad.yaml", "train: [\n"), output=output, parts=["bad.yaml:", "not YAML"])
     fails(*train, path("absent.yaml"), output=output, parts=["absent.yaml"])

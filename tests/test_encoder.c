@@ -315,8 +315,10 @@ static void damaged_vocabularies_are_refused(void **state) {
                                      "index names values that are not there",
                                      "index has no empty slot",
                                      "settings",
+                                     "settings",
+                                     "settings",
                                      "settings"};
-  for (int damage = 0; damage < 6; damage++) {
+  for (int damage = 0; damage < 8; damage++) {
     dfm_error error;
     dfm_encoder *encoder = rows_encoder(), *loaded = NULL;
     const dfm_vocabulary *vocabulary = &encoder->category[1].vocabulary;
@@ -329,6 +331,8 @@ static void damaged_vocabularies_are_refused(void **state) {
     for (uint64_t i = 0; damage == 3 && i < vocabulary->index_size; i++) index[i] = 1;
     if (damage == 4) encoder->category[1].settings.unknown = 3;
     if (damage == 5) encoder->number[0].missing_rows = -1;
+    if (damage == 6) encoder->category[1].settings.width = DFM_MAX_FIELD_WIDTH + 1;
+    if (damage == 7) encoder->category[1].settings.width = -1;
     write_encoder(encoder, test_path("damaged.safetensors"));
     assert_int_equal(load_encoder(test_path("damaged.safetensors"), &loaded, &error), DFM_ERROR_FORMAT);
     if (!strstr(error.message, says[damage])) fail_msg("'%s' does not say '%s'", error.message, says[damage]);

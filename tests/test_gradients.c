@@ -92,7 +92,7 @@ static void randomise(dfm_fixture *fixture) {
   for (int f = 0; f < F; f++) {
     const dfm_table *table = &stepper->tables->table[f];
     for (uint32_t id = 0; id < table->V; id++) {
-      dfm_random_fill_normal(100 + (uint64_t)f, id, w, table->n);
+      dfm_random_fill_normal(100 + (uint64_t)f, id, w, (size_t)table->n);
       for (int j = 0; j < table->n; j++) w[j] *= 0.5F;
       dfm_table_set(stepper->tables, f, id, w);
     }

@@ -192,31 +192,6 @@ static void integers(void **state) {
   }
 }
 
-static void floats_format_and_read_back(void **state) {
-  (void)state;
-  static const struct {
-    float value;
-    const char *text;
-  } cases[] = {{0, "0"},           {-0.0F, "-0"},          {0.1F, "0.1"},      {1.5F, "1.5"},
-               {100000, "100000"}, {16777216, "16777216"}, {1e10F, "1e+10"},   {-FLT_MIN, "-1.1754944e-38"},
-               {NAN, "nan"},       {INFINITY, "inf"},      {-INFINITY, "-inf"}};
-  char out[16];
-  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    assert_int_equal(dfm_format_float(out, cases[i].value), strlen(cases[i].text));
-    assert_string_equal(out, cases[i].text);
-  }
-  for (uint64_t i = 0; i < 30000; i++) {
-    const uint32_t bits = (uint32_t)dfm_random_u64(22, i);
-    float value, back;
-    memcpy(&value, &bits, sizeof value);
-    if (!isfinite(value)) continue;
-    const size_t n = dfm_format_float(out, value);
-    assert_true(n < sizeof out && out[n] == '\0');
-    assert_int_equal(dfm_parse_float(out, n, &back), DFM_NUMBER_OK);
-    assert_memory_equal(&back, &value, sizeof value);
-  }
-}
-
 static void locale_has_no_say(void **state) {
   (void)state;
   static const char *const locales[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "de_DE", "nl_NL.UTF-8", "ps_AF"};
@@ -226,13 +201,10 @@ static void locale_has_no_say(void **state) {
     printf("skipped: no locale with another decimal point is installed\n");
     return;
   }
-  char out[16];
   double value = 0;
-  dfm_format_float(out, 1.5F);
   const dfm_number_result result = dfm_parse_double("1.00000000000000011102230246251565", 34, &value);
   const bool is_kept = strchr(localeconv()->decimal_point, '.') == NULL;
   setlocale(LC_NUMERIC, "C");
-  assert_string_equal(out, "1.5");
   assert_int_equal(result, DFM_NUMBER_OK);
   assert_true(value == 1);
   assert_true(is_kept); /* the program's locale is as it was */
@@ -243,7 +215,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(numbers_are_correctly_rounded),
     cmocka_unit_test(long_numbers_are_correctly_rounded),
     cmocka_unit_test(integers),
-    cmocka_unit_test(floats_format_and_read_back),
     cmocka_unit_test(locale_has_no_say),
 };
 

@@ -181,6 +181,40 @@ static void test_resume(void **state) {
   check_resume(rows, ADAGRAD);
 }
 
+/* A run that has come to its end, by patience or by a limit of steps, ends as it did when it is resumed: no step more. */
+static void test_resume_of_a_finished_run(void **state) {
+  static const char *const early[] = {
+      "model=fm", "optimizer.learning_rate=0.2", "train.batch_size=100", "train.patience=2", "train.epochs=50", NULL};
+  static const char *const limited[] = {"model=fm", "train.batch_size=100", "train.max_steps=40", NULL};
+  static const char *const kept_last[] = {"model=fm", "train.batch_size=300", "train.epochs=3", "train.keep=last",
+                                          NULL};
+  static const char *const *const all[] = {early, limited, kept_last, LBFGS};
+  const char *rows = make_rows("rows.csv", ROWS, 0);
+  (void)state;
+  for (int i = 0; i < 7; i++) { /* checkpoints at each epoch's end, and after each step */
+    dfm_setup setup;
+    set_up(&setup, rows, all[i / 2]);
+    const dfm_run_result whole =
+        train(&setup, &(dfm_run_options){.model_path = test_path("whole.safetensors"), .threads = 2});
+    train(&setup, &(dfm_run_options){.model_path = test_path("part.safetensors"),
+                                     .threads = 2,
+                                     .checkpoint_path = test_path("check.safetensors"),
+                                     .checkpoint_every = i % 2});
+    const dfm_run_result again = train(&setup, &(dfm_run_options){.model_path = test_path("part.safetensors"),
+                                                                  .threads = 2,
+                                                                  .resume_path = test_path("check.safetensors")});
+    assert_true(same_bytes(test_path("whole.safetensors"), test_path("part.safetensors")));
+    assert_int_equal(again.steps, whole.steps);
+    assert_int_equal(again.epochs, whole.epochs);
+    assert_int_equal(again.best_epoch, whole.best_epoch);
+    assert_int_equal(again.stopped_early, whole.stopped_early);
+    assert_int_equal(whole.stopped_early, i / 2 == 0);
+    assert_true(again.has_valid && again.valid.auc == whole.valid.auc && again.valid.logloss == whole.valid.logloss &&
+                again.valid.weight == whole.valid.weight);
+    tear_down(&setup);
+  }
+}
+
 static void expect_resume_error(const dfm_setup *setup, const char *checkpoint, const char *message) {
   dfm_trainer *trainer = NULL;
   dfm_run_result result;
@@ -361,6 +395,7 @@ int main(int argc, char **argv) {
   static const struct CMUnitTest tests[] = {cmocka_unit_test(test_threads),
                                             cmocka_unit_test(test_evaluation_changes_nothing),
                                             cmocka_unit_test(test_resume),
+                                            cmocka_unit_test(test_resume_of_a_finished_run),
                                             cmocka_unit_test(test_resume_errors),
                                             cmocka_unit_test(test_exact_equals_sweep),
                                             cmocka_unit_test(test_lbfgs_is_the_optimum),

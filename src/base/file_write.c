@@ -49,12 +49,6 @@ static size_t folder_length(const char *path) {
   return slash ? (size_t)(slash - path) + 1 : 0;
 }
 
-static dfm_status copy_text(const char *bytes, char **copy, dfm_error *error) {
-  DFM_TRY(dfm_alloc(copy, strlen(bytes) + 1, 1, error));
-  strcpy(*copy, bytes);
-  return DFM_OK;
-}
-
 /* Follows links by hand, because the last one may point to a file that is yet to be made. */
 static dfm_status follow_links(dfm_writer *writer, dfm_error *error) {
   enum { MAX_LINKS = 40 };
@@ -120,7 +114,7 @@ static dfm_status open_file(dfm_writer *writer, dfm_error *error) {
   if (exists && !S_ISREG(old.st_mode)) return open_directly(writer, error);
   /* A rename asks for the folder's permission only; who made the file read-only meant it. */
   if (exists && faccessat(AT_FDCWD, writer->path, W_OK, AT_EACCESS) != 0) return fail_write(writer, errno, error);
-  DFM_TRY(copy_text(writer->path, &writer->target, error));
+  DFM_TRY(dfm_copy_text(&writer->target, writer->path, error));
   DFM_TRY(follow_links(writer, error));
   DFM_TRY(create_temporary(writer, error));
   if (exists && fchmod(writer->fd, old.st_mode & 0777) != 0) return fail_write(writer, errno, error);
@@ -132,7 +126,7 @@ dfm_status dfm_writer_open(const char *path, dfm_writer **writer, dfm_error *err
   dfm_status status;
   DFM_TRY(dfm_alloc(&made, 1, sizeof *made, error));
   made->fd = -1;
-  DFM_TRY_GOTO(status, copy_text(path, &made->path, error), fail);
+  DFM_TRY_GOTO(status, dfm_copy_text(&made->path, path, error), fail);
   DFM_TRY_GOTO(status, dfm_alloc(&made->buffer, BUFFER_BYTES, 1, error), fail);
   DFM_TRY_GOTO(status, open_file(made, error), fail);
   *writer = made;

@@ -46,6 +46,13 @@ dfm_status dfm_grow(void *pointer, size_t *capacity, size_t needed, size_t size,
   return DFM_OK;
 }
 
+dfm_status dfm_copy_text(char **copy, const char *text, dfm_error *error) {
+  const size_t size = strlen(text) + 1;
+  DFM_TRY(dfm_alloc(copy, size, 1, error));
+  memcpy(*copy, text, size);
+  return DFM_OK;
+}
+
 #define HUGE_PAGE ((size_t)2 << 20)
 #define PAGE ((size_t)4096)
 

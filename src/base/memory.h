@@ -16,6 +16,9 @@ dfm_status dfm_grow(void *pointer, size_t *capacity, size_t needed, size_t size,
 dfm_status dfm_pages_alloc(void *out_pointer, size_t size_bytes, dfm_error *error);
 void dfm_pages_free(void *pointer, size_t size_bytes);
 
+/* A copy of `text`; give back with free(). */
+dfm_status dfm_copy_text(char **copy, const char *text, dfm_error *error);
+
 /* A growing byte string for text output. Starts as {0}; `bytes` is always terminated once anything was added. free()
  * `bytes`. */
 typedef struct dfm_text {

@@ -1,10 +1,8 @@
-/* Bytes come in; correctly rounded numbers go out, and floats as their shortest text. The program's locale has no
- * say. */
+/* Bytes come in; correctly rounded numbers go out. The program's locale has no say. */
 #include "base/number.h"
 
 #include <float.h>
 #include <limits.h>
-#include <locale.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -187,21 +185,4 @@ bool dfm_parse_int64(const char *bytes, size_t n, long long *value) {
   if (!is_negative && sum == LLONG_MIN) return false;
   *value = is_negative ? sum : -sum;
   return true;
-}
-
-size_t dfm_format_float(char *out, float value) {
-  enum { OUT_BYTES = 16 };
-  if (!isfinite(value))
-    return (size_t)snprintf(out, OUT_BYTES, "%s", isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
-  const locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-  const locale_t before = uselocale(plain); /* of this thread alone */
-  size_t length = 0;
-  for (int precision = 6; precision <= 9; precision++) { /* 9 digits tell any two floats apart */
-    float back;
-    length = (size_t)snprintf(out, OUT_BYTES, "%.*g", precision, (double)value);
-    if (dfm_parse_float(out, length, &back) == DFM_NUMBER_OK && back == value) break;
-  }
-  uselocale(before);
-  if (plain) freelocale(plain);
-  return length;
 }

@@ -18,8 +18,5 @@ dfm_number_result dfm_parse_double(const char *bytes, size_t n, double *value);
 dfm_number_result dfm_parse_float(const char *bytes, size_t n, float *value);
 /* Decimal with optional sign; spaces and tabs around it allowed. false: it is anything else, or does not fit. */
 bool dfm_parse_int64(const char *bytes, size_t n, long long *value);
-/* The first of %.6g to %.9g that reads back as the same float ("nan", "inf", "-inf" for those); at most 16 bytes
- * with the terminator. Returns its length. */
-size_t dfm_format_float(char *out, float value);
 
 #endif

@@ -60,22 +60,22 @@ uint64_t dfm_random_below(uint64_t key, uint64_t counter, uint64_t bound) {
   return bits % bound;
 }
 
-void dfm_random_fill_uniform(uint64_t key, uint64_t counter, float *out, int n) {
-  for (int i = 0; i < n; i += 4) {
+void dfm_random_fill_uniform(uint64_t key, uint64_t counter, float *out, size_t n) {
+  for (size_t i = 0; i < n; i += 4) {
     uint32_t x[4];
-    dfm_philox(key, counter, (uint64_t)i / 4, x);
-    for (int j = 0; j < 4 && i + j < n; j++) out[i + j] = unit_float(x[j]);
+    dfm_philox(key, counter, i / 4, x);
+    for (size_t j = 0; j < 4 && i + j < n; j++) out[i + j] = unit_float(x[j]);
   }
 }
 
 /* Box, Muller, "A note on the generation of random normal deviates", 1958: u in (0, 1], v in [0, 1) give
  * sqrt(-2 ln u) cos(2 pi v) and sqrt(-2 ln u) sin(2 pi v), independent standard normals. */
-void dfm_random_fill_normal(uint64_t key, uint64_t counter, float *out, int n) {
+void dfm_random_fill_normal(uint64_t key, uint64_t counter, float *out, size_t n) {
   static const double two_pi = 6.283185307179586477;
-  for (int i = 0; i < n; i += 4) {
+  for (size_t i = 0; i < n; i += 4) {
     uint32_t x[4];
-    dfm_philox(key, counter, (uint64_t)i / 4, x);
-    for (int j = 0; j < 4 && i + j < n; j++) {
+    dfm_philox(key, counter, i / 4, x);
+    for (size_t j = 0; j < 4 && i + j < n; j++) {
       const double u = ((double)x[j & 2] + 1) * 0x1p-32, angle = two_pi * (double)x[(j & 2) + 1] * 0x1p-32;
       out[i + j] = (float)(sqrt(-2 * log(u)) * (j % 2 == 0 ? cos(angle) : sin(angle)));
     }

@@ -3,6 +3,7 @@
 #ifndef DFM_BASE_RANDOM_H
 #define DFM_BASE_RANDOM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* What a number is for; goes into the key, so that no two uses share a stream. */
@@ -25,7 +26,7 @@ uint64_t dfm_random_u64(uint64_t key, uint64_t counter);
 float dfm_random_uniform(uint64_t key, uint64_t counter);
 uint64_t dfm_random_below(uint64_t key, uint64_t counter, uint64_t bound);
 /* Fills `out` (n): standard normal (Box-Muller) / uniform in [0,1). Value i depends on (key, counter, i) alone. */
-void dfm_random_fill_normal(uint64_t key, uint64_t counter, float *out, int n);
-void dfm_random_fill_uniform(uint64_t key, uint64_t counter, float *out, int n);
+void dfm_random_fill_normal(uint64_t key, uint64_t counter, float *out, size_t n);
+void dfm_random_fill_uniform(uint64_t key, uint64_t counter, float *out, size_t n);
 
 #endif

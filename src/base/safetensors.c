@@ -285,8 +285,7 @@ dfm_status dfm_st_open(const char *path, dfm_st_file **out, dfm_error *error) {
   dfm_st_file *file = NULL;
   dfm_status status;
   DFM_TRY(dfm_alloc(&file, 1, sizeof *file, error));
-  DFM_TRY_GOTO(status, dfm_alloc(&file->path, strlen(path) + 1, 1, error), fail);
-  strcpy(file->path, path);
+  DFM_TRY_GOTO(status, dfm_copy_text(&file->path, path, error), fail);
   DFM_TRY_GOTO(status, dfm_mapping_open(path, &file->mapping, error), fail);
   DFM_TRY_GOTO(status, read_header(file, error), fail);
   DFM_TRY_GOTO(status, check_header(file, error), fail);

@@ -81,17 +81,10 @@ dfm_status dfm_st_safe_name(const char *name, char **safe, dfm_error *error) {
   return DFM_OK;
 }
 
-static bool is_utf8(const char *text) {
-  const size_t n = strlen(text);
-  for (size_t i = 0, length; i < n; i += length)
-    if ((length = dfm_utf8_length(text + i, n - i)) == 0) return false;
-  return true;
-}
-
 dfm_status dfm_st_add_metadata(dfm_st_writer *writer, const char *key, const char *value, dfm_error *error) {
   char shown[DFM_SHOW_BYTES];
   dfm_show(shown, key, strlen(key));
-  if (!is_utf8(key) || !is_utf8(value))
+  if (!dfm_is_utf8(key, strlen(key)) || !dfm_is_utf8(value, strlen(value)))
     return dfm_fail(error, DFM_ERROR_VALUE,
                     "metadata '%s' is not UTF-8 and cannot be written to a file; spell it in UTF-8", shown);
   if (json_object_get(writer->metadata, key))

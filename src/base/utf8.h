@@ -1,7 +1,8 @@
-/* UTF-8: bytes come in; the length of the well-formed sequence they start with goes out. */
+/* UTF-8: bytes come in; the length of the well-formed sequence they start with goes out, or whether all of them are. */
 #ifndef DFM_BASE_UTF8_H
 #define DFM_BASE_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Bytes (1 to 4) of the well-formed character that `bytes` (n of them) starts with; 0 where there is none. Overlong
@@ -19,6 +20,13 @@ static inline size_t dfm_utf8_length(const char *bytes, size_t n) {
   for (size_t i = 2; i < length; i++)
     if ((u[i] & 0xc0) != 0x80) return 0;
   return length;
+}
+
+/* Whether all `n` bytes are well-formed UTF-8. */
+static inline bool dfm_is_utf8(const char *bytes, size_t n) {
+  for (size_t at = 0, length; at < n; at += length)
+    if ((length = dfm_utf8_length(bytes + at, n - at)) == 0) return false;
+  return true;
 }
 
 #endif

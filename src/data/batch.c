@@ -105,9 +105,9 @@ dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, uint64_t se
     status = dfm_storage_add(storage, error);
     if (status != DFM_OK) break;
     uint32_t *ids = dfm_storage_ids(storage, i);
-    dfm_random_fill_uniform(key, 2 * (uint64_t)i, u, F + 1);
+    dfm_random_fill_uniform(key, 2 * (uint64_t)i, u, (size_t)F + 1);
     for (int f = 0; f < F; f++) ids[f] = random_id(encoder, f, u[f + 1]);
-    dfm_random_fill_normal(key, 2 * (uint64_t)i + 1, dfm_storage_numbers(storage, i), D);
+    dfm_random_fill_normal(key, 2 * (uint64_t)i + 1, dfm_storage_numbers(storage, i), (size_t)D);
     storage->label[i] = u[0] < 0.25F;
   }
   if (status == DFM_OK) status = dfm_dataset_view(encoder, storage, 0, rows, dataset, error);

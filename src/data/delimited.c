@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 
 /* No row of a click log comes near ROW_LIMIT; without it one stray quote would turn the rest of a file into a single
  * cell. */
@@ -79,8 +80,7 @@ dfm_status dfm_delimited_open(const char *path, char separator, const char *comm
   dfm_delimited *made;
   DFM_TRY(dfm_alloc(&made, 1, sizeof *made, error));
   dfm_status status;
-  DFM_TRY_GOTO(status, dfm_alloc(&made->path, strlen(shown) + 1, 1, error), failed);
-  memcpy(made->path, shown, strlen(shown));
+  DFM_TRY_GOTO(status, dfm_copy_text(&made->path, shown, error), failed);
   DFM_TRY_GOTO(status, dfm_mapping_open(is_stdin ? "/dev/stdin" : path, &made->mapping, error), failed);
   DFM_TRY_GOTO(status, check_is_text(&made->mapping, shown, error), failed);
   made->begin = made->mapping.size_bytes ? (const char *)made->mapping.bytes : "";
@@ -107,10 +107,6 @@ void dfm_delimited_close(dfm_delimited *reader) {
 
 long long dfm_delimited_line(const dfm_delimited *reader) {
   return reader->row_line;
-}
-
-size_t dfm_delimited_position(const dfm_delimited *reader) {
-  return reader->mapping.size_bytes - (size_t)(reader->end - reader->at);
 }
 
 size_t dfm_delimited_size(const dfm_delimited *reader) {

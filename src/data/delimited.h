@@ -24,8 +24,7 @@ dfm_status dfm_delimited_restart(dfm_delimited *reader, char separator, const ch
 dfm_status dfm_delimited_next(dfm_delimited *reader, const dfm_cell **cells, size_t *n, dfm_error *error);
 /* Line on which the row last read starts, 1-based. */
 long long dfm_delimited_line(const dfm_delimited *reader);
-/* Bytes read so far, and bytes in all. */
-size_t dfm_delimited_position(const dfm_delimited *reader);
+/* Bytes in all. */
 size_t dfm_delimited_size(const dfm_delimited *reader);
 /* The path for messages ("standard input" for "-"). */
 const char *dfm_delimited_path(const dfm_delimited *reader);

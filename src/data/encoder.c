@@ -160,8 +160,7 @@ float dfm_encoder_number(const dfm_encoder *encoder, int d, float raw) {
 
 static dfm_status name_column(dfm_schema *schema, dfm_kind kind, const char *name, dfm_error *error) {
   dfm_column *column = &schema->columns[schema->n_columns];
-  DFM_TRY(dfm_alloc(&column->name, strlen(name) + 1, 1, error));
-  strcpy(column->name, name);
+  DFM_TRY(dfm_copy_text(&column->name, name, error));
   column->kind = kind;
   column->settings = dfm_field_settings_unset();
   schema->n_columns++;

@@ -36,7 +36,7 @@ static const struct {
                 {"order", offsetof(dfm_field_settings, order), DFM_ORDER_FREQUENCY, DFM_ORDER_SORTED},
                 {"transform", offsetof(dfm_field_settings, transform), DFM_TRANSFORM_NONE, DFM_TRANSFORM_MINMAX},
                 {"into", offsetof(dfm_field_settings, into), 0, DFM_INTO_LINEAR | DFM_INTO_FM | DFM_INTO_DNN},
-                {"width", offsetof(dfm_field_settings, width), 0, INT_MAX}};
+                {"width", offsetof(dfm_field_settings, width), 0, DFM_MAX_FIELD_WIDTH}};
 
 /* Settings that a kind of field has no use for may be unset; they are written as they are and come back so. */
 static json_t *settings_to_json(const dfm_field_settings *settings) {
@@ -181,7 +181,8 @@ static bool category_from_json(const json_t *object, dfm_category_field *field) 
   if (!is_called(object, field->name) || !get_count(object, "values", &values) || values > UINT32_MAX - 2 ||
       !get_count(object, "unknown_rows", &field->unknown_rows) ||
       !get_count(object, "missing_rows", &field->missing_rows) ||
-      !settings_from_json(json_object_get(object, "settings"), &field->settings) || field->settings.unknown < 0) {
+      !settings_from_json(json_object_get(object, "settings"), &field->settings) || field->settings.unknown < 0 ||
+      field->settings.into < 0 || field->settings.width < 0) {
     return false;
   }
   field->vocabulary.n = (uint64_t)values;

@@ -10,7 +10,6 @@
 
 #include "base/memory.h"
 #include "base/number.h"
-#include "base/utf8.h"
 
 enum { MAX_MIN_COUNT = 1000000000 };
 
@@ -30,14 +29,6 @@ static const choice choices[] = {
 static const char *const column_keys[] = {"kind",  "transform", "min_count", "unknown", "unknown_rate",
                                           "order", "missing",   "into",      "width"};
 enum { N_COLUMN_KEYS = sizeof column_keys / sizeof *column_keys };
-
-bool dfm_is_utf8(const char *bytes, size_t n) {
-  for (size_t at = 0, length; at < n; at += length) {
-    length = dfm_utf8_length(bytes + at, n - at);
-    if (length == 0) return false;
-  }
-  return true;
-}
 
 static const choice *find_choice(const char *key) {
   for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
@@ -294,10 +285,7 @@ void dfm_schema_free(dfm_schema *schema) {
 }
 
 static dfm_status copy_string(const char *from, char **to, dfm_error *error) {
-  if (!from) return DFM_OK;
-  DFM_TRY(dfm_alloc(to, strlen(from) + 1, 1, error));
-  memcpy(*to, from, strlen(from));
-  return DFM_OK;
+  return from ? dfm_copy_text(to, from, error) : DFM_OK;
 }
 
 static dfm_status copy_words(char *const *words, size_t n, char ***to, size_t *n_to, dfm_error *error) {

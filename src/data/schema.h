@@ -58,9 +58,6 @@ struct dfm_schema {
   size_t n_columns;
 };
 
-/* Whether `n` bytes are well-formed UTF-8 (names and label words have to be; cells need not). */
-bool dfm_is_utf8(const char *bytes, size_t n);
-
 /* A schema without columns and words, at the defaults: comma, header, label 0/1. */
 dfm_status dfm_schema_create(dfm_schema **schema, dfm_error *error);
 /* The column of that name, or NULL. */

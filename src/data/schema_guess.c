@@ -248,12 +248,6 @@ static dfm_status find_header(guess *g, dfm_error *error) {
 
 /* ---- kinds */
 
-static dfm_status set_reason(dfm_column *column, const char *reason, dfm_error *error) {
-  DFM_TRY(dfm_alloc(&column->reason, strlen(reason) + 1, 1, error));
-  memcpy(column->reason, reason, strlen(reason));
-  return DFM_OK;
-}
-
 /* The name of a text column that the integers of column `c` number, or NULL. */
 static const char *find_twin(const guess *g, size_t c) {
   for (size_t w = 0; w < g->sample.n_columns; w++)
@@ -276,7 +270,7 @@ static dfm_status choose_kinds(guess *g, dfm_error *error) {
       column->kind = DFM_KIND_IGNORE;
       snprintf(reason, sizeof reason, "a row counter without a name: ignored");
     }
-    DFM_TRY(set_reason(column, reason, error));
+    DFM_TRY(dfm_copy_text(&column->reason, reason, error));
   }
   return DFM_OK;
 }
@@ -309,7 +303,7 @@ static dfm_status choose_weight(guess *g, dfm_error *error) {
                     "%s: the weight column '%s' has cells that are not numbers of at least 0; choose another column",
                     dfm_delimited_path(g->reader), shown);
   column->kind = DFM_KIND_WEIGHT;
-  return set_reason(column, "the weight of each row", error);
+  return dfm_copy_text(&column->reason, "the weight of each row", error);
 }
 
 static dfm_status choose_label(guess *g, dfm_error *error) {
@@ -320,7 +314,7 @@ static dfm_status choose_label(guess *g, dfm_error *error) {
   const dfm_profile *p = &g->profiles[column - g->schema->columns];
   DFM_TRY(dfm_label_read(g->schema, p, column, path, reason, sizeof reason, error));
   column->kind = DFM_KIND_LABEL;
-  return set_reason(column, reason, error);
+  return dfm_copy_text(&column->reason, reason, error);
 }
 
 static dfm_status run_guess(guess *g, dfm_error *error) {

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "base/number.h"
+#include "base/utf8.h"
 
 /* In the order in which they win where a file has several. */
 static const char *const label_names[] = {"label", "click", "clicked", "is_click", "y", "target"};

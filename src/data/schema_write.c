@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "base/number.h"
+#include "base/utf8.h"
 #include "data/schema.h"
 
 /* Width that names are padded to, so that kinds line up where names are short. */

@@ -19,15 +19,15 @@ typedef enum dfm_op_kind {
   OP_REDUCE_BACKWARD /* barrier */
 } dfm_op_kind;
 
-struct dfm_op {
+typedef struct dfm_op {
   dfm_op_kind kind;
   int layer;
-};
+} dfm_op;
 
 struct dfm_executor {
   dfm_pass pass;
   int capacity;
-  dfm_op op[4 * DFM_MAX_LAYERS + 2];
+  dfm_op op[6 * DFM_MAX_LAYERS + 2]; /* embed, loss, and six kinds for each layer */
   int n_ops;
   int *task_layer, *task_index; /* gradient tasks */
   int n_tasks;
@@ -300,8 +300,8 @@ dfm_table_gradient dfm_executor_table_gradient(const dfm_executor *executor, int
 
 void dfm_executor_score(dfm_executor *executor, const dfm_row_source *source, const dfm_batch *batch,
                         float *probability) {
-  static const float nothing[1 + DFM_MAX_WIDTH];
-  float scratch[3 * (1 + DFM_MAX_WIDTH)];
+  static const float nothing[1 + DFM_MAX_FIELD_WIDTH];
+  float scratch[3 * (1 + DFM_MAX_FIELD_WIDTH)];
   dfm_pass *pass = &executor->pass;
   const dfm_net *net = pass->net;
   pass->B = batch->rows;

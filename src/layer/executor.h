@@ -33,7 +33,7 @@ const float *dfm_executor_logits(const dfm_executor *executor);
 dfm_table_gradient dfm_executor_table_gradient(const dfm_executor *executor, int f);
 
 /* Where scoring finds rows: a function that returns the weights of row `id` of field f, either in place or in `scratch`
- * (3 (1 + DFM_MAX_WIDTH) floats). */
+ * (3 (1 + DFM_MAX_FIELD_WIDTH) floats). */
 typedef struct dfm_row_source {
   const void *context;
   const float *(*row)(const void *context, int f, uint32_t id, float *scratch);

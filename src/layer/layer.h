@@ -12,7 +12,8 @@
 /* Edges that every net has. EMBED holds the embedded fields side by side, then the numbers that the DNN sees. */
 enum { DFM_EDGE_EMBED, DFM_EDGE_FIRST, DFM_EDGE_NUMBER, DFM_EDGE_LOGIT, DFM_EDGES_FIXED };
 
-enum { DFM_MAX_LAYERS = 64, DFM_MAX_PARAMS = 128, DFM_MAX_EDGES = 64, DFM_LAYER_PARAMS = 4 };
+/* 16 hidden layers of four (dense, batch norm, activation, dropout) and what stands around them. */
+enum { DFM_MAX_LAYERS = 72, DFM_MAX_PARAMS = 128, DFM_MAX_EDGES = 64, DFM_LAYER_PARAMS = 4 };
 
 /* Which penalty a parameter gets. */
 typedef enum dfm_part { DFM_PART_FREE, DFM_PART_LINEAR, DFM_PART_EMBEDDING, DFM_PART_DNN, DFM_PARTS } dfm_part;
@@ -54,8 +55,6 @@ typedef struct dfm_net_field { /* of a category field */
   int column;                  /* of EMBED; -1 where K = 0 */
 } dfm_net_field;
 
-typedef struct dfm_op dfm_op;
-
 typedef struct dfm_net {
   int F, D;
   dfm_net_field *field; /* (F) */
@@ -89,7 +88,7 @@ typedef struct dfm_pass {
   double *sums[DFM_MAX_LAYERS]; /* batch norm: per block, then whole-batch, statistics; NULL elsewhere */
 } dfm_pass;
 
-/* Bytes of output that a gradient task owns: dweight [offset, offset + n). */
+/* What a gradient task owns of the weights' gradients: dweight [offset, offset + n). */
 typedef struct dfm_span {
   size_t offset, n;
   dfm_part part;

@@ -62,8 +62,8 @@ void dfm_net_initialise(const dfm_net *net, uint64_t seed, float *weight) {
     float *w = weight + param->offset;
     /* Tables take the low field numbers of the same stream. */
     const uint64_t param_key = dfm_random_u64(key, UINT64_MAX - (uint64_t)i);
-    if (param->start == DFM_START_NORMAL) dfm_random_fill_normal(param_key, 0, w, (int)param->n);
-    if (param->start == DFM_START_UNIFORM) dfm_random_fill_uniform(param_key, 0, w, (int)param->n);
+    if (param->start == DFM_START_NORMAL) dfm_random_fill_normal(param_key, 0, w, param->n);
+    if (param->start == DFM_START_UNIFORM) dfm_random_fill_uniform(param_key, 0, w, param->n);
     for (size_t j = 0; j < param->n; j++) {
       if (param->start == DFM_START_CONSTANT)
         w[j] = param->scale;

@@ -71,8 +71,5 @@ void dfm_predictor_run(dfm_predictor *predictor, dfm_pool *pool, const dfm_datas
   predictor->first = first;
   predictor->n = n;
   predictor->probability = probability;
-  if (pool)
-    dfm_pool_run(pool, blocks, score_block, predictor);
-  else
-    for (int block = 0; block < blocks; block++) score_block(predictor, block, 0);
+  dfm_pool_run(pool, blocks, score_block, predictor);
 }

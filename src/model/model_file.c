@@ -63,7 +63,7 @@ static dfm_status write_table(dfm_st_writer *writer, const dfm_model_parts *part
                               dfm_error *error) {
   const size_t n = (size_t)row_weights(parts->net, f);
   const uint32_t V = dfm_encoder_rows(parts->encoder, f);
-  float scratch[3 * (1 + DFM_MAX_WIDTH)];
+  float scratch[3 * (1 + DFM_MAX_FIELD_WIDTH)];
   for (uint32_t id = 0; id < V; id += DFM_ROWS_PER_WRITE) {
     const uint32_t rows = V - id < DFM_ROWS_PER_WRITE ? V - id : DFM_ROWS_PER_WRITE;
     for (uint32_t i = 0; i < rows; i++) {
@@ -201,9 +201,7 @@ static dfm_status copy_metadata(const dfm_st_file *file, const char *path, const
                                 dfm_error *error) {
   const char *value = dfm_st_metadata(file, key);
   if (!value) return dfm_fail(error, DFM_ERROR_FORMAT, "%s lacks its %s; the file is damaged", path, key);
-  DFM_TRY(dfm_alloc(copy, strlen(value) + 1, 1, error));
-  strcpy(*copy, value);
-  return DFM_OK;
+  return dfm_copy_text(copy, value, error);
 }
 
 /* `*file` becomes NULL once the encoder has taken it over. */

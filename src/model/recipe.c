@@ -38,12 +38,6 @@ static int compare_override(const dfm_override *a, const char *field, const char
   return order ? order : strcmp(a->key, key);
 }
 
-static dfm_status copy_text(char **copy, const char *text, dfm_error *error) {
-  DFM_TRY(dfm_alloc(copy, strlen(text) + 1, 1, error));
-  memcpy(*copy, text, strlen(text) + 1);
-  return DFM_OK;
-}
-
 static void override_clear(dfm_override *override) {
   free(override->field);
   free(override->key);
@@ -53,9 +47,9 @@ static void override_clear(dfm_override *override) {
 static dfm_status override_create(dfm_override *override, const char *field, const char *key, const char *value,
                                   dfm_error *error) {
   dfm_override made = {0};
-  dfm_status status = copy_text(&made.field, field, error);
-  if (status == DFM_OK) status = copy_text(&made.key, key, error);
-  if (status == DFM_OK) status = copy_text(&made.value, value, error);
+  dfm_status status = dfm_copy_text(&made.field, field, error);
+  if (status == DFM_OK) status = dfm_copy_text(&made.key, key, error);
+  if (status == DFM_OK) status = dfm_copy_text(&made.value, value, error);
   if (status == DFM_OK)
     *override = made;
   else
@@ -105,7 +99,7 @@ static dfm_status set_dotted_override(dfm_recipe *recipe, const char *name, cons
   if (!dot || dot == rest || dot[1] == 0)
     return dfm_fail(error, DFM_ERROR_VALUE, "'%.200s' is not fields.NAME.KEY, such as fields.C1.min_count", name);
   char *field;
-  DFM_TRY(copy_text(&field, rest, error));
+  DFM_TRY(dfm_copy_text(&field, rest, error));
   field[dot - rest] = 0;
   const dfm_status status = set_override(recipe, field, dot + 1, value, error);
   free(field);
@@ -185,12 +179,12 @@ dfm_status dfm_recipe_get(const dfm_recipe *recipe, const char *name, char **val
   if (strncmp(name, "fields.", 7) == 0) {
     const dfm_override *found = find_override(recipe, name);
     *value = NULL;
-    return found ? copy_text(value, found->value, error) : DFM_OK;
+    return found ? dfm_copy_text(value, found->value, error) : DFM_OK;
   }
   const dfm_setting_row *row = dfm_setting_find(name);
   dfm_text text = {0};
   dfm_status status = row ? dfm_setting_format(row, recipe, &text, error) : DFM_OK;
-  if (status == DFM_OK && row && !text.bytes) status = copy_text(&text.bytes, "", error);
+  if (status == DFM_OK && row && !text.bytes) status = dfm_copy_text(&text.bytes, "", error);
   if (status == DFM_OK)
     *value = text.bytes;
   else

@@ -7,6 +7,7 @@
 
 struct dfm_scorer {
   const dfm_model *model;
+  dfm_pool *pool; /* of the calling thread alone: sets its floating-point and OpenMP mode, as dfm_predict's does */
   dfm_predictor *predictor;
 };
 
@@ -32,27 +33,29 @@ static dfm_status check_rows(const dfm_model *model, const dfm_dataset *dataset,
 
 dfm_status dfm_scorer_create(const dfm_model *model, dfm_scorer **out, dfm_error *error) {
   dfm_scorer *scorer = NULL;
+  dfm_status status;
   DFM_TRY(dfm_alloc(&scorer, 1, sizeof *scorer, error));
   scorer->model = model;
-  const dfm_status status = create_predictor(model, 1, &scorer->predictor, error);
-  if (status != DFM_OK) {
-    free(scorer);
-    return status;
-  }
+  DFM_TRY_GOTO(status, dfm_pool_create(1, &scorer->pool, error), fail);
+  DFM_TRY_GOTO(status, create_predictor(model, 1, &scorer->predictor, error), fail);
   *out = scorer;
   return DFM_OK;
+fail:
+  dfm_scorer_free(scorer);
+  return status;
 }
 
 dfm_status dfm_scorer_score(dfm_scorer *scorer, const dfm_dataset *dataset, int64_t first, int64_t n,
                             float *probability, dfm_error *error) {
   DFM_TRY(check_rows(scorer->model, dataset, first, n, error));
-  dfm_predictor_run(scorer->predictor, NULL, dataset, first, n, probability);
+  dfm_predictor_run(scorer->predictor, scorer->pool, dataset, first, n, probability);
   return DFM_OK;
 }
 
 void dfm_scorer_free(dfm_scorer *scorer) {
   if (!scorer) return;
   dfm_predictor_free(scorer->predictor);
+  dfm_pool_free(scorer->pool);
   free(scorer);
 }
 

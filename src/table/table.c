@@ -65,10 +65,10 @@ void dfm_table_initial(const dfm_tables *tables, int f, uint32_t id, float *w) {
   }
   const uint64_t key = dfm_random_u64(dfm_random_key(init->seed, DFM_STREAM_INIT), (uint64_t)f);
   if (init->is_uniform) {
-    dfm_random_fill_uniform(key, fingerprint, w, table->n);
+    dfm_random_fill_uniform(key, fingerprint, w, (size_t)table->n);
     for (int j = 0; j < table->n; j++) w[j] = 2 * w[j] - 1;
   } else {
-    dfm_random_fill_normal(key, fingerprint, w, table->n);
+    dfm_random_fill_normal(key, fingerprint, w, (size_t)table->n);
   }
   for (int j = 0; j < table->n; j++) w[j] *= j < table->first ? init->first : init->factors;
 }

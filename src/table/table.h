@@ -15,8 +15,6 @@
 #include "data/dataset.h"
 #include "optim/optimizer.h"
 
-enum { DFM_MAX_WIDTH = 1024 };
-
 /* How rows start: weight j is the initialiser's number (seed, field, fingerprint of the value, j), the unknown row is zero. */
 typedef struct dfm_table_init {
   bool is_uniform; /* else normal */

@@ -92,7 +92,7 @@ static dfm_row swept_row(const dfm_update *update, uint32_t id) {
 
 static void update_row(void *context, int u, uint32_t id) {
   const dfm_update *update = context;
-  float g[DFM_MAX_WIDTH + 1];
+  float g[DFM_MAX_FIELD_WIDTH + 1];
   dfm_row row;
   if (u >= 0) {
     row = dfm_row_at(update->table, id);
@@ -113,7 +113,7 @@ void dfm_table_update(const dfm_tables *tables, int f, dfm_plan *plan, const dfm
 static void accumulate_row(void *context, int u, uint32_t id) {
   dfm_update *update = context;
   const size_t n = (size_t)update->table->n;
-  float idle[DFM_MAX_WIDTH + 1], *g = idle;
+  float idle[DFM_MAX_FIELD_WIDTH + 1], *g = idle;
   if (u >= 0) {
     g = update->plan->gradients + (size_t)u * n;
     row_gradient(update->tables, update->table, update->plan, u, update->gradient, dfm_row_at(update->table, id).w, g);
@@ -134,7 +134,7 @@ static void apply_row(void *context, int u, uint32_t id) {
   const dfm_update *update = context;
   const size_t n = (size_t)update->table->n;
   const dfm_row row = dfm_row_at(update->table, id);
-  float idle[DFM_MAX_WIDTH + 1], *g = idle;
+  float idle[DFM_MAX_FIELD_WIDTH + 1], *g = idle;
   if (u >= 0)
     g = update->plan->gradients + (size_t)u * n;
   else

@@ -46,12 +46,13 @@ static json_t *position_to_json(const dfm_run *run) {
   const dfm_position *position = &run->position;
   char data[20];
   snprintf(data, sizeof data, "%016" PRIx64, run->fingerprint);
-  return json_pack("{s:I, s:I, s:I, s:f, s:o, s:I, s:I, s:I, s:s}", "step",
+  return json_pack("{s:I, s:I, s:I, s:f, s:o, s:I, s:I, s:I, s:o, s:s}", "step",
                    (json_int_t)dfm_optimizer_step_count(run->stepper->optimizer), "epoch", (json_int_t)position->epoch,
                    "batch", (json_int_t)position->batch, "learning_rate", position->learning_rate, "best",
                    isfinite(position->best) ? json_real(position->best) : json_null(), "best_epoch",
                    (json_int_t)position->best_epoch, "epochs_since_best", (json_int_t)position->epochs_since_best,
-                   "epochs_since_drop", (json_int_t)position->epochs_since_drop, "data", data);
+                   "epochs_since_drop", (json_int_t)position->epochs_since_drop, "valid",
+                   dfm_metrics_to_json(&position->valid), "data", data);
 }
 
 /* Tensors beside the model's: "state.table.FIELD" (V, words) raw rows, "state.dense.I" (n_weights), "state.history" doubles. */
@@ -104,10 +105,10 @@ static dfm_status check_same(const dfm_run *run, const dfm_st_file *file, const 
   const bool is_same = saved && strcmp(saved, recipe) == 0;
   free(recipe);
   if (!is_same) {
-    return dfm_fail(
-        error, DFM_ERROR_MISMATCH,
-        "checkpoint %s was made with another recipe; resume with the settings of its run (deepfm inspect shows them)",
-        path);
+    return dfm_fail(error, DFM_ERROR_MISMATCH,
+                    "checkpoint %s was made with another recipe; resume with the settings of its run (deepfm summary "
+                    "--recipe shows them)",
+                    path);
   }
   snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, run->fingerprint);
   if (strcmp(fingerprint, data) == 0) return DFM_OK;
@@ -120,16 +121,17 @@ static dfm_status read_position(dfm_run *run, const dfm_st_file *file, const cha
   const char *text = dfm_st_metadata(file, "checkpoint"), *data;
   json_int_t steps, epoch, batch, best_epoch, since_best, since_drop;
   dfm_position *position = &run->position;
-  json_t *best;
+  json_t *best, *valid;
   if (!text)
     return dfm_fail(error, DFM_ERROR_FORMAT, "%s is no checkpoint; give --resume a file that --checkpoint wrote", path);
   json_t *json = json_loads(text, 0, NULL);
   if (!json ||
-      json_unpack(json, "{s:I, s:I, s:I, s:F, s:o, s:I, s:I, s:I, s:s}", "step", &steps, "epoch", &epoch, "batch",
+      json_unpack(json, "{s:I, s:I, s:I, s:F, s:o, s:I, s:I, s:I, s:o, s:s}", "step", &steps, "epoch", &epoch, "batch",
                   &batch, "learning_rate", &position->learning_rate, "best", &best, "best_epoch", &best_epoch,
-                  "epochs_since_best", &since_best, "epochs_since_drop", &since_drop, "data", &data) != 0 ||
-      steps < 0 || steps >= UINT32_MAX || epoch < 1 || epoch > INT32_MAX || batch < 0 ||
-      batch > dfm_loader_batches(run->loader)) {
+                  "epochs_since_best", &since_best, "epochs_since_drop", &since_drop, "valid", &valid, "data",
+                  &data) != 0 ||
+      !dfm_metrics_from_json(valid, &position->valid) || steps < 0 || steps >= UINT32_MAX || epoch < 1 ||
+      epoch > INT32_MAX || batch < 0 || batch > dfm_loader_batches(run->loader)) {
     json_decref(json);
     return dfm_fail(error, DFM_ERROR_FORMAT, "checkpoint %s has no valid position; the file is damaged", path);
   }

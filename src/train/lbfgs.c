@@ -141,7 +141,9 @@ static dfm_status solve(dfm_solver_state *solver, double **x, double *objective,
     return dfm_fail(error, DFM_ERROR_VALUE,
                     "L-BFGS takes up to 2^31 weights, this model has %zu; use optimizer.name adam", solver->n);
   }
-  DFM_TRY(dfm_alloc(x, solver->n, sizeof **x, error));
+  *x = lbfgs_malloc((int)solver->n); /* aligned and rounded up as the library's build wants it */
+  if (!*x) return dfm_fail(error, DFM_ERROR_MEMORY, "out of memory for the %zu weights of L-BFGS", solver->n);
+  memset(*x, 0, solver->n * sizeof **x);
   DFM_TRY(dfm_alloc(&solver->gradient, DFM_SHARDS * solver->n, sizeof(double), error));
   for (int shard = 0; shard < DFM_SHARDS; shard++) {
     DFM_TRY(dfm_batch_create(stepper->net->F, stepper->net->D, DFM_SHARD_BATCH, &solver->batch[shard], error));
@@ -160,6 +162,6 @@ dfm_status dfm_lbfgs_solve(dfm_run *run, double *objective, dfm_error *error) {
   for (int shard = 0; shard < DFM_SHARDS; shard++) dfm_batch_free(solver.batch[shard]);
   free(solver.gradient);
   free(solver.first);
-  free(x);
+  if (x) lbfgs_free(x);
   return status;
 }

@@ -21,6 +21,7 @@ typedef struct dfm_position {
   double best;        /* monitor of the best epoch, larger is better; -INFINITY before the first */
   int64_t best_epoch; /* 0: none yet */
   int64_t epochs_since_best, epochs_since_drop;
+  dfm_metrics valid; /* of the best epoch, with keep: last of the last one that ended; rows 0: none yet */
 } dfm_position;
 
 /* Probabilities before each step, over the rows of the epoch so far: pooled training metrics. */
@@ -45,8 +46,10 @@ typedef struct dfm_run {
   dfm_run_result *result;
 } dfm_run;
 
-/* {"rows": ..., "logloss": ..., "auc": ...}; NaN as null. NULL when out of memory. */
+/* {"rows": ..., "weight": ..., "logloss": ..., "auc": ...}; NaN as null. NULL when out of memory. */
 json_t *dfm_metrics_to_json(const dfm_metrics *metrics);
+/* The same back; false where `json` is not of this form. */
+bool dfm_metrics_from_json(json_t *json, dfm_metrics *metrics);
 
 /* Appends the epoch at hand as one JSON line. */
 dfm_status dfm_history_write(const char *path, bool is_first, const dfm_progress *progress, dfm_error *error);

@@ -7,11 +7,24 @@
 #include "base/memory.h"
 #include "train/run.h"
 
+static dfm_status check_datasets(const dfm_dataset *train, const dfm_dataset *valid, dfm_error *error) {
+  if (!dfm_dataset_has_label(train) || (valid && !dfm_dataset_has_label(valid))) {
+    return dfm_fail(error, DFM_ERROR_MISMATCH, "the %s rows have no label; read them with one",
+                    dfm_dataset_has_label(train) ? "validation" : "training");
+  }
+  if (valid && dfm_dataset_encoder(valid) != dfm_dataset_encoder(train)) {
+    return dfm_fail(error, DFM_ERROR_MISMATCH,
+                    "the validation rows were encoded by other vocabularies; read both with dfm_dataset_read_train");
+  }
+  return DFM_OK;
+}
+
 dfm_status dfm_trainer_create(const dfm_recipe *recipe, dfm_dataset *train, dfm_dataset *valid, dfm_trainer **out,
                               dfm_error *error) {
   dfm_trainer *trainer = NULL;
   dfm_status status;
   DFM_TRY(dfm_recipe_check(recipe, error));
+  DFM_TRY(check_datasets(train, valid, error));
   DFM_TRY(dfm_alloc(&trainer, 1, sizeof *trainer, error));
   trainer->train = dfm_dataset_retain(train);
   if (valid) trainer->valid = dfm_dataset_retain(valid);
@@ -185,18 +198,23 @@ static bool is_due(int64_t every, int64_t step) {
   return every > 0 && step % every == 0;
 }
 
+static bool is_at_limit(const dfm_run *run) {
+  const int64_t limit = run->trainer->recipe->train.max_steps;
+  return limit > 0 && dfm_optimizer_step_count(run->stepper->optimizer) >= limit;
+}
+
 /* Batches until the epoch ends, the step limit is reached (`*is_last`) or the caller stops (`*is_stopped`). */
 static dfm_status run_epoch(dfm_run *run, bool *is_last, bool *is_stopped, dfm_error *error) {
-  const int64_t limit = run->trainer->recipe->train.max_steps;
   const dfm_run_options *options = run->options;
   run->seen.n = 0;
   run->seen.loss = run->seen.weights = run->seen.seconds = 0;
   DFM_TRY(dfm_loader_seek(run->loader, run->position.epoch, run->position.batch, error));
+  *is_last = is_at_limit(run);
   for (int rows; !*is_last && !*is_stopped && (rows = dfm_loader_next(run->loader, run->stepper->batch->row)) > 0;) {
     DFM_TRY(run_batch(run, rows, error));
     fill_progress(run);
     const int64_t step = run->progress.step;
-    *is_last = limit > 0 && step >= limit;
+    *is_last = is_at_limit(run);
     if (run->predictor && is_due(options->eval_every, step)) {
       DFM_TRY(evaluate(run, &run->progress.valid, error));
       run->progress.has_valid = true;
@@ -244,20 +262,19 @@ static dfm_status finish_epoch(dfm_run *run, bool *is_stopped, dfm_error *error)
   }
   judge_epoch(run);
   const dfm_metrics *valid = run->progress.has_valid ? &run->progress.valid : NULL;
-  if (run->progress.is_best) {
-    if (valid) run->result->valid = *valid;
-    /* Without validation every epoch would be the best so far: only the last one is worth writing. */
-    if (valid && options->model_path && !run->trainer->recipe->train.keep_last)
-      DFM_TRY(dfm_run_save_model(run, options->model_path, run->position.epoch, valid, error));
-  }
+  const bool keeps_last = run->trainer->recipe->train.keep_last;
+  if (valid && (run->progress.is_best || keeps_last)) run->position.valid = *valid;
+  /* Without validation every epoch would be the best so far: only the last one is worth writing. */
+  if (valid && run->progress.is_best && options->model_path && !keeps_last)
+    DFM_TRY(dfm_run_save_model(run, options->model_path, run->position.epoch, valid, error));
   if (options->history_path) {
     DFM_TRY(dfm_history_write(options->history_path, run->position.epoch == 1 && !options->resume_path, &run->progress,
                               error));
   }
-  run->progress.learning_rate = run->position.learning_rate; /* what the history has is this epoch's, what is shown the next one's */
+  run->progress.learning_rate =
+      run->position.learning_rate; /* what the history has is this epoch's, what is shown the next one's */
   run->position.epoch++;
   run->position.batch = 0;
-  run->result->epochs++;
   if (options->checkpoint_path && options->checkpoint_every == 0) {
     DFM_TRY(dfm_checkpoint_save(run, options->checkpoint_path, error));
   }
@@ -272,7 +289,8 @@ static bool out_of_patience(const dfm_run *run) {
 
 static dfm_status run_epochs(dfm_run *run, dfm_error *error) {
   dfm_run_result *result = run->result;
-  bool is_last = false, is_stopped = false;
+  bool is_last = is_at_limit(run) && run->position.batch == 0, is_stopped = false;
+  result->stopped_early = out_of_patience(run); /* a finished run that is resumed ends as it did */
   while (!is_last && !is_stopped && !result->stopped_early &&
          run->position.epoch <= run->trainer->recipe->train.epochs) {
     DFM_TRY(run_epoch(run, &is_last, &is_stopped, error));
@@ -290,20 +308,28 @@ static dfm_status run_epochs(dfm_run *run, dfm_error *error) {
  * its first epoch ended. A run stopped within a later epoch keeps its best epoch, and its checkpoint says where to go on. */
 static dfm_status finish_run(dfm_run *run, dfm_error *error) {
   const dfm_run_options *options = run->options;
-  if (run->result->stopped && options->checkpoint_path && run->position.batch > 0) {
+  /* At an epoch's end a checkpoint per epoch has been made already. */
+  if (run->result->stopped && options->checkpoint_path && (run->position.batch > 0 || options->checkpoint_every > 0)) {
     DFM_TRY(dfm_checkpoint_save(run, options->checkpoint_path, error));
   }
-  const int64_t last = run->position.batch > 0 ? run->position.epoch : run->position.epoch - 1;
+  const bool is_cut = run->position.batch > 0; /* within an epoch: its end was not validated */
+  const int64_t last = is_cut ? run->position.epoch : run->position.epoch - 1;
   const bool keeps_last = !run->predictor || run->position.best_epoch == 0 || run->trainer->recipe->train.keep_last;
-  if (options->model_path && keeps_last) DFM_TRY(dfm_run_save_model(run, options->model_path, last, NULL, error));
+  const bool has_valid = run->position.valid.rows > 0 && !(keeps_last && is_cut);
+  if (options->model_path && keeps_last) {
+    DFM_TRY(dfm_run_save_model(run, options->model_path, last, has_valid ? &run->position.valid : NULL, error));
+  }
+  run->result->epochs = (int)(run->position.epoch - 1);
   run->result->best_epoch = (int)(keeps_last ? last : run->position.best_epoch);
-  run->result->has_valid = run->predictor && run->position.best_epoch > 0;
+  run->result->has_valid = has_valid;
+  run->result->valid = run->position.valid;
   run->result->steps = dfm_optimizer_step_count(run->stepper->optimizer);
   return DFM_OK;
 }
 
 /* The whole run of a convex model: one solve, counted as one epoch. */
 static dfm_status run_lbfgs(dfm_run *run, dfm_error *error) {
+  if (run->position.epoch > 1) return DFM_OK; /* resumed: the checkpoint has the optimum */
   DFM_TRY(dfm_lbfgs_solve(run, &run->result->objective, error));
   bool is_stopped;
   return finish_epoch(run, &is_stopped, error);
