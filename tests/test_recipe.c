@@ -413,7 +413,8 @@ static void combinations(void **state) {
   set(recipe, "optimizer.name", "lbfgs");
   set(recipe, "model", "lr");
   assert_ok(dfm_recipe_check(recipe, &error));
-  dfm_recipe_free(recipe);
+  set(recipe, "optimizer.clip_norm", "5");
+  refuses_check(recipe, "optimizer.clip_norm is 5, but lbfgs takes no steps over batches");
   recipe = fresh();
   set(recipe, "dnn.dropout", "0.1,0.2,0.3");
   refuses_check(recipe, "dnn.dropout has 3 numbers, but dnn.hidden has 2 layers");

@@ -236,7 +236,7 @@ static void test_resume_errors(void **state) {
                                    .threads = 1});
   expect_resume_error(&setup, test_path("one.safetensors"), "is no checkpoint");
   set_up(&other, make_rows("rows2.csv", ROWS, 1), ADAGRAD);
-  expect_resume_error(&other, test_path("check.safetensors"), "other training rows");
+  expect_resume_error(&other, test_path("check.safetensors"), "other rows");
   tear_down(&other);
   assert_ok(dfm_recipe_set(setup.recipe, "train.epochs", "7", &error));
   expect_resume_error(&setup, test_path("check.safetensors"), "another recipe");
@@ -391,6 +391,53 @@ static void test_divergence_is_named(void **state) {
   tear_down(&setup);
 }
 
+/* A resumed run writes each epoch's line once, also where the killed one had gone past its checkpoint. */
+static void test_history_of_a_resumed_run(void **state) {
+  dfm_setup setup;
+  dfm_stop context = {3};
+  char line[4096];
+  int epoch = 0;
+  (void)state;
+  set_up(&setup, make_rows("rows.csv", ROWS, 0), FULL);
+  train(&setup, &(dfm_run_options){.threads = 1,
+                                   .history_path = test_path("h.jsonl"),
+                                   .checkpoint_path = test_path("check.safetensors"),
+                                   .on_progress = stop_at,
+                                   .context = &context});
+  train(&setup, &(dfm_run_options){.threads = 1, .history_path = test_path("h.jsonl")});
+  train(&setup, &(dfm_run_options){
+                    .threads = 1, .history_path = test_path("h.jsonl"), .resume_path = test_path("check.safetensors")});
+  FILE *file = fopen(test_path("h.jsonl"), "rb");
+  assert_non_null(file);
+  while (fgets(line, sizeof line, file)) {
+    char expected[32];
+    snprintf(expected, sizeof expected, "{\"epoch\":%d,", ++epoch);
+    if (strncmp(line, expected, strlen(expected)) != 0) fail_msg("line %d of the history is %s", epoch, line);
+  }
+  fclose(file);
+  assert_int_equal(epoch, 3);
+  tear_down(&setup);
+}
+
+static void test_resume_needs_its_best_epoch(void **state) {
+  dfm_setup setup;
+  dfm_trainer *trainer = NULL;
+  dfm_run_result result;
+  dfm_error error;
+  (void)state;
+  set_up(&setup, make_rows("rows.csv", ROWS, 0), FULL);
+  train(&setup,
+        &(dfm_run_options){
+            .threads = 1, .model_path = test_path("m.safetensors"), .checkpoint_path = test_path("check.safetensors")});
+  assert_ok(dfm_trainer_create(setup.recipe, setup.train, setup.valid, &trainer, &error));
+  const dfm_run_options elsewhere = {
+      .threads = 1, .model_path = test_path("nowhere.safetensors"), .resume_path = test_path("check.safetensors")};
+  assert_int_equal(dfm_trainer_run(trainer, &elsewhere, &result, &error), DFM_ERROR_MISMATCH);
+  assert_non_null(strstr(error.message, "resume with the output of its run"));
+  dfm_trainer_free(trainer);
+  tear_down(&setup);
+}
+
 int main(int argc, char **argv) {
   static const struct CMUnitTest tests[] = {cmocka_unit_test(test_threads),
                                             cmocka_unit_test(test_evaluation_changes_nothing),
@@ -401,6 +448,8 @@ int main(int argc, char **argv) {
                                             cmocka_unit_test(test_lbfgs_is_the_optimum),
                                             cmocka_unit_test(test_fm_learns_pairs),
                                             cmocka_unit_test(test_saved_model_scores_as_trained),
-                                            cmocka_unit_test(test_divergence_is_named)};
+                                            cmocka_unit_test(test_divergence_is_named),
+                                            cmocka_unit_test(test_history_of_a_resumed_run),
+                                            cmocka_unit_test(test_resume_needs_its_best_epoch)};
   return test_main(argc, argv, "train", tests, sizeof tests / sizeof *tests);
 }

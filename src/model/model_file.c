@@ -207,6 +207,10 @@ static dfm_status copy_metadata(const dfm_st_file *file, const char *path, const
 /* `*file` becomes NULL once the encoder has taken it over. */
 static dfm_status load(dfm_st_file **file, const char *path, dfm_model *model, dfm_error *error) {
   DFM_TRY(check_format(*file, path, error));
+  if (!dfm_st_has_checksum(*file)) {
+    return dfm_fail(error, DFM_ERROR_FORMAT,
+                    "%s has no checksums, which deepfm writes into every model; the file is damaged", path);
+  }
   DFM_TRY(dfm_st_verify(*file, error));
   DFM_TRY(copy_metadata(*file, path, "recipe", &model->recipe_yaml, error));
   DFM_TRY(copy_metadata(*file, path, "metrics", &model->metrics_json, error));

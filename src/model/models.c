@@ -1,4 +1,5 @@
 /* The table of models: a name comes in, the model's row goes out. */
+#include <stdio.h>
 #include <string.h>
 
 #include "model/net_build.h"
@@ -12,6 +13,7 @@ const dfm_model_kind *dfm_model_kind_at(size_t i) {
 
 dfm_status dfm_model_kind_find(const char *name, const dfm_model_kind **kind, dfm_error *error) {
   const char *names[N_MODELS];
+  char all[256] = "";
   for (size_t i = 0; i < N_MODELS; i++) {
     names[i] = models[i]->name;
     if (strcmp(models[i]->name, name) == 0) {
@@ -19,7 +21,11 @@ dfm_status dfm_model_kind_find(const char *name, const dfm_model_kind **kind, df
       return DFM_OK;
     }
   }
+  for (size_t i = 0; i < N_MODELS; i++) {
+    const size_t at = strlen(all);
+    snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", names[i]);
+  }
   const char *nearest = dfm_nearest(name, names, N_MODELS);
-  return dfm_fail(error, DFM_ERROR_VALUE, "there is no model '%s'%s%s%s; the models are lr, fm, deepfm", name,
-                  nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+  return dfm_fail(error, DFM_ERROR_VALUE, "there is no model '%s'%s%s%s; the models are %s", name,
+                  nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "", all);
 }

@@ -192,13 +192,30 @@ dfm_status dfm_recipe_get(const dfm_recipe *recipe, const char *name, char **val
   return status;
 }
 
-dfm_status dfm_recipe_check(const dfm_recipe *recipe, dfm_error *error) {
-  const bool is_lr = strcmp(recipe->model, "lr") == 0;
-  if (recipe->optimizer.name == DFM_SOLVER_LBFGS && !is_lr)
+/* L-BFGS takes no steps over batches: settings that shape those would be ignored. */
+static dfm_status check_lbfgs(const dfm_recipe *recipe, dfm_error *error) {
+  const struct {
+    const char *name;
+    double value;
+  } ignored[] = {{"optimizer.clip_norm", recipe->optimizer.clip_norm},
+                 {"train.max_steps", (double)recipe->train.max_steps},
+                 {"data.unknown_rate", recipe->data.category.unknown_rate}};
+  if (strcmp(recipe->model, "lr") != 0)
     return dfm_fail(error, DFM_ERROR_VALUE,
                     "optimizer.name is lbfgs, which solves model lr alone, but model is %s; set optimizer.name to adam "
                     "or model to lr",
                     recipe->model);
+  for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) {
+    if (ignored[i].value > 0)
+      return dfm_fail(error, DFM_ERROR_VALUE,
+                      "%s is %g, but lbfgs takes no steps over batches; set it to 0, or optimizer.name to adam",
+                      ignored[i].name, ignored[i].value);
+  }
+  return DFM_OK;
+}
+
+dfm_status dfm_recipe_check(const dfm_recipe *recipe, dfm_error *error) {
+  if (recipe->optimizer.name == DFM_SOLVER_LBFGS) DFM_TRY(check_lbfgs(recipe, error));
   if (recipe->dnn.n_dropout > 1 && recipe->dnn.n_dropout != recipe->dnn.n_hidden)
     return dfm_fail(
         error, DFM_ERROR_VALUE,

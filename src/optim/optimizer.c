@@ -100,6 +100,10 @@ static dfm_status check_rate(double learning_rate, int64_t step, dfm_error *erro
 
 dfm_status dfm_optimizer_begin(dfm_optimizer *optimizer, double learning_rate, dfm_error *error) {
   DFM_TRY(check_rate(learning_rate, optimizer->step + 1, error));
+  if (optimizer->step >= UINT32_MAX - 2) { /* table rows keep their step in 32 bits */
+    return dfm_fail(error, DFM_ERROR_VALUE, "step %lld is past the last one that is counted; use larger batches",
+                    (long long)optimizer->step + 1);
+  }
   if (optimizer->idle) DFM_TRY(dfm_adam_idle_begin(optimizer->idle, learning_rate, error));
   optimizer->step++;
   optimizer->learning_rate = (float)learning_rate;

@@ -2,19 +2,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "train/step.h"
 
 enum { DFM_BENCH_ROWS = 1 << 18 };           /* encoded rows in memory, so that batches do not repeat soon */
 static const double DFM_BENCH_SECONDS = 1.0; /* per repeat */
-
-static double now_seconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static int by_value(const void *a, const void *b) {
   const double x = *(const double *)a, y = *(const double *)b;
@@ -57,9 +51,9 @@ static double multiply_rate(dfm_peak *peak, dfm_pool *pool, int multiply, int ro
   peak->b = (size_t)peak->args.K * (size_t)peak->args.N;
   peak->repeats = (int)(1e9 / flops) + 1; /* some 10 ms a try */
   for (int try = 0; try < 4; try++) {
-    const double start = now_seconds();
+    const double start = dfm_seconds();
     dfm_pool_run(pool, dfm_pool_threads(pool), multiply_task, peak);
-    const double rate = flops * peak->repeats * dfm_pool_threads(pool) / (now_seconds() - start);
+    const double rate = flops * peak->repeats * dfm_pool_threads(pool) / (dfm_seconds() - start);
     if (rate > best) best = rate;
   }
   return best;
@@ -135,7 +129,7 @@ static dfm_status make_rows(const dfm_bench_options *options, const dfm_recipe *
 /* Steps for DFM_BENCH_SECONDS; rows per second. */
 static dfm_status time_steps(dfm_stepper *stepper, const dfm_dataset *dataset, dfm_loader *loader, int64_t *epoch,
                              double *rate, dfm_error *error) {
-  const double start = now_seconds();
+  const double start = dfm_seconds();
   double rows = 0, seconds = 0;
   while (seconds < DFM_BENCH_SECONDS) {
     const int n = dfm_loader_next(loader, stepper->batch->row);
@@ -145,7 +139,7 @@ static dfm_status time_steps(dfm_stepper *stepper, const dfm_dataset *dataset, d
     }
     DFM_TRY(dfm_stepper_run(stepper, dataset, n, 1e-3, error));
     rows += n;
-    seconds = now_seconds() - start;
+    seconds = dfm_seconds() - start;
   }
   *rate = rows / seconds;
   return DFM_OK;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "table/row.h"
 #include "train/run.h"
 
 static dfm_status out_of_memory(dfm_error *error) {
@@ -113,7 +114,8 @@ static dfm_status check_same(const dfm_run *run, const dfm_st_file *file, const 
   snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, run->fingerprint);
   if (strcmp(fingerprint, data) == 0) return DFM_OK;
   return dfm_fail(error, DFM_ERROR_MISMATCH,
-                  "checkpoint %s was made from other training rows; resume with the data of its run", path);
+                  "checkpoint %s was made from other rows, training or validation; resume with the data of its run",
+                  path);
 }
 
 static dfm_status read_position(dfm_run *run, const dfm_st_file *file, const char *path, int64_t *step,
@@ -147,6 +149,20 @@ static dfm_status read_position(dfm_run *run, const dfm_st_file *file, const cha
   return status;
 }
 
+/* No row may come from a later step than the checkpoint: what is read is bounded before it is used. */
+static dfm_status check_touches(const dfm_run *run, const char *path, int64_t step, dfm_error *error) {
+  const dfm_tables *tables = run->stepper->tables;
+  for (int f = 0; f < tables->F; f++) {
+    for (uint32_t id = 0; id < tables->table[f].V; id++) {
+      if (*dfm_row_at(&tables->table[f], id).touch <= (uint64_t)step + 1) continue;
+      return dfm_fail(error, DFM_ERROR_FORMAT,
+                      "checkpoint %s has a row of field '%s' from a later step; the file is damaged", path,
+                      run->stepper->encoder->category[f].name);
+    }
+  }
+  return DFM_OK;
+}
+
 static dfm_status read_state(dfm_run *run, const dfm_st_file *file, const char *path, int64_t step,
                              dfm_extra_tensor *extra, dfm_error *error) {
   dfm_stepper *stepper = run->stepper;
@@ -156,6 +172,7 @@ static dfm_status read_state(dfm_run *run, const dfm_st_file *file, const char *
     DFM_TRY(dfm_st_need(file, extra[i].name, extra[i].dtype, extra[i].n_dims, extra[i].shape, &tensor, error));
     memcpy((void *)extra[i].data, tensor->data, tensor->size_bytes);
   }
+  DFM_TRY(check_touches(run, path, step, error));
   DFM_TRY(dfm_st_need(file, "state.history", DFM_U64, 0, NULL, &tensor, error));
   DFM_TRY(dfm_optimizer_restore(stepper->optimizer, step, tensor->data, tensor->size_bytes / sizeof(double), error));
   return dfm_model_read_weights(file, path, stepper->net, true, stepper->weight, NULL, error);
@@ -164,14 +181,19 @@ static dfm_status read_state(dfm_run *run, const dfm_st_file *file, const char *
 /* A run that was resumed after its best epoch finds that epoch in the model file. */
 static dfm_status check_best_model(const dfm_run *run, dfm_error *error) {
   dfm_st_file *file = NULL;
+  char *recipe = NULL;
   if (!run->options->model_path || run->position.best_epoch == 0 || !run->predictor) return DFM_OK;
-  if (dfm_st_open(run->options->model_path, &file, NULL) == DFM_OK) {
-    dfm_st_close(file);
-    return DFM_OK;
-  }
+  if (run->trainer->recipe->train.keep_last) return DFM_OK;
+  DFM_TRY(dfm_recipe_to_yaml(run->trainer->recipe, &recipe, error));
+  const char *saved =
+      dfm_st_open(run->options->model_path, &file, NULL) == DFM_OK ? dfm_st_metadata(file, "recipe") : NULL;
+  const bool is_best = saved && strcmp(saved, recipe) == 0;
+  dfm_st_close(file);
+  free(recipe);
+  if (is_best) return DFM_OK;
   return dfm_fail(error, DFM_ERROR_MISMATCH,
-                  "the checkpoint's best epoch so far (%lld) should be in %s, which is no model file; resume with the "
-                  "output of its run",
+                  "the checkpoint's best epoch so far (%lld) should be in %s, which is no model of this recipe; resume "
+                  "with the output of its run",
                   (long long)run->position.best_epoch, run->options->model_path);
 }
 

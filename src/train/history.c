@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "train/run.h"
 
 static json_t *number(double value) {
@@ -49,6 +51,36 @@ static json_t *epoch_to_json(const dfm_progress *progress) {
     return NULL;
   }
   return epoch;
+}
+
+/* Whether a line of a history is of an epoch before `epoch`. A line that is none ends the history: its process died while writing. */
+static bool is_before(const char *line, size_t n, int64_t epoch) {
+  json_t *json = json_loadb(line, n, 0, NULL);
+  json_t *number_of = json_object_get(json, "epoch");
+  const bool is_kept = json_is_integer(number_of) && json_integer_value(number_of) < epoch;
+  json_decref(json);
+  return is_kept;
+}
+
+dfm_status dfm_history_cut(const char *path, int64_t epoch, dfm_error *error) {
+  dfm_mapping old;
+  dfm_writer *writer = NULL;
+  size_t kept = 0;
+  if (access(path, F_OK) != 0) return DFM_OK;
+  DFM_TRY(dfm_mapping_open(path, &old, error));
+  for (const uint8_t *end; kept < old.size_bytes && (end = memchr(old.bytes + kept, '\n', old.size_bytes - kept));) {
+    const size_t n = (size_t)(end - (old.bytes + kept));
+    if (!is_before((const char *)old.bytes + kept, n, epoch)) break;
+    kept += n + 1;
+  }
+  dfm_status status = dfm_writer_open(path, &writer, error);
+  if (status == DFM_OK) status = dfm_writer_write(writer, old.bytes, kept, error);
+  if (status == DFM_OK)
+    status = dfm_writer_commit(writer, error);
+  else
+    dfm_writer_abort(writer);
+  dfm_mapping_close(&old);
+  return status;
 }
 
 dfm_status dfm_history_write(const char *path, bool is_first, const dfm_progress *progress, dfm_error *error) {

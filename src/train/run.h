@@ -39,7 +39,7 @@ typedef struct dfm_run {
   dfm_loader *loader;
   dfm_predictor *predictor; /* NULL without validation */
   float *valid_probability; /* (rows of the validation set) */
-  uint64_t fingerprint;     /* of the training rows; only where checkpoints are made or read */
+  uint64_t fingerprint;     /* of the rows; only where checkpoints are made or read */
   dfm_position position;
   dfm_epoch_rows seen;
   dfm_progress progress;
@@ -53,6 +53,9 @@ bool dfm_metrics_from_json(json_t *json, dfm_metrics *metrics);
 
 /* Appends the epoch at hand as one JSON line. */
 dfm_status dfm_history_write(const char *path, bool is_first, const dfm_progress *progress, dfm_error *error);
+
+/* Leaves the lines of the epochs before `epoch`, those that a resumed run will not write again. No file is no error. */
+dfm_status dfm_history_cut(const char *path, int64_t epoch, dfm_error *error);
 
 /* The model's weights now, as a model file whose metrics are those of `epoch` (valid NULL: none). */
 dfm_status dfm_run_save_model(const dfm_run *run, const char *path, int64_t epoch, const dfm_metrics *valid,

@@ -2,9 +2,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
+#include "base/random.h"
 #include "train/run.h"
 
 static dfm_status check_datasets(const dfm_dataset *train, const dfm_dataset *valid, dfm_error *error) {
@@ -75,13 +76,19 @@ void dfm_trainer_free(dfm_trainer *trainer) {
   free(trainer);
 }
 
-static double now_seconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 /* ---- setting up */
+
+/* Where the run was resumed from a checkpoint: goes there, and cuts the history to the epochs before. */
+static dfm_status continue_run(dfm_run *run, dfm_error *error) {
+  const dfm_run_options *options = run->options;
+  if (options->checkpoint_path || options->resume_path) {
+    run->fingerprint = dfm_dataset_fingerprint(run->trainer->train);
+    if (run->trainer->valid) run->fingerprint ^= dfm_random_u64(dfm_dataset_fingerprint(run->trainer->valid), 1);
+  }
+  if (!options->resume_path) return DFM_OK;
+  DFM_TRY(dfm_checkpoint_resume(run, options->resume_path, error));
+  return options->history_path ? dfm_history_cut(options->history_path, run->position.epoch, error) : DFM_OK;
+}
 
 static dfm_status open_run(dfm_run *run, dfm_error *error) {
   const dfm_trainer *trainer = run->trainer;
@@ -89,6 +96,11 @@ static dfm_status open_run(dfm_run *run, dfm_error *error) {
   const int64_t rows = dfm_dataset_rows(trainer->train);
   const int size = batch_size(trainer);
   DFM_TRY(dfm_stepper_create(recipe, trainer->train, size, run->options->threads, &run->stepper, error));
+  if (run->options->init_path && recipe->optimizer.name == DFM_SOLVER_LBFGS) {
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "initial weights (%s) do not change what lbfgs finds; leave them out, or train with adam",
+                    run->options->init_path);
+  }
   if (run->options->init_path) DFM_TRY(dfm_stepper_init_from(run->stepper, run->options->init_path, error));
   DFM_TRY(dfm_loader_create(trainer->train, size, recipe->train.shuffle, recipe->train.seed, &run->loader, error));
   if (trainer->valid) {
@@ -103,10 +115,7 @@ static dfm_status open_run(dfm_run *run, dfm_error *error) {
   run->position =
       (dfm_position){.epoch = 1, .learning_rate = recipe->optimizer.learning_rate, .best = -(double)INFINITY};
   run->result->memory_tables = (int64_t)run->stepper->tables->size_bytes;
-  if (run->options->checkpoint_path || run->options->resume_path)
-    run->fingerprint = dfm_dataset_fingerprint(trainer->train);
-  if (run->options->resume_path) DFM_TRY(dfm_checkpoint_resume(run, run->options->resume_path, error));
-  return DFM_OK;
+  return continue_run(run, error);
 }
 
 static void close_run(dfm_run *run) {
@@ -185,11 +194,11 @@ static dfm_status check_loss(const dfm_run *run, dfm_error *error) {
 }
 
 static dfm_status run_batch(dfm_run *run, int rows, dfm_error *error) {
-  const double start = now_seconds();
+  const double start = dfm_seconds();
   DFM_TRY(dfm_stepper_run(run->stepper, run->trainer->train, rows, run->position.learning_rate, error));
   DFM_TRY(check_loss(run, error));
   remember_batch(run, rows);
-  run->seen.seconds += now_seconds() - start;
+  run->seen.seconds += dfm_seconds() - start;
   run->position.batch++;
   return DFM_OK;
 }
@@ -338,7 +347,7 @@ static dfm_status run_lbfgs(dfm_run *run, dfm_error *error) {
 dfm_status dfm_trainer_run(dfm_trainer *trainer, const dfm_run_options *options, dfm_run_result *result,
                            dfm_error *error) {
   dfm_run run = {.trainer = trainer, .options = options, .result = result};
-  const double start = now_seconds();
+  const double start = dfm_seconds();
   dfm_status status;
   *result = (dfm_run_result){.objective = (double)NAN};
   DFM_TRY_GOTO(status, open_run(&run, error), done);
@@ -348,6 +357,6 @@ dfm_status dfm_trainer_run(dfm_trainer *trainer, const dfm_run_options *options,
   status = finish_run(&run, error);
 done:
   close_run(&run);
-  result->seconds = now_seconds() - start;
+  result->seconds = dfm_seconds() - start;
   return status;
 }
