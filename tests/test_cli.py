@@ -404,7 +404,8 @@ def test_bar_on_a_terminal():
     process = long_run(terminal)
     os.close(terminal)
     text, end = b"", time.monotonic() + 60
-    while (b"\r" not in text.replace(b"\r\n", b"") or b" left" not in text) and time.monotonic() < end:
+    while b" left  " not in text or b"rows/s  loss " not in text:
+        check(time.monotonic() < end, f"no bar within a minute: {text.decode()}")
         if select.select([master], [], [], 1)[0]:
             text += os.read(master, 65536)
     process.send_signal(signal.SIGINT)

@@ -9,6 +9,7 @@
 
 enum { DFM_BENCH_ROWS = 1 << 18 };           /* encoded rows in memory, so that batches do not repeat soon */
 static const double DFM_BENCH_SECONDS = 1.0; /* per repeat */
+static const double DFM_TRY_SECONDS = 0.01;  /* per try of one multiply */
 
 static int by_value(const void *a, const void *b) {
   const double x = *(const double *)a, y = *(const double *)b;
@@ -49,12 +50,14 @@ static double multiply_rate(dfm_peak *peak, dfm_pool *pool, int multiply, int ro
         (dfm_gemm_args){.trans_a = true, .M = n_out, .N = n_in, .K = rows, .lda = n_out, .ldb = n_in, .ldc = n_in};
   peak->a = (size_t)peak->args.M * (size_t)peak->args.K;
   peak->b = (size_t)peak->args.K * (size_t)peak->args.N;
-  peak->repeats = (int)(1e9 / flops) + 1; /* some 10 ms a try */
-  for (int try = 0; try < 4; try++) {
+  peak->repeats = 1;
+  for (int try = 0; try < 5; try++) {
     const double start = dfm_seconds();
     dfm_pool_run(pool, dfm_pool_threads(pool), multiply_task, peak);
     const double rate = flops * peak->repeats * dfm_pool_threads(pool) / (dfm_seconds() - start);
     if (rate > best) best = rate;
+    peak->repeats =
+        (int)(DFM_TRY_SECONDS * rate / flops / dfm_pool_threads(pool)) + 1; /* the first try only tells how many */
   }
   return best;
 }
