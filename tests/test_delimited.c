@@ -168,6 +168,48 @@ static void endless_lines_stop(void **state) {
   check_too_long("a,b\n1,2,\"3\n4\n", "long.csv:2:5: the quote that opens here is not closed within 64 MB");
 }
 
+/* Rows of all shapes, comments between them, over many windows: a text of gzip moves in pieces of 1 MB, so that its rows
+ * are cut everywhere. What is read of it is what is read of the plain text. */
+static void write_long_text(const char *name, int rows) {
+  static const char *const shapes[] = {"%d,plain\n", "\"%d\n,\",\"q\"\"\"\n", "# %d\n", "%d,x\r\n", "\n\r\n%d,\"\"\n"};
+  FILE *file = fopen(test_path(name), "wb");
+  assert_non_null(file);
+  fputs("\xef\xbb\xbf", file);
+  for (int i = 0; i < rows; i++) {
+    fprintf(file, shapes[((unsigned)i * 2654435761U >> 16) % 5], i);
+    if (i % 100000 == 0) fprintf(file, "\"%02500000d\n\"\"\",long\n", i);
+  }
+  fputs("last,\"row\"", file);
+  assert_int_equal(fclose(file), 0);
+}
+
+static void rows_cut_by_the_window_are_whole(void **state) {
+  (void)state;
+  char command[9000];
+  write_long_text("cut.csv", 500000);
+  snprintf(command, sizeof command, "gzip -1 -c '%s' > '%s'", test_path("cut.csv"), test_path("cut.csv.gz"));
+  assert_int_equal(system(command), 0);
+  dfm_delimited *plain, *packed;
+  assert_ok(open_reader(test_path("cut.csv"), ',', "#", false, &plain));
+  dfm_feed *plain_feed = feed;
+  assert_ok(open_reader(test_path("cut.csv.gz"), ',', "#", false, &packed));
+  for (size_t n = 1, n_packed; n > 0;) {
+    const dfm_cell *cells, *packed_cells;
+    assert_ok(dfm_delimited_next(plain, &cells, &n, &error));
+    assert_ok(dfm_delimited_next(packed, &packed_cells, &n_packed, &error));
+    assert_int_equal(n, n_packed);
+    assert_int_equal(dfm_delimited_line(plain), dfm_delimited_line(packed));
+    for (size_t i = 0; i < n; i++) {
+      assert_int_equal(cells[i].column, packed_cells[i].column);
+      assert_int_equal(cells[i].n, packed_cells[i].n);
+      assert_memory_equal(cells[i].bytes, packed_cells[i].bytes, cells[i].n);
+    }
+  }
+  close_reader(packed);
+  feed = plain_feed;
+  close_reader(plain);
+}
+
 /* Random texts of few kinds of bytes: what is written by the rules of RFC 4180 is read back. */
 static void random_cells_come_back(void **state) {
   (void)state;
@@ -251,6 +293,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(positions),
     cmocka_unit_test(errors_have_places),
     cmocka_unit_test(endless_lines_stop),
+    cmocka_unit_test(rows_cut_by_the_window_are_whole),
     cmocka_unit_test(random_cells_come_back),
     cmocka_unit_test(names_of_a_header),
     cmocka_unit_test(standard_input_is_a_dash),
