@@ -37,12 +37,13 @@ typedef struct cli_assignment {
   const char *name, *value;
 } cli_assignment;
 
-enum { CLI_MAX_ARGUMENTS = 2 };
+/* For max_arguments: as many as one likes. */
+enum { CLI_MANY = 1 << 30 };
 
 /* One call of a command. Strings belong to argv. */
 typedef struct cli_call {
   const cli_command *command;
-  const char *argument[CLI_MAX_ARGUMENTS]; /* NULL where it is left out */
+  const char **argument; /* (n_arguments) */
   int n_arguments;
   void *options;               /* the command's struct */
   const char *recipe_path;     /* --recipe */
@@ -78,6 +79,9 @@ int cli_recipe(const cli_call *call, dfm_recipe **recipe);
 /* --recipe, --set and --help, which several commands share. */
 extern const cli_option cli_recipe_options[2], cli_help_option;
 
+/* The input that the arguments from number `first` on name. The caller frees it. */
+int cli_input(const cli_call *call, int first, dfm_input **input);
+
 /* ---- help.c */
 void cli_print_overview(FILE *file);
 void cli_print_command(FILE *file, const cli_command *command);
@@ -106,6 +110,9 @@ const char *cli_percent(char out[CLI_SHORT], int64_t part, int64_t whole);
 /* A file's name as a shell takes it, quoted where it must be. Cut where it does not fit. */
 enum { CLI_QUOTED = 1024 };
 const char *cli_quoted(char out[CLI_QUOTED], const char *path);
+/* Data for a command line to type next: the path as cli_quoted gives it where it is one, "DATA" where it is many or the
+ * standard input. */
+const char *cli_quoted_data(char out[CLI_QUOTED], const char *const *paths, int n_paths);
 /* Bytes of a vocabulary made printable: control and non-UTF-8 bytes as \xNN. Cut with "..." where `size` is too
  * small. */
 const char *cli_show(char *out, size_t size, const char *bytes, size_t n);

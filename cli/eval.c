@@ -48,11 +48,12 @@ static json_t *fields_json(const dfm_dataset *rows) {
   return list;
 }
 
-static int print_json(const cli_call *call, const dfm_dataset *rows, const dfm_metrics *metrics,
+static int print_json(const cli_call *call, const cli_scoring *scoring, const dfm_metrics *metrics,
                       const dfm_metrics *best) {
+  const char *data = dfm_input_name(scoring->input);
   json_t *json = json_pack("{s:o, s:o, s:o, s:o}", "model", cli_json_text(call->argument[0], strlen(call->argument[0])),
-                           "data", cli_json_text(call->argument[1], strlen(call->argument[1])), "metrics",
-                           cli_json_metrics(metrics), "fields", fields_json(rows));
+                           "data", cli_json_text(data, strlen(data)), "metrics", cli_json_metrics(metrics), "fields",
+                           fields_json(scoring->rows));
   if (json && best) json_object_set_new(json, "best_possible", cli_json_metrics(best));
   return cli_print_json(json);
 }
@@ -71,7 +72,7 @@ static int report(const cli_call *call, const cli_scoring *scoring) {
   const int64_t positives = dfm_dataset_positives(rows);
   if (positives == 0 || positives == n)
     cli_warn("all rows have label %d, so AUC is undefined; check the label column", positives > 0);
-  if (o->is_json) return print_json(call, rows, &metrics, truth ? &best : NULL);
+  if (o->is_json) return print_json(call, scoring, &metrics, truth ? &best : NULL);
   cli_print_metrics(stdout, &metrics, truth ? &best : NULL);
   print_fields(rows);
   return CLI_OK;
@@ -89,7 +90,7 @@ static int run(const cli_call *call) {
 
 const cli_command cli_eval = {
     .name = "eval",
-    .arguments = "MODEL DATA",
+    .arguments = "MODEL DATA...",
     .help = "Measures a model on labelled rows",
     .details =
         "Prints log loss, exact AUC over all rows, accuracy at 0.5, the mean of the predicted probabilities beside the "
@@ -101,5 +102,5 @@ const cli_command cli_eval = {
     .n_options = sizeof options / sizeof *options,
     .options_size = sizeof(eval_options),
     .min_arguments = 2,
-    .max_arguments = 2,
+    .max_arguments = CLI_MANY,
 };

@@ -131,7 +131,7 @@ static const cli_option options[] = {
 
 static int run(const cli_call *call) {
   const help_options *o = call->options;
-  const char *topic = call->argument[0];
+  const char *topic = call->n_arguments > 0 ? call->argument[0] : NULL;
   if (o->markdown && strcmp(o->markdown, "cli") == 0)
     cli_print_cli_markdown(stdout);
   else if (o->markdown && strcmp(o->markdown, "recipe") == 0)

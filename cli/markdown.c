@@ -41,6 +41,11 @@ void cli_print_cli_markdown(FILE *file) {
       "A failure is one sentence that names the place, the value and the remedy, and leaves no half-written file. An "
       "option's value\n"
       "follows after a space or `=`; `--` ends the options. Where a file is written, `-` is standard output.\n\n"
+      "DATA is delimited text. What gzip or zstd has compressed is told by its content, whatever its name, and "
+      "decompressed\n"
+      "on the way; `-` is the standard input. Several files, or a quoted pattern (`'rows-*.csv.gz'`, in the order of "
+      "names),\n"
+      "are read one after the other as if they were one; each has the header of the first.\n\n"
       "| command | |\n| --- | --- |\n",
       file);
   for (size_t i = 0; cli_command_at(i); i++) {

@@ -181,7 +181,8 @@ int cli_parse(const cli_command *command, int argc, char **argv, cli_call *call)
   bool is_plain = false; /* after "--" */
   *call = (cli_call){.command = command};
   call->options = calloc(1, command->options_size + 1);
-  if (!call->options) return cli_complain("no memory for the options");
+  call->argument = calloc((size_t)argc + 1, sizeof *call->argument);
+  if (!call->options || !call->argument) return cli_complain("no memory for the options");
   int code = set_defaults(call);
   while (code == CLI_OK && in.next < in.end) {
     char *argument = *in.next++;
@@ -199,6 +200,7 @@ int cli_parse(const cli_command *command, int argc, char **argv, cli_call *call)
 
 void cli_call_clear(cli_call *call) {
   free(call->options);
+  free(call->argument);
   free(call->assignments);
 }
 
@@ -217,4 +219,10 @@ int cli_recipe(const cli_call *call, dfm_recipe **recipe) {
     }
   *recipe = made;
   return CLI_OK;
+}
+
+int cli_input(const cli_call *call, int first, dfm_input **input) {
+  dfm_error error;
+  const size_t n = (size_t)(call->n_arguments - first);
+  return dfm_input_create(call->argument + first, n, input, &error) == DFM_OK ? CLI_OK : cli_fail(&error);
 }

@@ -55,7 +55,7 @@ static int run(const cli_call *call) {
 
 const cli_command cli_predict = {
     .name = "predict",
-    .arguments = "MODEL DATA",
+    .arguments = "MODEL DATA...",
     .help = "Prints the probability of each row",
     .details =
         "Prints one probability a line, in the order of the rows. DATA holds raw rows as training had them; its "
@@ -68,5 +68,5 @@ const cli_command cli_predict = {
     .n_options = sizeof options / sizeof *options,
     .options_size = sizeof(predict_options),
     .min_arguments = 2,
-    .max_arguments = 2,
+    .max_arguments = CLI_MANY,
 };

@@ -42,7 +42,7 @@ static int write_rows(cli_output *output, const dfm_dataset *rows, int64_t n) {
 
 /* Rows drawn at random for validation would be missing among the first ones, so none are. Rows held out at the end
  * change nothing but what vocabularies and transforms are made from. */
-static int write_head(const cli_call *call, cli_output *output, const dfm_schema *schema) {
+static int write_head(const cli_call *call, cli_output *output, dfm_input *input, const dfm_schema *schema) {
   const schema_options *o = call->options;
   dfm_error error;
   dfm_recipe *recipe = NULL;
@@ -50,7 +50,7 @@ static int write_head(const cli_call *call, cli_output *output, const dfm_schema
   int code = cli_recipe(call, &recipe);
   if (code != CLI_OK) return code;
   if (dfm_recipe_set(recipe, "validation.random", "0", &error) != DFM_OK ||
-      dfm_dataset_read_train(call->argument[0], NULL, schema, recipe, NULL, &train, &valid, &error) != DFM_OK)
+      dfm_dataset_read_train(input, NULL, schema, recipe, NULL, &train, &valid, &error) != DFM_OK)
     code = cli_fail(&error);
   if (code == CLI_OK) code = write_rows(output, train, o->head);
   const int64_t rest = code == CLI_OK ? o->head - dfm_dataset_rows(train) : 0;
@@ -68,39 +68,48 @@ static int write_yaml(cli_output *output, const dfm_schema *schema) {
   return write_text(output, yaml);
 }
 
-static int run(const cli_call *call) {
+static int read_schema(const cli_call *call, dfm_input *input, dfm_schema **schema) {
   const schema_options *o = call->options;
   dfm_error error;
+  const dfm_schema_options wanted = {.label = o->label, .weight = o->weight, .header = -1};
+  const dfm_status status =
+      o->schema ? dfm_schema_load(o->schema, schema, &error) : dfm_schema_guess(input, &wanted, schema, &error);
+  return status == DFM_OK ? CLI_OK : cli_fail(&error);
+}
+
+static int run(const cli_call *call) {
+  const schema_options *o = call->options;
+  dfm_input *input = NULL;
   dfm_schema *schema = NULL;
   cli_output output = {0};
   if (o->schema && (o->label || o->weight))
     return cli_usage(call->command, "--%s and --schema exclude each other; name the column in %s",
                      o->label ? "label" : "weight", o->schema);
-  const dfm_schema_options wanted = {.label = o->label, .weight = o->weight, .header = -1};
-  const dfm_status status = o->schema ? dfm_schema_load(o->schema, &schema, &error)
-                                      : dfm_schema_guess(call->argument[0], &wanted, &schema, &error);
-  if (status != DFM_OK) return cli_fail(&error);
-  int code = cli_output_open(&output, o->output);
-  if (code == CLI_OK) code = o->head > 0 ? write_head(call, &output, schema) : write_yaml(&output, schema);
+  int code = cli_input(call, 0, &input);
+  if (code == CLI_OK) code = read_schema(call, input, &schema);
+  if (code == CLI_OK) code = cli_output_open(&output, o->output);
+  if (code == CLI_OK) code = o->head > 0 ? write_head(call, &output, input, schema) : write_yaml(&output, schema);
   code = cli_output_close(&output, code);
   dfm_schema_free(schema);
+  dfm_input_free(input);
   return code;
 }
 
 const cli_command cli_schema = {
     .name = "schema",
-    .arguments = "DATA",
+    .arguments = "DATA...",
     .help = "Guesses what the columns of a file are, and says why",
     .details =
-        "Prints the guessed schema as YAML with a reason for each column. Save it, edit it, and give it to train with "
+        "Prints the schema guessed from the first rows of DATA as YAML, with a reason for each column. Save it, edit "
+        "it, and give it to train with "
         "--schema. With "
-        "--head N it prints the first N rows as encoded by the whole file instead, under the settings given.",
+        "--head N it prints the first N rows as encoded by all of DATA instead, under the settings given.",
     .example = "deepfm schema rows.csv -o schema.yaml",
     .run = run,
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .options_size = sizeof(schema_options),
     .min_arguments = 1,
-    .max_arguments = 1,
+    .max_arguments = CLI_MANY,
     .takes_recipe = true,
 };

@@ -1,4 +1,4 @@
-/* A model file and a data file come in; their rows, encoded and scored, go out. What eval and predict share. */
+/* A model file and data come in; their rows, encoded and scored, go out. What eval and predict share. */
 #ifndef CLI_SCORING_H
 #define CLI_SCORING_H
 
@@ -6,6 +6,7 @@
 
 typedef struct cli_scoring {
   dfm_model *model;
+  dfm_input *input;
   dfm_dataset *rows;
   float *probability; /* (rows) */
 } cli_scoring;

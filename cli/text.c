@@ -141,6 +141,12 @@ const char *cli_quoted(char out[CLI_QUOTED], const char *path) {
   return out;
 }
 
+const char *cli_quoted_data(char out[CLI_QUOTED], const char *const *paths, int n_paths) {
+  if (n_paths == 1 && strcmp(paths[0], "-") != 0) return cli_quoted(out, paths[0]);
+  snprintf(out, CLI_QUOTED, "DATA");
+  return out;
+}
+
 /* Length of the well-formed UTF-8 character at `s`, 0 where there is none. */
 static size_t utf8_length(const unsigned char *s, size_t n) {
   const size_t length = s[0] < 0x80 ? 1 : s[0] < 0xC2 ? 0 : s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : s[0] < 0xF5 ? 4 : 0;

@@ -16,7 +16,8 @@ typedef struct train_options {
 #define AT(member) offsetof(train_options, member)
 static const cli_option options[] = {
     {"output", 'o', "FILE", "model.safetensors", "The model", CLI_TEXT, AT(output), 0, 0},
-    {"valid", 0, "FILE", NULL, "Rows to validate with, instead of a share of DATA", CLI_TEXT, AT(valid), 0, 0},
+    {"valid", 0, "FILE", NULL, "Rows to validate with, instead of a share of DATA; a file, or a quoted pattern",
+     CLI_TEXT, AT(valid), 0, 0},
     {"label", 0, "COLUMN", NULL,
      "The label's name, or its 1-based position; guessed from names such as label, click, y, target", CLI_TEXT,
      AT(label), 0, 0},
@@ -41,8 +42,9 @@ static const cli_option options[] = {
 
 /* What a run owns, freed together. */
 typedef struct train_run {
-  const char *data;
+  const cli_call *call;
   const train_options *options;
+  dfm_input *input, *valid_input; /* no --valid: NULL */
   dfm_recipe *recipe;
   dfm_schema *schema;
   dfm_dataset *train, *valid;
@@ -57,6 +59,8 @@ static void release(train_run *run) {
   dfm_dataset_free(run->train);
   dfm_schema_free(run->schema);
   dfm_recipe_free(run->recipe);
+  dfm_input_free(run->valid_input);
+  dfm_input_free(run->input);
 }
 
 /* ---- stopping: the first signal asks, the second one kills */
@@ -87,7 +91,18 @@ static int check_options(const cli_call *call) {
   if (o->schema && (o->label || o->weight))
     return cli_usage(call->command, "--%s and --schema exclude each other; name the column in %s",
                      o->label ? "label" : "weight", o->schema);
+  for (int i = 0; o->valid && i < call->n_arguments; i++)
+    if (strcmp(o->valid, "-") == 0 && strcmp(call->argument[i], "-") == 0)
+      return cli_usage(call->command, "DATA and --valid are both the standard input; one of them must be a file");
   return CLI_OK;
+}
+
+static int open_inputs(train_run *run) {
+  dfm_error error;
+  const char *valid = run->options->valid;
+  const int code = cli_input(run->call, 0, &run->input);
+  if (code != CLI_OK || !valid) return code;
+  return dfm_input_create(&valid, 1, &run->valid_input, &error) == DFM_OK ? CLI_OK : cli_fail(&error);
 }
 
 static int read_schema(train_run *run) {
@@ -95,7 +110,7 @@ static int read_schema(train_run *run) {
   const train_options *o = run->options;
   const dfm_schema_options wanted = {.label = o->label, .weight = o->weight, .header = -1};
   const dfm_status status = o->schema ? dfm_schema_load(o->schema, &run->schema, &error)
-                                      : dfm_schema_guess(run->data, &wanted, &run->schema, &error);
+                                      : dfm_schema_guess(run->input, &wanted, &run->schema, &error);
   return status == DFM_OK ? CLI_OK : cli_fail(&error);
 }
 
@@ -115,8 +130,8 @@ static int settle_validation(const cli_call *call, train_run *run) {
 static int read_rows(train_run *run) {
   dfm_error error;
   const dfm_read_options reading = {.threads = (int)run->options->threads};
-  if (dfm_dataset_read_train(run->data, run->options->valid, run->schema, run->recipe, &reading, &run->train,
-                             &run->valid, &error) != DFM_OK)
+  if (dfm_dataset_read_train(run->input, run->valid_input, run->schema, run->recipe, &reading, &run->train, &run->valid,
+                             &error) != DFM_OK)
     return cli_fail(&error);
   return CLI_OK;
 }
@@ -143,9 +158,10 @@ static void say_what_was_read(const train_run *run) {
   for (size_t i = 0; i < fields; i++) numbers += dfm_dataset_field(run->train, i).is_number;
   fprintf(stderr,
           "Read %s%s%s: %s rows to train on, %s to validate with, %s positive; %zu category and %zu number fields\n",
-          run->data, run->options->valid ? " and " : "", run->options->valid ? run->options->valid : "",
-          cli_thousands(rows, n_train), run->valid ? cli_thousands(valid_rows, n_valid) : "none",
-          cli_percent(share, positives, n_train + n_valid), fields - numbers, numbers);
+          dfm_input_name(run->input), run->valid_input ? " and " : "",
+          run->valid_input ? dfm_input_name(run->valid_input) : "", cli_thousands(rows, n_train),
+          run->valid ? cli_thousands(valid_rows, n_valid) : "none", cli_percent(share, positives, n_train + n_valid),
+          fields - numbers, numbers);
 }
 
 static int say_summary(const train_run *run) {
@@ -201,7 +217,10 @@ static void say_kept(const train_run *run) {
 static void say_next(const train_run *run) {
   char model[CLI_QUOTED], data[CLI_QUOTED];
   cli_quoted(model, run->options->output);
-  cli_quoted(data, run->options->valid ? run->options->valid : run->data);
+  if (run->options->valid)
+    cli_quoted_data(data, &run->options->valid, 1);
+  else
+    cli_quoted_data(data, run->call->argument, run->call->n_arguments);
   fprintf(stderr, "Saved %s. Next:\n", model);
   fprintf(stderr, "  deepfm eval %s %s\n", model, data);
   fprintf(stderr, "  deepfm predict %s %s -o predictions.txt\n", model, data);
@@ -230,6 +249,7 @@ static int run_stages(const cli_call *call, train_run *run) {
   if (code == CLI_OK) code = cli_recipe(call, &run->recipe);
   if (code == CLI_OK) code = settle_validation(call, run);
   if (code == CLI_OK && dfm_recipe_check(run->recipe, &error) != DFM_OK) code = cli_fail(&error);
+  if (code == CLI_OK) code = open_inputs(run);
   if (code == CLI_OK) code = read_schema(run);
   if (code == CLI_OK) code = read_rows(run);
   if (code != CLI_OK) return code;
@@ -247,7 +267,7 @@ static int run_stages(const cli_call *call, train_run *run) {
 }
 
 static int run(const cli_call *call) {
-  train_run state = {.data = call->argument[0], .options = call->options};
+  train_run state = {.call = call, .options = call->options};
   const int code = run_stages(call, &state);
   release(&state);
   return code;
@@ -255,10 +275,11 @@ static int run(const cli_call *call) {
 
 const cli_command cli_train = {
     .name = "train",
-    .arguments = "DATA",
+    .arguments = "DATA...",
     .help = "Trains a model on delimited text and saves it",
     .details =
-        "Reads DATA, guesses what its columns are (or takes a schema), holds out a share of the rows for validation, "
+        "Reads DATA (files, plain or compressed by gzip or zstd, or - for the standard input), guesses what its "
+        "columns are (or takes a schema), holds out a share of the rows for validation, "
         "trains, and keeps "
         "the best epoch in one file that takes raw rows. Without any option: DeepFM with kind defaults, saved as "
         "model.safetensors.\n"
@@ -271,6 +292,6 @@ const cli_command cli_train = {
     .n_options = sizeof options / sizeof *options,
     .options_size = sizeof(train_options),
     .min_arguments = 1,
-    .max_arguments = 1,
+    .max_arguments = CLI_MANY,
     .takes_recipe = true,
 };

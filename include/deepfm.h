@@ -1,6 +1,6 @@
 /* deepfm: click-through-rate models, from raw rows to probabilities.
  *
- * What comes in: delimited text, a schema that says what each column is, a recipe that says how to train.
+ * What comes in: delimited text, plain or compressed, a schema that says what each column is, a recipe that says how to train.
  * What goes out: one model file that takes raw rows, and the probabilities it gives them.
  *
  * Conventions, true for every function below:
@@ -12,7 +12,7 @@
  *    one object by one thread at a time, except where a function says "any thread".
  *  - Matrices are row-major float32. B rows, F category fields, D number fields, K embedding width, V vocabulary size.
  *
- * MARK: error, schema, recipe, dataset, model, trainer, scorer, metrics, synth, bench
+ * MARK: error, input, schema, recipe, dataset, model, trainer, scorer, metrics, synth, bench
  */
 #ifndef DEEPFM_H
 #define DEEPFM_H
@@ -51,6 +51,20 @@ typedef struct dfm_error {
 DFM_API const char *dfm_version(void);
 DFM_API void dfm_string_free(char *string);
 
+/* ---- MARK: input --------------------------------------------------------------------------------------------- */
+
+/* Text that rows are read from: files, or the standard input. What gzip or zstd has compressed is decompressed on the way, whatever a file's
+ * name; memory does not grow with the text. Several files are read in the order given, as if they were one; each has the header of the first. */
+typedef struct dfm_input dfm_input;
+
+/* "-" is the standard input. A path that is no file and has *, ? or [ is a pattern and stands for the files that match, in the order of
+ * their names' bytes. Errors: DFM_ERROR_IO where a file is missing or a pattern matches nothing, DFM_ERROR_VALUE for no path at all. */
+DFM_API DFM_MUST_USE dfm_status dfm_input_create(const char *const *paths, size_t n_paths, dfm_input **input,
+                                                 dfm_error *error);
+/* For people: "rows.csv", "standard input", "part-1.csv and 6 more files". */
+DFM_API const char *dfm_input_name(const dfm_input *input);
+DFM_API void dfm_input_free(dfm_input *input);
+
 /* ---- MARK: schema -------------------------------------------------------------------------------------------- */
 
 /* What the columns of a text file are: names, kinds, label, separator. Guessed from a file, or written in YAML. */
@@ -63,9 +77,10 @@ typedef struct dfm_schema_options {
   int header;         /* 1 the first row has names, 0 it has not, -1: guess */
 } dfm_schema_options;
 
-/* Guesses a schema from the first rows of a text file. `options` may be NULL. The label's column is the one named in `options`, else one named
+/* Guesses a schema from the first rows of the input's first file, and keeps them where they can be read only once: whatever reads `input` next
+ * starts with them. `options` may be NULL. The label's column is the one named in `options`, else one named
  * label, click, clicked, y, target or is_click. Errors: DFM_ERROR_IO, DFM_ERROR_FORMAT, DFM_ERROR_VALUE (no such label). */
-DFM_API DFM_MUST_USE dfm_status dfm_schema_guess(const char *path, const dfm_schema_options *options,
+DFM_API DFM_MUST_USE dfm_status dfm_schema_guess(dfm_input *input, const dfm_schema_options *options,
                                                  dfm_schema **schema, dfm_error *error);
 /* Reads a schema written in YAML (docs/schema.md). */
 DFM_API DFM_MUST_USE dfm_status dfm_schema_load(const char *yaml_path, dfm_schema **schema, dfm_error *error);
@@ -124,14 +139,14 @@ typedef struct dfm_read_options {
 } dfm_read_options;
 
 /* Reads rows to train on: one pass over the text, vocabularies settled from the training rows, rows split as the recipe's `validation.*` says
- * (or `valid_path` read with the same vocabularies). `*valid` becomes NULL where nothing validates. Both share the encoder; either may be freed first.
- * `options` may be NULL. */
-DFM_API DFM_MUST_USE dfm_status dfm_dataset_read_train(const char *train_path, const char *valid_path,
+ * (or those of `valid_input`, with the same vocabularies; NULL: none). `*valid` becomes NULL where nothing validates. Both share the encoder;
+ * either may be freed first. `options` may be NULL. */
+DFM_API DFM_MUST_USE dfm_status dfm_dataset_read_train(dfm_input *train_input, dfm_input *valid_input,
                                                        const dfm_schema *schema, const dfm_recipe *recipe,
                                                        const dfm_read_options *options, dfm_dataset **train,
                                                        dfm_dataset **valid, dfm_error *error);
-/* Reads rows as `model` encodes them, in file order; the columns are found by name. */
-DFM_API DFM_MUST_USE dfm_status dfm_dataset_read(const char *path, const dfm_model *model,
+/* Reads rows as `model` encodes them, in the order of the text; the columns are found by name. */
+DFM_API DFM_MUST_USE dfm_status dfm_dataset_read(dfm_input *input, const dfm_model *model,
                                                  const dfm_read_options *options, dfm_dataset **dataset,
                                                  dfm_error *error);
 DFM_API int64_t dfm_dataset_rows(const dfm_dataset *dataset);

@@ -31,17 +31,10 @@ CASES = [
 ]
 
 
-def unpack(name, path):
-    with gzip.open(os.path.join(DATA, name), "rt") as text, open(path, "w") as out:
-        out.write(text.read())
-
-
 def make_flights(folder):
     """Row i (from 0) is a test row when i % 10 == 0."""
-    whole = os.path.join(folder, "flights.csv")
-    unpack("flights_nyc13/flights_delay15.csv.gz", whole)
     paths = [os.path.join(folder, f"flights_{part}.csv") for part in ("train", "test")]
-    with open(whole) as rows, open(paths[0], "w") as train, open(paths[1], "w") as test:
+    with gzip.open(os.path.join(DATA, "flights_nyc13/flights_delay15.csv.gz"), "rt") as rows, open(paths[0], "w") as train, open(paths[1], "w") as test:
         header = next(rows)
         train.write(header)
         test.write(header)
@@ -51,11 +44,7 @@ def make_flights(folder):
 
 
 def make_frappe(folder):
-    paths = []
-    for part in ("train", "valid", "test"):
-        paths.append(os.path.join(folder, f"frappe_{part}.csv"))
-        unpack(f"frappe_x1/{part}.csv.gz", paths[-1])
-    return tuple(paths)
+    return tuple(os.path.join(DATA, f"frappe_x1/{part}.csv.gz") for part in ("train", "valid", "test"))
 
 
 def run(*words):

@@ -67,6 +67,41 @@ static inline const char *test_write(const char *name, const void *bytes, size_t
   return path;
 }
 
+/* Calls of the library that take an input, for tests whose input is one path. */
+static inline dfm_status test_schema_guess(const char *path, const dfm_schema_options *options, dfm_schema **schema,
+                                           dfm_error *error) {
+  dfm_input *input;
+  dfm_status status = dfm_input_create(&path, 1, &input, error);
+  if (status != DFM_OK) return status;
+  status = dfm_schema_guess(input, options, schema, error);
+  dfm_input_free(input);
+  return status;
+}
+
+static inline dfm_status test_dataset_read(const char *path, const dfm_model *model, const dfm_read_options *options,
+                                           dfm_dataset **dataset, dfm_error *error) {
+  dfm_input *input;
+  dfm_status status = dfm_input_create(&path, 1, &input, error);
+  if (status != DFM_OK) return status;
+  status = dfm_dataset_read(input, model, options, dataset, error);
+  dfm_input_free(input);
+  return status;
+}
+
+/* `valid_path` may be NULL. */
+static inline dfm_status test_dataset_read_train(const char *train_path, const char *valid_path,
+                                                 const dfm_schema *schema, const dfm_recipe *recipe,
+                                                 dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
+  dfm_input *train_input = NULL, *valid_input = NULL;
+  dfm_status status = dfm_input_create(&train_path, 1, &train_input, error);
+  if (status == DFM_OK && valid_path) status = dfm_input_create(&valid_path, 1, &valid_input, error);
+  if (status == DFM_OK)
+    status = dfm_dataset_read_train(train_input, valid_input, schema, recipe, NULL, train, valid, error);
+  dfm_input_free(train_input);
+  dfm_input_free(valid_input);
+  return status;
+}
+
 static inline int test_main(int argc, char **argv, const char *name, const struct CMUnitTest *tests, size_t n) {
   size_t selected = 0, failed;
   if (argc > 1 && strcmp(argv[1], "--list") == 0) {

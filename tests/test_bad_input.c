@@ -88,12 +88,11 @@ static void training_refuses_with_place_and_remedy(void **state) {
   for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
     dfm_error error;
     dfm_dataset *train = NULL, *valid = NULL;
-    assert_says(&BAD[i],
-                dfm_dataset_read_training(write_bad(&BAD[i]), NULL, schema, &settings, NULL, &train, &valid, &error),
+    assert_says(&BAD[i], read_training_files(write_bad(&BAD[i]), NULL, schema, &settings, NULL, &train, &valid, &error),
                 &error);
     assert_null(train);
     assert_null(valid);
-    assert_int_equal(dfm_dataset_read_training(write_bad(&BAD[i]), NULL, schema, &settings, NULL, &train, &valid, NULL),
+    assert_int_equal(read_training_files(write_bad(&BAD[i]), NULL, schema, &settings, NULL, &train, &valid, NULL),
                      BAD[i].code);
   }
   dfm_schema_free(schema);
@@ -110,15 +109,14 @@ static void evaluation_refuses_the_same(void **state) {
   assert_ok(read_text("good.csv", good, schema, &settings, &train, &valid, &error));
   dfm_encoder *encoder = (dfm_encoder *)(uintptr_t)dfm_dataset_encoder(train);
   for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
-    assert_says(&BAD[i], dfm_dataset_read_encoded(write_bad(&BAD[i]), encoder, NULL, &dataset, &error), &error);
+    assert_says(&BAD[i], read_encoded_file(write_bad(&BAD[i]), encoder, NULL, &dataset, &error), &error);
     assert_null(dataset);
     for (int from_all = 0; from_all < 2; from_all++) {
       dfm_data_settings all = settings;
       dfm_dataset *again = NULL;
       all.vocabulary_from_all = from_all;
       const char *path = test_write("good.csv", good, strlen(good));
-      assert_says(&BAD[i],
-                  dfm_dataset_read_training(path, write_bad(&BAD[i]), schema, &all, NULL, &again, &valid, &error),
+      assert_says(&BAD[i], read_training_files(path, write_bad(&BAD[i]), schema, &all, NULL, &again, &valid, &error),
                   &error);
       assert_null(again);
     }
@@ -133,9 +131,8 @@ static void files_and_schemas_that_cannot_be_read(void **state) {
   dfm_dataset *train, *valid;
   const dfm_data_settings settings = make_settings();
   dfm_schema *schema = make_schema(SPEC);
-  assert_int_equal(
-      dfm_dataset_read_training("/nowhere/rows.csv", NULL, schema, &settings, NULL, &train, &valid, &error),
-      DFM_ERROR_IO);
+  assert_int_equal(read_training_files("/nowhere/rows.csv", NULL, schema, &settings, NULL, &train, &valid, &error),
+                   DFM_ERROR_IO);
   assert_non_null(strstr(error.message, "/nowhere/rows.csv"));
   dfm_schema_free(schema);
   schema = make_schema("y:label X:ignore");
@@ -171,11 +168,11 @@ static void a_truth_column_must_be_there_and_hold_probabilities(void **state) {
   dfm_schema *schema = make_schema("y:label C1:category");
   const char absent[] = "y,C1\n1,a\n", wrong[] = "y,C1,p\n1,a,1.5\n";
   const char *path = test_write("truth.csv", absent, strlen(absent));
-  assert_int_equal(dfm_dataset_read_training(path, NULL, schema, &settings, &options, &train, &valid, &error),
+  assert_int_equal(read_training_files(path, NULL, schema, &settings, &options, &train, &valid, &error),
                    DFM_ERROR_MISMATCH);
   assert_non_null(strstr(error.message, "no column 'p' of true probabilities"));
   path = test_write("truth.csv", wrong, strlen(wrong));
-  assert_int_equal(dfm_dataset_read_training(path, NULL, schema, &settings, &options, &train, &valid, &error),
+  assert_int_equal(read_training_files(path, NULL, schema, &settings, &options, &train, &valid, &error),
                    DFM_ERROR_FORMAT);
   assert_non_null(strstr(error.message, "truth.csv:2:5: column 'p' has a true probability"));
   dfm_schema_free(schema);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Command lines come in; exit codes, results, files and help of the built program are checked."""
 
+import gzip
 import json
 import os
 import pty
@@ -28,6 +29,7 @@ from _cli import (
     schema_file,
     succeeds,
     write,
+    zst_of,
 )  # noqa: E402
 
 SOURCE = os.environ.get("DFM_SOURCE_DIR", os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
@@ -194,6 +196,48 @@ def test_checkpoint_and_resume():
     check(read(path("whole")) == read(path("part")), "a resumed run ends elsewhere")
 
 
+def test_same_model_from_every_kind_of_text():
+    lines = rows_text(3000).splitlines(keepends=True)
+    text = "".join(lines).encode()
+    plain, gz, zst = write("kind.csv", text), write("kind.a", gzip.compress(text)), write("kind.b", zst_of(text))
+    named_so = write("plain.csv.gz", text)
+    parts = []
+    for i in range(7):
+        part = "".join(lines[:1] + lines[1 + i * 3000 // 7 : 1 + (i + 1) * 3000 // 7]).encode()
+        parts.append(write(f"part-{i}.csv", gzip.compress(part) if i % 2 else part))
+    cases = [[plain], [gz], [zst], [named_so], parts, [path("part-*.csv")], [path("part-[0-2].csv"), *parts[3:]]]
+    inputs = [text, gzip.compress(text), zst_of(text)]
+    common = ["--epochs", "2", *SMALL]
+    models = set()
+    for i, case in enumerate(cases):
+        succeeds("train", *case, "-o", path(f"kind{i}"), *common)
+        models.add(read(path(f"kind{i}")))
+    for i, bytes_in in enumerate(inputs):
+        for schema in ([], ["--schema", schema_file()]):
+            result = succeeds("train", "-", "-o", path("kind-"), *schema, *common, stdin=bytes_in)
+            contains(result.err, "Read standard input: ", "eval " + path("kind-") + " DATA")
+            models.add(read(path("kind-")))
+    check(len(models) == 1, f"{len(models)} different models")
+
+    model = path("kind0")
+    expected = succeeds("predict", model, plain).out
+    check(expected == succeeds("predict", model, *parts).out, "predictions of parts")
+    check(expected == succeeds("predict", model, "-", stdin=zst_of(text)).out, "predictions of standard input")
+    measured = json.loads(succeeds("eval", model, gz, gz, "--json").out)
+    check(measured["metrics"]["rows"] == 6000 and measured["data"] == f"{gz} and 1 more file", measured)
+    check(succeeds("schema", "-", stdin=gzip.compress(text)).out == succeeds("schema", plain).out, "schemas")
+    check(succeeds("schema", "--head", "2", "-", stdin=text).out.count("C1=") == 2, "head of standard input")
+
+
+def test_validation_by_a_pattern():
+    for i in range(2):
+        write(f"valid-{i}.csv", rows_text(100, seed=i))
+    result = succeeds(
+        "train", rows_file(), "--valid", path("valid-?.csv"), "-o", path("v.st"), "--epochs", "1", *SMALL
+    )
+    contains(result.err, "400 rows to train on, 200 to validate with")
+
+
 def test_eval_with_truth():
     data = path("synth.csv")
     succeeds("synth", "--rows", "3000", "--with-truth", "-o", data)
@@ -308,8 +352,8 @@ def test_usage_errors_suggest():
     fails("train", rows_file(), "--batchsize", "3", code=2, parts=["'--batchsize'", "did you mean '--batch-size'?"])
     fails("train", rows_file(), "--learning_rate", "3", code=2, parts=["did you mean '--learning-rate'?"])
     fails("eval", "m", "d", "--theads", "3", code=2, parts=["did you mean '--threads'?"])
-    fails("train", code=2, parts=["an argument is missing", "deepfm train DATA"])
-    fails("train", "a", "b", code=2, parts=["'b' is one argument too many"])
+    fails("train", code=2, parts=["an argument is missing", "deepfm train DATA..."])
+    fails("summary", "a", "b", code=2, parts=["'b' is one argument too many"])
     fails("train", "a", "--epochs", code=2, parts=["--epochs needs a value"])
     fails("train", "a", "--threads", "many", code=2, parts=["--threads is 'many'", "[0, 1024]"])
     fails("train", "a", "--quiet=yes", code=2, parts=["--quiet takes no value"])
@@ -325,6 +369,7 @@ def test_usage_errors_suggest():
     )
     fails("eval", "m", "d", "--missing-columns", "x", code=2, parts=["--missing-columns is 'x'"])
     fails("train", "a", "--schema", "s", "--label", "l", code=2, parts=["--label and --schema exclude each other"])
+    fails("train", "-", "--valid", "-", code=2, parts=["DATA and --valid are both the standard input"])
     fails("help", "nothing", code=2, parts=["no help on 'nothing'"])
 
 

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Damaged, foreign and wrong inputs and places come in; one sentence, the exit code, and no output file are checked."""
 
+import gzip
 import json
 import os
 import struct
 import subprocess
 import sys
+import zlib
 
 sys.dont_write_bytecode = True
 from _cli import (
@@ -26,6 +28,7 @@ from _cli import (
     schema_file,
     succeeds,
     write,
+    zst_of,
 )  # noqa: E402
 
 
@@ -124,6 +127,64 @@ def test_very_long_line():
     output = path("bad.safetensors")
     fails("train", data, "--schema", schema_file(), "-o", output, output=output, parts=["long.csv:3", "64 MB"])
     os.unlink(data)
+
+
+def test_compressed_files_that_are_wrong():
+    text = rows_text(3000).encode()
+    packed = gzip.compress(text)
+    for content, parts in (
+        (packed[:-1], ["ends early", "gzip", "get the whole file again"]),
+        (packed[: len(packed) // 2], ["ends early", "gzip"]),
+        (packed[:-8] + b"abcdefgh", ["is damaged", "gzip", "incorrect data check"]),
+        (packed + b"trailing", ["has bytes behind its gzip data"]),
+        (zst_of(text)[:-1], ["ends early", "zstd"]),
+        (zst_of(text) + b"trailing", ["is damaged", "zstd"]),
+        (b"", ["is empty"]),
+        (gzip.compress(b""), ["is empty"]),
+    ):
+        train_fails("wrong.gz", content, "wrong.gz", *parts)
+        fails("schema", path("wrong.gz"), parts=["wrong.gz", *parts])
+
+
+def test_errors_in_compressed_text_have_places():
+    wrong = insert_line(11, b"1,v1,w1,abc")
+    train_fails("text.csv.gz", gzip.compress(wrong), "text.csv.gz:11:9:", "I1", "'abc'")
+    fails("predict", model_file(), "-", stdin=wrong, parts=["standard input:11:9:", "I1", "'abc'"])
+
+
+def test_a_line_without_end_in_a_small_file():
+    """1 GB of one line: refused, in bounded memory."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    bomb = packer.compress(b"label,C1,C2,I1\n1,v1,w1,2\n1,")
+    for _ in range(1024):
+        bomb += packer.compress(b"x" * (1 << 20))
+    data = write("bomb.csv.gz", bomb + packer.flush())
+    limits = f"ulimit -v $((1 << 20)); exec '{CLI}' train '{data}' --schema '{schema_file()}' --threads 1 -o '{path('no')}'"
+    environment = {**os.environ, "DFM_KERNEL": "generic"}
+    command = ["bash", "-c", limits if "asan" not in CLI and "tsan" not in CLI else limits.split("; ", 1)[1]]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, timeout=120)
+    check(done.returncode == 1, done.stderr.decode())
+    contains(done.stderr.decode(), "bomb.csv.gz:3: line is longer than 64 MB")
+    fails("schema", data, parts=["bomb.csv.gz:3: line is longer than 64 MB"])
+
+
+def test_lists_of_files():
+    good, absent = rows_file(), path("absent.csv")
+    output = path("bad.safetensors")
+    fails("train", good, absent, "-o", output, output=output, parts=["absent.csv", "No such file"])
+    fails("train", good, path("absent-*.csv"), "-o", output, output=output, parts=["no file matches", "absent-*.csv"])
+    fails("train", good, FOLDER, "-o", output, output=output, parts=[FOLDER, "folder"])
+    fails("train", "-", "-", "-o", output, output=output, parts=["standard input is given twice"])
+    other = write("other.csv", rows_text().replace("C2", "C3", 1))
+    fails("train", good, other, "-o", output, output=output, parts=["other.csv:1:10: ", "'C3'", "'C2'", good])
+    wide = write("wide.csv", "label,C1,C2,I1,I2\n1,a,b,2,3\n")
+    fails("train", good, wide, "-o", output, output=output, parts=["wide.csv:1: ", "5 columns", "4 in"])
+    few = write("few.csv", insert_line(11, b"1,v1,w1"))
+    fails("train", good, few, "-o", output, output=output, parts=["few.csv:11: "])
+    fails("train", good, write("empty.csv", ""), "-o", output, output=output, parts=["empty.csv is empty"])
+    header = write("header.csv", "label,C1,C2,I1\n")
+    fails("predict", model_file(), header, header, parts=["header.csv and 1 more file have headers but no rows"])
+    check(len(succeeds("predict", model_file(), header, good, good).out.splitlines()) == 800, "rows are missing")
 
 
 def test_odd_bytes_in_a_category_are_kept():

@@ -206,7 +206,7 @@ static void validation_file_shares_the_vocabularies(void **state) {
   const char text[] = "C2,C1,extra,I1,y\nv,new,?,1.5,0\nw,a,?,,1\n";
   const char *train_path = test_write("train.csv", PLAIN, strlen(PLAIN));
   const char *valid_path = test_write("valid.csv", text, strlen(text));
-  assert_ok(dfm_dataset_read_training(train_path, valid_path, schema, &settings, NULL, &train, &valid, &error));
+  assert_ok(read_training_files(train_path, valid_path, schema, &settings, NULL, &train, &valid, &error));
   assert_int_equal(dfm_dataset_rows(train), 4);
   assert_row(valid, 0, "I1=1.500000 C1=0 C2=3");
   assert_row(valid, 1, "I1=0.000000 C1=2 C2=0");
@@ -215,7 +215,7 @@ static void validation_file_shares_the_vocabularies(void **state) {
   dfm_dataset_free(train);
   dfm_dataset_free(valid);
   settings.vocabulary_from_all = true;
-  assert_ok(dfm_dataset_read_training(train_path, valid_path, schema, &settings, NULL, &train, &valid, &error));
+  assert_ok(read_training_files(train_path, valid_path, schema, &settings, NULL, &train, &valid, &error));
   assert_row(train, 1, "I1=3.000000 C1=2 C2=3");
   assert_row(valid, 0, "I1=1.500000 C1=4 C2=2");
   dfm_dataset_free(train);
@@ -274,8 +274,8 @@ static void weights_truth_labels_and_missing_words_are_read(void **state) {
   const char text[] = "y, W, I1, C1, p\n>50K, 2, 4, x, 0.75\n<=50K, 0.5, ?, ?, 1\n1, 1, 0, , 0\n";
   dfm_dataset *train, *valid;
   dfm_batch *batch;
-  assert_ok(dfm_dataset_read_training(test_write("w.csv", text, strlen(text)), NULL, schema, &settings, &options,
-                                      &train, &valid, &error));
+  assert_ok(read_training_files(test_write("w.csv", text, strlen(text)), NULL, schema, &settings, &options, &train,
+                                &valid, &error));
   assert_true(dfm_dataset_has_weight(train));
   assert_near(dfm_dataset_truth(train)[0], 0.75, 0);
   assert_int_equal(dfm_dataset_positives(train), 2);
@@ -327,7 +327,7 @@ static dfm_encoder *settled(bool has_header) {
 
 static dfm_status read_encoded(const char *text, dfm_encoder *encoder, const dfm_read_options *options,
                                dfm_dataset **dataset, dfm_error *error) {
-  return dfm_dataset_read_encoded(test_write("rows.csv", text, strlen(text)), encoder, options, dataset, error);
+  return read_encoded_file(test_write("rows.csv", text, strlen(text)), encoder, options, dataset, error);
 }
 
 static void prediction_rows_may_lack_label_and_columns(void **state) {
@@ -441,7 +441,7 @@ static void the_criteo_sample_is_encoded_as_its_tutorial_does(void **state) {
   settings.number.transform = DFM_TRANSFORM_LOG;
   settings.valid_split = 0.3;
   dfm_dataset *train, *valid;
-  assert_ok(dfm_dataset_read_training(path, NULL, schema, &settings, NULL, &train, &valid, &error));
+  assert_ok(read_training_files(path, NULL, schema, &settings, NULL, &train, &valid, &error));
   assert_int_equal(dfm_dataset_rows(train), 140);
   assert_int_equal(dfm_dataset_rows(valid), 60);
   assert_int_equal(dfm_dataset_positives(train) + dfm_dataset_positives(valid), 49);

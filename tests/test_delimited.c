@@ -7,18 +7,35 @@
 
 static dfm_error error;
 
+/* A reader and the feed under it. */
+static dfm_feed *feed;
+
+static dfm_status open_reader(const char *path, char separator, const char *comment, bool keeps,
+                              dfm_delimited **reader) {
+  dfm_status status = dfm_feed_open(path, &feed, &error);
+  if (status != DFM_OK) return status;
+  status = dfm_delimited_open(feed, separator, comment, keeps, reader, &error);
+  if (status != DFM_OK) dfm_feed_close(feed);
+  return status;
+}
+
+static void close_reader(dfm_delimited *reader) {
+  dfm_delimited_close(reader);
+  dfm_feed_close(feed);
+}
+
 /* Reads a text whole: cells in [brackets], rows ended by '/', or the error's message. */
 static const char *read_text(const char *bytes, size_t n, char separator, const char *comment) {
   static char out[4096];
   size_t length = 0;
   dfm_delimited *reader;
   const char *path = test_write("text.csv", bytes, n);
-  if (dfm_delimited_open(path, separator, comment, &reader, &error) != DFM_OK) return error.message;
+  if (open_reader(path, separator, comment, false, &reader) != DFM_OK) return error.message;
   for (;;) {
     const dfm_cell *cells;
     size_t n_cells;
     if (dfm_delimited_next(reader, &cells, &n_cells, &error) != DFM_OK) {
-      dfm_delimited_close(reader);
+      close_reader(reader);
       return error.message;
     }
     if (n_cells == 0) break;
@@ -31,7 +48,7 @@ static const char *read_text(const char *bytes, size_t n, char separator, const 
     out[length++] = '/';
   }
   out[length] = 0;
-  dfm_delimited_close(reader);
+  close_reader(reader);
   return out;
 }
 
@@ -74,13 +91,13 @@ static void marks_comments_and_bytes(void **state) {
   dfm_delimited *reader;
   const dfm_cell *cells;
   size_t n;
-  assert_ok(dfm_delimited_open(test_write("bytes.csv", "a\0b,\xff\xfe\n", 7), ',', NULL, &reader, &error));
+  assert_ok(open_reader(test_write("bytes.csv", "a\0b,\xff\xfe\n", 7), ',', NULL, false, &reader));
   assert_ok(dfm_delimited_next(reader, &cells, &n, &error));
   assert_int_equal(n, 2);
   assert_int_equal(cells[0].n, 3);
   assert_memory_equal(cells[0].bytes, "a\0b", 3);
   assert_memory_equal(cells[1].bytes, "\xff\xfe", 2);
-  dfm_delimited_close(reader);
+  close_reader(reader);
 }
 
 static void positions(void **state) {
@@ -89,7 +106,7 @@ static void positions(void **state) {
   const dfm_cell *cells;
   size_t n;
   const char text[] = "\n#c\na,\"x\ny\",zz\n\nb,c\n";
-  assert_ok(dfm_delimited_open(test_write("p.csv", text, sizeof text - 1), ',', "#", &reader, &error));
+  assert_ok(open_reader(test_write("p.csv", text, sizeof text - 1), ',', "#", true, &reader));
   for (int round = 0; round < 2; round++) {
     assert_ok(dfm_delimited_next(reader, &cells, &n, &error));
     assert_int_equal(dfm_delimited_line(reader), 3);
@@ -102,7 +119,7 @@ static void positions(void **state) {
     assert_int_equal(n, 0);
     assert_ok(dfm_delimited_restart(reader, ',', "#", &error));
   }
-  dfm_delimited_close(reader);
+  close_reader(reader);
 }
 
 static void errors_have_places(void **state) {
@@ -118,12 +135,17 @@ static void errors_have_places(void **state) {
                                    "a\0",
                                    4, ',', NULL),
                          "UTF-16"));
-  assert_non_null(strstr(read_text("\x1f\x8b\x08", 3, ',', NULL), "gzip -dk"));
+  assert_non_null(strstr(read_csv("PAR1"), "Parquet"));
+  assert_non_null(strstr(read_csv("PK\3\4"), "unzip"));
+  assert_non_null(strstr(read_csv("\xfd"
+                                  "7zXZ"),
+                         "xz -dk"));
+  assert_non_null(strstr(read_csv("BZh9"), "bzip2 -dk"));
   dfm_delimited *reader;
-  assert_int_equal(dfm_delimited_open(test_path("absent.csv"), ',', NULL, &reader, &error), DFM_ERROR_IO);
+  assert_int_equal(open_reader(test_path("absent.csv"), ',', NULL, false, &reader), DFM_ERROR_IO);
   assert_non_null(strstr(error.message, "absent.csv"));
-  assert_int_equal(dfm_delimited_open(test_folder(), ',', NULL, &reader, &error), DFM_ERROR_IO);
-  assert_int_equal(dfm_delimited_open(test_write("x.csv", "a", 1), '"', NULL, &reader, &error), DFM_ERROR_VALUE);
+  assert_int_equal(open_reader(test_folder(), ',', NULL, false, &reader), DFM_ERROR_IO);
+  assert_int_equal(open_reader(test_write("x.csv", "a", 1), '"', NULL, false, &reader), DFM_ERROR_VALUE);
 }
 
 /* 65 MB without a line break, sparse on disk, behind `head`. */
@@ -133,17 +155,59 @@ static void check_too_long(const char *head, const char *expected) {
   size_t n;
   dfm_delimited *reader;
   assert_int_equal(truncate(path, 65 << 20), 0);
-  assert_ok(dfm_delimited_open(path, ',', NULL, &reader, &error));
+  assert_ok(open_reader(path, ',', NULL, false, &reader));
   assert_ok(dfm_delimited_next(reader, &cells, &n, &error));
   assert_int_equal(dfm_delimited_next(reader, &cells, &n, &error), DFM_ERROR_FORMAT);
   assert_non_null(strstr(error.message, expected));
-  dfm_delimited_close(reader);
+  close_reader(reader);
 }
 
 static void endless_lines_stop(void **state) {
   (void)state;
   check_too_long("a,b\n1,2", "long.csv:2: line is longer than 64 MB; is the file text?");
   check_too_long("a,b\n1,2,\"3\n4\n", "long.csv:2:5: the quote that opens here is not closed within 64 MB");
+}
+
+/* Rows of all shapes, comments between them, over many windows: a text of gzip moves in pieces of 1 MB, so that its rows
+ * are cut everywhere. What is read of it is what is read of the plain text. */
+static void write_long_text(const char *name, int rows) {
+  static const char *const shapes[] = {"%d,plain\n", "\"%d\n,\",\"q\"\"\"\n", "# %d\n", "%d,x\r\n", "\n\r\n%d,\"\"\n"};
+  FILE *file = fopen(test_path(name), "wb");
+  assert_non_null(file);
+  fputs("\xef\xbb\xbf", file);
+  for (int i = 0; i < rows; i++) {
+    fprintf(file, shapes[((unsigned)i * 2654435761U >> 16) % 5], i);
+    if (i % 100000 == 0) fprintf(file, "\"%02500000d\n\"\"\",long\n", i);
+  }
+  fputs("last,\"row\"", file);
+  assert_int_equal(fclose(file), 0);
+}
+
+static void rows_cut_by_the_window_are_whole(void **state) {
+  (void)state;
+  char command[9000];
+  write_long_text("cut.csv", 500000);
+  snprintf(command, sizeof command, "gzip -1 -c '%s' > '%s'", test_path("cut.csv"), test_path("cut.csv.gz"));
+  assert_int_equal(system(command), 0);
+  dfm_delimited *plain, *packed;
+  assert_ok(open_reader(test_path("cut.csv"), ',', "#", false, &plain));
+  dfm_feed *plain_feed = feed;
+  assert_ok(open_reader(test_path("cut.csv.gz"), ',', "#", false, &packed));
+  for (size_t n = 1, n_packed; n > 0;) {
+    const dfm_cell *cells, *packed_cells;
+    assert_ok(dfm_delimited_next(plain, &cells, &n, &error));
+    assert_ok(dfm_delimited_next(packed, &packed_cells, &n_packed, &error));
+    assert_int_equal(n, n_packed);
+    assert_int_equal(dfm_delimited_line(plain), dfm_delimited_line(packed));
+    for (size_t i = 0; i < n; i++) {
+      assert_int_equal(cells[i].column, packed_cells[i].column);
+      assert_int_equal(cells[i].n, packed_cells[i].n);
+      assert_memory_equal(cells[i].bytes, packed_cells[i].bytes, cells[i].n);
+    }
+  }
+  close_reader(packed);
+  feed = plain_feed;
+  close_reader(plain);
 }
 
 /* Random texts of few kinds of bytes: what is written by the rules of RFC 4180 is read back. */
@@ -184,7 +248,7 @@ static void names_of_a_header(void **state) {
   size_t n;
   char **names;
   const char text[] = ", b,\"c,d\"\na,b,a\na,\xe9\n";
-  assert_ok(dfm_delimited_open(test_write("n.csv", text, sizeof text - 1), ',', NULL, &reader, &error));
+  assert_ok(open_reader(test_write("n.csv", text, sizeof text - 1), ',', NULL, false, &reader));
   assert_ok(dfm_delimited_next(reader, &cells, &n, &error));
   assert_ok(dfm_delimited_names(reader, cells, n, true, &names, &error));
   assert_string_equal(names[0], "c1");
@@ -197,7 +261,7 @@ static void names_of_a_header(void **state) {
   assert_ok(dfm_delimited_next(reader, &cells, &n, &error));
   assert_int_equal(dfm_delimited_names(reader, cells, n, true, &names, &error), DFM_ERROR_FORMAT);
   assert_non_null(strstr(error.message, "n.csv:3:3: the column name"));
-  dfm_delimited_close(reader);
+  close_reader(reader);
 }
 
 static void standard_input_is_a_dash(void **state) {
@@ -212,13 +276,13 @@ static void standard_input_is_a_dash(void **state) {
   close(ends[1]);
   dup2(ends[0], 0);
   close(ends[0]);
-  const dfm_status opened = dfm_delimited_open("-", ',', NULL, &reader, &error);
+  const dfm_status opened = open_reader("-", ',', NULL, false, &reader);
   dup2(saved, 0);
   close(saved);
   assert_int_equal(opened, DFM_OK);
   assert_int_equal(dfm_delimited_next(reader, &cells, &n, &error), DFM_ERROR_FORMAT);
   assert_non_null(strstr(error.message, "standard input:1:3: "));
-  dfm_delimited_close(reader);
+  close_reader(reader);
 }
 
 static const struct CMUnitTest tests[] = {
@@ -229,6 +293,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(positions),
     cmocka_unit_test(errors_have_places),
     cmocka_unit_test(endless_lines_stop),
+    cmocka_unit_test(rows_cut_by_the_window_are_whole),
     cmocka_unit_test(random_cells_come_back),
     cmocka_unit_test(names_of_a_header),
     cmocka_unit_test(standard_input_is_a_dash),

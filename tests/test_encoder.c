@@ -276,8 +276,8 @@ static void a_loaded_encoder_is_the_same(void **state) {
               loaded->number[0].scale == encoder->number[0].scale);
   assert_near(loaded->category[1].settings.unknown_rate, 0.1, 0);
   const char *path = test_write("again.csv", ROWS, strlen(ROWS));
-  assert_ok(dfm_dataset_read_encoded(path, encoder, NULL, &before, &error));
-  assert_ok(dfm_dataset_read_encoded(path, loaded, NULL, &after, &error));
+  assert_ok(read_encoded_file(path, encoder, NULL, &before, &error));
+  assert_ok(read_encoded_file(path, loaded, NULL, &after, &error));
   assert_true(dfm_dataset_fingerprint(before) == dfm_dataset_fingerprint(after));
   dfm_dataset_free(before);
   dfm_dataset_free(after);

@@ -89,12 +89,12 @@ static bool set_up(dfm_parity *parity, const char *batch_size) {
            converted);
   assert_int_equal(system(command), 0);
   assert_ok(dfm_st_open(converted, &parity->keras, &error));
-  assert_ok(dfm_schema_guess(rows, NULL, &schema, &error));
+  assert_ok(test_schema_guess(rows, NULL, &schema, &error));
   assert_ok(dfm_recipe_create(&parity->recipe, &error));
   assert_ok(dfm_recipe_load(parity->recipe, DFM_SOURCE_DIR "/recipes/criteo_sample.yaml", &error));
   assert_ok(dfm_recipe_set(parity->recipe, "dnn.dropout", "0", &error));
   assert_ok(dfm_recipe_set(parity->recipe, "train.batch_size", batch_size, &error));
-  assert_ok(dfm_dataset_read_train(rows, NULL, schema, parity->recipe, NULL, &parity->train, &parity->valid, &error));
+  assert_ok(test_dataset_read_train(rows, NULL, schema, parity->recipe, &parity->train, &parity->valid, &error));
   assert_ok(
       dfm_stepper_create(parity->recipe, parity->train, parity->recipe->train.batch_size, 2, &parity->stepper, &error));
   dfm_schema_free(schema);

@@ -425,7 +425,7 @@ static void overrides_reach_the_schema(void **state) {
   const char *text = "label,C1,I1\n1,a,3\n0,b,4\n1,a,5.5\n";
   dfm_schema *schema = NULL, *applied = NULL;
   dfm_recipe *recipe = fresh();
-  assert_ok(dfm_schema_guess(test_write("rows.csv", text, strlen(text)), NULL, &schema, &error));
+  assert_ok(test_schema_guess(test_write("rows.csv", text, strlen(text)), NULL, &schema, &error));
   set(recipe, "fields.I1.kind", "category");
   set(recipe, "fields.C1.min_count", "7");
   assert_ok(dfm_recipe_apply(recipe, schema, &applied, &error));

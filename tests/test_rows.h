@@ -45,12 +45,35 @@ static inline dfm_data_settings make_settings(void) {
   return settings;
 }
 
+/* dfm_dataset_read_training on paths; `valid_path` may be NULL. */
+static inline dfm_status read_training_files(const char *train_path, const char *valid_path, const dfm_schema *schema,
+                                             const dfm_data_settings *settings, const dfm_read_options *options,
+                                             dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
+  dfm_input *train_input = NULL, *valid_input = NULL;
+  dfm_status status = dfm_input_create(&train_path, 1, &train_input, error);
+  if (status == DFM_OK && valid_path) status = dfm_input_create(&valid_path, 1, &valid_input, error);
+  if (status == DFM_OK)
+    status = dfm_dataset_read_training(train_input, valid_input, schema, settings, options, train, valid, error);
+  dfm_input_free(train_input);
+  dfm_input_free(valid_input);
+  return status;
+}
+
+static inline dfm_status read_encoded_file(const char *path, dfm_encoder *encoder, const dfm_read_options *options,
+                                           dfm_dataset **dataset, dfm_error *error) {
+  dfm_input *input;
+  dfm_status status = dfm_input_create(&path, 1, &input, error);
+  if (status != DFM_OK) return status;
+  status = dfm_dataset_read_encoded(input, encoder, options, dataset, error);
+  dfm_input_free(input);
+  return status;
+}
+
 /* Writes the text as NAME and reads it to train on. */
 static inline dfm_status read_text(const char *name, const char *text, const dfm_schema *schema,
                                    const dfm_data_settings *settings, dfm_dataset **train, dfm_dataset **valid,
                                    dfm_error *error) {
-  return dfm_dataset_read_training(test_write(name, text, strlen(text)), NULL, schema, settings, NULL, train, valid,
-                                   error);
+  return read_training_files(test_write(name, text, strlen(text)), NULL, schema, settings, NULL, train, valid, error);
 }
 
 /* The row as text equals `expected`. */

@@ -38,7 +38,7 @@ static void set_up(dfm_setup *setup, const char *path, const char *const *settin
   dfm_schema *schema = NULL;
   dfm_error error;
   *setup = (dfm_setup){0};
-  assert_ok(dfm_schema_guess(path, NULL, &schema, &error));
+  assert_ok(test_schema_guess(path, NULL, &schema, &error));
   assert_ok(dfm_recipe_create(&setup->recipe, &error));
   for (int i = 0; settings[i]; i++) {
     char name[64];
@@ -46,7 +46,7 @@ static void set_up(dfm_setup *setup, const char *path, const char *const *settin
     snprintf(name, sizeof name, "%.*s", (int)(equals - settings[i]), settings[i]);
     assert_ok(dfm_recipe_set(setup->recipe, name, equals + 1, &error));
   }
-  assert_ok(dfm_dataset_read_train(path, NULL, schema, setup->recipe, NULL, &setup->train, &setup->valid, &error));
+  assert_ok(test_dataset_read_train(path, NULL, schema, setup->recipe, &setup->train, &setup->valid, &error));
   dfm_schema_free(schema);
 }
 
@@ -299,7 +299,7 @@ static void test_lbfgs_is_the_optimum(void **state) {
         train(&setup, &(dfm_run_options){.model_path = test_path("lr.safetensors"), .threads = 1});
     assert_int_equal(isfinite(result.objective), i == 0);
     assert_ok(dfm_model_load(test_path("lr.safetensors"), &model, &error));
-    assert_ok(dfm_dataset_read(rows, model, NULL, &all, &error));
+    assert_ok(test_dataset_read(rows, model, NULL, &all, &error));
     assert_ok(dfm_predict(model, all, 1, probability[i], &error));
     dfm_dataset_free(all);
     dfm_model_free(model);
@@ -340,13 +340,12 @@ static void test_saved_model_scores_as_trained(void **state) {
   const char *train_path = make_rows("rows.csv", ROWS, 0), *valid_path = make_rows("valid.csv", 700, ROWS);
   set_up(&setup, train_path, by_file);
   dfm_dataset_free(setup.train);
-  assert_ok(dfm_schema_guess(train_path, NULL, &schema, &error));
-  assert_ok(
-      dfm_dataset_read_train(train_path, valid_path, schema, setup.recipe, NULL, &setup.train, &setup.valid, &error));
+  assert_ok(test_schema_guess(train_path, NULL, &schema, &error));
+  assert_ok(test_dataset_read_train(train_path, valid_path, schema, setup.recipe, &setup.train, &setup.valid, &error));
   const dfm_run_result result =
       train(&setup, &(dfm_run_options){.model_path = test_path("m.safetensors"), .threads = 2});
   assert_ok(dfm_model_load(test_path("m.safetensors"), &model, &error));
-  assert_ok(dfm_dataset_read(valid_path, model, NULL, &rows, &error));
+  assert_ok(test_dataset_read(valid_path, model, NULL, &rows, &error));
   float probability[700], again[700];
   assert_ok(dfm_predict(model, rows, 3, probability, &error));
   assert_ok(dfm_metrics_of(probability, dfm_dataset_labels(rows), NULL, 700, &metrics, &error));

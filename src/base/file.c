@@ -64,7 +64,6 @@ static dfm_status read_all(int fd, const char *path, dfm_mapping *mapping, dfm_e
 static dfm_status map_or_read(int fd, const char *path, dfm_mapping *mapping, dfm_error *error) {
   struct stat info;
   if (fstat(fd, &info) != 0) return fail_open(path, errno, error);
-  if (S_ISDIR(info.st_mode)) return dfm_fail(error, DFM_ERROR_IO, "cannot open %s: it is a folder; name a file", path);
   /* A size of 0 may be one of the system's own files, whose size is not known before they are read. */
   if (S_ISREG(info.st_mode) && info.st_size > 0) {
     if ((uintmax_t)info.st_size > PTRDIFF_MAX) return fail_open(path, EFBIG, error);
@@ -77,11 +76,23 @@ static dfm_status map_or_read(int fd, const char *path, dfm_mapping *mapping, df
   return read_all(fd, path, mapping, error);
 }
 
+dfm_status dfm_file_open(const char *path, int *fd, dfm_error *error) {
+  int made;
+  struct stat info;
+  do made = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  while (made < 0 && errno == EINTR);
+  if (made < 0) return fail_open(path, errno, error);
+  if (fstat(made, &info) == 0 && S_ISDIR(info.st_mode)) {
+    close(made);
+    return dfm_fail(error, DFM_ERROR_IO, "cannot open %s: it is a folder; name a file", path);
+  }
+  *fd = made;
+  return DFM_OK;
+}
+
 dfm_status dfm_mapping_open(const char *path, dfm_mapping *mapping, dfm_error *error) {
   int fd;
-  do fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-  while (fd < 0 && errno == EINTR);
-  if (fd < 0) return fail_open(path, errno, error);
+  DFM_TRY(dfm_file_open(path, &fd, error));
   const dfm_status status = map_or_read(fd, path, mapping, error);
   close(fd);
   return status;

@@ -4,6 +4,9 @@
 
 #include "base/error.h"
 
+/* Opens for reading. Errors say "cannot open PATH: reason" with a remedy; a folder is an error that says so. */
+dfm_status dfm_file_open(const char *path, int *fd, dfm_error *error);
+
 /* A whole file, mapped read-only (or, where it cannot be mapped, such as a pipe, read into memory). */
 typedef struct dfm_mapping {
   const unsigned char *bytes;
@@ -11,7 +14,7 @@ typedef struct dfm_mapping {
   bool is_heap; /* bytes came from malloc, not from mmap */
 } dfm_mapping;
 
-/* Errors say "cannot open PATH: reason"; a folder is an error that says so. An empty file gives size 0, with `bytes`
+/* Errors as dfm_file_open's. An empty file gives size 0, with `bytes`
  * not NULL. What is read into memory may take half of the machine's. A mapped file must not be cut short by others
  * while it is open. */
 dfm_status dfm_mapping_open(const char *path, dfm_mapping *mapping, dfm_error *error);

@@ -17,11 +17,11 @@ typedef struct dfm_batch {
 
 /* Reads rows to train on and settles their vocabularies (deepfm.h, dfm_dataset_read_train): `schema` has the recipe's
  * corrections in it already, `settings` says what its columns leave open. */
-dfm_status dfm_dataset_read_training(const char *train_path, const char *valid_path, const dfm_schema *schema,
+dfm_status dfm_dataset_read_training(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
                                      const dfm_data_settings *settings, const dfm_read_options *options,
                                      dfm_dataset **train, dfm_dataset **valid, dfm_error *error);
-/* Reads rows as `encoder` (retained) encodes them, in file order. */
-dfm_status dfm_dataset_read_encoded(const char *path, dfm_encoder *encoder, const dfm_read_options *options,
+/* Reads rows as `encoder` (retained) encodes them, in the order of the text. */
+dfm_status dfm_dataset_read_encoded(dfm_input *input, dfm_encoder *encoder, const dfm_read_options *options,
                                     dfm_dataset **dataset, dfm_error *error);
 
 dfm_status dfm_batch_create(int F, int D, int capacity, dfm_batch **batch, dfm_error *error);

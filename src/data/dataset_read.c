@@ -1,4 +1,4 @@
-/* Reading of rows as an encoder that is settled encodes them: a text file comes in, a dataset in file order goes out.
+/* Reading of rows as an encoder that is settled encodes them: text comes in, a dataset in its order goes out.
  */
 #include <math.h>
 #include <string.h>
@@ -26,8 +26,11 @@ dfm_status dfm_storage_add_row(dfm_storage *storage, const dfm_source *source, d
 }
 
 dfm_status dfm_fail_no_rows(const dfm_source *source, dfm_error *error) {
-  return dfm_fail(error, DFM_ERROR_FORMAT, "%s has a header but no rows; check that it was written to its end",
-                  dfm_delimited_path(source->reader));
+  const bool is_one = dfm_input_files(source->input) == 1;
+  return dfm_fail(error, DFM_ERROR_FORMAT,
+                  is_one ? "%s has a header but no rows; check that it was written to its end"
+                         : "%s have headers but no rows; check that they were written to their ends",
+                  dfm_input_name(source->input));
 }
 
 /* The ids of the source's row; the row's unknown and empty cells are counted. */
@@ -71,12 +74,12 @@ static dfm_status read_rows(dfm_source *source, dfm_dataset *dataset, dfm_error 
   return DFM_OK;
 }
 
-dfm_status dfm_dataset_read_encoded(const char *path, dfm_encoder *encoder, const dfm_read_options *options,
+dfm_status dfm_dataset_read_encoded(dfm_input *input, dfm_encoder *encoder, const dfm_read_options *options,
                                     dfm_dataset **dataset, dfm_error *error) {
   dfm_source source;
   dfm_storage *storage = NULL;
   dfm_dataset *made = NULL;
-  DFM_TRY(dfm_source_open(path, encoder, options, &source, error));
+  DFM_TRY(dfm_source_open(input, encoder, options, &source, error));
   dfm_status status = dfm_storage_for(&source, &storage, error);
   if (status == DFM_OK) status = dfm_dataset_view(encoder, storage, 0, 0, &made, error);
   if (status == DFM_OK) status = read_rows(&source, made, error);

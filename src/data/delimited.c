@@ -1,34 +1,39 @@
-/* Delimited text: the bytes of a mapped file come in, one row of cells at a time goes out.
- * Cells point into the mapping; only quoted cells that contain "" are copied, unescaped, to a scratch buffer. */
+/* Delimited text: a feed comes in, one row of cells at a time goes out.
+ *
+ * Cells point into the feed's window; only quoted cells that contain "" are copied, unescaped, to a scratch buffer.
+ * Where a row turns out to be cut by the window's end, the window slides on and the row is read anew from its start. */
 #include "data/delimited.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "base/memory.h"
 #include "base/utf8.h"
 
 /* No row of a click log comes near ROW_LIMIT; without it one stray quote would turn the rest of a file into a single
  * cell. */
-enum { ROW_LIMIT = 64 << 20, RELEASE_STEP = 16 << 20 };
+enum { ROW_LIMIT = 64 << 20, KEEP_LIMIT = 2 * ROW_LIMIT };
 
 struct dfm_delimited {
-  dfm_mapping mapping;
-  char *path;
+  dfm_feed *feed;
+  const char *path;
   char *comment;
   size_t comment_n;
   char separator;
-  const char *begin, *end; /* text after the byte order mark */
+  bool keeps;
+  const char *window;      /* what can be seen of the text */
+  const char *end;         /* of the window */
+  bool is_last;            /* the text ends where the window does */
+  bool is_cut;             /* the row being read does not end in the window */
+  size_t begin;            /* a reader that keeps: where the first row is in its window, behind the byte order mark */
+  bool is_empty;           /* the text has no bytes */
   const char *at;          /* next unread byte */
-  const char *row_start;   /* first byte of the row being read */
+  const char *row_start;   /* first byte of the row being read, or of the line before it that is being skipped */
   const char *line_start;  /* first byte of the physical line that `at` is on */
   const char *line_end;    /* its LF, or the end of the file */
   const char *content_end; /* the same without the CR of a CRLF */
-  const char *released;    /* pages before it were given back */
   long long line, row_line;
   dfm_cell *cells;
   size_t n, capacity;
@@ -38,24 +43,52 @@ struct dfm_delimited {
   size_t scratch_capacity;
 };
 
-static bool starts_with(const dfm_mapping *mapping, const char *bytes, size_t n) {
-  return mapping->size_bytes >= n && memcmp(mapping->bytes, bytes, n) == 0;
-}
-
 /* Files whose bytes cannot be rows of text, told by their first bytes. */
-static dfm_status check_is_text(const dfm_mapping *mapping, const char *path, dfm_error *error) {
-  if (starts_with(mapping, "\xff\xfe", 2) || starts_with(mapping, "\xfe\xff", 2))
-    return dfm_fail(error, DFM_ERROR_FORMAT, "%s is UTF-16; convert it first (iconv -f UTF-16 -t UTF-8)", path);
-  if (starts_with(mapping, "\x1f\x8b", 2))
-    return dfm_fail(error, DFM_ERROR_FORMAT, "%s is compressed by gzip; decompress it first (gzip -dk)", path);
-  if (starts_with(mapping, "\x28\xb5\x2f\xfd", 4))
-    return dfm_fail(error, DFM_ERROR_FORMAT, "%s is compressed by zstd; decompress it first (zstd -d)", path);
-  if (starts_with(mapping, "PAR1", 4))
-    return dfm_fail(error, DFM_ERROR_FORMAT, "%s is a Parquet file, not delimited text; write it as CSV first", path);
+static dfm_status check_is_text(const dfm_delimited *reader, dfm_error *error) {
+  static const struct {
+    const char *magic;
+    size_t n;
+    const char *says;
+  } foreign[] = {
+      {"\xff\xfe", 2, "is UTF-16; convert it first (iconv -f UTF-16 -t UTF-8)"},
+      {"\xfe\xff", 2, "is UTF-16; convert it first (iconv -f UTF-16 -t UTF-8)"},
+      {"PAR1", 4, "is a Parquet file, not delimited text; write it as CSV first"},
+      {"PK\3\4", 4, "is a zip archive; unpack it first (unzip), or compress with gzip or zstd"},
+      {"\xfd"
+       "7zXZ",
+       5, "is compressed by xz; decompress it first (xz -dk), or compress with gzip or zstd"},
+      {"BZh", 3, "is compressed by bzip2; decompress it first (bzip2 -dk), or compress with gzip or zstd"},
+  };
+  const size_t n = (size_t)(reader->end - reader->window);
+  for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
+    if (n >= foreign[i].n && memcmp(reader->window, foreign[i].magic, foreign[i].n) == 0)
+      return dfm_fail(error, DFM_ERROR_FORMAT, "%s %s", reader->path, foreign[i].says);
   return DFM_OK;
 }
 
-dfm_status dfm_delimited_restart(dfm_delimited *reader, char separator, const char *comment, dfm_error *error) {
+/* Points the reader at the feed's window, with the next row at its byte `at`. */
+static void take_window(dfm_delimited *reader, size_t at) {
+  const dfm_window window = dfm_feed_window(reader->feed);
+  reader->window = window.bytes;
+  reader->end = window.bytes + window.n;
+  reader->is_last = window.is_last;
+  reader->at = reader->row_start = reader->line_start = window.bytes + at;
+  reader->is_cut = false;
+}
+
+/* Lets go of the rows that were read and shows more behind the row being read, which starts anew. */
+static dfm_status slide(dfm_delimited *reader, dfm_error *error) {
+  const size_t used = (size_t)(reader->row_start - reader->window);
+  if (reader->keeps && reader->end - reader->window >= KEEP_LIMIT)
+    return dfm_fail(error, DFM_ERROR_FORMAT,
+                    "the first 128 MB of %s do not show what its columns are; write a schema for it", reader->path);
+  DFM_TRY(dfm_feed_slide(reader->feed, reader->keeps ? 0 : used, error));
+  take_window(reader, reader->keeps ? used : 0);
+  reader->line = reader->row_line;
+  return DFM_OK;
+}
+
+static dfm_status set_syntax(dfm_delimited *reader, char separator, const char *comment, dfm_error *error) {
   if (separator == 0 || separator == '"' || separator == '\n' || separator == '\r')
     return dfm_fail(error, DFM_ERROR_VALUE, "the separator of %s cannot be a quote, a line break or a zero byte",
                     reader->path);
@@ -67,37 +100,47 @@ dfm_status dfm_delimited_restart(dfm_delimited *reader, char separator, const ch
   reader->comment = copy;
   reader->comment_n = comment_n;
   reader->separator = separator;
-  reader->at = reader->row_start = reader->line_start = reader->released = reader->begin;
-  reader->line = 1;
-  reader->row_line = 0;
+  reader->line = reader->row_line = 1;
   return DFM_OK;
 }
 
-dfm_status dfm_delimited_open(const char *path, char separator, const char *comment, dfm_delimited **reader,
+dfm_status dfm_delimited_restart(dfm_delimited *reader, char separator, const char *comment, dfm_error *error) {
+  assert(reader->keeps);
+  DFM_TRY(set_syntax(reader, separator, comment, error));
+  take_window(reader, reader->begin);
+  return DFM_OK;
+}
+
+static dfm_status begin(dfm_delimited *reader, char separator, const char *comment, dfm_error *error) {
+  DFM_TRY(set_syntax(reader, separator, comment, error));
+  const dfm_window window = dfm_feed_window(reader->feed);
+  if (window.n == 0 && !window.is_last) DFM_TRY(dfm_feed_slide(reader->feed, 0, error));
+  take_window(reader, 0);
+  DFM_TRY(check_is_text(reader, error));
+  if (reader->end - reader->at >= 3 && memcmp(reader->at, "\xef\xbb\xbf", 3) == 0) reader->begin = 3;
+  take_window(reader, reader->begin);
+  reader->is_empty = reader->at == reader->end && reader->is_last;
+  return DFM_OK;
+}
+
+dfm_status dfm_delimited_open(dfm_feed *feed, char separator, const char *comment, bool keeps, dfm_delimited **reader,
                               dfm_error *error) {
-  const bool is_stdin = strcmp(path, "-") == 0;
-  const char *shown = is_stdin ? "standard input" : path;
   dfm_delimited *made;
   DFM_TRY(dfm_alloc(&made, 1, sizeof *made, error));
-  dfm_status status;
-  DFM_TRY_GOTO(status, dfm_copy_text(&made->path, shown, error), failed);
-  DFM_TRY_GOTO(status, dfm_mapping_open(is_stdin ? "/dev/stdin" : path, &made->mapping, error), failed);
-  DFM_TRY_GOTO(status, check_is_text(&made->mapping, shown, error), failed);
-  made->begin = made->mapping.size_bytes ? (const char *)made->mapping.bytes : "";
-  made->end = made->begin + made->mapping.size_bytes;
-  if (starts_with(&made->mapping, "\xef\xbb\xbf", 3)) made->begin += 3;
-  DFM_TRY_GOTO(status, dfm_delimited_restart(made, separator, comment, error), failed);
+  made->feed = feed;
+  made->path = dfm_feed_name(feed);
+  made->keeps = keeps;
+  const dfm_status status = begin(made, separator, comment, error);
+  if (status != DFM_OK) {
+    dfm_delimited_close(made);
+    return status;
+  }
   *reader = made;
   return DFM_OK;
-failed:
-  dfm_delimited_close(made);
-  return status;
 }
 
 void dfm_delimited_close(dfm_delimited *reader) {
   if (!reader) return;
-  if (reader->mapping.bytes) dfm_mapping_close(&reader->mapping);
-  free(reader->path);
   free(reader->comment);
   free(reader->cells);
   free(reader->escaped);
@@ -109,8 +152,8 @@ long long dfm_delimited_line(const dfm_delimited *reader) {
   return reader->row_line;
 }
 
-size_t dfm_delimited_size(const dfm_delimited *reader) {
-  return reader->mapping.size_bytes;
+bool dfm_delimited_is_empty(const dfm_delimited *reader) {
+  return reader->is_empty;
 }
 
 const char *dfm_delimited_path(const dfm_delimited *reader) {
@@ -122,6 +165,12 @@ static const char *row_stop(const dfm_delimited *reader) {
   return reader->end - reader->row_start > ROW_LIMIT ? reader->row_start + ROW_LIMIT : reader->end;
 }
 
+/* The row goes on behind the window. The status is only a way out: dfm_delimited_next looks at is_cut first. */
+static dfm_status cut_row(dfm_delimited *reader) {
+  reader->is_cut = true;
+  return DFM_ERROR_FORMAT;
+}
+
 /* Sets line_end and content_end for the line that `from` is on. */
 static dfm_status find_line_end(dfm_delimited *reader, const char *from, dfm_error *error) {
   const char *stop = row_stop(reader);
@@ -129,6 +178,7 @@ static dfm_status find_line_end(dfm_delimited *reader, const char *from, dfm_err
   if (!found && stop != reader->end)
     return dfm_fail_at(error, DFM_ERROR_FORMAT, reader->path, reader->line, 0,
                        "line is longer than 64 MB; is the file text?");
+  if (!found && !reader->is_last) return cut_row(reader);
   reader->line_end = found ? found : reader->end;
   reader->content_end = reader->line_end - (reader->line_end > from && reader->line_end[-1] == '\r');
   return DFM_OK;
@@ -142,16 +192,17 @@ static void finish_line(dfm_delimited *reader) {
 
 /* Goes to the first line that is neither empty nor a comment. */
 static dfm_status skip_lines(dfm_delimited *reader, dfm_error *error) {
-  while (reader->at < reader->end) {
+  for (;;) {
     reader->row_start = reader->at;
+    reader->row_line = reader->line;
+    if (reader->at == reader->end) return reader->is_last ? DFM_OK : cut_row(reader);
     DFM_TRY(find_line_end(reader, reader->at, error));
     const size_t n = (size_t)(reader->content_end - reader->at);
     const bool is_comment =
         reader->comment_n && n >= reader->comment_n && memcmp(reader->at, reader->comment, reader->comment_n) == 0;
-    if (n > 0 && !is_comment) break;
+    if (n > 0 && !is_comment) return DFM_OK;
     finish_line(reader);
   }
-  return DFM_OK;
 }
 
 /* Moves the current line to the one that `to` is on, `to` being behind line breaks inside quotes. */
@@ -180,6 +231,7 @@ static dfm_status read_quoted(dfm_delimited *reader, dfm_cell *cell, bool *is_la
   const char *open = reader->at;
   bool has_escapes = false;
   const char *closing = find_closing(reader, open + 1, &has_escapes);
+  if (!closing && row_stop(reader) == reader->end && !reader->is_last) return cut_row(reader);
   if (!closing)
     return dfm_fail_at(
         error, DFM_ERROR_FORMAT, reader->path, reader->line, (long long)cell->column,
@@ -242,25 +294,21 @@ static dfm_status unescape_cells(dfm_delimited *reader, dfm_error *error) {
   return DFM_OK;
 }
 
-/* Gives pages that were read back to the system, so that resident memory does not grow with the file. */
-static void release_pages(dfm_delimited *reader) {
-  if (reader->mapping.is_heap || reader->at - reader->released < RELEASE_STEP) return;
-  const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-  const char *base = (const char *)reader->mapping.bytes;
-  const size_t from = (size_t)(reader->released - base) / page * page, to = (size_t)(reader->at - base) / page * page;
-  /* Advice only: a refusal changes nothing but the memory use. */
-  (void)!madvise((void *)(uintptr_t)(base + from), to - from, MADV_DONTNEED);
-  reader->released = reader->at;
+static dfm_status read_row(dfm_delimited *reader, dfm_error *error) {
+  reader->n = reader->n_escaped = 0;
+  DFM_TRY(skip_lines(reader, error));
+  bool is_last = reader->at == reader->end;
+  while (!is_last) DFM_TRY(read_cell(reader, &is_last, error));
+  return reader->n_escaped ? unescape_cells(reader, error) : DFM_OK;
 }
 
 dfm_status dfm_delimited_next(dfm_delimited *reader, const dfm_cell **cells, size_t *n, dfm_error *error) {
-  release_pages(reader);
-  reader->n = reader->n_escaped = 0;
-  DFM_TRY(skip_lines(reader, error));
-  reader->row_line = reader->line;
-  bool is_last = reader->at == reader->end;
-  while (!is_last) DFM_TRY(read_cell(reader, &is_last, error));
-  if (reader->n_escaped) DFM_TRY(unescape_cells(reader, error));
+  dfm_status status = read_row(reader, error);
+  while (reader->is_cut) {
+    DFM_TRY(slide(reader, error));
+    status = read_row(reader, error);
+  }
+  DFM_TRY(status);
   *cells = reader->cells;
   *n = reader->n;
   return DFM_OK;

@@ -5,6 +5,7 @@
 #ifndef DFM_DATA_DELIMITED_H
 #define DFM_DATA_DELIMITED_H
 
+#include "base/feed.h"
 #include "data/schema.h"
 
 typedef struct dfm_cell {
@@ -13,19 +14,21 @@ typedef struct dfm_cell {
   size_t column; /* 1-based byte of its start within its line, for messages */
 } dfm_cell;
 
+/* Reads a feed (borrowed) from its window's first byte on. `comment` is the beginning of lines to skip; NULL or "":
+ * none. A reader that `keeps` lets go of nothing, so that it can be restarted and the text be read again by another:
+ * for the first rows of a text, of which 128 MB at most are kept. */
 typedef struct dfm_delimited dfm_delimited;
-/* `path` "-" is the standard input. `comment` is the beginning of lines to skip; NULL or "": none. */
-dfm_status dfm_delimited_open(const char *path, char separator, const char *comment, dfm_delimited **reader,
+dfm_status dfm_delimited_open(dfm_feed *feed, char separator, const char *comment, bool keeps, dfm_delimited **reader,
                               dfm_error *error);
-/* Goes back to the first row, from here on with this separator and comment. */
+/* Goes back to the first row, from here on with this separator and comment. The reader must be one that keeps. */
 dfm_status dfm_delimited_restart(dfm_delimited *reader, char separator, const char *comment, dfm_error *error);
 /* The next row: `*n` cells at `*cells`; `*n` = 0 at the end. Lines without any byte are skipped. After an error only
  * close and restart are left. */
 dfm_status dfm_delimited_next(dfm_delimited *reader, const dfm_cell **cells, size_t *n, dfm_error *error);
 /* Line on which the row last read starts, 1-based. */
 long long dfm_delimited_line(const dfm_delimited *reader);
-/* Bytes in all. */
-size_t dfm_delimited_size(const dfm_delimited *reader);
+/* Whether the text has no byte at all. */
+bool dfm_delimited_is_empty(const dfm_delimited *reader);
 /* The path for messages ("standard input" for "-"). */
 const char *dfm_delimited_path(const dfm_delimited *reader);
 void dfm_delimited_close(dfm_delimited *reader); /* NULL accepted */

@@ -1,4 +1,4 @@
-/* Guess: the first rows of a text file come in; a schema with a reason for every column goes out.
+/* Guess: the first rows of a text come in; a schema with a reason for every column goes out.
  * The order: separator and comment, rows, header, kinds, label. What columns hold is judged in schema_profile.c. */
 #include <math.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "data/delimited.h"
+#include "data/input.h"
 #include "data/schema_label.h"
 #include "data/schema_profile.h"
 
@@ -319,7 +320,7 @@ static dfm_status choose_label(guess *g, dfm_error *error) {
 
 static dfm_status run_guess(guess *g, dfm_error *error) {
   trial best;
-  if (dfm_delimited_size(g->reader) == 0)
+  if (dfm_delimited_is_empty(g->reader))
     return dfm_fail(error, DFM_ERROR_FORMAT, "%s is empty; is it the right file?", dfm_delimited_path(g->reader));
   DFM_TRY(find_separator(g, &best, error));
   DFM_TRY(find_comment(g, &best, error));
@@ -334,17 +335,17 @@ static dfm_status run_guess(guess *g, dfm_error *error) {
   return collect_missing_words(g, error);
 }
 
-dfm_status dfm_schema_guess(const char *path, const dfm_schema_options *options, dfm_schema **schema,
+dfm_status dfm_schema_guess(dfm_input *input, const dfm_schema_options *options, dfm_schema **schema,
                             dfm_error *error) {
   static const dfm_schema_options defaults = {.header = -1};
   guess g = {.options = options ? options : &defaults};
-  if (strcmp(path, "-") == 0)
-    return dfm_fail(error, DFM_ERROR_VALUE,
-                    "a schema cannot be guessed from the standard input, which can be read only once; give a schema");
+  dfm_feed *feed = NULL;
   DFM_TRY(dfm_schema_create(&g.schema, error));
-  dfm_status status = dfm_delimited_open(path, ',', NULL, &g.reader, error);
+  dfm_status status = dfm_input_take(input, 0, &feed, error);
+  if (status == DFM_OK) status = dfm_delimited_open(feed, ',', NULL, true, &g.reader, error);
   if (status == DFM_OK) status = run_guess(&g, error);
   dfm_delimited_close(g.reader);
+  dfm_input_return(input, 0, feed);
   free(g.sample.text.bytes);
   free(g.sample.offsets);
   free(g.profiles);

@@ -131,12 +131,26 @@ static dfm_status read_numbers(dfm_source *source, const dfm_cell *cells, dfm_er
   return DFM_OK;
 }
 
+/* The next row's cells, `*n` = 0 behind the last file's last. */
+static dfm_status next_cells(dfm_source *source, const dfm_cell **cells, size_t *n, dfm_error *error) {
+  bool is_open = true;
+  *cells = source->first_row;
+  *n = source->first_row_n;
+  source->first_row = NULL;
+  if (*cells) return DFM_OK;
+  DFM_TRY(dfm_delimited_next(source->reader, cells, n, error));
+  while (*n == 0 && is_open) {
+    DFM_TRY(dfm_source_next_file(source, &is_open, error));
+    if (is_open) DFM_TRY(dfm_delimited_next(source->reader, cells, n, error));
+  }
+  return DFM_OK;
+}
+
 dfm_status dfm_source_next(dfm_source *source, bool *is_row, dfm_error *error) {
   const dfm_schema *schema = source->encoder->schema;
-  const dfm_cell *cells = source->first_row;
-  size_t n = source->first_row_n;
-  source->first_row = NULL;
-  if (!cells) DFM_TRY(dfm_delimited_next(source->reader, &cells, &n, error));
+  const dfm_cell *cells;
+  size_t n;
+  DFM_TRY(next_cells(source, &cells, &n, error));
   *is_row = n > 0;
   if (n == 0) return DFM_OK;
   if (n != source->n_cells) return fail_count(source, n, error);

@@ -1,4 +1,4 @@
-/* Opening of text rows: a path and an encoder come in; a source that knows where each wanted column is goes out. */
+/* Opening of text rows: an input and an encoder come in; a source that knows where each wanted column is goes out. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,17 +145,89 @@ static dfm_status place_truth(dfm_source *source, const dfm_cell *cells, size_t 
                      truth);
 }
 
+/* ---- files */
+
+static void close_file(dfm_source *source) {
+  dfm_delimited_close(source->reader);
+  dfm_input_return(source->input, source->file, source->feed);
+  source->reader = NULL;
+  source->feed = NULL;
+}
+
+static dfm_status fail_empty(const dfm_source *source, dfm_error *error) {
+  return dfm_fail(error, DFM_ERROR_FORMAT, "%s is empty; it needs %s", path_of(source),
+                  source->encoder->schema->has_header ? "a header and rows" : "rows");
+}
+
+static dfm_status open_file(dfm_source *source, size_t file, dfm_error *error) {
+  const dfm_schema *schema = source->encoder->schema;
+  DFM_TRY(dfm_input_take(source->input, file, &source->feed, error));
+  source->file = file;
+  DFM_TRY(dfm_delimited_open(source->feed, schema->separator, schema->comment, false, &source->reader, error));
+  return dfm_delimited_is_empty(source->reader) ? fail_empty(source, error) : DFM_OK;
+}
+
+/* ---- headers: those of further files are held against the first one's */
+
+static dfm_cell header_cell(const dfm_source *source, const dfm_cell *cells, size_t i) {
+  return source->encoder->schema->strip_spaces ? dfm_cell_strip(cells[i]) : cells[i];
+}
+
+static dfm_status keep_header(dfm_source *source, const dfm_cell *cells, size_t n, dfm_error *error) {
+  DFM_TRY(dfm_alloc(&source->header_end, n, sizeof *source->header_end, error));
+  for (size_t i = 0; i < n; i++) {
+    const dfm_cell cell = header_cell(source, cells, i);
+    DFM_TRY(dfm_text_add(&source->header, cell.bytes, cell.n, error));
+    source->header_end[i] = source->header.length;
+  }
+  return DFM_OK;
+}
+
+static dfm_cell kept_cell(const dfm_source *source, size_t i) {
+  const size_t start = i ? source->header_end[i - 1] : 0;
+  return (dfm_cell){source->header.bytes + start, source->header_end[i] - start, 0};
+}
+
+static dfm_status check_header(const dfm_source *source, const dfm_cell *cells, size_t n, dfm_error *error) {
+  const char *first = dfm_input_path(source->input, 0);
+  char here[DFM_SHOW_BYTES], there[DFM_SHOW_BYTES];
+  for (size_t i = 0; i < n && i < source->n_cells; i++) {
+    const dfm_cell cell = header_cell(source, cells, i), kept = kept_cell(source, i);
+    if (cell.n == kept.n && memcmp(cell.bytes, kept.bytes, cell.n) == 0) continue;
+    return dfm_fail_at(error, DFM_ERROR_MISMATCH, path_of(source), dfm_delimited_line(source->reader),
+                       (long long)cell.column,
+                       "column %zu is called '%s' here and '%s' in %s; give all files the same header", i + 1,
+                       dfm_show(here, cell.bytes, cell.n), dfm_show(there, kept.bytes, kept.n), first);
+  }
+  if (n == source->n_cells) return DFM_OK;
+  return dfm_fail_at(error, DFM_ERROR_MISMATCH, path_of(source), dfm_delimited_line(source->reader), 0,
+                     "the header has %zu columns here and %zu in %s; give all files the same header", n,
+                     source->n_cells, first);
+}
+
+dfm_status dfm_source_next_file(dfm_source *source, bool *is_open, dfm_error *error) {
+  const dfm_cell *cells;
+  size_t n;
+  const size_t next = source->file + 1;
+  *is_open = next < dfm_input_files(source->input);
+  if (!*is_open) return DFM_OK;
+  close_file(source);
+  DFM_TRY(open_file(source, next, error));
+  if (!source->encoder->schema->has_header) return DFM_OK;
+  DFM_TRY(dfm_delimited_next(source->reader, &cells, &n, error));
+  return n == 0 ? fail_empty(source, error) : check_header(source, cells, n, error);
+}
+
+/* ---- the whole */
+
 static dfm_status find_columns(dfm_source *source, dfm_error *error) {
-  const bool has_header = source->encoder->schema->has_header;
   const dfm_cell *cells;
   size_t n;
   DFM_TRY(dfm_delimited_next(source->reader, &cells, &n, error));
-  if (n == 0) {
-    return dfm_fail(error, DFM_ERROR_FORMAT, "%s is empty; it needs %s", path_of(source),
-                    has_header ? "a header and rows" : "rows");
-  }
-  if (has_header) {
+  if (n == 0) return fail_empty(source, error);
+  if (source->encoder->schema->has_header) {
     DFM_TRY(place_by_name(source, cells, n, error));
+    DFM_TRY(keep_header(source, cells, n, error));
   } else {
     place_by_position(source, cells, n);
   }
@@ -172,12 +244,12 @@ static dfm_status allocate(dfm_source *source, dfm_error *error) {
   return dfm_alloc(&source->number, D, sizeof *source->number, error);
 }
 
-dfm_status dfm_source_open(const char *path, const dfm_encoder *encoder, const dfm_read_options *options,
+dfm_status dfm_source_open(dfm_input *input, const dfm_encoder *encoder, const dfm_read_options *options,
                            dfm_source *source, dfm_error *error) {
   const dfm_read_options none = {0};
-  const dfm_schema *schema = encoder->schema;
   if (!options) options = &none;
-  dfm_source made = {.encoder = encoder,
+  dfm_source made = {.input = input,
+                     .encoder = encoder,
                      .label_optional = options->label_optional,
                      .missing_unknown = options->missing_unknown,
                      .truth_name = options->truth_column,
@@ -186,7 +258,7 @@ dfm_status dfm_source_open(const char *path, const dfm_encoder *encoder, const d
                      .truth_at = DFM_ABSENT,
                      .weight = 1};
   dfm_status status = allocate(&made, error);
-  if (status == DFM_OK) status = dfm_delimited_open(path, schema->separator, schema->comment, &made.reader, error);
+  if (status == DFM_OK) status = open_file(&made, 0, error);
   if (status == DFM_OK) status = find_columns(&made, error);
   if (status != DFM_OK) {
     dfm_source_close(&made);
@@ -197,7 +269,9 @@ dfm_status dfm_source_open(const char *path, const dfm_encoder *encoder, const d
 }
 
 void dfm_source_close(dfm_source *source) {
-  dfm_delimited_close(source->reader);
+  close_file(source);
+  free(source->header.bytes);
+  free(source->header_end);
   free(source->category_at);
   free(source->number_at);
   free(source->category);

@@ -1,4 +1,4 @@
-/* Reading of rows to train on: text files and a schema come in; datasets and the encoder that training rows settled go
+/* Reading of rows to train on: inputs and a schema come in; datasets and the encoder that training rows settled go
  * out.
  *
  * One pass over the text gives every value a provisional number by first appearance. Then the rows are divided into
@@ -6,7 +6,6 @@
  * provisional numbers become ids in place. */
 #include <math.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "base/memory.h"
 #include "base/random.h"
@@ -15,7 +14,7 @@
 #include "data/vocabulary.h"
 
 typedef struct training {
-  const char *train_path, *valid_path;
+  dfm_input *train_input, *valid_input; /* borrowed; no valid_input: NULL */
   const dfm_data_settings *settings;
   const dfm_read_options *options;
   dfm_encoder *encoder;
@@ -37,17 +36,17 @@ static dfm_status number_values(training *run, const dfm_source *source, uint32_
   return DFM_OK;
 }
 
-/* Whether row `row` of the training file validates by lot. */
+/* Whether row `row` of the training input validates by lot. */
 static bool is_drawn(const dfm_data_settings *settings, int64_t row) {
   const uint64_t key = dfm_random_key(settings->seed, DFM_STREAM_SPLIT);
   return (double)dfm_random_uniform(key, (uint64_t)row) < settings->valid_random;
 }
 
 static bool splits_randomly(const training *run) {
-  return !run->valid_path && run->settings->valid_random > 0;
+  return !run->valid_input && run->settings->valid_random > 0;
 }
 
-/* All rows of one file: into `storage`, or where `drawn` is given those that are drawn into that. */
+/* All rows of one input: into `storage`, or where `drawn` is given those that are drawn into that. */
 static dfm_status read_rows(training *run, dfm_source *source, dfm_storage *storage, dfm_storage *drawn,
                             dfm_error *error) {
   for (int64_t row = 0;; row++) {
@@ -60,9 +59,9 @@ static dfm_status read_rows(training *run, dfm_source *source, dfm_storage *stor
   }
 }
 
-static dfm_status read_train_file(training *run, dfm_error *error) {
+static dfm_status read_train_rows(training *run, dfm_error *error) {
   dfm_source source;
-  DFM_TRY(dfm_source_open(run->train_path, run->encoder, run->options, &source, error));
+  DFM_TRY(dfm_source_open(run->train_input, run->encoder, run->options, &source, error));
   dfm_status status = dfm_storage_for(&source, &run->rows, error);
   if (status == DFM_OK && splits_randomly(run)) status = dfm_storage_for(&source, &run->held, error);
   if (status == DFM_OK) status = read_rows(run, &source, run->rows, run->held, error);
@@ -70,10 +69,10 @@ static dfm_status read_train_file(training *run, dfm_error *error) {
   return status;
 }
 
-/* The validation file through the same vocabularies while they are still open. */
-static dfm_status read_valid_file(training *run, dfm_error *error) {
+/* The validation rows through the same vocabularies while they are still open. */
+static dfm_status read_valid_rows(training *run, dfm_error *error) {
   dfm_source source;
-  DFM_TRY(dfm_source_open(run->valid_path, run->encoder, run->options, &source, error));
+  DFM_TRY(dfm_source_open(run->valid_input, run->encoder, run->options, &source, error));
   dfm_status status = dfm_storage_for(&source, &run->held, error);
   if (status == DFM_OK) status = read_rows(run, &source, run->held, NULL, error);
   dfm_source_close(&source);
@@ -93,13 +92,13 @@ static dfm_status check_parts(const training *run, int64_t n_train, int64_t n_va
   return dfm_fail(
       error, DFM_ERROR_VALUE,
       "a validation share of %g of the %lld rows of %s leaves no rows for %s; %s the share, or give more rows", share,
-      (long long)(n_train + n_valid), run->train_path, n_train > 0 ? "validation" : "training",
+      (long long)(n_train + n_valid), dfm_input_name(run->train_input), n_train > 0 ? "validation" : "training",
       n_train > 0 ? "raise" : "lower");
 }
 
 /* Views of the training and validation rows that were read so far. */
 static dfm_status divide(training *run, dfm_error *error) {
-  const bool splits_tail = !run->valid_path && !run->held && run->settings->valid_split > 0;
+  const bool splits_tail = !run->valid_input && !run->held && run->settings->valid_split > 0;
   const int64_t n = run->rows->rows, n_train = splits_tail ? tail_start(n, run->settings->valid_split) : n;
   if (splits_tail) DFM_TRY(check_parts(run, n_train, n - n_train, error));
   if (splits_randomly(run)) DFM_TRY(check_parts(run, n, run->held->rows, error));
@@ -112,13 +111,8 @@ static dfm_status divide(training *run, dfm_error *error) {
 /* ---- an unknown value in a validation row, of a field whose rule is `error`: the row is looked up in the text again,
  * for its place */
 
-static bool is_regular(const char *path) {
-  struct stat info;
-  return stat(path, &info) == 0 && S_ISREG(info.st_mode);
-}
-
-/* The number in its file of validation row `row`. */
-static int64_t file_row(const training *run, int64_t row) {
+/* The number in its input of validation row `row`. */
+static int64_t input_row(const training *run, int64_t row) {
   if (!splits_randomly(run)) return run->valid->first + row;
   int64_t at = 0;
   for (int64_t left = row;; at++) {
@@ -127,14 +121,14 @@ static int64_t file_row(const training *run, int64_t row) {
 }
 
 static dfm_status fail_unknown(const training *run, int64_t row, int f, dfm_error *error) {
-  const char *path = run->valid_path ? run->valid_path : run->train_path;
+  dfm_input *input = run->valid_input ? run->valid_input : run->train_input;
   const char *name = run->encoder->category[f].name;
   dfm_source source;
   bool is_row = true;
-  if (is_regular(path)) {
-    DFM_TRY(dfm_source_open(path, run->encoder, run->options, &source, error));
+  if (dfm_input_is_rereadable(input)) {
+    DFM_TRY(dfm_source_open(input, run->encoder, run->options, &source, error));
     dfm_status status = DFM_OK;
-    for (int64_t i = file_row(run, row); status == DFM_OK && is_row && i >= 0; i--)
+    for (int64_t i = input_row(run, row); status == DFM_OK && is_row && i >= 0; i--)
       status = dfm_source_next(&source, &is_row, error);
     if (status == DFM_OK && is_row) status = dfm_source_unknown(&source, f, error);
     dfm_source_close(&source);
@@ -143,7 +137,7 @@ static dfm_status fail_unknown(const training *run, int64_t row, int f, dfm_erro
   return dfm_fail(error, DFM_ERROR_FORMAT,
                   "%s: column '%s' of validation row %lld has a value that the training rows lack; "
                   "train on rows that have it, or with `unknown: row` for the column",
-                  path, name, (long long)row + 1);
+                  dfm_input_name(input), name, (long long)row + 1);
 }
 
 /* ---- the whole */
@@ -159,23 +153,23 @@ static dfm_status settle(training *run, dfm_error *error) {
 
 static dfm_status run_training(training *run, dfm_error *error) {
   const int F = run->encoder->F;
-  const bool joins_valid = run->valid_path && run->settings->vocabulary_from_all;
+  const bool joins_valid = run->valid_input && run->settings->vocabulary_from_all;
   DFM_TRY(dfm_alloc(&run->builder, (size_t)F, sizeof *run->builder, error));
   for (int f = 0; f < F; f++) DFM_TRY(dfm_vocabulary_builder_begin(&run->builder[f], error));
-  DFM_TRY(read_train_file(run, error));
-  if (joins_valid) DFM_TRY(read_valid_file(run, error));
+  DFM_TRY(read_train_rows(run, error));
+  if (joins_valid) DFM_TRY(read_valid_rows(run, error));
   DFM_TRY(divide(run, error));
   DFM_TRY(settle(run, error));
-  if (run->valid_path && !joins_valid) {
-    DFM_TRY(dfm_dataset_read_encoded(run->valid_path, run->encoder, run->options, &run->valid, error));
+  if (run->valid_input && !joins_valid) {
+    DFM_TRY(dfm_dataset_read_encoded(run->valid_input, run->encoder, run->options, &run->valid, error));
   }
   return DFM_OK;
 }
 
-dfm_status dfm_dataset_read_training(const char *train_path, const char *valid_path, const dfm_schema *schema,
+dfm_status dfm_dataset_read_training(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
                                      const dfm_data_settings *settings, const dfm_read_options *options,
                                      dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
-  training run = {.train_path = train_path, .valid_path = valid_path, .settings = settings, .options = options};
+  training run = {.train_input = train_input, .valid_input = valid_input, .settings = settings, .options = options};
   DFM_TRY(dfm_encoder_create(schema, settings, &run.encoder, error));
   const dfm_status status = run_training(&run, error);
   for (int f = 0; run.builder && f < run.encoder->F; f++) dfm_vocabulary_builder_clear(&run.builder[f]);

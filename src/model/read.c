@@ -2,7 +2,7 @@
 #include "data/dataset.h"
 #include "model/model.h"
 
-dfm_status dfm_dataset_read_train(const char *train_path, const char *valid_path, const dfm_schema *schema,
+dfm_status dfm_dataset_read_train(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
                                   const dfm_recipe *recipe, const dfm_read_options *options, dfm_dataset **train,
                                   dfm_dataset **valid, dfm_error *error) {
   dfm_schema *applied = NULL;
@@ -12,12 +12,12 @@ dfm_status dfm_dataset_read_train(const char *train_path, const char *valid_path
   DFM_TRY(dfm_recipe_check(recipe, error));
   DFM_TRY(dfm_recipe_apply(recipe, schema, &applied, error));
   const dfm_status status =
-      dfm_dataset_read_training(train_path, valid_path, applied, &settings, options, train, valid, error);
+      dfm_dataset_read_training(train_input, valid_input, applied, &settings, options, train, valid, error);
   dfm_schema_free(applied);
   return status;
 }
 
-dfm_status dfm_dataset_read(const char *path, const dfm_model *model, const dfm_read_options *options,
+dfm_status dfm_dataset_read(dfm_input *input, const dfm_model *model, const dfm_read_options *options,
                             dfm_dataset **dataset, dfm_error *error) {
-  return dfm_dataset_read_encoded(path, model->encoder, options, dataset, error);
+  return dfm_dataset_read_encoded(input, model->encoder, options, dataset, error);
 }
