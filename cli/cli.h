@@ -125,6 +125,10 @@ typedef struct cli_output {
 /* `path` NULL or "-": standard output. Each returns CLI_OK, or CLI_FAILED after saying why, or CLI_CLOSED. */
 int cli_output_open(cli_output *output, const char *path);
 int cli_output_write(cli_output *output, const void *bytes, size_t n);
+/* CLI_USAGE, said on standard error, where writing `path` (of option `flag`; NULL: none) would destroy `other`, or one
+ * of the arguments from number `first` on. */
+int cli_keep_apart(const cli_call *call, const char *flag, const char *path, const char *what, const char *other);
+int cli_keep_data(const cli_call *call, int first, const char *flag, const char *path);
 /* Ends the output in any case; `status` other than CLI_OK throws it away, and is returned. */
 int cli_output_close(cli_output *output, int status);
 /* Empties standard output, at the program's end. */

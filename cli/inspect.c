@@ -126,6 +126,9 @@ static int print_embedding(const dfm_model *model, size_t i, const inspect_optio
   size_t n = 0;
   bool is_unknown = false;
   dfm_error error;
+  if (dfm_model_field(model, i).is_number)
+    return cli_complain("field '%.100s' holds numbers, which have no weights of their own; name a category field",
+                        o->field);
   if (dfm_model_embedding(model, i, o->value, strlen(o->value), &first_order, factors, CAPACITY, &n, &is_unknown,
                           &error) != DFM_OK)
     return cli_fail(&error);

@@ -40,6 +40,7 @@ static int run(const cli_command *command, int argc, char **argv) {
 int main(int argc, char **argv) {
   /* A reader that goes away is seen at the write that fails, not by a signal. */
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN); /* so is a file that grows past the limit */
   int code = CLI_OK;
   const char *name = argc > 1 ? argv[1] : NULL;
   const cli_command *command = name ? cli_command_find(name) : NULL;

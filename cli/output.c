@@ -67,6 +67,27 @@ static int open_temporary(cli_output *output) {
   return CLI_FAILED;
 }
 
+/* Whether both name one regular file, or one that is yet to be made. */
+static bool is_same_file(const char *path, const char *other) {
+  struct stat a, b;
+  if (!path || !other || strcmp(path, "-") == 0) return false;
+  const bool has_a = stat(path, &a) == 0, has_b = stat(other, &b) == 0;
+  if (!has_a || !has_b) return !has_a && !has_b && strcmp(path, other) == 0;
+  return S_ISREG(a.st_mode) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+int cli_keep_apart(const cli_call *call, const char *flag, const char *path, const char *what, const char *other) {
+  if (!is_same_file(path, other)) return CLI_OK;
+  return cli_usage(call->command, "--%s would overwrite %s, %.500s; give --%s another name", flag, what, other, flag);
+}
+
+int cli_keep_data(const cli_call *call, int first, const char *flag, const char *path) {
+  int code = CLI_OK;
+  for (int i = first; i < call->n_arguments && code == CLI_OK; i++)
+    code = cli_keep_apart(call, flag, path, "DATA", call->argument[i]);
+  return code;
+}
+
 int cli_output_open(cli_output *output, const char *path) {
   *output = (cli_output){0};
   if (!path || strcmp(path, "-") == 0) {
@@ -75,9 +96,10 @@ int cli_output_open(cli_output *output, const char *path) {
   }
   struct stat stat_of_target;
   const bool exists = stat(path, &stat_of_target) == 0;
-  output->path = exists ? realpath(path, NULL) : strdup(path);
+  const bool is_direct = exists && !S_ISREG(stat_of_target.st_mode); /* such as a pipe, which may have no real path */
+  output->path = exists && !is_direct ? realpath(path, NULL) : strdup(path);
   int code = CLI_FAILED;
-  if (output->path) code = exists && !S_ISREG(stat_of_target.st_mode) ? open_direct(output) : open_temporary(output);
+  if (output->path) code = is_direct ? open_direct(output) : open_temporary(output);
   if (code == CLI_OK) return CLI_OK;
   cli_complain("cannot write %s: %s", path, strerror(errno));
   release(output);

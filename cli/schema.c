@@ -85,7 +85,8 @@ static int run(const cli_call *call) {
   if (o->schema && (o->label || o->weight))
     return cli_usage(call->command, "--%s and --schema exclude each other; name the column in %s",
                      o->label ? "label" : "weight", o->schema);
-  int code = cli_input(call, 0, &input);
+  int code = cli_keep_data(call, 0, "output", o->output);
+  if (code == CLI_OK) code = cli_input(call, 0, &input);
   if (code == CLI_OK) code = read_schema(call, input, &schema);
   if (code == CLI_OK) code = cli_output_open(&output, o->output);
   if (code == CLI_OK) code = o->head > 0 ? write_head(call, &output, input, schema) : write_yaml(&output, schema);

@@ -20,9 +20,8 @@ typedef struct synth_options {
 static const cli_option options[] = {
     {"rows", 0, "N", "100000", "How many rows", CLI_INT, AT(rows), 0, INT64_MAX},
     {"seed", 0, "S", "1", "Another seed gives other rows from the same teacher", CLI_INT, AT(seed), 0, INT64_MAX},
-    {"with-truth", 0, NULL, NULL,
-     "Adds a column `truth` with each row's true probability; train with --set fields.truth.kind=ignore", CLI_SWITCH,
-     AT(with_truth), 0, 0},
+    {"with-truth", 0, NULL, NULL, "Adds a column `truth` with each row's true probability; a guessed schema ignores it",
+     CLI_SWITCH, AT(with_truth), 0, 0},
     {"output", 'o', "FILE", NULL, "Where to write; standard output where it is left out", CLI_TEXT, AT(output), 0, 0},
     {"threads", 0, "N", "0", "Threads; 0: one for each core", CLI_INT, AT(threads), 0, MAX_THREADS},
 };

@@ -97,6 +97,25 @@ static int check_options(const cli_call *call) {
   return CLI_OK;
 }
 
+/* What the run writes lies apart from what it reads, and each from the others. */
+static int check_places(const cli_call *call) {
+  const train_options *o = call->options;
+  const struct {
+    const char *flag, *path;
+  } written[] = {{"output", o->output}, {"checkpoint", o->checkpoint}, {"history", o->history}};
+  int code = CLI_OK;
+  for (int i = 0; i < 3 && code == CLI_OK; i++) {
+    const char *flag = written[i].flag, *path = written[i].path;
+    code = cli_keep_data(call, 0, flag, path);
+    if (code == CLI_OK) code = cli_keep_apart(call, flag, path, "the rows of --valid", o->valid);
+    if (code == CLI_OK) code = cli_keep_apart(call, flag, path, "the schema", o->schema);
+    if (code == CLI_OK && i != 1) code = cli_keep_apart(call, flag, path, "the checkpoint of --resume", o->resume);
+    for (int j = 0; j < i && code == CLI_OK; j++)
+      code = cli_keep_apart(call, flag, path, j == 0 ? "the model" : "the checkpoint", written[j].path);
+  }
+  return code;
+}
+
 static int open_inputs(train_run *run) {
   dfm_error error;
   const char *valid = run->options->valid;
@@ -246,6 +265,7 @@ static int run_stages(const cli_call *call, train_run *run) {
   dfm_error error;
   const train_options *o = run->options;
   int code = check_options(call);
+  if (code == CLI_OK) code = check_places(call);
   if (code == CLI_OK) code = cli_recipe(call, &run->recipe);
   if (code == CLI_OK) code = settle_validation(call, run);
   if (code == CLI_OK && dfm_recipe_check(run->recipe, &error) != DFM_OK) code = cli_fail(&error);

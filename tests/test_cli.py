@@ -313,6 +313,11 @@ def test_synth_is_the_same_for_any_number_of_threads():
     check(succeeds("synth", "--rows", "0", "--with-truth").out.strip().endswith("truth"), "header")
 
 
+def test_truth_is_not_learned():
+    succeeds("synth", "--rows", "500", "--with-truth", "-o", path("truth.csv"))
+    contains(succeeds("schema", path("truth.csv")).out, "{name: truth,            kind: ignore}")
+
+
 def test_bench():
     shape = ["--hidden", "16,8", "--batch", "64", "--ids", "1000", "--fields", "3", "--width", "4", "--repeats", "1"]
     contains(succeeds("bench", *shape).out, "rows/s", "GFLOP/s", "memory per id")

@@ -4,6 +4,7 @@
 import gzip
 import json
 import os
+import resource
 import struct
 import subprocess
 import sys
@@ -272,6 +273,64 @@ def test_an_old_file_survives_a_failure():
         parts=["few.csv:390:"],
     )
     check(read(output) == b"old" and leftovers(output) == ["old.safetensors"], leftovers(output))
+
+
+def test_what_is_read_is_not_overwritten():
+    def refused(kept, *arguments):
+        before = read(kept)
+        message = fails(*arguments, code=2, parts=["would overwrite", os.path.basename(kept), "give --"])
+        check(read(kept) == before, f"{arguments} changed {kept}")
+        return message
+
+    data, valid = write("own.csv", rows_text()), write("own_valid.csv", rows_text(seed=1))
+    model, link, fresh = write("own.safetensors", read(model_file())), path("own_link.csv"), path("own_fresh")
+    os.symlink(data, link)
+    for flag in ("--output", "--history", "--checkpoint"):
+        refused(data, "train", data, flag, data)
+        refused(data, "train", data, flag, link)
+        refused(valid, "train", data, "--valid", valid, flag, valid)
+    refused(model, "train", data, "--resume", model, "-o", model)
+    refused(data, "predict", model, data, "-o", data)
+    refused(model, "predict", model, data, "-o", model)
+    refused(data, "schema", data, "-o", data)
+    fails("train", data, "-o", fresh, "--history", fresh, code=2, parts=["--history", "the model"], output=fresh)
+    fails("train", data, "--checkpoint", fresh, "--history", fresh, code=2, parts=["the checkpoint"], output=fresh)
+
+
+def test_limit_on_file_sizes():
+    output = path("limited.safetensors")
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+    for arguments in (
+        ["train", rows_file(), "-o", output, "--epochs", "1", *SMALL],
+        ["predict", model_file(), rows_file(), "-o", output],
+    ):
+        done = subprocess.run([CLI, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=limit)
+        contains(done.stderr.decode(), "deepfm: cannot write", "File too large")
+        check(done.returncode == 1, done.returncode)
+        left = [name for name in os.listdir(FOLDER) if "limited" in name]
+        check(not left, left)
+
+
+def test_output_to_a_pipe_by_name():
+    done = subprocess.run(
+        [CLI, "predict", model_file(), rows_file(), "-o", "/dev/stdout"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=60,
+    )
+    check(done.returncode == 0 and len(done.stdout.splitlines()) == 400, done.stderr)
+
+
+def test_numbers_that_overflow_in_the_model():
+    model = path("numbers.safetensors")
+    settings = ["--number-into", "linear,fm,dnn", "--transform", "standard", "--epochs", "1"]
+    succeeds("train", rows_file(), "-o", model, *settings, *SMALL)
+    data, output = write("far.csv", "label,C1,C2,I1\n0,v1,w1,3\n1,v1,w1,3e38\n"), path("far.txt")
+    fails("predict", model, data, "-o", output, parts=["row 2", "overflow", "correct the row"], output=output)
+    fails("eval", model, data, parts=["row 2", "overflow"])
 
 
 def test_reader_that_leaves():

@@ -258,6 +258,11 @@ static const char *find_twin(const guess *g, size_t c) {
   return NULL;
 }
 
+/* What deepfm synth --with-truth writes: training on it would learn the answer. */
+static bool is_truth(const dfm_column *column, const dfm_profile *p) {
+  return strcmp(column->name, "truth") == 0 && p->is_numeric && p->has_point && p->min >= 0 && p->max <= 1;
+}
+
 static dfm_status choose_kinds(guess *g, dfm_error *error) {
   char reason[512], twin[DFM_SHOW_BYTES];
   for (size_t c = 0; c < g->sample.n_columns; c++) {
@@ -270,6 +275,10 @@ static dfm_status choose_kinds(guess *g, dfm_error *error) {
     if (g->schema->has_header && !g->has_name[c] && p->is_numeric && p->is_ordered && p->n_distinct > 1) {
       column->kind = DFM_KIND_IGNORE;
       snprintf(reason, sizeof reason, "a row counter without a name: ignored");
+    }
+    if (is_truth(column, p)) {
+      column->kind = DFM_KIND_IGNORE;
+      snprintf(reason, sizeof reason, "true probabilities, by name and range: ignored");
     }
     DFM_TRY(dfm_copy_text(&column->reason, reason, error));
   }

@@ -80,7 +80,9 @@ static dfm_status add_number_embedding(dfm_net *net, const dfm_recipe *recipe, d
 dfm_status dfm_branch_fm(dfm_net *net, const dfm_recipe *recipe, dfm_error *error) {
   if (net->fm_columns == 0) {
     return dfm_fail(error, DFM_ERROR_VALUE,
-                    "model %s has an fm branch but no field goes into it; put fields into fm (data.category_into)",
+                    "model %s has an fm branch but no field goes into it; put fields into fm (data.category_into, "
+                    "data.number_into), or "
+                    "choose another model",
                     recipe->model);
   }
   DFM_TRY(add_number_embedding(net, recipe, error));
@@ -178,7 +180,9 @@ dfm_status dfm_branch_dnn(dfm_net *net, const dfm_recipe *recipe, dfm_error *err
   int edge = DFM_EDGE_EMBED;
   if (net->dnn_from == net->edge_n[DFM_EDGE_EMBED]) {
     return dfm_fail(error, DFM_ERROR_VALUE,
-                    "model %s has a dnn branch but no field goes into it; put fields into dnn (data.category_into)",
+                    "model %s has a dnn branch but no field goes into it; put fields into dnn (data.category_into, "
+                    "data.number_into), or "
+                    "choose another model",
                     recipe->model);
   }
   for (int i = 0; i < recipe->dnn.n_hidden; i++) DFM_TRY(add_hidden(net, recipe, i, &edge, error));

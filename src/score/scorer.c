@@ -1,4 +1,5 @@
 /* Scorer: a model and encoded rows come in; probabilities go out. */
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -31,6 +32,18 @@ static dfm_status check_rows(const dfm_model *model, const dfm_dataset *dataset,
   return DFM_OK;
 }
 
+/* Numbers far out of what training saw overflow in the model's sums, and what comes out is no number. */
+static dfm_status check_probabilities(const float *probability, int64_t first, int64_t n, dfm_error *error) {
+  for (int64_t i = 0; i < n; i++) {
+    if (!isnan(probability[i])) continue;
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "row %lld has no probability: its numbers are so large that the model's sums overflow; correct the "
+                    "row, or train with data.transform log",
+                    (long long)(first + i + 1));
+  }
+  return DFM_OK;
+}
+
 dfm_status dfm_scorer_create(const dfm_model *model, dfm_scorer **out, dfm_error *error) {
   dfm_scorer *scorer = NULL;
   dfm_status status;
@@ -49,7 +62,7 @@ dfm_status dfm_scorer_score(dfm_scorer *scorer, const dfm_dataset *dataset, int6
                             float *probability, dfm_error *error) {
   DFM_TRY(check_rows(scorer->model, dataset, first, n, error));
   dfm_predictor_run(scorer->predictor, scorer->pool, dataset, first, n, probability);
-  return DFM_OK;
+  return check_probabilities(probability, first, n, error);
 }
 
 void dfm_scorer_free(dfm_scorer *scorer) {
@@ -69,6 +82,7 @@ dfm_status dfm_predict(const dfm_model *model, const dfm_dataset *dataset, int t
   DFM_TRY_GOTO(status, dfm_pool_create(threads, &pool, error), done);
   DFM_TRY_GOTO(status, create_predictor(model, dfm_pool_threads(pool), &predictor, error), done);
   dfm_predictor_run(predictor, pool, dataset, 0, n, probability);
+  status = check_probabilities(probability, 0, n, error);
 done:
   dfm_predictor_free(predictor);
   dfm_pool_free(pool);

@@ -187,10 +187,10 @@ static dfm_status check_loss(const dfm_run *run, dfm_error *error) {
   if (isfinite(run->stepper->loss)) return DFM_OK;
   return dfm_fail(
       error, DFM_ERROR_VALUE,
-      "the loss became %g at step %lld (epoch %lld); lower optimizer.learning_rate (now %g) or scale the numbers "
+      "the loss became %s at step %lld (epoch %lld); lower optimizer.learning_rate (now %g) or scale the numbers "
       "(data.transform standard)",
-      run->stepper->loss, (long long)dfm_optimizer_step_count(run->stepper->optimizer), (long long)run->position.epoch,
-      run->position.learning_rate);
+      isnan(run->stepper->loss) ? "nan" : "infinite", (long long)dfm_optimizer_step_count(run->stepper->optimizer),
+      (long long)run->position.epoch, run->position.learning_rate);
 }
 
 static dfm_status run_batch(dfm_run *run, int rows, dfm_error *error) {
