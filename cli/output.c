@@ -81,6 +81,17 @@ int cli_keep_apart(const cli_call *call, const char *flag, const char *path, con
   return cli_usage(call->command, "--%s would overwrite %s, %.500s; give --%s another name", flag, what, other, flag);
 }
 
+int cli_check_folder(const char *flag, const char *path) {
+  const char *slash = path ? strrchr(path, '/') : NULL;
+  char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : NULL;
+  const bool is_usable = !folder || access(folder, W_OK | X_OK) == 0;
+  free(folder);
+  if (is_usable) return CLI_OK;
+  cli_complain("cannot write --%s to %.500s: %s; make its folder, or give --%s another place", flag, path,
+               strerror(errno), flag);
+  return CLI_FAILED;
+}
+
 int cli_keep_data(const cli_call *call, int first, const char *flag, const char *path) {
   int code = CLI_OK;
   for (int i = first; i < call->n_arguments && code == CLI_OK; i++)

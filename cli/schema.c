@@ -61,11 +61,21 @@ static int write_head(const cli_call *call, cli_output *output, dfm_input *input
   return code;
 }
 
-static int write_yaml(cli_output *output, const dfm_schema *schema) {
+/* The schema with the settings' "fields.NAME.KEY" laid over it. */
+static int write_yaml(const cli_call *call, cli_output *output, const dfm_schema *schema) {
   dfm_error error;
+  dfm_recipe *recipe = NULL;
+  dfm_schema *applied = NULL;
   char *yaml = NULL;
-  if (dfm_schema_to_yaml(schema, true, &yaml, &error) != DFM_OK) return cli_fail(&error);
-  return write_text(output, yaml);
+  int code = cli_recipe(call, &recipe);
+  if (code != CLI_OK) return code;
+  if (dfm_recipe_apply(recipe, schema, &applied, &error) != DFM_OK ||
+      dfm_schema_to_yaml(applied, true, &yaml, &error) != DFM_OK)
+    code = cli_fail(&error);
+  if (code == CLI_OK) code = write_text(output, yaml);
+  dfm_schema_free(applied);
+  dfm_recipe_free(recipe);
+  return code;
 }
 
 static int read_schema(const cli_call *call, dfm_input *input, dfm_schema **schema) {
@@ -89,7 +99,7 @@ static int run(const cli_call *call) {
   if (code == CLI_OK) code = cli_input(call, 0, &input);
   if (code == CLI_OK) code = read_schema(call, input, &schema);
   if (code == CLI_OK) code = cli_output_open(&output, o->output);
-  if (code == CLI_OK) code = o->head > 0 ? write_head(call, &output, input, schema) : write_yaml(&output, schema);
+  if (code == CLI_OK) code = o->head > 0 ? write_head(call, &output, input, schema) : write_yaml(call, &output, schema);
   code = cli_output_close(&output, code);
   dfm_schema_free(schema);
   dfm_input_free(input);

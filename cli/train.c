@@ -106,7 +106,8 @@ static int check_places(const cli_call *call) {
   int code = CLI_OK;
   for (int i = 0; i < 3 && code == CLI_OK; i++) {
     const char *flag = written[i].flag, *path = written[i].path;
-    code = cli_keep_data(call, 0, flag, path);
+    code = cli_check_folder(flag, path);
+    if (code == CLI_OK) code = cli_keep_data(call, 0, flag, path);
     if (code == CLI_OK) code = cli_keep_apart(call, flag, path, "the rows of --valid", o->valid);
     if (code == CLI_OK) code = cli_keep_apart(call, flag, path, "the schema", o->schema);
     if (code == CLI_OK && i != 1) code = cli_keep_apart(call, flag, path, "the checkpoint of --resume", o->resume);

@@ -118,6 +118,10 @@ DFM_API DFM_MUST_USE dfm_status dfm_recipe_get(const dfm_recipe *recipe, const c
 /* Checks what single settings cannot: combinations. Called by everything that takes a recipe. */
 DFM_API DFM_MUST_USE dfm_status dfm_recipe_check(const dfm_recipe *recipe, dfm_error *error);
 DFM_API DFM_MUST_USE dfm_status dfm_recipe_to_yaml(const dfm_recipe *recipe, char **yaml, dfm_error *error);
+/* A copy of `schema` with the recipe's "fields.NAME.KEY" settings laid over it, as training sees it. A column that does not exist is an error that
+ * suggests the nearest. */
+DFM_API DFM_MUST_USE dfm_status dfm_recipe_apply(const dfm_recipe *recipe, const dfm_schema *schema,
+                                                 dfm_schema **result, dfm_error *error);
 DFM_API void dfm_recipe_free(dfm_recipe *recipe);
 
 /* ---- MARK: model (type only; functions below) ---------------------------------------------------------------- */

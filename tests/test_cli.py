@@ -318,6 +318,20 @@ def test_truth_is_not_learned():
     contains(succeeds("schema", path("truth.csv")).out, "{name: truth,            kind: ignore}")
 
 
+def test_first_run_on_numbers_alone():
+    lines = [f"{i % 3 == 0:d},{i * 7 % 31}.5,{i * 11 % 17}.25" for i in range(300)]
+    rows = write("numbers.csv", "\n".join(["click,a,b", *lines]) + "\n")
+    succeeds("train", rows, "-o", path("numbers.safetensors"), *SMALL)
+
+
+def test_schema_as_the_settings_correct_it():
+    text = succeeds("schema", rows_file(), "--set", "fields.I1.kind=category").out
+    line = next(line for line in text.splitlines() if "name: I1" in line)
+    contains(line, "kind: category")
+    check("number" not in line, f"the guess's reason is kept: {line}")
+    fails("schema", rows_file(), "--set", "fields.I9.kind=category", parts=["there is no column 'I9'", "'I1'"])
+
+
 def test_bench():
     shape = ["--hidden", "16,8", "--batch", "64", "--ids", "1000", "--fields", "3", "--width", "4", "--repeats", "1"]
     contains(succeeds("bench", *shape).out, "rows/s", "GFLOP/s", "memory per id")

@@ -389,5 +389,18 @@ def test_foreign_model():
     damaged("text.safetensors", b"this is no model, but it is long enough to have a length in front of it\n" * 10)
 
 
+def test_deep_yaml():
+    deep = write("deep.yaml", "train: " + "[" * 100000)
+    fails("train", rows_file(), "--recipe", deep, parts=["deep.yaml:1:", "nested deeper than 32 levels"])
+    deep = write("deep2.yaml", "label: " + "{column: " * 50000)
+    fails("train", rows_file(), "--schema", deep, parts=["deep2.yaml:1:", "nested deeper than 32 levels"])
+
+
+def test_places_that_cannot_be_written_are_said_at_once():
+    for flag in ("--output", "--checkpoint", "--history"):
+        place = path(os.path.join("nowhere", "file"))
+        fails("train", rows_file(), flag, place, parts=[f"cannot write {flag} to {place}", "make its folder"])
+
+
 if __name__ == "__main__":
     sys.exit(main("cli_bad_input", globals()))

@@ -215,6 +215,8 @@ static dfm_status set_kind(dfm_column *column, const char *shown, const char *va
                     "kind of column '%s' cannot be set to %s; name the %s column when the schema is made", shown, value,
                     value);
   column->kind = (dfm_kind)kind;
+  free(column->reason); /* it was for the other kind */
+  column->reason = NULL;
   drop_settings(column);
   return DFM_OK;
 }

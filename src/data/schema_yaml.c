@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/number.h"
+#include "base/yaml_depth.h"
 #include "data/schema.h"
 
 /* A schema of a million columns is far below this. */
@@ -436,6 +437,7 @@ static dfm_status load_document(yaml_parser_t *parser, reader *r, dfm_error *err
 static dfm_status parse_bytes(const void *bytes, size_t n, const char *name, dfm_schema **schema, dfm_error *error) {
   reader r = {.name = name};
   yaml_parser_t parser;
+  DFM_TRY(dfm_yaml_check_depth(bytes, n, name, error));
   DFM_TRY(dfm_schema_create(&r.schema, error));
   if (!yaml_parser_initialize(&parser)) {
     dfm_schema_free(r.schema);

@@ -3,7 +3,8 @@
 
 static dfm_status build(dfm_net *net, const dfm_recipe *recipe, dfm_error *error) {
   DFM_TRY(dfm_branch_linear(net, recipe, error));
-  DFM_TRY(dfm_branch_fm(net, recipe, error));
+  if (net->fm_columns > 0)
+    DFM_TRY(dfm_branch_fm(net, recipe, error)); /* without such fields there are no pairs to add */
   return dfm_branch_dnn(net, recipe, error);
 }
 

@@ -77,9 +77,6 @@ struct dfm_recipe {
   size_t n_overrides;
 };
 
-/* Applies the overrides to a copy of `schema`. An override of a column that does not exist is an error that suggests
- * the nearest. */
-dfm_status dfm_recipe_apply(const dfm_recipe *recipe, const dfm_schema *schema, dfm_schema **result, dfm_error *error);
 /* Recipe from YAML text (a model file's), laid over what `recipe` holds; `name` stands for the file in messages.
  * Unchanged on failure. */
 dfm_status dfm_recipe_parse(dfm_recipe *recipe, const char *yaml, const char *name, dfm_error *error);

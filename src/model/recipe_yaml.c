@@ -5,6 +5,7 @@
 #include <yaml.h>
 
 #include "base/file.h"
+#include "base/yaml_depth.h"
 #include "model/recipe_settings.h"
 
 /* No recipe comes near; a data file given by mistake is refused before it is parsed. */
@@ -145,6 +146,7 @@ static dfm_status parse_bytes(dfm_recipe *recipe, const unsigned char *bytes, si
                               dfm_error *error) {
   yaml_parser_t parser;
   yaml_document_t document;
+  DFM_TRY(dfm_yaml_check_depth(bytes, n, name, error));
   if (!yaml_parser_initialize(&parser)) return dfm_fail(error, DFM_ERROR_MEMORY, "%s: no memory to parse it", name);
   yaml_parser_set_input_string(&parser, bytes, n);
   dfm_status status;
