@@ -47,7 +47,7 @@ static int write_head(const cli_call *call, cli_output *output, const dfm_schema
   dfm_error error;
   dfm_recipe *recipe = NULL;
   dfm_dataset *train = NULL, *valid = NULL;
-  int code = cli_recipe(call, &recipe);
+  int code = cli_recipe(call, NULL, &recipe);
   if (code != CLI_OK) return code;
   if (dfm_recipe_set(recipe, "validation.random", "0", &error) != DFM_OK ||
       dfm_dataset_read_train(call->argument[0], NULL, schema, recipe, NULL, &train, &valid, &error) != DFM_OK)

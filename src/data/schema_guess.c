@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "base/number.h"
+#include "base/safetensors.h"
 #include "data/delimited.h"
 #include "data/schema_label.h"
 #include "data/schema_profile.h"
@@ -347,6 +348,10 @@ dfm_status dfm_schema_guess(const char *path, const dfm_schema_options *options,
   if (strcmp(path, "-") == 0)
     return dfm_fail(error, DFM_ERROR_VALUE,
                     "a schema cannot be guessed from the standard input, which can be read only once; give a schema");
+  if (dfm_st_is_file(path)) {
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "%s is no text but a safetensors file, whose columns are settled; deepfm inspect shows them", path);
+  }
   DFM_TRY(dfm_schema_create(&g.schema, error));
   dfm_status status = dfm_delimited_open(path, ',', NULL, &g.reader, error);
   if (status == DFM_OK) status = run_guess(&g, error);
