@@ -63,8 +63,8 @@ struct cli_command {
   bool takes_recipe; /* --recipe, --set and a flag for each setting */
 };
 
-extern const cli_command cli_train, cli_eval, cli_predict, cli_summary, cli_inspect, cli_schema, cli_synth, cli_bench,
-    cli_help;
+extern const cli_command cli_encode, cli_train, cli_eval, cli_predict, cli_summary, cli_inspect, cli_schema, cli_synth,
+    cli_bench, cli_help;
 /* Commands by index, in the order of help; NULL past the last. */
 const cli_command *cli_command_at(size_t i);
 const cli_command *cli_command_find(const char *name);
@@ -74,8 +74,9 @@ const cli_command *cli_command_find(const char *name);
  * CLI_USAGE, said on standard error. */
 int cli_parse(const cli_command *command, int argc, char **argv, cli_call *call);
 void cli_call_clear(cli_call *call);
-/* The recipe of --recipe with the settings given on the command line laid over. The caller frees it. */
-int cli_recipe(const cli_call *call, dfm_recipe **recipe);
+/* The recipe of --recipe with the settings given on the command line laid over, all of it over what the dataset file
+ * `data` was made by (NULL or text: nothing). The caller frees it. */
+int cli_recipe(const cli_call *call, const char *data, dfm_recipe **recipe);
 /* --recipe, --set and --help, which several commands share. */
 extern const cli_option cli_recipe_options[2], cli_help_option;
 

@@ -93,7 +93,8 @@ const cli_command cli_eval = {
     .arguments = "MODEL DATA...",
     .help = "Measures a model on labelled rows",
     .details =
-        "Prints log loss, exact AUC over all rows, accuracy at 0.5, the mean of the predicted probabilities beside the "
+        "DATA is text, or what deepfm encode --like MODEL (or, for its own training rows, deepfm encode) wrote. Prints "
+        "log loss, exact AUC over all rows, accuracy at 0.5, the mean of the predicted probabilities beside the "
         "observed rate, "
         "and for each field how many rows had a value that the model does not know.",
     .example = "deepfm eval model.safetensors test.csv",

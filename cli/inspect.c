@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "report.h"
+#include "stats.h"
 
 typedef struct inspect_options {
   const char *field, *value;
@@ -196,11 +197,36 @@ static int inspect_all(const cli_call *call, const dfm_model *model) {
   return code;
 }
 
+/* A dataset file, and not a model: both are safetensors, and only a dataset opens as one. */
+static bool is_dataset(const char *path) {
+  dfm_recipe *recipe = NULL;
+  if (!dfm_dataset_is_at(path) || dfm_recipe_create(&recipe, NULL) != DFM_OK) return false;
+  const bool is_one = dfm_recipe_adopt(recipe, path, NULL) == DFM_OK;
+  dfm_recipe_free(recipe);
+  return is_one;
+}
+
+static int inspect_dataset(const cli_call *call) {
+  const inspect_options *o = call->options;
+  dfm_error error;
+  dfm_dataset *train = NULL, *valid = NULL;
+  if (o->field)
+    return cli_usage(call->command, "%s is a dataset file; --field and --value are for models", call->argument[0]);
+  if (dfm_dataset_load(call->argument[0], &train, &valid, &error) != DFM_OK) return cli_fail(&error);
+  json_t *json = o->is_json ? cli_stats_json(train, valid) : NULL;
+  int code = o->is_json ? CLI_FAILED : cli_print_stats(train, valid);
+  if (json) code = cli_print_json(json);
+  dfm_dataset_free(valid);
+  dfm_dataset_free(train);
+  return code;
+}
+
 static int run(const cli_call *call) {
   const inspect_options *o = call->options;
   dfm_error error;
   dfm_model *model = NULL;
   if (o->value && !o->field) return cli_usage(call->command, "--value needs --field, since a value belongs to a field");
+  if (is_dataset(call->argument[0])) return inspect_dataset(call);
   if (dfm_model_load(call->argument[0], &model, &error) != DFM_OK) return cli_fail(&error);
   const int code = o->field ? inspect_field(model, o) : inspect_all(call, model);
   dfm_model_free(model);
@@ -209,14 +235,14 @@ static int run(const cli_call *call) {
 
 const cli_command cli_inspect = {
     .name = "inspect",
-    .arguments = "MODEL",
-    .help = "Shows a model's fields, vocabularies and weights",
+    .arguments = "MODEL|DATASET",
+    .help = "Shows a model's fields, vocabularies and weights, or a dataset file's fields",
     .details =
         "Prints every field with the size of its vocabulary, the share of training rows whose value was unknown (under "
         "min_count) or "
         "missing, and its most frequent values; for number fields the transform. With --field one field in detail, "
         "with --value the "
-        "weights of one raw value.",
+        "weights of one raw value. Of a dataset file: what deepfm encode printed.",
     .example = "deepfm inspect model.safetensors --field C1 --value 05db9164",
     .run = run,
     .options = options,

@@ -45,7 +45,9 @@ void cli_print_cli_markdown(FILE *file) {
       "decompressed\n"
       "on the way; `-` is the standard input. Several files, or a quoted pattern (`'rows-*.csv.gz'`, in the order of "
       "names),\n"
-      "are read one after the other as if they were one; each has the header of the first.\n\n"
+      "are read one after the other as if they were one; each has the header of the first. `train`, `eval` and "
+      "`predict`\n"
+      "also take one dataset file, which `deepfm encode` writes.\n\n"
       "| command | |\n| --- | --- |\n",
       file);
   for (size_t i = 0; cli_command_at(i); i++) {

@@ -30,6 +30,19 @@ static size_t format_line(char line[32], float value) {
   return (size_t)n + 1;
 }
 
+/* Rows of a dataset file may lie in another order than in its text: the probabilities go back to the text's. */
+static int order_as_text(cli_scoring *scoring) {
+  const uint64_t *text_row = dfm_dataset_text_rows(scoring->rows);
+  const int64_t n = dfm_dataset_rows(scoring->rows);
+  if (!text_row) return CLI_OK;
+  float *ordered = malloc((size_t)n * sizeof *ordered + 1);
+  if (!ordered) return cli_complain("no memory for the probabilities of %lld rows; split the file", (long long)n);
+  for (int64_t i = 0; i < n; i++) ordered[text_row[i]] = scoring->probability[i];
+  free(scoring->probability);
+  scoring->probability = ordered;
+  return CLI_OK;
+}
+
 static int write_lines(cli_output *output, const float *probability, int64_t n) {
   int code = CLI_OK;
   for (int64_t i = 0; i < n && code == CLI_OK; i++) {
@@ -49,6 +62,7 @@ static int run(const cli_call *call) {
   if (code == CLI_OK) code = cli_keep_data(call, 1, "output", o->output);
   if (code != CLI_OK) return code;
   code = cli_scoring_run(call, o->missing_columns, reading, &scoring);
+  if (code == CLI_OK) code = order_as_text(&scoring);
   if (code == CLI_OK) code = cli_output_open(&output, o->output);
   if (code == CLI_OK) code = write_lines(&output, scoring.probability, dfm_dataset_rows(scoring.rows));
   code = cli_output_close(&output, code);
@@ -61,7 +75,8 @@ const cli_command cli_predict = {
     .arguments = "MODEL DATA...",
     .help = "Prints the probability of each row",
     .details =
-        "Prints one probability a line, in the order of the rows. DATA holds raw rows as training had them; its "
+        "Prints one probability a line, in the order of the rows. DATA holds raw rows as training had them, as text or "
+        "encoded by deepfm encode --like MODEL; its "
         "columns are found by "
         "name, others are ignored, and the label may be absent. A value that training did not see is no error: it "
         "counts as unknown.",

@@ -47,7 +47,7 @@ static int write_head(const cli_call *call, cli_output *output, dfm_input *input
   dfm_error error;
   dfm_recipe *recipe = NULL;
   dfm_dataset *train = NULL, *valid = NULL;
-  int code = cli_recipe(call, &recipe);
+  int code = cli_recipe(call, NULL, &recipe);
   if (code != CLI_OK) return code;
   if (dfm_recipe_set(recipe, "validation.random", "0", &error) != DFM_OK ||
       dfm_dataset_read_train(input, NULL, schema, recipe, NULL, &train, &valid, &error) != DFM_OK)
@@ -67,7 +67,7 @@ static int write_yaml(const cli_call *call, cli_output *output, const dfm_schema
   dfm_recipe *recipe = NULL;
   dfm_schema *applied = NULL;
   char *yaml = NULL;
-  int code = cli_recipe(call, &recipe);
+  int code = cli_recipe(call, NULL, &recipe);
   if (code != CLI_OK) return code;
   if (dfm_recipe_apply(recipe, schema, &applied, &error) != DFM_OK ||
       dfm_schema_to_yaml(applied, true, &yaml, &error) != DFM_OK)

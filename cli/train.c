@@ -6,6 +6,7 @@
 
 #include "progress.h"
 #include "report.h"
+#include "rows.h"
 
 typedef struct train_options {
   const char *valid, *schema, *label, *weight, *output, *init, *checkpoint, *resume, *history;
@@ -22,7 +23,8 @@ static const cli_option options[] = {
      "The label's name, or its 1-based position; guessed from names such as label, click, y, target", CLI_TEXT,
      AT(label), 0, 0},
     {"weight", 0, "COLUMN", NULL, "A column of row weights", CLI_TEXT, AT(weight), 0, 0},
-    {"schema", 0, "FILE", NULL, "What the columns are, in YAML; guessed from DATA where it is left out", CLI_TEXT,
+    {"schema", 0, "FILE", NULL,
+     "What the columns are, in YAML; guessed from DATA where it is left out; a dataset file has its own", CLI_TEXT,
      AT(schema), 0, 0},
     {"init", 0, "FILE", NULL, "Initial weights by tensor name, safetensors", CLI_TEXT, AT(init), 0, 0},
     {"checkpoint", 0, "FILE", NULL, "Where to keep the state of training, to resume from", CLI_TEXT, AT(checkpoint), 0,
@@ -44,10 +46,7 @@ static const cli_option options[] = {
 typedef struct train_run {
   const cli_call *call;
   const train_options *options;
-  dfm_input *input, *valid_input; /* no --valid: NULL */
-  dfm_recipe *recipe;
-  dfm_schema *schema;
-  dfm_dataset *train, *valid;
+  cli_rows rows;
   dfm_trainer *trainer;
   dfm_run_result result;
   cli_progress progress;
@@ -55,12 +54,7 @@ typedef struct train_run {
 
 static void release(train_run *run) {
   dfm_trainer_free(run->trainer);
-  dfm_dataset_free(run->valid);
-  dfm_dataset_free(run->train);
-  dfm_schema_free(run->schema);
-  dfm_recipe_free(run->recipe);
-  dfm_input_free(run->valid_input);
-  dfm_input_free(run->input);
+  cli_rows_clear(&run->rows);
 }
 
 /* ---- stopping: the first signal asks, the second one kills */
@@ -86,17 +80,6 @@ static bool on_progress(void *context, const dfm_progress *now) {
 
 /* ---- stages */
 
-static int check_options(const cli_call *call) {
-  const train_options *o = call->options;
-  if (o->schema && (o->label || o->weight))
-    return cli_usage(call->command, "--%s and --schema exclude each other; name the column in %s",
-                     o->label ? "label" : "weight", o->schema);
-  for (int i = 0; o->valid && i < call->n_arguments; i++)
-    if (strcmp(o->valid, "-") == 0 && strcmp(call->argument[i], "-") == 0)
-      return cli_usage(call->command, "DATA and --valid are both the standard input; one of them must be a file");
-  return CLI_OK;
-}
-
 /* What the run writes lies apart from what it reads, and each from the others. */
 static int check_places(const cli_call *call) {
   const train_options *o = call->options;
@@ -117,47 +100,19 @@ static int check_places(const cli_call *call) {
   return code;
 }
 
-static int open_inputs(train_run *run) {
-  dfm_error error;
-  const char *valid = run->options->valid;
-  const int code = cli_input(run->call, 0, &run->input);
-  if (code != CLI_OK || !valid) return code;
-  return dfm_input_create(&valid, 1, &run->valid_input, &error) == DFM_OK ? CLI_OK : cli_fail(&error);
-}
-
-static int read_schema(train_run *run) {
-  dfm_error error;
+static int read_rows(const cli_call *call, train_run *run) {
   const train_options *o = run->options;
-  const dfm_schema_options wanted = {.label = o->label, .weight = o->weight, .header = -1};
-  const dfm_status status = o->schema ? dfm_schema_load(o->schema, &run->schema, &error)
-                                      : dfm_schema_guess(run->input, &wanted, &run->schema, &error);
-  return status == DFM_OK ? CLI_OK : cli_fail(&error);
-}
-
-/* A file of validation rows takes the place of the default share, but contradicts one that was asked for. */
-static int settle_validation(const cli_call *call, train_run *run) {
-  dfm_error error;
-  char *split = NULL;
-  if (!run->options->valid) return CLI_OK;
-  if (dfm_recipe_get(run->recipe, "validation.split", &split, &error) != DFM_OK) return cli_fail(&error);
-  const bool is_split = strcmp(split, "0") != 0;
-  dfm_string_free(split);
-  if (is_split)
-    return cli_usage(call->command, "--valid and validation.split exclude each other; leave one of them out");
-  return dfm_recipe_set(run->recipe, "validation.random", "0", &error) == DFM_OK ? CLI_OK : cli_fail(&error);
-}
-
-static int read_rows(train_run *run) {
-  dfm_error error;
-  const dfm_read_options reading = {.threads = (int)run->options->threads};
-  if (dfm_dataset_read_train(run->input, run->valid_input, run->schema, run->recipe, &reading, &run->train, &run->valid,
-                             &error) != DFM_OK)
-    return cli_fail(&error);
-  return CLI_OK;
+  const cli_rows_options reading = {.valid = o->valid,
+                                    .schema = o->schema,
+                                    .label = o->label,
+                                    .weight = o->weight,
+                                    .output = o->output,
+                                    .threads = o->threads};
+  return cli_rows_read(call, &reading, &run->rows);
 }
 
 static void warn_of_one_class(const train_run *run) {
-  const dfm_dataset *parts[] = {run->train, run->valid};
+  const dfm_dataset *parts[] = {run->rows.train, run->rows.valid};
   static const char *const names[] = {"training", "validation"};
   for (int i = 0; i < 2; i++) {
     if (!parts[i]) continue;
@@ -171,17 +126,19 @@ static void warn_of_one_class(const train_run *run) {
 
 static void say_what_was_read(const train_run *run) {
   char rows[CLI_SHORT], valid_rows[CLI_SHORT], share[CLI_SHORT];
-  const int64_t n_train = dfm_dataset_rows(run->train), n_valid = run->valid ? dfm_dataset_rows(run->valid) : 0;
-  const int64_t positives = dfm_dataset_positives(run->train) + (run->valid ? dfm_dataset_positives(run->valid) : 0);
+  const int64_t n_train = dfm_dataset_rows(run->rows.train),
+                n_valid = run->rows.valid ? dfm_dataset_rows(run->rows.valid) : 0;
+  const int64_t positives =
+      dfm_dataset_positives(run->rows.train) + (run->rows.valid ? dfm_dataset_positives(run->rows.valid) : 0);
   size_t numbers = 0;
-  const size_t fields = dfm_dataset_fields(run->train);
-  for (size_t i = 0; i < fields; i++) numbers += dfm_dataset_field(run->train, i).is_number;
+  const size_t fields = dfm_dataset_fields(run->rows.train);
+  for (size_t i = 0; i < fields; i++) numbers += dfm_dataset_field(run->rows.train, i).is_number;
   fprintf(stderr,
           "Read %s%s%s: %s rows to train on, %s to validate with, %s positive; %zu category and %zu number fields\n",
-          dfm_input_name(run->input), run->valid_input ? " and " : "",
-          run->valid_input ? dfm_input_name(run->valid_input) : "", cli_thousands(rows, n_train),
-          run->valid ? cli_thousands(valid_rows, n_valid) : "none", cli_percent(share, positives, n_train + n_valid),
-          fields - numbers, numbers);
+          dfm_input_name(run->rows.input), run->rows.valid_input ? " and " : "",
+          run->rows.valid_input ? dfm_input_name(run->rows.valid_input) : "", cli_thousands(rows, n_train),
+          run->rows.valid ? cli_thousands(valid_rows, n_valid) : "none",
+          cli_percent(share, positives, n_train + n_valid), fields - numbers, numbers);
 }
 
 static int say_summary(const train_run *run) {
@@ -251,11 +208,11 @@ static void say_next(const train_run *run) {
 static int print_result(const train_run *run) {
   const dfm_run_result *r = &run->result;
   json_t *valid = r->has_valid ? cli_json_metrics(&r->valid) : json_null();
-  const int64_t n_valid = run->valid ? dfm_dataset_rows(run->valid) : 0;
+  const int64_t n_valid = run->rows.valid ? dfm_dataset_rows(run->rows.valid) : 0;
   return cli_print_json(json_pack("{s:o, s:I, s:I, s:I, s:i, s:i, s:I, s:b, s:b, s:o, s:o, s:o, s:I}", "model",
                                   cli_json_text(run->options->output, strlen(run->options->output)), "train_rows",
-                                  (json_int_t)dfm_dataset_rows(run->train), "train_positives",
-                                  (json_int_t)dfm_dataset_positives(run->train), "valid_rows", (json_int_t)n_valid,
+                                  (json_int_t)dfm_dataset_rows(run->rows.train), "train_positives",
+                                  (json_int_t)dfm_dataset_positives(run->rows.train), "valid_rows", (json_int_t)n_valid,
                                   "epochs", r->epochs, "best_epoch", r->best_epoch, "steps", (json_int_t)r->steps,
                                   "stopped", r->stopped, "stopped_early", r->stopped_early, "valid", valid, "seconds",
                                   cli_json_number(r->seconds), "objective", cli_json_number(r->objective),
@@ -265,18 +222,13 @@ static int print_result(const train_run *run) {
 static int run_stages(const cli_call *call, train_run *run) {
   dfm_error error;
   const train_options *o = run->options;
-  int code = check_options(call);
-  if (code == CLI_OK) code = check_places(call);
-  if (code == CLI_OK) code = cli_recipe(call, &run->recipe);
-  if (code == CLI_OK) code = settle_validation(call, run);
-  if (code == CLI_OK && dfm_recipe_check(run->recipe, &error) != DFM_OK) code = cli_fail(&error);
-  if (code == CLI_OK) code = open_inputs(run);
-  if (code == CLI_OK) code = read_schema(run);
-  if (code == CLI_OK) code = read_rows(run);
+  int code = check_places(call);
+  if (code == CLI_OK) code = read_rows(call, run);
   if (code != CLI_OK) return code;
   warn_of_one_class(run);
   if (!o->is_quiet) say_what_was_read(run);
-  if (dfm_trainer_create(run->recipe, run->train, run->valid, &run->trainer, &error) != DFM_OK) return cli_fail(&error);
+  if (dfm_trainer_create(run->rows.recipe, run->rows.train, run->rows.valid, &run->trainer, &error) != DFM_OK)
+    return cli_fail(&error);
   if (!o->is_quiet) code = say_summary(run);
   if (code == CLI_OK) code = train(run);
   if (code != CLI_OK) return code;
@@ -297,10 +249,11 @@ static int run(const cli_call *call) {
 const cli_command cli_train = {
     .name = "train",
     .arguments = "DATA...",
-    .help = "Trains a model on delimited text and saves it",
+    .help = "Trains a model on delimited text or a dataset file and saves it",
     .details =
-        "Reads DATA (files, plain or compressed by gzip or zstd, or - for the standard input), guesses what its "
-        "columns are (or takes a schema), holds out a share of the rows for validation, "
+        "Reads DATA (text files, plain or compressed by gzip or zstd, or - for the standard input; or one file that "
+        "deepfm encode wrote), guesses what its columns are (or takes a schema), holds out a share of the rows for "
+        "validation, "
         "trains, and keeps "
         "the best epoch in one file that takes raw rows. Without any option: DeepFM with kind defaults, saved as "
         "model.safetensors.\n"

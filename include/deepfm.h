@@ -115,6 +115,8 @@ DFM_API DFM_MUST_USE dfm_status dfm_recipe_set(dfm_recipe *recipe, const char *n
 /* The value of a setting as text; NULL where there is no setting of that name. */
 DFM_API DFM_MUST_USE dfm_status dfm_recipe_get(const dfm_recipe *recipe, const char *name, char **value,
                                                dfm_error *error);
+/* Sets those settings that shaped the dataset file at `dataset_path` (split, vocabularies, transforms, seed) to what it was encoded with. */
+DFM_API DFM_MUST_USE dfm_status dfm_recipe_adopt(dfm_recipe *recipe, const char *dataset_path, dfm_error *error);
 /* Checks what single settings cannot: combinations. Called by everything that takes a recipe. */
 DFM_API DFM_MUST_USE dfm_status dfm_recipe_check(const dfm_recipe *recipe, dfm_error *error);
 DFM_API DFM_MUST_USE dfm_status dfm_recipe_to_yaml(const dfm_recipe *recipe, char **yaml, dfm_error *error);
@@ -140,16 +142,21 @@ typedef struct dfm_read_options {
   bool
       missing_unknown; /* a column that is missing altogether counts as unknown (category) or missing (number) instead of an error */
   const char *truth_column; /* synth's true probability, kept beside the label; NULL: none */
+  const char *
+      spill_folder; /* where rows beyond 64 MB lie while they are in use, in files without a name; NULL: $TMPDIR, or /tmp */
 } dfm_read_options;
 
 /* Reads rows to train on: one pass over the text, vocabularies settled from the training rows, rows split as the recipe's `validation.*` says
  * (or those of `valid_input`, with the same vocabularies; NULL: none). `*valid` becomes NULL where nothing validates. Both share the encoder;
- * either may be freed first. `options` may be NULL. */
+ * either may be freed first. `options` may be NULL. Where `train_input` is one dataset file its rows are mapped: ids and the split stand as they
+ * were encoded, `schema` is NULL (the file has its own), and settings of `recipe` that would have made other ids are an error; dfm_recipe_adopt
+ * takes them from the file. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_read_train(dfm_input *train_input, dfm_input *valid_input,
                                                        const dfm_schema *schema, const dfm_recipe *recipe,
                                                        const dfm_read_options *options, dfm_dataset **train,
                                                        dfm_dataset **valid, dfm_error *error);
-/* Reads rows as `model` encodes them, in the order of the text; the columns are found by name. */
+/* Reads rows as `model` encodes them, in the order of the text; the columns are found by name. Of a dataset file all rows, in its own order
+ * (dfm_dataset_text_rows), if it was encoded with the model's vocabularies. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_read(dfm_input *input, const dfm_model *model,
                                                  const dfm_read_options *options, dfm_dataset **dataset,
                                                  dfm_error *error);
@@ -174,6 +181,33 @@ DFM_API dfm_field_count dfm_dataset_field(const dfm_dataset *dataset, size_t i);
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_row_text(const dfm_dataset *dataset, int64_t row, char **text,
                                                      dfm_error *error);
 DFM_API void dfm_dataset_free(dfm_dataset *dataset);
+
+/* Writes the rows as a dataset file (safetensors; docs/design.md), which is taken wherever text is. `recipe` is the one that `train` and `valid` (may
+ * be NULL) were read with; NULL: `train` was read with a model. The same rows give the same bytes. */
+DFM_API DFM_MUST_USE dfm_status dfm_dataset_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
+                                                  const dfm_recipe *recipe, dfm_error *error);
+/* Opens a dataset file on its own and checks all of it; `*valid` becomes NULL where it has no validation rows. */
+DFM_API DFM_MUST_USE dfm_status dfm_dataset_load(const char *path, dfm_dataset **train, dfm_dataset **valid,
+                                                 dfm_error *error);
+/* Whether rows at `path` would be read as a dataset file: a regular file that starts as safetensors do. */
+DFM_API bool dfm_dataset_is_at(const char *path);
+/* The rows' numbers in the text they were encoded from, or NULL where they lie in its order. Length rows. */
+DFM_API const uint64_t *dfm_dataset_text_rows(const dfm_dataset *dataset);
+
+/* What a field's cells are, over the rows of one or two datasets of one encoder. */
+typedef struct dfm_field_stats {
+  const char *name;
+  bool is_number;
+  int64_t unknown, missing; /* cells */
+  int64_t vocabulary;       /* categories: values that have an id */
+  const char *top;          /* the most frequent of them (not terminated), and its rows and positives; NULL: none */
+  size_t top_length;
+  int64_t top_rows, top_positives;
+  double minimum, maximum, mean; /* numbers, raw; NaN where all cells are empty */
+} dfm_field_stats;
+/* Into `stats` (dfm_dataset_fields of them); one pass over the rows. `valid` may be NULL. */
+DFM_API DFM_MUST_USE dfm_status dfm_dataset_stats(const dfm_dataset *train, const dfm_dataset *valid,
+                                                  dfm_field_stats *stats, dfm_error *error);
 
 /* ---- MARK: metrics ------------------------------------------------------------------------------------------- */
 

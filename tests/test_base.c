@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "base/spill.h"
 
 /* ---- error */
 
@@ -291,6 +292,31 @@ static void fills_depend_on_the_place_alone(void **state) {
   }
 }
 
+/* Grown in memory, moved to a file, grown there; given back and touched again. */
+static void spill_keeps_its_bytes(void **state) {
+  (void)state;
+  enum { PAGE_MULTIPLE = 1 << 16 };
+  dfm_error error;
+  dfm_spill spill = {0};
+  const size_t sizes[] = {100, PAGE_MULTIPLE, 3 * PAGE_MULTIPLE, 40 * PAGE_MULTIPLE};
+  size_t filled = 0;
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    assert_ok(dfm_spill_grow(&spill, sizes[i], i >= 2, "/tmp", &error));
+    assert_true(spill.capacity_bytes >= sizes[i] && spill.is_file == (i >= 2));
+    for (size_t k = 0; k < filled; k++) assert_int_equal(spill.bytes[k], (unsigned char)(k * 7));
+    for (; filled < sizes[i]; filled++) {
+      assert_int_equal(spill.bytes[filled], 0);
+      spill.bytes[filled] = (unsigned char)(filled * 7);
+    }
+    if (spill.is_file) dfm_pages_spent(spill.bytes, filled);
+  }
+  for (size_t k = 0; k < filled; k++) assert_int_equal(spill.bytes[k], (unsigned char)(k * 7));
+  dfm_spill_free(&spill);
+  assert_int_equal(dfm_spill_grow(&spill, 10, true, "/nowhere", &error), DFM_ERROR_IO);
+  assert_non_null(strstr(error.message, "/nowhere"));
+  assert_null(spill.bytes);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(version_is_the_headers),
     cmocka_unit_test(failure_fills_the_error),
@@ -302,6 +328,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(grow_doubles_and_keeps),
     cmocka_unit_test(pages_are_zeroed_and_aligned),
     cmocka_unit_test(text_grows),
+    cmocka_unit_test(spill_keeps_its_bytes),
     cmocka_unit_test(philox_gives_the_known_answers),
     cmocka_unit_test(keys_differ),
     cmocka_unit_test(below_is_even),

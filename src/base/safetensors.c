@@ -2,15 +2,20 @@
  * mapping. */
 #include "base/safetensors.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "base/memory.h"
 #include "base/safetensors_format.h"
+#include "base/spill.h"
 
 static const struct {
   const char *name;
@@ -19,6 +24,7 @@ static const struct {
 enum { N_DTYPES = sizeof DTYPES / sizeof *DTYPES };
 
 struct dfm_st_file {
+  atomic_int owners;
   char *path;
   dfm_mapping mapping;
   json_t *header;     /* owns names and metadata */
@@ -269,7 +275,10 @@ dfm_status dfm_st_verify(const dfm_st_file *file, dfm_error *error) {
   const uint64_t data_bytes = checked_bytes(file);
   for (uint64_t at = 0, i = 1; at < data_bytes; at += DFM_CHECKSUM_BLOCK, i++) {
     const uint64_t left = data_bytes - at, n = left < DFM_CHECKSUM_BLOCK ? left : DFM_CHECKSUM_BLOCK;
-    if (is_right(file->checksum, i, data + at, (size_t)n)) continue;
+    if (is_right(file->checksum, i, data + at, (size_t)n)) {
+      if (!file->mapping.is_heap) dfm_pages_spent(data + at, (size_t)n);
+      continue;
+    }
     return dfm_fail(error, DFM_ERROR_FORMAT,
                     "%s is damaged: bytes %" PRIu64 " to %" PRIu64
                     ", from tensor '%.200s' on, do not match their checksum; take it from a backup "
@@ -285,6 +294,7 @@ dfm_status dfm_st_open(const char *path, dfm_st_file **out, dfm_error *error) {
   dfm_st_file *file = NULL;
   dfm_status status;
   DFM_TRY(dfm_alloc(&file, 1, sizeof *file, error));
+  atomic_init(&file->owners, 1);
   DFM_TRY_GOTO(status, dfm_copy_text(&file->path, path, error), fail);
   DFM_TRY_GOTO(status, dfm_mapping_open(path, &file->mapping, error), fail);
   DFM_TRY_GOTO(status, read_header(file, error), fail);
@@ -296,8 +306,34 @@ fail:
   return status;
 }
 
+dfm_st_file *dfm_st_retain(dfm_st_file *file) {
+  atomic_fetch_add(&file->owners, 1);
+  return file;
+}
+
+bool dfm_st_is_mapped(const dfm_st_file *file) {
+  return !file->mapping.is_heap;
+}
+
+const char *dfm_st_path(const dfm_st_file *file) {
+  return file->path;
+}
+
+bool dfm_st_is_file(const char *path) {
+  unsigned char start[9] = {0};
+  uint64_t length = 0;
+  struct stat info;
+  const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  if (fd < 0) return false;
+  const bool is_read =
+      fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && pread(fd, start, sizeof start, 0) == sizeof start;
+  close(fd);
+  for (int i = 0; i < 8; i++) length |= (uint64_t)start[i] << (8 * i);
+  return is_read && length <= DFM_MAX_HEADER && start[8] == '{';
+}
+
 void dfm_st_close(dfm_st_file *file) {
-  if (!file) return;
+  if (!file || atomic_fetch_sub(&file->owners, 1) != 1) return;
   json_decref(file->header);
   json_decref(file->index);
   free(file->tensor);

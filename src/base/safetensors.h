@@ -58,6 +58,14 @@ dfm_status dfm_st_need(const dfm_st_file *file, const char *name, dfm_dtype dtyp
 /* Tensors in file order, the checksums included. */
 size_t dfm_st_count(const dfm_st_file *file);
 const dfm_tensor *dfm_st_at(const dfm_st_file *file, size_t i);
-void dfm_st_close(dfm_st_file *file); /* NULL accepted */
+/* One more owner, who closes it too. */
+dfm_st_file *dfm_st_retain(dfm_st_file *file);
+void dfm_st_close(dfm_st_file *file);           /* NULL accepted */
+bool dfm_st_is_mapped(const dfm_st_file *file); /* false: it was read into memory */
+/* The path that it was opened by. */
+const char *dfm_st_path(const dfm_st_file *file);
+/* Whether a regular file looks like safetensors by its first bytes, be it damaged or not. No text does: its header's
+ * length would have to end in four zero bytes. */
+bool dfm_st_is_file(const char *path);
 
 #endif

@@ -64,7 +64,7 @@ static void fill_tile(const dfm_dataset *dataset, dfm_batch *batch, int first, i
     ids[i] = dfm_storage_ids(storage, row);
     for (int d = 0; d < D; d++) to[d] = dfm_encoder_number(encoder, d, numbers[d]);
     batch->label[first + i] = has_label ? storage->label[row] : 0;
-    batch->weight[first + i] = storage->has_weight ? storage->weight[row] : 1;
+    batch->weight[first + i] = storage->has.weight ? storage->weight[row] : 1;
   }
   for (int f = 0; f < F; f++) {
     uint32_t *to = batch->id + (size_t)f * (size_t)batch->capacity + first;
@@ -99,7 +99,7 @@ dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, uint64_t se
   dfm_storage *storage;
   float *u = NULL;
   if (rows < 1) return dfm_fail(error, DFM_ERROR_VALUE, "%lld random rows; at least 1 is needed", (long long)rows);
-  DFM_TRY(dfm_storage_create(F, D, true, false, false, &storage, error));
+  DFM_TRY(dfm_storage_create(F, D, (dfm_storage_has){.label = true}, NULL, &storage, error));
   dfm_status status = dfm_alloc(&u, (size_t)F + 1, sizeof *u, error);
   for (int64_t i = 0; status == DFM_OK && i < rows; i++) {
     status = dfm_storage_add(storage, error);

@@ -32,6 +32,7 @@ void dfm_dataset_count(dfm_dataset *dataset) {
   dfm_cell_counts *counts = dataset->counts + storage->F;
   const float *labels = dfm_dataset_labels(dataset);
   for (int64_t i = 0; i < dataset->rows; i++) {
+    dfm_storage_pass(storage, dataset->first + i);
     const float *numbers = dfm_storage_numbers(storage, dataset->first + i);
     for (int d = 0; d < storage->D; d++) counts[d].missing += isnan(numbers[d]);
     if (labels) dataset->positives += labels[i] == 1;
@@ -60,11 +61,11 @@ int64_t dfm_dataset_rows(const dfm_dataset *dataset) {
 }
 
 bool dfm_dataset_has_label(const dfm_dataset *dataset) {
-  return dataset->storage->has_label && !dataset->storage->has_label_gap;
+  return dataset->storage->has.label && !dataset->storage->has_label_gap;
 }
 
 bool dfm_dataset_has_weight(const dfm_dataset *dataset) {
-  return dataset->storage->has_weight;
+  return dataset->storage->has.weight;
 }
 
 int64_t dfm_dataset_positives(const dfm_dataset *dataset) {
@@ -76,11 +77,11 @@ const float *dfm_dataset_labels(const dfm_dataset *dataset) {
 }
 
 const float *dfm_dataset_weights(const dfm_dataset *dataset) {
-  return dataset->storage->has_weight ? dataset->storage->weight + dataset->first : NULL;
+  return dataset->storage->has.weight ? dataset->storage->weight + dataset->first : NULL;
 }
 
 const float *dfm_dataset_truth(const dfm_dataset *dataset) {
-  return dataset->storage->has_truth ? dataset->storage->truth + dataset->first : NULL;
+  return dataset->storage->has.truth ? dataset->storage->truth + dataset->first : NULL;
 }
 
 size_t dfm_dataset_fields(const dfm_dataset *dataset) {
@@ -98,36 +99,37 @@ dfm_field_count dfm_dataset_field(const dfm_dataset *dataset, size_t i) {
                            .missing = counts->missing};
 }
 
-/* ---- fingerprint */
-
-/* Rows [first, first + rows) of one of the chunked arrays, `width` 4-byte elements each. */
-static void hash_rows(XXH3_state_t *state, const dfm_dataset *dataset, void *const *chunks, size_t width) {
-  int64_t row = dataset->first;
-  const int64_t end = dataset->first + dataset->rows;
-  while (row < end) {
-    const int64_t in_chunk = row & (DFM_CHUNK_ROWS - 1), left = DFM_CHUNK_ROWS - in_chunk;
-    const int64_t n = left < end - row ? left : end - row;
-    const char *chunk = chunks[row >> DFM_CHUNK_BITS];
-    (void)XXH3_64bits_update(state, chunk + (size_t)in_chunk * width * 4, (size_t)n * width * 4);
-    row += n;
-  }
+const uint64_t *dfm_dataset_text_rows(const dfm_dataset *dataset) {
+  return dataset->storage->has.file_row ? dataset->storage->file_row + dataset->first : NULL;
 }
 
-static void hash_array(XXH3_state_t *state, const dfm_dataset *dataset, const float *values) {
-  if (values) (void)XXH3_64bits_update(state, values + dataset->first, (size_t)dataset->rows * sizeof *values);
+void dfm_dataset_spent(const dfm_dataset *dataset, int64_t first, int64_t n) {
+  dfm_storage_spent(dataset->storage, dataset->first + first, n);
+}
+
+/* ---- fingerprint */
+
+/* The view's rows of an array with `width` bytes a row, in pieces whose memory is given back. */
+static void hash_rows(XXH3_state_t *state, const dfm_dataset *dataset, const void *array, size_t width) {
+  enum { PIECE = DFM_STORAGE_PASS_ROWS };
+  for (int64_t at = 0; array && at < dataset->rows; at += PIECE) {
+    const int64_t row = dataset->first + at, n = dataset->rows - at < PIECE ? dataset->rows - at : PIECE;
+    (void)XXH3_64bits_update(state, (const char *)array + (size_t)row * width, (size_t)n * width);
+    dfm_storage_spent(dataset->storage, row, n);
+  }
 }
 
 uint64_t dfm_dataset_fingerprint(const dfm_dataset *dataset) {
   const dfm_storage *storage = dataset->storage;
-  const int64_t shape[] = {dataset->rows, storage->F, storage->D, dfm_dataset_has_label(dataset), storage->has_weight};
+  const int64_t shape[] = {dataset->rows, storage->F, storage->D, dfm_dataset_has_label(dataset), storage->has.weight};
   XXH3_state_t *state = XXH3_createState();
   if (!state) return 0;
   (void)XXH3_64bits_reset(state);
   (void)XXH3_64bits_update(state, shape, sizeof shape);
-  hash_rows(state, dataset, (void *const *)storage->category, (size_t)storage->F);
-  hash_rows(state, dataset, (void *const *)storage->number, (size_t)storage->D);
-  hash_array(state, dataset, dfm_dataset_has_label(dataset) ? storage->label : NULL);
-  hash_array(state, dataset, storage->weight);
+  hash_rows(state, dataset, storage->category, (size_t)storage->F * sizeof *storage->category);
+  hash_rows(state, dataset, storage->number, (size_t)storage->D * sizeof *storage->number);
+  hash_rows(state, dataset, dfm_dataset_has_label(dataset) ? storage->label : NULL, sizeof *storage->label);
+  hash_rows(state, dataset, storage->weight, sizeof *storage->weight);
   const uint64_t fingerprint = XXH3_64bits_digest(state);
   (void)XXH3_freeState(state);
   return fingerprint;

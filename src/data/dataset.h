@@ -39,6 +39,9 @@ uint64_t dfm_dataset_fingerprint(const dfm_dataset *dataset);
  * be filled at once. */
 void dfm_dataset_fill(const dfm_dataset *dataset, dfm_batch *batch, int first, int n);
 
+/* Rows [first, first + n) are not needed for now: where they lie in a file, their memory goes back. Any thread. */
+void dfm_dataset_spent(const dfm_dataset *dataset, int64_t first, int64_t n);
+
 /* Random rows for benchmarks and tests, from (seed, row): ids by a power law within each field, normal numbers, 25 %
  * positive. */
 dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, uint64_t seed, dfm_dataset **dataset,

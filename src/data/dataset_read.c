@@ -3,25 +3,30 @@
 #include <math.h>
 #include <string.h>
 
+#include "data/dataset_file.h"
 #include "data/dataset_read.h"
 #include "data/vocabulary.h"
 
-dfm_status dfm_storage_for(const dfm_source *source, dfm_storage **storage, dfm_error *error) {
+dfm_status dfm_storage_for(const dfm_source *source, const dfm_read_options *options, bool is_drawn,
+                           dfm_storage **storage, dfm_error *error) {
   const dfm_encoder *encoder = source->encoder;
-  return dfm_storage_create(encoder->F, encoder->D, source->label_at != DFM_ABSENT, source->weight_at != DFM_ABSENT,
-                            source->truth_at != DFM_ABSENT, storage, error);
+  const dfm_storage_has has = {.label = source->label_at != DFM_ABSENT,
+                               .weight = source->weight_at != DFM_ABSENT,
+                               .truth = source->truth_at != DFM_ABSENT,
+                               .file_row = is_drawn};
+  return dfm_storage_create(encoder->F, encoder->D, has, options ? options->spill_folder : NULL, storage, error);
 }
 
 dfm_status dfm_storage_add_row(dfm_storage *storage, const dfm_source *source, dfm_error *error) {
   const int64_t row = storage->rows;
   DFM_TRY(dfm_storage_add(storage, error));
-  memcpy(dfm_storage_numbers(storage, row), source->number, (size_t)storage->D * sizeof(float));
-  if (storage->has_label) {
+  if (storage->D > 0) memcpy(dfm_storage_numbers(storage, row), source->number, (size_t)storage->D * sizeof(float));
+  if (storage->has.label) {
     storage->label[row] = source->label;
     storage->has_label_gap |= isnan(source->label);
   }
-  if (storage->has_weight) storage->weight[row] = source->weight;
-  if (storage->has_truth) storage->truth[row] = source->truth;
+  if (storage->has.weight) storage->weight[row] = source->weight;
+  if (storage->has.truth) storage->truth[row] = source->truth;
   return DFM_OK;
 }
 
@@ -76,11 +81,13 @@ static dfm_status read_rows(dfm_source *source, dfm_dataset *dataset, dfm_error 
 
 dfm_status dfm_dataset_read_encoded(dfm_input *input, dfm_encoder *encoder, const dfm_read_options *options,
                                     dfm_dataset **dataset, dfm_error *error) {
+  const char *file = dfm_dataset_file_of(input);
+  if (file) return dfm_dataset_file_read(file, encoder, options, dataset, error);
   dfm_source source;
   dfm_storage *storage = NULL;
   dfm_dataset *made = NULL;
   DFM_TRY(dfm_source_open(input, encoder, options, &source, error));
-  dfm_status status = dfm_storage_for(&source, &storage, error);
+  dfm_status status = dfm_storage_for(&source, options, false, &storage, error);
   if (status == DFM_OK) status = dfm_dataset_view(encoder, storage, 0, 0, &made, error);
   if (status == DFM_OK) status = read_rows(&source, made, error);
   dfm_storage_release(storage);

@@ -6,8 +6,9 @@
 #include "data/source.h"
 #include "data/storage.h"
 
-/* An empty storage for the columns that the source has. */
-dfm_status dfm_storage_for(const dfm_source *source, dfm_storage **storage, dfm_error *error);
+/* An empty storage for the columns that the source has; `is_drawn`: rows will not lie in the order of the text. */
+dfm_status dfm_storage_for(const dfm_source *source, const dfm_read_options *options, bool is_drawn,
+                           dfm_storage **storage, dfm_error *error);
 /* Adds the source's row, except its ids. */
 dfm_status dfm_storage_add_row(dfm_storage *storage, const dfm_source *source, dfm_error *error);
 /* The error of a file that ended after its header. */

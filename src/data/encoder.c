@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <xxhash.h>
+
 #include "base/memory.h"
 #include "data/vocabulary.h"
 
@@ -139,6 +141,30 @@ uint32_t dfm_encoder_id(const dfm_encoder *encoder, int f, const char *bytes, si
   const uint32_t first = dfm_encoder_first(encoder, f);
   if (*is_unknown) return first == 1 ? 0 : DFM_ID_NONE;
   return (uint32_t)value + first;
+}
+
+static void hash_category(XXH3_state_t *state, const dfm_encoder *encoder, int f) {
+  const dfm_vocabulary *vocabulary = &encoder->category[f].vocabulary;
+  const uint64_t shape[2] = {vocabulary->n, dfm_encoder_first(encoder, f)};
+  (void)XXH3_64bits_update(state, shape, sizeof shape);
+  if (!vocabulary->offsets) return;
+  (void)XXH3_64bits_update(state, vocabulary->offsets, (vocabulary->n + 1) * sizeof *vocabulary->offsets);
+  (void)XXH3_64bits_update(state, vocabulary->bytes, vocabulary->offsets[vocabulary->n]);
+}
+
+uint64_t dfm_encoder_hash(const dfm_encoder *encoder) {
+  XXH3_state_t *state = XXH3_createState();
+  if (!state) return 0;
+  (void)XXH3_64bits_reset(state);
+  for (int f = 0; f < encoder->F; f++) {
+    (void)XXH3_64bits_update(state, encoder->category[f].name, strlen(encoder->category[f].name) + 1);
+    hash_category(state, encoder, f);
+  }
+  for (int d = 0; d < encoder->D; d++)
+    (void)XXH3_64bits_update(state, encoder->number[d].name, strlen(encoder->number[d].name) + 1);
+  const uint64_t hash = XXH3_64bits_digest(state);
+  (void)XXH3_freeState(state);
+  return hash;
 }
 
 /* ---- numbers */

@@ -36,6 +36,7 @@ typedef struct dfm_number_field {
   const char *name;
   size_t column;
   dfm_field_settings settings;
+  bool is_auto;        /* the transform was `auto` until the rows were seen */
   double shift, scale; /* transformed = (f(x) - shift) * scale, f = identity or the log */
   int64_t missing_rows;
 } dfm_number_field;
@@ -75,6 +76,9 @@ bool dfm_encoder_fingerprint(const dfm_encoder *encoder, int f, uint32_t id, uin
 uint64_t dfm_vocabulary_find(const dfm_vocabulary *vocabulary, const char *bytes, size_t n);
 /* The id of a cell; DFM_ID_NONE for unknown values under `zero` and `error`. */
 uint32_t dfm_encoder_id(const dfm_encoder *encoder, int f, const char *bytes, size_t n, bool *is_unknown);
+/* XXH3-64 of what turns cells into ids: names, unknown rows and vocabularies of the categories, names of the numbers.
+ * Encoders that agree in it give the same ids. */
+uint64_t dfm_encoder_hash(const dfm_encoder *encoder);
 /* Raw (NaN: empty cell) -> what the model sees. */
 float dfm_encoder_number(const dfm_encoder *encoder, int d, float raw);
 

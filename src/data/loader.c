@@ -39,8 +39,21 @@ static void shuffle(int64_t *values, int64_t n, uint64_t key, uint64_t counter) 
   }
 }
 
+static int64_t chunk_rows(const dfm_loader *loader, int64_t chunk) {
+  return smaller(CHUNK_ROWS, loader->rows - chunk * CHUNK_ROWS);
+}
+
+/* Gives back the memory of the window's rows, where the dataset is larger than a window. */
+static void spend_window(const dfm_loader *loader) {
+  if (loader->window_rows == 0 || loader->window_chunks == loader->n_chunks) return;
+  const int64_t first = loader->next_chunk > loader->window_chunks ? loader->next_chunk - loader->window_chunks : 0;
+  for (int64_t i = first; i < loader->next_chunk; i++)
+    dfm_dataset_spent(loader->dataset, loader->chunk[i] * CHUNK_ROWS, chunk_rows(loader, loader->chunk[i]));
+}
+
 /* Fills the window with the next chunks' rows, from position `window_start + window_rows` on, and mixes them. */
 static void next_window(dfm_loader *loader) {
+  spend_window(loader);
   loader->window_start += loader->window_rows;
   loader->window_rows = 0;
   const int64_t end = smaller(loader->next_chunk + loader->window_chunks, loader->n_chunks);
@@ -50,10 +63,6 @@ static void next_window(dfm_loader *loader) {
     for (int64_t row = first; row < last; row++) loader->window[loader->window_rows++] = row;
   }
   shuffle(loader->window, loader->window_rows, loader->epoch_key, (uint64_t)loader->window_start);
-}
-
-static int64_t chunk_rows(const dfm_loader *loader, int64_t chunk) {
-  return smaller(CHUNK_ROWS, loader->rows - chunk * CHUNK_ROWS);
 }
 
 /* Starts the epoch's order and mixes the window that `position` is in; the windows before it are only counted. */

@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "base/number.h"
+#include "base/safetensors.h"
 #include "data/delimited.h"
 #include "data/input.h"
 #include "data/schema_label.h"
@@ -349,6 +350,11 @@ dfm_status dfm_schema_guess(dfm_input *input, const dfm_schema_options *options,
   static const dfm_schema_options defaults = {.header = -1};
   guess g = {.options = options ? options : &defaults};
   dfm_feed *feed = NULL;
+  if (dfm_input_is_rereadable(input) && dfm_st_is_file(dfm_input_path(input, 0))) {
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "%s is no text but a safetensors file, whose columns are settled; deepfm inspect shows them",
+                    dfm_input_path(input, 0));
+  }
   DFM_TRY(dfm_schema_create(&g.schema, error));
   dfm_status status = dfm_input_take(input, 0, &feed, error);
   if (status == DFM_OK) status = dfm_delimited_open(feed, ',', NULL, true, &g.reader, error);

@@ -37,6 +37,7 @@ static void release(field_work *work, int F) {
 static void count_values(field_work *work, const dfm_dataset *view) {
   const dfm_storage *storage = view->storage;
   for (int64_t row = view->first; row < view->first + view->rows; row++) {
+    dfm_storage_pass(storage, row);
     const uint32_t *values = dfm_storage_ids(storage, row);
     for (int f = 0; f < storage->F; f++) {
       dfm_value_counts *counts = &work[f].counts;
@@ -61,6 +62,7 @@ static void place_values(const field_work *work, dfm_dataset *view, dfm_unknown_
   const dfm_storage *storage = view->storage;
   const dfm_encoder *encoder = view->encoder;
   for (int64_t row = 0; row < view->rows; row++) {
+    dfm_storage_pass(storage, view->first + row);
     uint32_t *ids = dfm_storage_ids(storage, view->first + row);
     for (int f = 0; f < storage->F; f++) {
       const uint32_t first = dfm_encoder_first(encoder, f), unknown = first == 1 ? 0 : DFM_ID_NONE, value = ids[f];
@@ -79,12 +81,13 @@ static bool needs_fit(const dfm_number_field *field) {
   return field->settings.transform != DFM_TRANSFORM_NONE && field->settings.transform != DFM_TRANSFORM_LOG;
 }
 
-static dfm_status fit_numbers(dfm_encoder *encoder, const dfm_dataset *train, dfm_error *error) {
+dfm_status dfm_settle_numbers(dfm_encoder *encoder, const dfm_dataset *train, dfm_error *error) {
   dfm_column_moments *moments;
   const int D = encoder->D;
   DFM_TRY(dfm_alloc(&moments, (size_t)D, sizeof *moments, error));
   for (int pass = 0; pass < 2; pass++) {
     for (int64_t row = train->first; row < train->first + train->rows; row++) {
+      dfm_storage_pass(train->storage, row);
       const float *numbers = dfm_storage_numbers(train->storage, row);
       for (int d = 0; d < D; d++) {
         const dfm_number_field *field = &encoder->number[d];
@@ -115,7 +118,7 @@ static dfm_status settle(dfm_encoder *encoder, const dfm_vocabulary_builder *bui
   count_values(work, train);
   if (valid && counts_valid) count_values(work, valid);
   for (int f = 0; f < encoder->F; f++) DFM_TRY(freeze(encoder, builder, work, f, error));
-  DFM_TRY(fit_numbers(encoder, train, error));
+  DFM_TRY(dfm_settle_numbers(encoder, train, error));
   place_values(work, train, NULL);
   dfm_dataset_count(train);
   add_counts(encoder, train);

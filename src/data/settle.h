@@ -19,4 +19,7 @@ typedef struct dfm_unknown_cell {
 dfm_status dfm_settle(dfm_encoder *encoder, const dfm_vocabulary_builder *builder, dfm_dataset *train,
                       dfm_dataset *valid, bool counts_valid, dfm_unknown_cell *cell, dfm_error *error);
 
+/* The part of it that is for numbers: fits the encoder's to `train`. */
+dfm_status dfm_settle_numbers(dfm_encoder *encoder, const dfm_dataset *train, dfm_error *error);
+
 #endif

@@ -1,53 +1,99 @@
-/* Storage of rows: rows come in one at a time; chunks that never move go out. */
+/* Storage of rows: rows come in one at a time; arrays over all of them go out. */
 #include "data/storage.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 
-static size_t chunk_bytes(const dfm_storage *storage) {
-  return (size_t)DFM_CHUNK_ROWS * ((size_t)storage->F + (size_t)storage->D) * sizeof(float);
+/* Rows in memory, before they go to a file; and what a file grows by. */
+static const size_t BUDGET_BYTES = (size_t)64 << 20, STEP_BYTES = (size_t)32 << 20;
+enum { FIRST_ROWS = 1024 };
+
+/* The arrays, in the order of `spill`: bytes per row, 0 where the rows have none. */
+static void row_sizes(const dfm_storage *storage, size_t size[DFM_STORAGE_ARRAYS]) {
+  size[0] = (size_t)storage->F * sizeof *storage->category;
+  size[1] = (size_t)storage->D * sizeof *storage->number;
+  size[2] = storage->has.label ? sizeof *storage->label : 0;
+  size[3] = storage->has.weight ? sizeof *storage->weight : 0;
+  size[4] = storage->has.truth ? sizeof *storage->truth : 0;
+  size[5] = storage->has.file_row ? sizeof *storage->file_row : 0;
 }
 
-dfm_status dfm_storage_create(int F, int D, bool has_label, bool has_weight, bool has_truth, dfm_storage **storage,
+static size_t sum(const size_t size[DFM_STORAGE_ARRAYS]) {
+  size_t total = 0;
+  for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) total += size[i];
+  return total;
+}
+
+static void point(dfm_storage *storage) {
+  storage->category = (void *)storage->spill[0].bytes;
+  storage->number = (void *)storage->spill[1].bytes;
+  storage->label = (void *)storage->spill[2].bytes;
+  storage->weight = (void *)storage->spill[3].bytes;
+  storage->truth = (void *)storage->spill[4].bytes;
+  storage->file_row = (void *)storage->spill[5].bytes;
+}
+
+dfm_status dfm_storage_create(int F, int D, dfm_storage_has has, const char *folder, dfm_storage **storage,
                               dfm_error *error) {
   dfm_storage *made;
+  if (!folder) folder = getenv("TMPDIR");
+  if (!folder) folder = "/tmp";
   DFM_TRY(dfm_alloc(&made, 1, sizeof *made, error));
-  *made = (dfm_storage){.F = F, .D = D, .has_label = has_label, .has_weight = has_weight, .has_truth = has_truth};
+  *made = (dfm_storage){.F = F, .D = D, .has = has};
   atomic_init(&made->owners, 1);
+  const dfm_status status = dfm_alloc(&made->folder, strlen(folder) + 1, 1, error);
+  if (status != DFM_OK) {
+    dfm_storage_release(made);
+    return status;
+  }
+  strcpy(made->folder, folder);
   *storage = made;
   return DFM_OK;
 }
 
 void dfm_storage_release(dfm_storage *storage) {
   if (!storage || atomic_fetch_sub(&storage->owners, 1) != 1) return;
-  for (size_t i = 0; i < storage->n_chunks; i++) dfm_pages_free(storage->category[i], chunk_bytes(storage));
-  free(storage->category);
-  free(storage->number);
-  free(storage->label);
-  free(storage->weight);
-  free(storage->truth);
+  for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) dfm_spill_free(&storage->spill[i]);
+  dfm_st_close(storage->file);
+  free(storage->folder);
   free(storage);
 }
 
-static dfm_status add_chunk(dfm_storage *storage, dfm_error *error) {
-  const size_t n = storage->n_chunks + 1;
-  void *pages;
-  DFM_TRY(dfm_grow(&storage->category, &storage->category_capacity, n, sizeof *storage->category, error));
-  DFM_TRY(dfm_grow(&storage->number, &storage->number_capacity, n, sizeof *storage->number, error));
-  DFM_TRY(dfm_pages_alloc(&pages, chunk_bytes(storage), error));
-  storage->category[n - 1] = pages;
-  storage->number[n - 1] = (float *)pages + (size_t)DFM_CHUNK_ROWS * (size_t)storage->F;
-  storage->n_chunks = n;
+/* Doubles in memory; a file grows by steps, and what was written of it before is given back. */
+static dfm_status grow(dfm_storage *storage, dfm_error *error) {
+  size_t size[DFM_STORAGE_ARRAYS];
+  row_sizes(storage, size);
+  const size_t row_bytes = sum(size), rows = (size_t)storage->rows;
+  size_t capacity = rows < FIRST_ROWS ? FIRST_ROWS : 2 * rows;
+  const bool to_file = capacity * row_bytes > BUDGET_BYTES;
+  if (to_file) {
+    dfm_storage_spent(storage, 0, storage->rows);
+    capacity = rows + (STEP_BYTES / row_bytes < FIRST_ROWS ? FIRST_ROWS : STEP_BYTES / row_bytes);
+  }
+  for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) {
+    if (size[i] > 0) DFM_TRY(dfm_spill_grow(&storage->spill[i], capacity * size[i], to_file, storage->folder, error));
+  }
+  point(storage);
+  storage->capacity = (int64_t)capacity;
   return DFM_OK;
 }
 
 dfm_status dfm_storage_add(dfm_storage *storage, dfm_error *error) {
-  const size_t n = (size_t)storage->rows + 1;
-  if ((n - 1) >> DFM_CHUNK_BITS == storage->n_chunks) DFM_TRY(add_chunk(storage, error));
-  if (storage->has_label) DFM_TRY(dfm_grow(&storage->label, &storage->label_capacity, n, sizeof(float), error));
-  if (storage->has_weight) DFM_TRY(dfm_grow(&storage->weight, &storage->weight_capacity, n, sizeof(float), error));
-  if (storage->has_truth) DFM_TRY(dfm_grow(&storage->truth, &storage->truth_capacity, n, sizeof(float), error));
+  if (storage->rows == storage->capacity) DFM_TRY(grow(storage, error));
   storage->rows++;
   return DFM_OK;
+}
+
+void dfm_storage_spent(const dfm_storage *storage, int64_t first, int64_t n) {
+  const char *const array[DFM_STORAGE_ARRAYS] = {(const char *)storage->category, (const char *)storage->number,
+                                                 (const char *)storage->label,    (const char *)storage->weight,
+                                                 (const char *)storage->truth,    (const char *)storage->file_row};
+  size_t size[DFM_STORAGE_ARRAYS];
+  row_sizes(storage, size);
+  for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) {
+    if (size[i] > 0 && ((storage->file && dfm_st_is_mapped(storage->file)) || storage->spill[i].is_file))
+      dfm_pages_spent(array[i] + (size_t)first * size[i], (size_t)n * size[i]);
+  }
 }

@@ -1,26 +1,38 @@
 /* Storage: the rows behind datasets. Only the dataset's own files include this; everyone else goes through dataset.h.
  *
- * Rows lie in chunks, so that reading never copies what it has; labels, weights and true probabilities are arrays over
- * all rows. */
+ * Each column group is one array over all rows. While rows are read the arrays grow, up to a budget in memory, beyond
+ * it in unlinked files; a dataset file's arrays are its tensors, mapped. Either way memory does not grow with the
+ * rows. */
 #ifndef DFM_DATA_STORAGE_H
 #define DFM_DATA_STORAGE_H
 
 #include <stdatomic.h>
 
+#include "base/spill.h"
 #include "data/dataset.h"
 
-enum { DFM_CHUNK_BITS = 16, DFM_CHUNK_ROWS = 1 << DFM_CHUNK_BITS };
+/* What a row may have beside ids and numbers. */
+typedef struct dfm_storage_has {
+  bool label, weight, truth;
+  bool file_row; /* its number in the text: where rows do not lie in the text's order */
+} dfm_storage_has;
+
+enum { DFM_STORAGE_ARRAYS = 6 };
 
 typedef struct dfm_storage {
   int F, D;
+  dfm_storage_has has;
   int64_t rows;
-  uint32_t **category; /* per chunk (DFM_CHUNK_ROWS, F), row-major; provisional values until settled, then ids */
-  float **number;      /* per chunk (DFM_CHUNK_ROWS, D), raw, NaN where the cell was empty; in one block with the ids */
-  size_t n_chunks, category_capacity, number_capacity;
-  float *label, *weight, *truth; /* (rows); NULL where the text has no such column */
-  size_t label_capacity, weight_capacity, truth_capacity;
-  bool has_label, has_weight, has_truth;
-  bool has_label_gap; /* some row's label cell was empty: then the rows count as unlabelled */
+  uint32_t *category;            /* (rows, F); provisional values until settled, then ids */
+  float *number;                 /* (rows, D), raw, NaN where the cell was empty */
+  float *label, *weight, *truth; /* (rows); NULL where there is none */
+  uint64_t *file_row;            /* (rows) */
+  bool has_label_gap;            /* some row's label cell was empty: then the rows count as unlabelled */
+
+  int64_t capacity; /* rows that fit */
+  dfm_spill spill[DFM_STORAGE_ARRAYS];
+  char *folder;      /* of the files */
+  dfm_st_file *file; /* a dataset file's, retained: the arrays are its tensors, read-only; NULL: the arrays are ours */
   atomic_int owners;
 } dfm_storage;
 
@@ -38,18 +50,28 @@ struct dfm_dataset {
   atomic_int owners;
 };
 
-dfm_status dfm_storage_create(int F, int D, bool has_label, bool has_weight, bool has_truth, dfm_storage **storage,
+/* Rows beyond 64 MB go to files in `folder` (copied; NULL: $TMPDIR, or /tmp). */
+dfm_status dfm_storage_create(int F, int D, dfm_storage_has has, const char *folder, dfm_storage **storage,
                               dfm_error *error);
 void dfm_storage_release(dfm_storage *storage); /* NULL accepted */
-/* Makes room for one more row, whose parts the caller fills. */
+/* Makes room for one more row, whose parts the caller fills. Arrays may move. */
 dfm_status dfm_storage_add(dfm_storage *storage, dfm_error *error);
+/* Rows [first, first + n) are not needed for now; where they lie in a file, their memory goes back. Any thread. */
+void dfm_storage_spent(const dfm_storage *storage, int64_t first, int64_t n);
 
 static inline uint32_t *dfm_storage_ids(const dfm_storage *storage, int64_t row) {
-  return storage->category[row >> DFM_CHUNK_BITS] + (size_t)(row & (DFM_CHUNK_ROWS - 1)) * (size_t)storage->F;
+  return storage->category + (size_t)row * (size_t)storage->F;
 }
 
 static inline float *dfm_storage_numbers(const dfm_storage *storage, int64_t row) {
-  return storage->number[row >> DFM_CHUNK_BITS] + (size_t)(row & (DFM_CHUNK_ROWS - 1)) * (size_t)storage->D;
+  return storage->number + (size_t)row * (size_t)storage->D;
+}
+
+/* For passes from the first row to the last: called before each row, gives back those far enough behind. */
+enum { DFM_STORAGE_PASS_ROWS = 1 << 16 };
+static inline void dfm_storage_pass(const dfm_storage *storage, int64_t row) {
+  if (row % DFM_STORAGE_PASS_ROWS == 0 && row > 0)
+    dfm_storage_spent(storage, row - DFM_STORAGE_PASS_ROWS, DFM_STORAGE_PASS_ROWS);
 }
 
 /* A view of rows [first, first + rows); retains encoder and storage. Counts are zero until dfm_dataset_count and

@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "data/dataset_file.h"
 #include "data/dataset_read.h"
 #include "data/settle.h"
 #include "data/vocabulary.h"
@@ -55,6 +56,7 @@ static dfm_status read_rows(training *run, dfm_source *source, dfm_storage *stor
     if (!is_row) return row == 0 ? dfm_fail_no_rows(source, error) : DFM_OK;
     dfm_storage *to = drawn && is_drawn(run->settings, row) ? drawn : storage;
     DFM_TRY(dfm_storage_add_row(to, source, error));
+    if (to->has.file_row) to->file_row[to->rows - 1] = (uint64_t)row;
     DFM_TRY(number_values(run, source, dfm_storage_ids(to, to->rows - 1), error));
   }
 }
@@ -62,8 +64,9 @@ static dfm_status read_rows(training *run, dfm_source *source, dfm_storage *stor
 static dfm_status read_train_rows(training *run, dfm_error *error) {
   dfm_source source;
   DFM_TRY(dfm_source_open(run->train_input, run->encoder, run->options, &source, error));
-  dfm_status status = dfm_storage_for(&source, &run->rows, error);
-  if (status == DFM_OK && splits_randomly(run)) status = dfm_storage_for(&source, &run->held, error);
+  dfm_status status = dfm_storage_for(&source, run->options, splits_randomly(run), &run->rows, error);
+  if (status == DFM_OK && splits_randomly(run))
+    status = dfm_storage_for(&source, run->options, true, &run->held, error);
   if (status == DFM_OK) status = read_rows(run, &source, run->rows, run->held, error);
   dfm_source_close(&source);
   return status;
@@ -73,7 +76,7 @@ static dfm_status read_train_rows(training *run, dfm_error *error) {
 static dfm_status read_valid_rows(training *run, dfm_error *error) {
   dfm_source source;
   DFM_TRY(dfm_source_open(run->valid_input, run->encoder, run->options, &source, error));
-  dfm_status status = dfm_storage_for(&source, &run->held, error);
+  dfm_status status = dfm_storage_for(&source, run->options, false, &run->held, error);
   if (status == DFM_OK) status = read_rows(run, &source, run->held, NULL, error);
   dfm_source_close(&source);
   return status;
@@ -113,11 +116,8 @@ static dfm_status divide(training *run, dfm_error *error) {
 
 /* The number in its input of validation row `row`. */
 static int64_t input_row(const training *run, int64_t row) {
-  if (!splits_randomly(run)) return run->valid->first + row;
-  int64_t at = 0;
-  for (int64_t left = row;; at++) {
-    if (is_drawn(run->settings, at) && left-- == 0) return at;
-  }
+  const int64_t at = run->valid->first + row;
+  return run->valid->storage->has.file_row ? (int64_t)run->valid->storage->file_row[at] : at;
 }
 
 static dfm_status fail_unknown(const training *run, int64_t row, int f, dfm_error *error) {
@@ -166,12 +166,26 @@ static dfm_status run_training(training *run, dfm_error *error) {
   return DFM_OK;
 }
 
+/* The rows of the dataset file at `path`; its vocabularies are settled, so `valid_input` is only encoded. */
+static dfm_status read_file(training *run, const char *path, dfm_error *error) {
+  DFM_TRY(dfm_dataset_file_training(path, run->settings, run->encoder, &run->train, &run->valid, error));
+  if (!run->valid_input) return DFM_OK;
+  if (run->valid || run->settings->vocabulary_from_all) {
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "%s %s, so %s cannot be added to it; encode both together with --valid, or leave it out", path,
+                    run->valid ? "has validation rows" : "has its vocabulary settled",
+                    dfm_input_name(run->valid_input));
+  }
+  return dfm_dataset_read_encoded(run->valid_input, run->encoder, run->options, &run->valid, error);
+}
+
 dfm_status dfm_dataset_read_training(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
                                      const dfm_data_settings *settings, const dfm_read_options *options,
                                      dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
   training run = {.train_input = train_input, .valid_input = valid_input, .settings = settings, .options = options};
   DFM_TRY(dfm_encoder_create(schema, settings, &run.encoder, error));
-  const dfm_status status = run_training(&run, error);
+  const char *file = dfm_dataset_file_of(train_input);
+  const dfm_status status = file ? read_file(&run, file, error) : run_training(&run, error);
   for (int f = 0; run.builder && f < run.encoder->F; f++) dfm_vocabulary_builder_clear(&run.builder[f]);
   free(run.builder);
   dfm_storage_release(run.rows);

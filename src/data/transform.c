@@ -55,6 +55,7 @@ static void set_range(dfm_number_field *field, double shift, double width) {
 void dfm_transform_fit(dfm_number_field *field, const dfm_column_moments *moments) {
   const double n = moments->n > 0 ? (double)moments->n : 1;
   const bool is_auto = field->settings.transform == DFM_TRANSFORM_AUTO;
+  field->is_auto = is_auto;
   field->shift = 0;
   field->scale = 1;
   if (is_auto)

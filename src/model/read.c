@@ -1,16 +1,50 @@
-/* Reading rows: a recipe or a model says how; datasets go out. The thin public side of data/. */
-#include "data/dataset.h"
+/* Reading and writing rows: a recipe or a model says how; datasets and dataset files go out. The thin public side of
+ * data/. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "data/dataset_file.h"
 #include "model/model.h"
+
+/* Settings that a dataset file was made by, and that training on it takes over. */
+static const char *const SHAPING[] = {"train.seed",           "validation.split", "validation.random",
+                                      "data.min_count",       "data.unknown",     "data.vocabulary_order",
+                                      "data.vocabulary_from", "data.transform",   "data.missing"};
+enum { N_SHAPING = sizeof SHAPING / sizeof *SHAPING };
+
+static dfm_data_settings data_settings(const dfm_recipe *recipe) {
+  dfm_data_settings settings = recipe->data;
+  settings.category.width = recipe->embedding.width;
+  settings.seed = recipe->train.seed;
+  return settings;
+}
+
+/* The schema that rows are read by: the recipe's corrections in it. */
+static dfm_status settle_schema(const dfm_input *input, const dfm_schema *schema, const dfm_recipe *recipe,
+                                dfm_schema **applied, dfm_error *error) {
+  dfm_schema *own = NULL;
+  char *origin = NULL;
+  const char *path = dfm_dataset_file_of(input);
+  if (!path) return dfm_recipe_apply(recipe, schema, applied, error);
+  if (schema) {
+    return dfm_fail(error, DFM_ERROR_VALUE, "%s is a dataset file and has its own schema; leave the schema out", path);
+  }
+  DFM_TRY(dfm_dataset_file_origin(path, &origin, &own, error));
+  free(origin);
+  const dfm_status status = dfm_recipe_apply(recipe, own, applied, error);
+  dfm_schema_free(own);
+  return status;
+}
 
 dfm_status dfm_dataset_read_train(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
                                   const dfm_recipe *recipe, const dfm_read_options *options, dfm_dataset **train,
                                   dfm_dataset **valid, dfm_error *error) {
   dfm_schema *applied = NULL;
-  dfm_data_settings settings = recipe->data;
-  settings.category.width = recipe->embedding.width;
-  settings.seed = recipe->train.seed;
+  const dfm_data_settings settings = data_settings(recipe);
   DFM_TRY(dfm_recipe_check(recipe, error));
-  DFM_TRY(dfm_recipe_apply(recipe, schema, &applied, error));
+  DFM_TRY(settle_schema(train_input, schema, recipe, &applied, error));
   const dfm_status status =
       dfm_dataset_read_training(train_input, valid_input, applied, &settings, options, train, valid, error);
   dfm_schema_free(applied);
@@ -20,4 +54,71 @@ dfm_status dfm_dataset_read_train(dfm_input *train_input, dfm_input *valid_input
 dfm_status dfm_dataset_read(dfm_input *input, const dfm_model *model, const dfm_read_options *options,
                             dfm_dataset **dataset, dfm_error *error) {
   return dfm_dataset_read_encoded(input, model->encoder, options, dataset, error);
+}
+
+bool dfm_dataset_is_at(const char *path) {
+  return dfm_dataset_is_file(path);
+}
+
+dfm_status dfm_dataset_load(const char *path, dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
+  return dfm_dataset_file_load(path, train, valid, error);
+}
+
+/* ---- the settings that shape a dataset file */
+
+static dfm_status shaping_json(const dfm_recipe *recipe, char **text, dfm_error *error) {
+  dfm_status status = DFM_OK;
+  json_t *root = json_object();
+  for (int i = 0; i < N_SHAPING && status == DFM_OK; i++) {
+    char *value = NULL;
+    status = dfm_recipe_get(recipe, SHAPING[i], &value, error);
+    if (status == DFM_OK) json_object_set_new(root, SHAPING[i], json_string(value));
+    free(value);
+  }
+  *text = status == DFM_OK ? json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+  json_decref(root);
+  if (status == DFM_OK && !*text) return dfm_fail(error, DFM_ERROR_MEMORY, "out of memory for a dataset's settings");
+  return status;
+}
+
+dfm_status dfm_dataset_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
+                             const dfm_recipe *recipe, dfm_error *error) {
+  char *text = NULL;
+  if (!recipe) return dfm_dataset_file_write(path, train, valid, &(dfm_dataset_origin){0}, error);
+  const dfm_data_settings settings = data_settings(recipe);
+  DFM_TRY(shaping_json(recipe, &text, error));
+  const dfm_dataset_origin origin = {.settings = &settings, .recipe_json = text};
+  const dfm_status status = dfm_dataset_file_write(path, train, valid, &origin, error);
+  free(text);
+  return status;
+}
+
+/* What has its value already is not set again: validation.random, once set, no longer follows validation.split, which
+ * comes before it. */
+static dfm_status adopt_setting(dfm_recipe *recipe, const char *name, const char *value, dfm_error *error) {
+  char *present = NULL;
+  DFM_TRY(dfm_recipe_get(recipe, name, &present, error));
+  const bool is_so = strcmp(present, value) == 0;
+  free(present);
+  return is_so ? DFM_OK : dfm_recipe_set(recipe, name, value, error);
+}
+
+static dfm_status adopt(dfm_recipe *recipe, const json_t *root, dfm_error *error) {
+  for (int i = 0; i < N_SHAPING; i++) {
+    const char *value = json_string_value(json_object_get(root, SHAPING[i]));
+    if (value) DFM_TRY(adopt_setting(recipe, SHAPING[i], value, error));
+  }
+  return DFM_OK;
+}
+
+dfm_status dfm_recipe_adopt(dfm_recipe *recipe, const char *dataset_path, dfm_error *error) {
+  char *text = NULL;
+  dfm_schema *schema = NULL;
+  DFM_TRY(dfm_dataset_file_origin(dataset_path, &text, &schema, error));
+  dfm_schema_free(schema);
+  json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+  free(text);
+  const dfm_status status = adopt(recipe, root, error);
+  json_decref(root);
+  return status;
 }

@@ -1,0 +1,96 @@
+/* What comes in: text or a dataset file, and a recipe. What goes out: rows to train on and to validate with. */
+#include "rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+char *cli_spill_folder(const char *output) {
+  struct stat info;
+  const char *slash = strrchr(output, '/');
+  if (stat(output, &info) == 0 && !S_ISREG(info.st_mode)) return NULL;
+  return slash ? strndup(output, slash == output ? 1 : (size_t)(slash - output)) : strdup(".");
+}
+
+/* The dataset file that DATA is; NULL: text. */
+static const char *dataset_file(const cli_call *call) {
+  return call->n_arguments == 1 && dfm_dataset_is_at(call->argument[0]) ? call->argument[0] : NULL;
+}
+
+static int check_options(const cli_call *call, const cli_rows_options *o) {
+  if (o->schema && (o->label || o->weight))
+    return cli_usage(call->command, "--%s and --schema exclude each other; name the column in %s",
+                     o->label ? "label" : "weight", o->schema);
+  for (int i = 0; o->valid && i < call->n_arguments; i++)
+    if (strcmp(o->valid, "-") == 0 && strcmp(call->argument[i], "-") == 0)
+      return cli_usage(call->command, "DATA and --valid are both the standard input; one of them must be a file");
+  const char *file = dataset_file(call);
+  if (!file) return CLI_OK;
+  const char *given = o->schema ? "schema" : o->label ? "label" : o->weight ? "weight" : NULL;
+  if (given)
+    return cli_usage(call->command, "%s is a dataset file, whose columns are settled; leave out --%s", file, given);
+  return CLI_OK;
+}
+
+/* A file of validation rows takes the place of the default share, but contradicts one that was asked for. */
+static int settle_validation(const cli_call *call, const cli_rows_options *o, dfm_recipe *recipe) {
+  dfm_error error;
+  char *split = NULL;
+  if (!o->valid) return CLI_OK;
+  if (dfm_recipe_get(recipe, "validation.split", &split, &error) != DFM_OK) return cli_fail(&error);
+  const bool is_split = strcmp(split, "0") != 0;
+  dfm_string_free(split);
+  if (is_split)
+    return cli_usage(call->command, "--valid and validation.split exclude each other; leave one of them out");
+  return dfm_recipe_set(recipe, "validation.random", "0", &error) == DFM_OK ? CLI_OK : cli_fail(&error);
+}
+
+static int open_inputs(const cli_call *call, const cli_rows_options *o, cli_rows *rows) {
+  dfm_error error;
+  const int code = cli_input(call, 0, &rows->input);
+  if (code != CLI_OK || !o->valid) return code;
+  return dfm_input_create(&o->valid, 1, &rows->valid_input, &error) == DFM_OK ? CLI_OK : cli_fail(&error);
+}
+
+/* A dataset file brings its own. */
+static int read_schema(const cli_call *call, const cli_rows_options *o, const cli_rows *rows, dfm_schema **schema) {
+  dfm_error error;
+  const dfm_schema_options wanted = {.label = o->label, .weight = o->weight, .header = -1};
+  if (dataset_file(call)) return CLI_OK;
+  const dfm_status status =
+      o->schema ? dfm_schema_load(o->schema, schema, &error) : dfm_schema_guess(rows->input, &wanted, schema, &error);
+  return status == DFM_OK ? CLI_OK : cli_fail(&error);
+}
+
+static int read_rows(const cli_rows_options *o, const dfm_schema *schema, cli_rows *rows) {
+  dfm_error error;
+  char *folder = cli_spill_folder(o->output);
+  const dfm_read_options reading = {.threads = (int)o->threads, .truth_column = o->truth, .spill_folder = folder};
+  const dfm_status status = dfm_dataset_read_train(rows->input, rows->valid_input, schema, rows->recipe, &reading,
+                                                   &rows->train, &rows->valid, &error);
+  free(folder);
+  return status == DFM_OK ? CLI_OK : cli_fail(&error);
+}
+
+int cli_rows_read(const cli_call *call, const cli_rows_options *options, cli_rows *rows) {
+  dfm_error error;
+  dfm_schema *schema = NULL;
+  *rows = (cli_rows){0};
+  int code = check_options(call, options);
+  if (code == CLI_OK) code = cli_recipe(call, dataset_file(call), &rows->recipe);
+  if (code == CLI_OK) code = settle_validation(call, options, rows->recipe);
+  if (code == CLI_OK && dfm_recipe_check(rows->recipe, &error) != DFM_OK) code = cli_fail(&error);
+  if (code == CLI_OK) code = open_inputs(call, options, rows);
+  if (code == CLI_OK) code = read_schema(call, options, rows, &schema);
+  if (code == CLI_OK) code = read_rows(options, schema, rows);
+  dfm_schema_free(schema);
+  return code;
+}
+
+void cli_rows_clear(cli_rows *rows) {
+  dfm_dataset_free(rows->valid);
+  dfm_dataset_free(rows->train);
+  dfm_recipe_free(rows->recipe);
+  dfm_input_free(rows->valid_input);
+  dfm_input_free(rows->input);
+}

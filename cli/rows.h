@@ -1,0 +1,26 @@
+/* A call whose arguments are DATA... and what it says of them come in; a settled recipe and rows to train on go out. What train and encode share. */
+#ifndef CLI_ROWS_H
+#define CLI_ROWS_H
+
+#include "cli.h"
+
+typedef struct cli_rows_options {
+  const char *valid, *schema, *label, *weight, *truth;
+  const char *output; /* rows beyond memory's budget lie in its folder meanwhile */
+  int64_t threads;
+} cli_rows_options;
+
+typedef struct cli_rows {
+  dfm_input *input, *valid_input; /* no `valid`: NULL */
+  dfm_recipe *recipe;             /* under a dataset file: with the settings that the file was made by */
+  dfm_dataset *train, *valid;
+} cli_rows;
+
+/* On failure says why; the caller clears in any case. */
+int cli_rows_read(const cli_call *call, const cli_rows_options *options, cli_rows *rows);
+void cli_rows_clear(cli_rows *rows);
+/* Where rows may lie while a file is made at `output`: its folder; free() it. NULL (the system's place) where it is a
+ * device or pipe. */
+char *cli_spill_folder(const char *output);
+
+#endif

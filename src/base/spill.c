@@ -1,0 +1,97 @@
+/* Arrays that grow: anonymous pages first; then an unlinked file, mapped shared, which the system writes out and drops
+ * from memory as it likes. */
+#include "base/spill.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+static dfm_status fail_file(const char *folder, int reason, dfm_error *error) {
+  const char *remedy =
+      reason == ENOSPC || reason == EDQUOT ? "free some space, or choose another place" : "choose another place";
+  return dfm_fail(error, DFM_ERROR_IO, "cannot keep rows in a temporary file in %s: %s; %s (TMPDIR, or the output's)",
+                  folder && *folder ? folder : "the current folder", strerror(reason), remedy);
+}
+
+static dfm_status fail_memory(size_t size, dfm_error *error) {
+  return dfm_fail(error, DFM_ERROR_MEMORY, "cannot map %zu bytes of memory; free some memory", size);
+}
+
+static dfm_status create_file(const char *folder, int *fd, dfm_error *error) {
+  dfm_text path = {0};
+  DFM_TRY(dfm_text_printf(&path, error, "%s/.deepfm.XXXXXX", folder && *folder ? folder : "."));
+  *fd = mkostemp(path.bytes, O_CLOEXEC);
+  const int reason = errno;
+  if (*fd >= 0) unlink(path.bytes);
+  free(path.bytes);
+  return *fd >= 0 ? DFM_OK : fail_file(folder, reason, error);
+}
+
+/* Copies `n` bytes to the start of the file. */
+static dfm_status write_bytes(int fd, const unsigned char *bytes, size_t n, const char *folder, dfm_error *error) {
+  for (size_t at = 0; at < n;) {
+    const ssize_t done = pwrite(fd, bytes + at, n - at, (off_t)at);
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) return fail_file(folder, errno, error);
+    at += (size_t)done;
+  }
+  return DFM_OK;
+}
+
+static dfm_status reserve(int fd, size_t size, const char *folder, dfm_error *error) {
+  int reason;
+  do reason = posix_fallocate(fd, 0, (off_t)size);
+  while (reason == EINTR);
+  return reason == 0 ? DFM_OK : fail_file(folder, reason, error);
+}
+
+static dfm_status move_to_file(dfm_spill *spill, size_t size, const char *folder, dfm_error *error) {
+  int fd;
+  void *bytes = MAP_FAILED;
+  DFM_TRY(create_file(folder, &fd, error));
+  dfm_status status = reserve(fd, size, folder, error);
+  if (status == DFM_OK) status = write_bytes(fd, spill->bytes, spill->capacity_bytes, folder, error);
+  if (status == DFM_OK) {
+    bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (bytes == MAP_FAILED) status = fail_memory(size, error);
+  }
+  if (status != DFM_OK) {
+    close(fd);
+    return status;
+  }
+  if (spill->bytes) munmap(spill->bytes, spill->capacity_bytes);
+  *spill = (dfm_spill){.bytes = bytes, .capacity_bytes = size, .is_file = true, .fd = fd};
+  return DFM_OK;
+}
+
+dfm_status dfm_spill_grow(dfm_spill *spill, size_t size_bytes, bool to_file, const char *folder, dfm_error *error) {
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  if (size_bytes > PTRDIFF_MAX - page) return fail_memory(size_bytes, error);
+  const size_t size = (size_bytes + page - 1) / page * page;
+  if (size <= spill->capacity_bytes) return DFM_OK;
+  if (to_file && !spill->is_file) return move_to_file(spill, size, folder, error);
+  if (spill->is_file) DFM_TRY(reserve(spill->fd, size, folder, error));
+  void *bytes = spill->bytes ? mremap(spill->bytes, spill->capacity_bytes, size, MREMAP_MAYMOVE)
+                             : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (bytes == MAP_FAILED) return fail_memory(size, error);
+  spill->bytes = bytes;
+  spill->capacity_bytes = size;
+  return DFM_OK;
+}
+
+void dfm_spill_free(dfm_spill *spill) {
+  if (spill->bytes) munmap(spill->bytes, spill->capacity_bytes);
+  if (spill->is_file) close(spill->fd);
+  *spill = (dfm_spill){0};
+}
+
+void dfm_pages_spent(const void *bytes, size_t n) {
+  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  const uintptr_t from = ((uintptr_t)bytes + page - 1) / page * page, to = ((uintptr_t)bytes + n) / page * page;
+  if (to > from) (void)madvise((void *)from, to - from, MADV_DONTNEED);
+}

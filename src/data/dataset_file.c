@@ -1,0 +1,411 @@
+/* Dataset file, reading: a path comes in; everything that will be an index or enter a sum is checked; views of the
+ * mapped rows go out. */
+#include "data/dataset_file.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "base/memory.h"
+#include "base/number.h"
+#include "data/input.h"
+#include "data/settle.h"
+#include "data/storage.h"
+
+bool dfm_dataset_is_file(const char *path) {
+  return dfm_st_is_file(path);
+}
+
+const char *dfm_dataset_file_of(const dfm_input *input) {
+  if (dfm_input_files(input) != 1 || !dfm_input_is_rereadable(input)) return NULL;
+  const char *path = dfm_input_path(input, 0);
+  return dfm_dataset_is_file(path) ? path : NULL;
+}
+
+static dfm_status damaged(const dfm_st_file *file, const char *what, dfm_error *error) {
+  return dfm_fail(error, DFM_ERROR_FORMAT, "%s is no valid dataset file: %s; encode the rows again", dfm_st_path(file),
+                  what);
+}
+
+static dfm_status check_format(const dfm_st_file *file, dfm_error *error) {
+  const char *text = dfm_st_metadata(file, "deepfm.dataset");
+  long long format;
+  if (!text) {
+    return dfm_fail(error, DFM_ERROR_FORMAT,
+                    "%s is a safetensors file but no dataset; give text, or a file that deepfm encode wrote",
+                    dfm_st_path(file));
+  }
+  if (!dfm_parse_int64(text, strlen(text), &format) || format < 1) return damaged(file, "it has no version", error);
+  if (format > DFM_DATASET_FORMAT) {
+    return dfm_fail(error, DFM_ERROR_FORMAT,
+                    "%s has dataset format %lld but this deepfm reads up to %d; use a newer deepfm", dfm_st_path(file),
+                    format, DFM_DATASET_FORMAT);
+  }
+  return DFM_OK;
+}
+
+/* The metadata entry as JSON; json_decref it. */
+static dfm_status read_json(const dfm_st_file *file, const char *key, json_t **root, dfm_error *error) {
+  const char *text = dfm_st_metadata(file, key);
+  *root = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+  return json_is_object(*root) ? DFM_OK : damaged(file, "its description cannot be read", error);
+}
+
+/* ---- arrays */
+
+typedef struct array {
+  const char *name;
+  dfm_dtype dtype;
+  uint64_t width;   /* elements per row; 0: a vector */
+  const void *data; /* NULL: not there */
+} array;
+
+/* The tensor of that name with a row for each of the first one's; `*rows` is -1 before there is one. */
+static dfm_status find_array(const dfm_st_file *file, array *wanted, int64_t *rows, dfm_error *error) {
+  const dfm_tensor *tensor = dfm_st_tensor(file, wanted->name);
+  if (!tensor) return DFM_OK;
+  if (*rows < 0) *rows = (int64_t)tensor->shape[0];
+  const uint64_t shape[2] = {(uint64_t)*rows, wanted->width};
+  DFM_TRY(dfm_st_need(file, wanted->name, wanted->dtype, wanted->width > 0 ? 2 : 1, shape, &tensor, error));
+  wanted->data = tensor->data;
+  return DFM_OK;
+}
+
+static dfm_status map_rows(dfm_st_file *file, const dfm_encoder *encoder, dfm_storage *storage, dfm_error *error) {
+  array arrays[DFM_STORAGE_ARRAYS] = {{"category", DFM_U32, (uint64_t)encoder->F, NULL},
+                                      {"number", DFM_F32, (uint64_t)encoder->D, NULL},
+                                      {"label", DFM_F32, 0, NULL},
+                                      {"weight", DFM_F32, 0, NULL},
+                                      {"truth", DFM_F32, 0, NULL},
+                                      {"row", DFM_U64, 0, NULL}};
+  int64_t rows = -1;
+  for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) DFM_TRY(find_array(file, &arrays[i], &rows, error));
+  if (rows < 1 || (encoder->F > 0 && !arrays[0].data) || (encoder->D > 0 && !arrays[1].data))
+    return damaged(file, "it lacks rows", error);
+  storage->category = (uint32_t *)(uintptr_t)arrays[0].data;
+  storage->number = (float *)(uintptr_t)arrays[1].data;
+  storage->label = (float *)(uintptr_t)arrays[2].data;
+  storage->weight = (float *)(uintptr_t)arrays[3].data;
+  storage->truth = (float *)(uintptr_t)arrays[4].data;
+  storage->file_row = (uint64_t *)(uintptr_t)arrays[5].data;
+  storage->has = (dfm_storage_has){storage->label != NULL, storage->weight != NULL, storage->truth != NULL,
+                                   storage->file_row != NULL};
+  storage->rows = storage->capacity = rows;
+  storage->file = dfm_st_retain(file);
+  return DFM_OK;
+}
+
+static bool is_good_row(const dfm_encoder *encoder, const dfm_storage *storage, int64_t row) {
+  const uint32_t *ids = dfm_storage_ids(storage, row);
+  const float *numbers = dfm_storage_numbers(storage, row);
+  bool is_good = true;
+  for (int f = 0; f < storage->F; f++) {
+    const bool may_be_none = dfm_encoder_first(encoder, f) == 0;
+    is_good &= ids[f] < dfm_encoder_rows(encoder, f) || (may_be_none && ids[f] == DFM_ID_NONE);
+  }
+  for (int d = 0; d < storage->D; d++) is_good &= !isinf(numbers[d]);
+  if (storage->label) is_good &= storage->label[row] == 0 || storage->label[row] == 1;
+  if (storage->weight) is_good &= storage->weight[row] >= 0 && isfinite(storage->weight[row]);
+  if (storage->truth) is_good &= storage->truth[row] >= 0 && storage->truth[row] <= 1;
+  return is_good;
+}
+
+/* The two parts' numbers, each ascending, are together 0 to rows - 1. */
+static bool is_order(const dfm_storage *storage, int64_t n_train) {
+  int64_t train = 0, valid = n_train;
+  for (int64_t i = 0; storage->file_row && i < storage->rows; i++) {
+    if (train < n_train && storage->file_row[train] == (uint64_t)i) {
+      train++;
+    } else if (valid < storage->rows && storage->file_row[valid] == (uint64_t)i) {
+      valid++;
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+static dfm_status check_rows(const dfm_st_file *file, const dfm_encoder *encoder, const dfm_storage *storage,
+                             dfm_error *error) {
+  for (int64_t row = 0; row < storage->rows; row++) {
+    dfm_storage_pass(storage, row);
+    if (is_good_row(encoder, storage, row)) continue;
+    return dfm_fail(error, DFM_ERROR_FORMAT,
+                    "%s: row %lld has an id, number, label or weight that cannot be; encode the rows again",
+                    dfm_st_path(file), (long long)row);
+  }
+  return DFM_OK;
+}
+
+/* ---- parts */
+
+/* Counts below 0 or past the rows are no counts. */
+static bool read_counts(const json_t *list, int n, int64_t rows, dfm_cell_counts *counts, bool is_missing) {
+  if (json_array_size(list) != (size_t)n) return false;
+  for (int i = 0; i < n; i++) {
+    const json_t *value = json_array_get(list, (size_t)i);
+    const json_int_t count = json_integer_value(value);
+    if (!json_is_integer(value) || count < 0 || count > rows) return false;
+    *(is_missing ? &counts[i].missing : &counts[i].unknown) = count;
+  }
+  return true;
+}
+
+static dfm_status view_part(const dfm_st_file *file, const json_t *part, dfm_encoder *encoder, dfm_storage *storage,
+                            int64_t first, dfm_dataset **dataset, dfm_error *error) {
+  const json_t *rows = json_object_get(part, "rows");
+  const json_int_t n = json_integer_value(rows);
+  if (!json_is_integer(rows) || n < 0 || n > storage->rows - first)
+    return damaged(file, "its parts do not fit its rows", error);
+  DFM_TRY(dfm_dataset_view(encoder, storage, first, n, dataset, error));
+  dfm_cell_counts *counts = (*dataset)->counts;
+  if (!read_counts(json_object_get(part, "unknown_cells"), encoder->F, n, counts, false) ||
+      !read_counts(json_object_get(part, "missing_cells"), encoder->F + encoder->D, n, counts, true))
+    return damaged(file, "its counts do not fit its rows", error);
+  for (int64_t i = first; storage->label && i < first + n; i++) (*dataset)->positives += storage->label[i] == 1;
+  return DFM_OK;
+}
+
+static dfm_status view_parts(const dfm_st_file *file, const json_t *root, dfm_encoder *encoder, dfm_storage *storage,
+                             dfm_dataset *part[2], dfm_error *error) {
+  const json_t *list = json_object_get(root, "parts"), *autos = json_object_get(root, "transform_was_auto");
+  const size_t n = json_array_size(list);
+  if (n < 1 || n > 2 || json_array_size(autos) != (size_t)encoder->D)
+    return damaged(file, "its parts do not fit its rows", error);
+  for (int d = 0; d < encoder->D; d++) encoder->number[d].is_auto = json_is_true(json_array_get(autos, (size_t)d));
+  DFM_TRY(view_part(file, json_array_get(list, 0), encoder, storage, 0, &part[0], error));
+  if (n == 2) DFM_TRY(view_part(file, json_array_get(list, 1), encoder, storage, part[0]->rows, &part[1], error));
+  if (part[0]->rows + (part[1] ? part[1]->rows : 0) != storage->rows || !is_order(storage, part[0]->rows))
+    return damaged(file, "its parts do not fit its rows", error);
+  return DFM_OK;
+}
+
+/* ---- opening */
+
+/* What a file holds; cleared by close_file. */
+typedef struct dataset_file {
+  dfm_st_file *file;
+  dfm_encoder *encoder;
+  dfm_storage *storage;
+  json_t *root; /* metadata "dataset" */
+  dfm_dataset *part[2];
+} dataset_file;
+
+static void close_file(dataset_file *open) {
+  for (int i = 0; i < 2; i++) dfm_dataset_free(open->part[i]);
+  dfm_storage_release(open->storage);
+  dfm_encoder_release(open->encoder);
+  json_decref(open->root);
+  dfm_st_close(open->file);
+}
+
+static dfm_status load_encoder(dataset_file *open, dfm_error *error) {
+  const dfm_status status = dfm_encoder_load(dfm_st_retain(open->file), &open->encoder, error);
+  if (status != DFM_OK) dfm_st_close(open->file);
+  DFM_TRY(status);
+  return open->encoder->is_synthetic ? damaged(open->file, "it has no vocabularies", error) : DFM_OK;
+}
+
+static dfm_status open_parts(const char *path, dataset_file *open, dfm_error *error) {
+  DFM_TRY(dfm_st_open(path, &open->file, error));
+  DFM_TRY(check_format(open->file, error));
+  DFM_TRY(dfm_st_verify(open->file, error));
+  DFM_TRY(load_encoder(open, error));
+  DFM_TRY(read_json(open->file, "dataset", &open->root, error));
+  DFM_TRY(dfm_storage_create(open->encoder->F, open->encoder->D, (dfm_storage_has){0}, "", &open->storage, error));
+  DFM_TRY(map_rows(open->file, open->encoder, open->storage, error));
+  DFM_TRY(check_rows(open->file, open->encoder, open->storage, error));
+  return view_parts(open->file, open->root, open->encoder, open->storage, open->part, error);
+}
+
+static dfm_status open_file(const char *path, dataset_file *open, dfm_error *error) {
+  *open = (dataset_file){0};
+  const dfm_status status = open_parts(path, open, error);
+  if (status != DFM_OK) close_file(open);
+  return status;
+}
+
+dfm_status dfm_dataset_file_load(const char *path, dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
+  dataset_file open;
+  DFM_TRY(open_file(path, &open, error));
+  *train = open.part[0];
+  *valid = open.part[1];
+  open.part[0] = open.part[1] = NULL;
+  close_file(&open);
+  return DFM_OK;
+}
+
+static dfm_status fail_label(const dataset_file *open, const dfm_read_options *options, dfm_error *error) {
+  const bool needs_label = !options || !options->label_optional;
+  if (needs_label && !open->storage->has.label) {
+    return dfm_fail(error, DFM_ERROR_MISMATCH, "%s has no labels; encode rows that have them", dfm_st_path(open->file));
+  }
+  if (options && options->truth_column && !open->storage->has.truth) {
+    return dfm_fail(error, DFM_ERROR_MISMATCH, "%s has no true probabilities; encode it with --truth %s",
+                    dfm_st_path(open->file), options->truth_column);
+  }
+  return DFM_OK;
+}
+
+static dfm_status view_all(dataset_file *open, dfm_encoder *encoder, dfm_dataset **dataset, dfm_error *error) {
+  DFM_TRY(dfm_dataset_view(encoder, open->storage, 0, open->storage->rows, dataset, error));
+  for (int i = 0; i < 2; i++) {
+    const dfm_dataset *part = open->part[i];
+    if (!part) continue;
+    (*dataset)->positives += part->positives;
+    for (int k = 0; k < encoder->F + encoder->D; k++) {
+      (*dataset)->counts[k].unknown += part->counts[k].unknown;
+      (*dataset)->counts[k].missing += part->counts[k].missing;
+    }
+  }
+  return DFM_OK;
+}
+
+dfm_status dfm_dataset_file_read(const char *path, dfm_encoder *encoder, const dfm_read_options *options,
+                                 dfm_dataset **dataset, dfm_error *error) {
+  dataset_file open;
+  DFM_TRY(open_file(path, &open, error));
+  dfm_status status = DFM_OK;
+  if (open.encoder->F != encoder->F || open.encoder->D != encoder->D ||
+      dfm_encoder_hash(open.encoder) != dfm_encoder_hash(encoder)) {
+    status = dfm_fail(error, DFM_ERROR_MISMATCH,
+                      "%s was encoded with other fields or vocabularies than the model's; encode its rows with --like "
+                      "and the model, or give the text",
+                      path);
+  }
+  if (status == DFM_OK) status = fail_label(&open, options, error);
+  if (status == DFM_OK) status = view_all(&open, encoder, dataset, error);
+  close_file(&open);
+  return status;
+}
+
+/* ---- to train on */
+
+static dfm_status fail_setting(const char *path, const char *setting, dfm_error *error) {
+  return dfm_fail(error, DFM_ERROR_MISMATCH,
+                  "%s was encoded with another %s than is asked for; leave it out, or encode the rows again with it",
+                  path, setting);
+}
+
+static double number_of(const json_t *object, const char *key) {
+  return json_number_value(json_object_get(object, key));
+}
+
+static dfm_status check_split(const dataset_file *open, const dfm_data_settings *settings, dfm_error *error) {
+  const char *path = dfm_st_path(open->file);
+  const json_t *split = json_object_get(open->root, "split");
+  if (!split) {
+    return dfm_fail(error, DFM_ERROR_MISMATCH,
+                    "%s was encoded like a model, to be scored; encode the rows without --like to train on them", path);
+  }
+  if (number_of(split, "last") != settings->valid_split) return fail_setting(path, "validation.split", error);
+  if (number_of(split, "random") != settings->valid_random) return fail_setting(path, "validation.random", error);
+  if (json_is_true(json_object_get(split, "vocabulary_from_all")) != settings->vocabulary_from_all)
+    return fail_setting(path, "data.vocabulary_from", error);
+  return open->storage->has.label ? DFM_OK : fail_label(open, NULL, error);
+}
+
+static dfm_status take_categories(const dataset_file *open, dfm_encoder *wanted, dfm_error *error) {
+  const char *path = dfm_st_path(open->file);
+  for (int f = 0; f < wanted->F; f++) {
+    dfm_category_field *to = &wanted->category[f];
+    const dfm_category_field *from = &open->encoder->category[f];
+    if (strcmp(to->name, from->name) != 0) return fail_setting(path, "schema", error);
+    if (to->settings.min_count != from->settings.min_count) return fail_setting(path, "min_count", error);
+    if (to->settings.unknown != from->settings.unknown) return fail_setting(path, "rule for unknown values", error);
+    if (to->settings.order != from->settings.order) return fail_setting(path, "vocabulary order", error);
+  }
+  for (int f = 0; f < wanted->F; f++) {
+    dfm_category_field *to = &wanted->category[f];
+    const dfm_category_field *from = &open->encoder->category[f];
+    to->vocabulary = from->vocabulary;
+    to->unknown_rows = from->unknown_rows;
+    to->missing_rows = from->missing_rows;
+  }
+  wanted->rows = open->encoder->rows;
+  wanted->file = dfm_st_retain(open->file);
+  return DFM_OK;
+}
+
+static bool is_same_number(double a, double b) {
+  return a == b || (isnan(a) && isnan(b));
+}
+
+/* The file's fit is taken over where the same was asked for; `*needs_fit`: it was not for every field. */
+static dfm_status take_numbers(const dataset_file *open, dfm_encoder *wanted, bool *needs_fit, dfm_error *error) {
+  *needs_fit = false;
+  for (int d = 0; d < wanted->D; d++) {
+    dfm_number_field *to = &wanted->number[d];
+    const dfm_number_field *from = &open->encoder->number[d];
+    if (strcmp(to->name, from->name) != 0) return fail_setting(dfm_st_path(open->file), "schema", error);
+    const int asked = from->is_auto ? (int)DFM_TRANSFORM_AUTO : from->settings.transform;
+    *needs_fit |= to->settings.transform != asked || !is_same_number(to->settings.missing, from->settings.missing);
+    to->missing_rows = from->missing_rows;
+  }
+  for (int d = 0; d < wanted->D && !*needs_fit; d++) {
+    const dfm_number_field *from = &open->encoder->number[d];
+    wanted->number[d].settings.transform = from->settings.transform;
+    wanted->number[d].is_auto = from->is_auto;
+    wanted->number[d].shift = from->shift;
+    wanted->number[d].scale = from->scale;
+  }
+  return DFM_OK;
+}
+
+static dfm_status take_over(dataset_file *open, const dfm_data_settings *settings, dfm_encoder *wanted,
+                            dfm_error *error) {
+  bool needs_fit;
+  DFM_TRY(check_split(open, settings, error));
+  if (wanted->F != open->encoder->F || wanted->D != open->encoder->D)
+    return fail_setting(dfm_st_path(open->file), "schema", error);
+  DFM_TRY(take_categories(open, wanted, error));
+  DFM_TRY(take_numbers(open, wanted, &needs_fit, error));
+  return needs_fit ? dfm_settle_numbers(wanted, open->part[0], error) : DFM_OK;
+}
+
+/* The part as rows of `encoder`. */
+static void hand_over(dfm_dataset **from, dfm_encoder *encoder, dfm_dataset **to) {
+  *to = *from;
+  *from = NULL;
+  if (!*to) return;
+  dfm_encoder_release((*to)->encoder);
+  (*to)->encoder = dfm_encoder_retain(encoder);
+}
+
+dfm_status dfm_dataset_file_training(const char *path, const dfm_data_settings *settings, dfm_encoder *wanted,
+                                     dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
+  dataset_file open;
+  DFM_TRY(open_file(path, &open, error));
+  const dfm_status status = take_over(&open, settings, wanted, error);
+  if (status == DFM_OK) {
+    hand_over(&open.part[0], wanted, train);
+    hand_over(&open.part[1], wanted, valid);
+  }
+  close_file(&open);
+  return status;
+}
+
+dfm_status dfm_dataset_file_origin(const char *path, char **recipe_json, dfm_schema **schema, dfm_error *error) {
+  dfm_st_file *file;
+  char *copy = NULL;
+  DFM_TRY(dfm_st_open(path, &file, error));
+  dfm_status status = check_format(file, error);
+  const char *recipe = dfm_st_metadata(file, "recipe"), *yaml = dfm_st_metadata(file, "schema");
+  if (status == DFM_OK && (!recipe || !yaml)) status = damaged(file, "its description cannot be read", error);
+  if (status == DFM_OK) status = dfm_alloc(&copy, strlen(recipe) + 1, 1, error);
+  if (status == DFM_OK) {
+    strcpy(copy, recipe);
+    status = dfm_schema_parse(yaml, path, schema, error);
+  }
+  dfm_st_close(file);
+  if (status == DFM_OK) {
+    *recipe_json = copy;
+  } else {
+    free(copy);
+  }
+  return status;
+}

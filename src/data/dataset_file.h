@@ -1,0 +1,36 @@
+/* Dataset file: settled rows and their encoder come in and are written; a file comes in, is checked, and the rows go
+ * out, mapped. docs/design.md draws the format. */
+#ifndef DFM_DATA_DATASET_FILE_H
+#define DFM_DATA_DATASET_FILE_H
+
+#include "data/dataset.h"
+
+enum { DFM_DATASET_FORMAT = 1 };
+
+/* What a file was made by. */
+typedef struct dfm_dataset_origin {
+  const dfm_data_settings *settings; /* NULL: rows encoded like a model's, to score and not to train on */
+  const char *recipe_json;           /* {"data.min_count": "1", ...}: the recipe's settings that shaped it */
+} dfm_dataset_origin;
+
+/* `valid` may be NULL; else it has the encoder of `train`. */
+dfm_status dfm_dataset_file_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
+                                  const dfm_dataset_origin *origin, dfm_error *error);
+
+/* Whether `path` is a safetensors file, and so a dataset file where rows are asked for. */
+bool dfm_dataset_is_file(const char *path);
+/* The path of the dataset file that the input is; NULL: text. Of several files none is taken for one. */
+const char *dfm_dataset_file_of(const dfm_input *input);
+/* Opens and checks all of the file; what it lacks becomes NULL. */
+dfm_status dfm_dataset_file_load(const char *path, dfm_dataset **train, dfm_dataset **valid, dfm_error *error);
+/* All its rows as rows of `encoder`'s model, whose vocabularies must be the file's. */
+dfm_status dfm_dataset_file_read(const char *path, dfm_encoder *encoder, const dfm_read_options *options,
+                                 dfm_dataset **dataset, dfm_error *error);
+/* Its rows to train on under `wanted`, an encoder fresh from a schema and settings, which takes the file's vocabularies
+ * over; both must ask for what the file holds. */
+dfm_status dfm_dataset_file_training(const char *path, const dfm_data_settings *settings, dfm_encoder *wanted,
+                                     dfm_dataset **train, dfm_dataset **valid, dfm_error *error);
+/* Metadata "recipe" and the schema of a dataset file; free() both. */
+dfm_status dfm_dataset_file_origin(const char *path, char **recipe_json, dfm_schema **schema, dfm_error *error);
+
+#endif

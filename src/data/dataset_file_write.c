@@ -1,0 +1,159 @@
+/* Dataset file, writing: training and validation rows with their encoder come in; one safetensors file goes out, array
+ * by array, in pieces, so that memory does not grow with the rows. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <jansson.h>
+
+#include "base/memory.h"
+#include "data/dataset_file.h"
+#include "data/storage.h"
+
+typedef struct parts {
+  const dfm_dataset *part[2]; /* training, validation (or NULL) */
+} parts;
+
+/* One array over the rows of both parts. */
+typedef struct array {
+  const char *name;
+  dfm_dtype dtype;
+  size_t width;           /* elements per row */
+  const void *storage[2]; /* the parts' storage's array; NULL at [0]: not there */
+  int tensor;
+} array;
+
+enum { N_ARRAYS = DFM_STORAGE_ARRAYS };
+
+/* ---- metadata */
+
+static json_t *counts_json(const dfm_dataset *part, bool is_missing, int n) {
+  json_t *list = json_array();
+  for (int i = 0; i < n; i++)
+    json_array_append_new(list,
+                          json_integer((json_int_t)(is_missing ? part->counts[i].missing : part->counts[i].unknown)));
+  return list;
+}
+
+static json_t *parts_json(const parts *written) {
+  json_t *list = json_array();
+  for (int i = 0; i < 2; i++) {
+    const dfm_dataset *part = written->part[i];
+    if (!part) continue;
+    const int F = part->encoder->F, D = part->encoder->D;
+    json_array_append_new(
+        list, json_pack("{s:s, s:I, s:o, s:o}", "name", i == 0 ? "train" : "valid", "rows", (json_int_t)part->rows,
+                        "unknown_cells", counts_json(part, false, F), "missing_cells", counts_json(part, true, F + D)));
+  }
+  return list;
+}
+
+static json_t *describe(const parts *written, const dfm_data_settings *settings) {
+  const dfm_encoder *encoder = written->part[0]->encoder;
+  char hash[17];
+  json_t *autos = json_array();
+  for (int d = 0; d < encoder->D; d++) json_array_append_new(autos, json_boolean(encoder->number[d].is_auto));
+  snprintf(hash, sizeof hash, "%016" PRIx64, dfm_encoder_hash(encoder));
+  json_t *root =
+      json_pack("{s:s, s:o, s:o}", "encoder_hash", hash, "parts", parts_json(written), "transform_was_auto", autos);
+  if (root && settings) {
+    json_object_set_new(root, "split",
+                        json_pack("{s:f, s:f, s:b}", "last", settings->valid_split, "random", settings->valid_random,
+                                  "vocabulary_from_all", settings->vocabulary_from_all));
+  }
+  return root;
+}
+
+static dfm_status add_metadata(dfm_st_writer *writer, const parts *written, const dfm_dataset_origin *origin,
+                               dfm_error *error) {
+  char format[16];
+  snprintf(format, sizeof format, "%d", DFM_DATASET_FORMAT);
+  DFM_TRY(dfm_st_add_metadata(writer, "deepfm.dataset", format, error));
+  json_t *root = describe(written, origin->settings);
+  char *text = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+  json_decref(root);
+  if (!text) return dfm_fail(error, DFM_ERROR_MEMORY, "out of memory for the header of a dataset file");
+  const dfm_status status = dfm_st_add_metadata(writer, "dataset", text, error);
+  free(text);
+  DFM_TRY(status);
+  return dfm_st_add_metadata(writer, "recipe", origin->recipe_json ? origin->recipe_json : "{}", error);
+}
+
+/* ---- arrays */
+
+static void list_arrays(const parts *written, array arrays[N_ARRAYS]) {
+  const dfm_dataset *train = written->part[0], *valid = written->part[1];
+  const dfm_storage *a = train->storage, *b = valid ? valid->storage : a;
+  const bool has_label = dfm_dataset_has_label(train) && (!valid || dfm_dataset_has_label(valid));
+  const bool has_truth = a->has.truth && b->has.truth;
+  const array all[N_ARRAYS] = {
+      {"row", DFM_U64, 1, {a->file_row, b->file_row}, -1},
+      {"category", DFM_U32, (size_t)a->F, {a->F > 0 ? a->category : NULL, b->category}, -1},
+      {"number", DFM_F32, (size_t)a->D, {a->D > 0 ? a->number : NULL, b->number}, -1},
+      {"label", DFM_F32, 1, {has_label ? a->label : NULL, b->label}, -1},
+      {"weight", DFM_F32, 1, {a->has.weight && b->has.weight ? a->weight : NULL, b->weight}, -1},
+      {"truth", DFM_F32, 1, {has_truth ? a->truth : NULL, b->truth}, -1}};
+  for (int i = 0; i < N_ARRAYS; i++) arrays[i] = all[i];
+}
+
+static dfm_status declare(dfm_st_writer *writer, array arrays[N_ARRAYS], int64_t rows, dfm_error *error) {
+  for (int i = 0; i < N_ARRAYS; i++) {
+    const bool is_matrix = arrays[i].dtype == DFM_U32 || i == 2;
+    const uint64_t shape[2] = {(uint64_t)rows, arrays[i].width};
+    if (!arrays[i].storage[0]) continue;
+    DFM_TRY(
+        dfm_st_add_tensor(writer, arrays[i].name, arrays[i].dtype, is_matrix ? 2 : 1, shape, &arrays[i].tensor, error));
+  }
+  return DFM_OK;
+}
+
+static dfm_status write_array(dfm_st_writer *writer, const parts *written, const array *from, dfm_error *error) {
+  const size_t row_bytes = from->width * dfm_dtype_size(from->dtype);
+  for (int i = 0; i < 2; i++) {
+    const dfm_dataset *part = written->part[i];
+    if (!part) continue;
+    for (int64_t at = 0; at < part->rows; at += DFM_STORAGE_PASS_ROWS) {
+      const int64_t left = part->rows - at, n = left < DFM_STORAGE_PASS_ROWS ? left : DFM_STORAGE_PASS_ROWS;
+      const int64_t row = part->first + at;
+      DFM_TRY(
+          dfm_st_write(writer, (const char *)from->storage[i] + (size_t)row * row_bytes, (size_t)n * row_bytes, error));
+      dfm_storage_spent(part->storage, row, n);
+    }
+  }
+  return DFM_OK;
+}
+
+static dfm_status write_tensor(dfm_st_writer *writer, const parts *written, const array *arrays, int first, int tensor,
+                               dfm_error *error) {
+  bool is_encoders;
+  DFM_TRY(dfm_encoder_write(written->part[0]->encoder, writer, first, tensor, &is_encoders, error));
+  for (int i = 0; i < N_ARRAYS && !is_encoders; i++)
+    if (arrays[i].tensor == tensor) return write_array(writer, written, &arrays[i], error);
+  return DFM_OK;
+}
+
+static dfm_status write_all(dfm_st_writer *writer, const char *path, const parts *written,
+                            const dfm_dataset_origin *origin, dfm_error *error) {
+  array arrays[N_ARRAYS];
+  int first;
+  const int64_t rows = written->part[0]->rows + (written->part[1] ? written->part[1]->rows : 0);
+  DFM_TRY(add_metadata(writer, written, origin, error));
+  DFM_TRY(dfm_encoder_declare(written->part[0]->encoder, writer, &first, error));
+  list_arrays(written, arrays);
+  DFM_TRY(declare(writer, arrays, rows, error));
+  DFM_TRY(dfm_st_begin(writer, path, error));
+  for (int i = 0; dfm_st_order(writer, i) >= 0; i++)
+    DFM_TRY(write_tensor(writer, written, arrays, first, dfm_st_order(writer, i), error));
+  return DFM_OK;
+}
+
+dfm_status dfm_dataset_file_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
+                                  const dfm_dataset_origin *origin, dfm_error *error) {
+  const parts written = {{train, valid}};
+  dfm_st_writer *writer;
+  DFM_TRY(dfm_st_writer_create(&writer, error));
+  const dfm_status status = write_all(writer, path, &written, origin, error);
+  if (status == DFM_OK) return dfm_st_commit(writer, error);
+  dfm_st_abort(writer);
+  return status;
+}

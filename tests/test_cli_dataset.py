@@ -1,0 +1,262 @@
+#!/usr/bin/env python3
+"""Rows as text and as dataset files come in; that models, predictions and messages agree is checked, and that the file
+reads by the safetensors layout alone."""
+
+import array
+import csv
+import gzip
+import json
+import struct
+import sys
+
+sys.dont_write_bytecode = True
+from _cli import SMALL, check, contains, fails, main, path, read, rows_text, succeeds, write  # noqa: E402
+
+TRAIN = ["--epochs", "2", "--hidden", "8", "--width", "4", "--batch-size", "64", "-q"]
+
+
+def rows():
+    return write("rows.csv", rows_text(1500))
+
+
+def encode(name, *arguments, data=None):
+    succeeds("encode", data or rows(), "-o", path(name), "-q", *arguments)
+    return path(name)
+
+
+def tensors(name):
+    """Header, metadata and tensors of a safetensors file, by its layout."""
+    content = read(name)
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    metadata, data, found = header.pop("__metadata__"), content[8 + length :], {}
+    codes = {"U64": "Q", "U32": "I", "F32": "f", "U8": "B"}
+    for key, entry in header.items():
+        begin, end = entry["data_offsets"]
+        found[key] = array.array(codes[entry["dtype"]], data[begin:end])
+        size = 1
+        for n in entry["shape"]:
+            size *= n
+        check(len(found[key]) == size, (key, entry))
+    return metadata, found
+
+
+def same_model(arguments, encoding=None):
+    """Text and dataset file give one model, at 1, 2 and 3 threads."""
+    dataset = encode("same.safetensors", *(arguments if encoding is None else encoding))
+    succeeds("train", rows(), "-o", path("text.model"), *TRAIN, *arguments, "--threads", "2")
+    for threads in ("1", "2", "3"):
+        succeeds("train", dataset, "-o", path("file.model"), *TRAIN, *arguments, "--threads", threads)
+        check(read(path("text.model")) == read(path("file.model")), f"{arguments} at {threads} threads")
+
+
+def test_same_model_random_split():
+    same_model([])
+
+
+def test_same_model_last_rows_and_settings():
+    same_model(["--valid-split", "0.2", "--min-count", "40", "--vocabulary-order", "sorted", "--unknown", "zero"])
+
+
+def test_same_model_vocabulary_from_all():
+    same_model(["--vocabulary-from", "all", "--set", "fields.C1.min_count=2", "--seed", "5"])
+
+
+def test_same_model_when_only_training_asks_for_it():
+    same_model(["--transform", "log", "--set", "fields.C2.into=linear"], encoding=[])
+
+
+def test_same_model_valid_file():
+    valid = write("valid.csv", rows_text(300, seed=3))
+    dataset = encode("with_valid.safetensors", "--valid", valid)
+    succeeds("train", rows(), "--valid", valid, "-o", path("text.model"), *TRAIN)
+    succeeds("train", dataset, "-o", path("file.model"), *TRAIN)
+    check(read(path("text.model")) == read(path("file.model")), "with a file of validation rows")
+    alone = encode("alone.safetensors", "--valid-fraction-random", "0")
+    succeeds("train", alone, "--valid", valid, "-o", path("file.model"), *TRAIN)
+    check(read(path("text.model")) == read(path("file.model")), "with validation rows beside the dataset file")
+
+
+def test_settings_are_taken_from_the_file():
+    dataset = encode("settings.safetensors", "--min-count", "40", "--valid-split", "0.2")
+    succeeds("train", rows(), "-o", path("text.model"), *TRAIN, "--min-count", "40", "--valid-split", "0.2")
+    succeeds("train", dataset, "-o", path("file.model"), *TRAIN)
+    check(read(path("text.model")) == read(path("file.model")), "settings of the file")
+
+
+def test_threads_change_no_byte():
+    one, three = encode("one.safetensors", "--threads", "1"), encode("three.safetensors", "--threads", "3")
+    check(read(one) == read(three), "the dataset file depends on the threads")
+
+
+def test_ids_decode_to_the_text():
+    dataset = encode("decode.safetensors", "--min-count", "30")
+    metadata, found = tensors(dataset)
+    text = list(csv.DictReader(rows_text(1500).splitlines()))
+    check(metadata["deepfm.dataset"] == "1", metadata)
+    parts = json.loads(metadata["dataset"])["parts"]
+    check([part["name"] for part in parts] == ["train", "valid"], parts)
+    check(sorted(found["row"]) == list(range(1500)), "rows")
+    unknown = 0
+    for i, at in enumerate(found["row"]):
+        row = text[at]
+        check(found["label"][i] == float(row["label"]), (i, row))
+        number = found["number"][i]
+        check(number != number if row["I1"] == "" else abs(number - float(row["I1"])) < 1e-4, (i, row, number))
+        for f, name in enumerate(["C1", "C2"]):
+            id_, offsets = found["category"][2 * i + f], found[f"vocabulary.{name}.offsets"]
+            if id_ == 0:
+                unknown += 1
+                continue
+            value = found[f"vocabulary.{name}.bytes"][offsets[id_ - 1] : offsets[id_]].tobytes().decode()
+            check(value == row[name], (i, value, row))
+    check(unknown == sum(sum(part["unknown_cells"]) for part in parts) and unknown > 0, unknown)
+
+
+def predictions(*arguments):
+    return [float(line) for line in succeeds("predict", *arguments).out.splitlines()]
+
+
+def test_scores_are_those_of_the_text():
+    dataset, model = encode("own.safetensors"), path("own.model")
+    succeeds("train", dataset, "-o", model, *TRAIN)
+    like = path("like.safetensors")
+    unlabelled = write("new.csv", "C2,C1,I1\nw1,v3,4\nw9,never,\n")
+    succeeds("encode", rows(), "--like", model, "-o", like, "-q")
+    expected = predictions(model, rows())
+    for file in (dataset, like):
+        got = predictions(model, file)
+        check(len(got) == 1500 and max(abs(a - b) for a, b in zip(expected, got)) < 1e-6, file)
+        metrics = [json.loads(succeeds("eval", model, data, "--json").out) for data in (rows(), file)]
+        check(metrics[0]["fields"] == metrics[1]["fields"], metrics)
+        check(abs(metrics[0]["metrics"]["auc"] - metrics[1]["metrics"]["auc"]) < 1e-6, metrics)
+    succeeds("encode", unlabelled, "--like", model, "-o", like, "-q")
+    check(predictions(model, like) == predictions(model, unlabelled), "rows without label")
+    fails("eval", model, like, parts=["like.safetensors", "has no labels"])
+    fails("train", like, "-o", path("no.model"), parts=["was encoded like a model"], output=path("no.model"))
+
+
+def test_statistics():
+    result = json.loads(succeeds("encode", rows(), "-o", path("stats.safetensors"), "--json").out)
+    text = list(csv.DictReader(rows_text(1500).splitlines()))
+    check(result["train_rows"] + result["valid_rows"] == 1500 and result["memory_anonymous"] > 0, result)
+    c1, c2, number = result["fields"]
+    check(c1["name"] == "C1" and c1["vocabulary"] == 5 and c2["vocabulary"] == 40, result)
+    of_top = [row for row in text if row["C1"] == c1["top"]["value"]]
+    check(c1["top"]["rows"] == len(of_top), c1)
+    check(abs(c1["top"]["label_rate"] - sum(row["label"] == "1" for row in of_top) / len(of_top)) < 1e-9, c1)
+    values = [float(row["I1"]) for row in text if row["I1"]]
+    check(number["missing"] == 1500 - len(values) and abs(number["maximum"] - max(values)) < 1e-4, number)
+    check(abs(number["mean"] - sum(values) / len(values)) < 1e-4, number)
+    shown = json.loads(succeeds("inspect", path("stats.safetensors"), "--json").out)
+    check(shown["fields"] == result["fields"], shown)
+    contains(succeeds("inspect", path("stats.safetensors")).out, "C1", "label rate", "mean")
+
+
+def test_messages():
+    dataset, output = encode("messages.safetensors"), path("bad.model")
+    succeeds("train", dataset, "-o", path("messages.model"), *TRAIN)
+    model = path("messages.model")
+
+    def train_fails(*arguments, parts, code=1):
+        fails("train", *arguments, "-o", output, *SMALL, parts=parts, code=code, output=output)
+
+    train_fails(dataset, "--min-count", "3", parts=["messages.safetensors", "another min_count"])
+    train_fails(dataset, "--valid-split", "0.3", parts=["messages.safetensors", "another validation."])
+    train_fails(dataset, "--valid", rows(), parts=["messages.safetensors", "another validation.random"])
+    train_fails(dataset, "--label", "C1", parts=["leave out --label"], code=2)
+    train_fails(model, parts=["messages.model", "no dataset"])
+    fails("encode", dataset, "-o", output, parts=["encoded"], code=2, output=output)
+    fails("encode", rows(), "--like", model, "--min-count", "3", "-o", output, parts=["--like"], code=2, output=output)
+    fails("eval", dataset, rows(), parts=["no deepfm model"])
+    other = encode("other.safetensors", data=write("other.csv", rows_text(700, seed=9).replace("v1", "x1")))
+    fails("eval", model, other, parts=["other.safetensors", "--like"])
+    fails("eval", model, dataset, "--truth", "truth", parts=["--truth truth"])
+    fails("schema", dataset, parts=["deepfm inspect"])
+
+
+def test_inputs():
+    """Several files, compressed ones and the standard input are encoded as one file of the same rows; one dataset file
+    is DATA, several files of which one is a dataset file are not."""
+    expected = read(encode("whole.safetensors"))
+    lines = rows_text(1500).splitlines(keepends=True)
+    first, second = write("a.csv", "".join(lines[:700])), write("b.csv", lines[0] + "".join(lines[700:]))
+    packed = write("a.csv.gz", gzip.compress("".join(lines[:700]).encode()))
+    pieces = path("pieces.safetensors")
+    for data in ([first, second], [packed, second], [path("[ab].csv")]):
+        succeeds("encode", *data, "-o", pieces, "-q")
+        check(read(pieces) == expected, data)
+    succeeds("encode", "-", "-o", pieces, "-q", stdin="".join(lines).encode())
+    check(read(pieces) == expected, "standard input")
+    output = path("bad.model")
+    fails("train", pieces, rows(), "-o", output, *SMALL, parts=["pieces.safetensors"], output=output)
+    fails("train", rows(), pieces, "-o", output, *SMALL, parts=["pieces.safetensors"], output=output)
+    fails("encode", rows(), pieces, "-o", output, parts=["pieces.safetensors is encoded"], code=2, output=output)
+    fails("encode", "-", "--valid", "-", "-o", output, parts=["both the standard input"], code=2, output=output)
+
+
+def test_output_destroys_no_input():
+    data, own, schema = rows(), model(), path("schema.yaml")
+    succeeds("schema", data, "-o", schema)
+    valid = write("valid.csv", rows_text(300, seed=3))
+    cases = [
+        (["-o", data], data),
+        (["-o", valid, "--valid", valid], valid),
+        (["-o", schema, "--schema", schema], schema),
+        (["-o", own, "--like", own], own),
+    ]
+    for arguments, target in cases:
+        before = read(target)
+        fails("encode", data, *arguments, parts=["--output"], code=2)
+        check(read(target) == before, arguments)
+    fails("encode", data, "-o", path("nowhere/rows.safetensors"), parts=["cannot write --output"])
+
+
+def test_damaged():
+    good, output = read(encode("good.safetensors")), path("bad.model")
+    text_model = model()
+    flip = bytearray(good)
+    flip[len(good) // 2] ^= 4
+    header = bytearray(good)
+    header[40] ^= 1
+    for content in (good[:100], good[: len(good) // 2], good[:-1], bytes(flip), bytes(header), good + b"x"):
+        damaged = write("damaged.safetensors", content)
+        fails("train", damaged, "-o", output, *SMALL, parts=["damaged.safetensors"], output=output)
+        fails("eval", text_model, damaged, parts=["damaged.safetensors"])
+
+
+def model():
+    succeeds("train", rows(), "-o", path("text.model"), *TRAIN)
+    return path("text.model")
+
+
+def rewritten(good, name, change):
+    """The file with a tensor's bytes changed and without checksums, which a foreign program may leave out."""
+    (length,) = struct.unpack("<Q", good[:8])
+    header = json.loads(good[8 : 8 + length])
+    checksum = header.pop("checksum")
+    data = bytearray(good[8 + length : 8 + length + checksum["data_offsets"][0]])
+    at = header[name]["data_offsets"][0]
+    data[at : at + len(change)] = change
+    text = json.dumps(header).encode()
+    text += b" " * (-(8 + len(text)) % 64)
+    return struct.pack("<Q", len(text)) + text + bytes(data)
+
+
+def test_wrong_contents():
+    good, output = read(encode("good.safetensors")), path("bad.model")
+    cases = [
+        ("category", struct.pack("<I", 1000), "row 0"),
+        ("label", struct.pack("<f", 0.5), "row 0"),
+        ("number", struct.pack("<f", float("inf")), "row 0"),
+        ("row", struct.pack("<Q", 10**9), "parts do not fit"),
+    ]
+    for name, change, message in cases:
+        wrong = write("wrong.safetensors", rewritten(good, name, change))
+        fails("train", wrong, "-o", output, *SMALL, parts=["wrong.safetensors", message], output=output)
+    fine = write("fine.safetensors", rewritten(good, "label", b""))
+    succeeds("train", fine, "-o", path("fine.model"), *TRAIN)
+
+
+if __name__ == "__main__":
+    sys.exit(main("cli_dataset", globals()))
