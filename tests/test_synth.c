@@ -40,8 +40,8 @@ static dfm_synth *create(uint64_t seed) {
 static const char *split_row(const char *at, int columns, cells *row) {
   for (int c = 0; c < columns; c++) {
     row->at[c] = at;
-    row->length[c] = strcspn(at, ",\n");
-    at += row->length[c];
+    while (*at != ',' && *at != '\n') at++; /* not strcspn: under a sanitizer it reads to the text's end every time */
+    row->length[c] = (size_t)(at - row->at[c]);
     assert_int_equal(*at, c + 1 < columns ? ',' : '\n');
     at++;
   }
