@@ -149,8 +149,7 @@ static int settle_validation(const cli_call *call, train_run *run) {
 
 static int read_rows(train_run *run) {
   dfm_error error;
-  const dfm_read_options reading = {.threads = (int)run->options->threads};
-  if (dfm_dataset_read_train(run->input, run->valid_input, run->schema, run->recipe, &reading, &run->train, &run->valid,
+  if (dfm_dataset_read_train(run->input, run->valid_input, run->schema, run->recipe, NULL, &run->train, &run->valid,
                              &error) != DFM_OK)
     return cli_fail(&error);
   return CLI_OK;

@@ -135,7 +135,6 @@ typedef struct dfm_model dfm_model;
 typedef struct dfm_dataset dfm_dataset;
 
 typedef struct dfm_read_options {
-  int threads;         /* 0: one per core */
   bool label_optional; /* rows may come without the label column (prediction) */
   bool
       missing_unknown; /* a column that is missing altogether counts as unknown (category) or missing (number) instead of an error */
