@@ -9,7 +9,6 @@
 
 typedef struct encode_options {
   const char *output, *like, *valid, *schema, *label, *weight, *truth;
-  int64_t threads;
   bool is_quiet, is_json;
 } encode_options;
 
@@ -28,8 +27,6 @@ static const cli_option options[] = {
      AT(schema), 0, 0},
     {"truth", 0, "COLUMN", NULL, "A column of true probabilities to keep, for deepfm eval --truth", CLI_TEXT, AT(truth),
      0, 0},
-    {"threads", 0, "N", "0", "Threads; 0: one for each core. The file does not depend on it", CLI_INT, AT(threads), 0,
-     1024},
     {"quiet", 'q', NULL, NULL, "Says nothing but errors", CLI_SWITCH, AT(is_quiet), 0, 0},
     {"json", 0, NULL, NULL, "Prints the result as one JSON object", CLI_SWITCH, AT(is_json), 0, 0},
 };
@@ -92,8 +89,7 @@ static int read_like_model(const cli_call *call, encode_run *run) {
   const int code = cli_input(call, 0, &run->rows.input);
   if (code != CLI_OK) return code;
   char *folder = cli_spill_folder(o->output);
-  const dfm_read_options reading = {
-      .threads = (int)o->threads, .label_optional = true, .truth_column = o->truth, .spill_folder = folder};
+  const dfm_read_options reading = {.label_optional = true, .truth_column = o->truth, .spill_folder = folder};
   dfm_status status = dfm_model_load(o->like, &run->model, &error);
   if (status == DFM_OK) status = dfm_dataset_read(run->rows.input, run->model, &reading, &run->rows.train, &error);
   free(folder);
@@ -107,8 +103,7 @@ static int read_to_train(const cli_call *call, encode_run *run) {
                                     .label = o->label,
                                     .weight = o->weight,
                                     .truth = o->truth,
-                                    .output = o->output,
-                                    .threads = o->threads};
+                                    .output = o->output};
   return cli_rows_read(call, &reading, &run->rows);
 }
 

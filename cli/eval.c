@@ -81,8 +81,8 @@ static int report(const cli_call *call, const cli_scoring *scoring) {
 static int run(const cli_call *call) {
   const eval_options *o = call->options;
   cli_scoring scoring;
-  int code = cli_scoring_run(call, o->missing_columns,
-                             (dfm_read_options){.threads = (int)o->threads, .truth_column = o->truth}, &scoring);
+  int code = cli_scoring_run(call, o->missing_columns, (dfm_read_options){.truth_column = o->truth}, (int)o->threads,
+                             &scoring);
   if (code == CLI_OK) code = report(call, &scoring);
   cli_scoring_clear(&scoring);
   return code;

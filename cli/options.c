@@ -208,7 +208,7 @@ int cli_recipe(const cli_call *call, const char *data, dfm_recipe **recipe) {
   dfm_error error;
   dfm_recipe *made = NULL;
   if (dfm_recipe_create(&made, &error) != DFM_OK) return cli_fail(&error);
-  if (data && dfm_dataset_is_at(data) && dfm_recipe_adopt(made, data, &error) != DFM_OK) {
+  if (data && dfm_recipe_adopt(made, data, &error) != DFM_OK) {
     dfm_recipe_free(made);
     return cli_fail(&error);
   }

@@ -55,13 +55,13 @@ static int write_lines(cli_output *output, const float *probability, int64_t n) 
 
 static int run(const cli_call *call) {
   const predict_options *o = call->options;
-  const dfm_read_options reading = {.threads = (int)o->threads, .label_optional = true};
+  const dfm_read_options reading = {.label_optional = true};
   cli_scoring scoring;
   cli_output output = {0};
   int code = cli_keep_apart(call, "output", o->output, "MODEL", call->argument[0]);
   if (code == CLI_OK) code = cli_keep_data(call, 1, "output", o->output);
   if (code != CLI_OK) return code;
-  code = cli_scoring_run(call, o->missing_columns, reading, &scoring);
+  code = cli_scoring_run(call, o->missing_columns, reading, (int)o->threads, &scoring);
   if (code == CLI_OK) code = order_as_text(&scoring);
   if (code == CLI_OK) code = cli_output_open(&output, o->output);
   if (code == CLI_OK) code = write_lines(&output, scoring.probability, dfm_dataset_rows(scoring.rows));

@@ -12,11 +12,6 @@ char *cli_spill_folder(const char *output) {
   return slash ? strndup(output, slash == output ? 1 : (size_t)(slash - output)) : strdup(".");
 }
 
-/* The dataset file that DATA is; NULL: text. */
-static const char *dataset_file(const cli_call *call) {
-  return call->n_arguments == 1 && dfm_dataset_is_at(call->argument[0]) ? call->argument[0] : NULL;
-}
-
 static int check_options(const cli_call *call, const cli_rows_options *o) {
   if (o->schema && (o->label || o->weight))
     return cli_usage(call->command, "--%s and --schema exclude each other; name the column in %s",
@@ -24,7 +19,11 @@ static int check_options(const cli_call *call, const cli_rows_options *o) {
   for (int i = 0; o->valid && i < call->n_arguments; i++)
     if (strcmp(o->valid, "-") == 0 && strcmp(call->argument[i], "-") == 0)
       return cli_usage(call->command, "DATA and --valid are both the standard input; one of them must be a file");
-  const char *file = dataset_file(call);
+  return CLI_OK;
+}
+
+static int check_dataset(const cli_call *call, const cli_rows_options *o, const cli_rows *rows) {
+  const char *file = dfm_input_dataset(rows->input);
   if (!file) return CLI_OK;
   const char *given = o->schema ? "schema" : o->label ? "label" : o->weight ? "weight" : NULL;
   if (given)
@@ -53,10 +52,10 @@ static int open_inputs(const cli_call *call, const cli_rows_options *o, cli_rows
 }
 
 /* A dataset file brings its own. */
-static int read_schema(const cli_call *call, const cli_rows_options *o, const cli_rows *rows, dfm_schema **schema) {
+static int read_schema(const cli_rows_options *o, const cli_rows *rows, dfm_schema **schema) {
   dfm_error error;
   const dfm_schema_options wanted = {.label = o->label, .weight = o->weight, .header = -1};
-  if (dataset_file(call)) return CLI_OK;
+  if (dfm_input_dataset(rows->input)) return CLI_OK;
   const dfm_status status =
       o->schema ? dfm_schema_load(o->schema, schema, &error) : dfm_schema_guess(rows->input, &wanted, schema, &error);
   return status == DFM_OK ? CLI_OK : cli_fail(&error);
@@ -65,11 +64,18 @@ static int read_schema(const cli_call *call, const cli_rows_options *o, const cl
 static int read_rows(const cli_rows_options *o, const dfm_schema *schema, cli_rows *rows) {
   dfm_error error;
   char *folder = cli_spill_folder(o->output);
-  const dfm_read_options reading = {.threads = (int)o->threads, .truth_column = o->truth, .spill_folder = folder};
+  const dfm_read_options reading = {.truth_column = o->truth, .spill_folder = folder};
   const dfm_status status = dfm_dataset_read_train(rows->input, rows->valid_input, schema, rows->recipe, &reading,
                                                    &rows->train, &rows->valid, &error);
   free(folder);
   return status == DFM_OK ? CLI_OK : cli_fail(&error);
+}
+
+/* The call's settings over those that the dataset file was made by. */
+static int adopt_recipe(const cli_call *call, cli_rows *rows) {
+  dfm_recipe_free(rows->recipe);
+  rows->recipe = NULL;
+  return cli_recipe(call, dfm_input_dataset(rows->input), &rows->recipe);
 }
 
 int cli_rows_read(const cli_call *call, const cli_rows_options *options, cli_rows *rows) {
@@ -77,11 +83,13 @@ int cli_rows_read(const cli_call *call, const cli_rows_options *options, cli_row
   dfm_schema *schema = NULL;
   *rows = (cli_rows){0};
   int code = check_options(call, options);
-  if (code == CLI_OK) code = cli_recipe(call, dataset_file(call), &rows->recipe);
+  if (code == CLI_OK) code = cli_recipe(call, NULL, &rows->recipe);
+  if (code == CLI_OK) code = open_inputs(call, options, rows);
+  if (code == CLI_OK) code = check_dataset(call, options, rows);
+  if (code == CLI_OK && dfm_input_dataset(rows->input)) code = adopt_recipe(call, rows);
   if (code == CLI_OK) code = settle_validation(call, options, rows->recipe);
   if (code == CLI_OK && dfm_recipe_check(rows->recipe, &error) != DFM_OK) code = cli_fail(&error);
-  if (code == CLI_OK) code = open_inputs(call, options, rows);
-  if (code == CLI_OK) code = read_schema(call, options, rows, &schema);
+  if (code == CLI_OK) code = read_schema(options, rows, &schema);
   if (code == CLI_OK) code = read_rows(options, schema, rows);
   dfm_schema_free(schema);
   return code;

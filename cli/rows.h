@@ -7,7 +7,6 @@
 typedef struct cli_rows_options {
   const char *valid, *schema, *label, *weight, *truth;
   const char *output; /* rows beyond memory's budget lie in its folder meanwhile */
-  int64_t threads;
 } cli_rows_options;
 
 typedef struct cli_rows {

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-int cli_scoring_run(const cli_call *call, const char *missing_columns, dfm_read_options reading, cli_scoring *scoring) {
+int cli_scoring_run(const cli_call *call, const char *missing_columns, dfm_read_options reading, int threads,
+                    cli_scoring *scoring) {
   dfm_error error;
   const bool is_unknown = missing_columns && strcmp(missing_columns, "unknown") == 0;
   *scoring = (cli_scoring){0};
@@ -20,7 +21,7 @@ int cli_scoring_run(const cli_call *call, const char *missing_columns, dfm_read_
   scoring->probability = malloc((size_t)n * sizeof *scoring->probability + 1);
   if (!scoring->probability)
     return cli_complain("no memory for the probabilities of %lld rows; split the file", (long long)n);
-  if (dfm_predict(scoring->model, scoring->rows, reading.threads, scoring->probability, &error) != DFM_OK)
+  if (dfm_predict(scoring->model, scoring->rows, threads, scoring->probability, &error) != DFM_OK)
     return cli_fail(&error);
   return CLI_OK;
 }

@@ -13,7 +13,8 @@ typedef struct cli_scoring {
 
 /* `missing_columns` is the option's text: NULL or "error", or "unknown". On failure says why; the caller clears in
  * any case. */
-int cli_scoring_run(const cli_call *call, const char *missing_columns, dfm_read_options reading, cli_scoring *scoring);
+int cli_scoring_run(const cli_call *call, const char *missing_columns, dfm_read_options reading, int threads,
+                    cli_scoring *scoring);
 void cli_scoring_clear(cli_scoring *scoring);
 
 #endif

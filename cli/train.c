@@ -102,12 +102,8 @@ static int check_places(const cli_call *call) {
 
 static int read_rows(const cli_call *call, train_run *run) {
   const train_options *o = run->options;
-  const cli_rows_options reading = {.valid = o->valid,
-                                    .schema = o->schema,
-                                    .label = o->label,
-                                    .weight = o->weight,
-                                    .output = o->output,
-                                    .threads = o->threads};
+  const cli_rows_options reading = {
+      .valid = o->valid, .schema = o->schema, .label = o->label, .weight = o->weight, .output = o->output};
   return cli_rows_read(call, &reading, &run->rows);
 }
 

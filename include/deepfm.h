@@ -63,6 +63,8 @@ DFM_API DFM_MUST_USE dfm_status dfm_input_create(const char *const *paths, size_
                                                  dfm_error *error);
 /* For people: "rows.csv", "standard input", "part-1.csv and 6 more files". */
 DFM_API const char *dfm_input_name(const dfm_input *input);
+/* The path of the dataset file that the input is; NULL: text. Of several files none is taken for one. */
+DFM_API const char *dfm_input_dataset(const dfm_input *input);
 DFM_API void dfm_input_free(dfm_input *input);
 
 /* ---- MARK: schema -------------------------------------------------------------------------------------------- */
@@ -137,7 +139,6 @@ typedef struct dfm_model dfm_model;
 typedef struct dfm_dataset dfm_dataset;
 
 typedef struct dfm_read_options {
-  int threads;         /* 0: one per core */
   bool label_optional; /* rows may come without the label column (prediction) */
   bool
       missing_unknown; /* a column that is missing altogether counts as unknown (category) or missing (number) instead of an error */

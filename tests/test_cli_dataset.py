@@ -84,11 +84,6 @@ def test_settings_are_taken_from_the_file():
     check(read(path("text.model")) == read(path("file.model")), "settings of the file")
 
 
-def test_threads_change_no_byte():
-    one, three = encode("one.safetensors", "--threads", "1"), encode("three.safetensors", "--threads", "3")
-    check(read(one) == read(three), "the dataset file depends on the threads")
-
-
 def test_ids_decode_to_the_text():
     dataset = encode("decode.safetensors", "--min-count", "30")
     metadata, found = tensors(dataset)
@@ -256,6 +251,13 @@ def test_wrong_contents():
         fails("train", wrong, "-o", output, *SMALL, parts=["wrong.safetensors", message], output=output)
     fine = write("fine.safetensors", rewritten(good, "label", b""))
     succeeds("train", fine, "-o", path("fine.model"), *TRAIN)
+
+
+def test_a_pattern_may_name_a_dataset_file():
+    encode("only.safetensors")
+    succeeds("train", path("onl?.safetensors"), "-o", path("pattern.model"), *TRAIN)
+    succeeds("train", path("only.safetensors"), "-o", path("name.model"), *TRAIN)
+    check(read(path("pattern.model")) == read(path("name.model")), "a pattern and a name give different models")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ bool dfm_dataset_is_file(const char *path) {
   return dfm_st_is_file(path);
 }
 
-const char *dfm_dataset_file_of(const dfm_input *input) {
+const char *dfm_input_dataset(const dfm_input *input) {
   if (dfm_input_files(input) != 1 || !dfm_input_is_rereadable(input)) return NULL;
   const char *path = dfm_input_path(input, 0);
   return dfm_dataset_is_file(path) ? path : NULL;

@@ -19,8 +19,6 @@ dfm_status dfm_dataset_file_write(const char *path, const dfm_dataset *train, co
 
 /* Whether `path` is a safetensors file, and so a dataset file where rows are asked for. */
 bool dfm_dataset_is_file(const char *path);
-/* The path of the dataset file that the input is; NULL: text. Of several files none is taken for one. */
-const char *dfm_dataset_file_of(const dfm_input *input);
 /* Opens and checks all of the file; what it lacks becomes NULL. */
 dfm_status dfm_dataset_file_load(const char *path, dfm_dataset **train, dfm_dataset **valid, dfm_error *error);
 /* All its rows as rows of `encoder`'s model, whose vocabularies must be the file's. */

@@ -81,7 +81,7 @@ static dfm_status read_rows(dfm_source *source, dfm_dataset *dataset, dfm_error 
 
 dfm_status dfm_dataset_read_encoded(dfm_input *input, dfm_encoder *encoder, const dfm_read_options *options,
                                     dfm_dataset **dataset, dfm_error *error) {
-  const char *file = dfm_dataset_file_of(input);
+  const char *file = dfm_input_dataset(input);
   if (file) return dfm_dataset_file_read(file, encoder, options, dataset, error);
   dfm_source source;
   dfm_storage *storage = NULL;

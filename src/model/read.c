@@ -26,7 +26,7 @@ static dfm_status settle_schema(const dfm_input *input, const dfm_schema *schema
                                 dfm_schema **applied, dfm_error *error) {
   dfm_schema *own = NULL;
   char *origin = NULL;
-  const char *path = dfm_dataset_file_of(input);
+  const char *path = dfm_input_dataset(input);
   if (!path) return dfm_recipe_apply(recipe, schema, applied, error);
   if (schema) {
     return dfm_fail(error, DFM_ERROR_VALUE, "%s is a dataset file and has its own schema; leave the schema out", path);
