@@ -9,6 +9,7 @@
 
 typedef struct encode_options {
   const char *output, *like, *valid, *schema, *label, *weight, *truth;
+  int64_t threads, skip_bad_rows;
   bool is_quiet, is_json;
 } encode_options;
 
@@ -27,6 +28,11 @@ static const cli_option options[] = {
      AT(schema), 0, 0},
     {"truth", 0, "COLUMN", NULL, "A column of true probabilities to keep, for deepfm eval --truth", CLI_TEXT, AT(truth),
      0, 0},
+    {"skip-bad-rows", 0, "N", "0",
+     "Rows that may be wrong and are then left out, with a count; 0: the first one is an error", CLI_INT,
+     AT(skip_bad_rows), 0, INT64_MAX},
+    {"threads", 0, "N", "0", "Threads; 0: one for each core. The file does not depend on it", CLI_INT, AT(threads), 0,
+     1024},
     {"quiet", 'q', NULL, NULL, "Says nothing but errors", CLI_SWITCH, AT(is_quiet), 0, 0},
     {"json", 0, NULL, NULL, "Prints the result as one JSON object", CLI_SWITCH, AT(is_json), 0, 0},
 };
@@ -89,11 +95,17 @@ static int read_like_model(const cli_call *call, encode_run *run) {
   const int code = cli_input(call, 0, &run->rows.input);
   if (code != CLI_OK) return code;
   char *folder = cli_spill_folder(o->output);
-  const dfm_read_options reading = {.label_optional = true, .truth_column = o->truth, .spill_folder = folder};
+  const dfm_read_options reading = {.threads = (int)o->threads,
+                                    .skip_bad_rows = o->skip_bad_rows,
+                                    .label_optional = true,
+                                    .truth_column = o->truth,
+                                    .spill_folder = folder};
   dfm_status status = dfm_model_load(o->like, &run->model, &error);
   if (status == DFM_OK) status = dfm_dataset_read(run->rows.input, run->model, &reading, &run->rows.train, &error);
   free(folder);
-  return status == DFM_OK ? CLI_OK : cli_fail(&error);
+  if (status != DFM_OK) return cli_fail(&error);
+  cli_say_skipped(run->rows.train, NULL);
+  return CLI_OK;
 }
 
 static int read_to_train(const cli_call *call, encode_run *run) {
@@ -103,6 +115,8 @@ static int read_to_train(const cli_call *call, encode_run *run) {
                                     .label = o->label,
                                     .weight = o->weight,
                                     .truth = o->truth,
+                                    .threads = o->threads,
+                                    .skip_bad_rows = o->skip_bad_rows,
                                     .output = o->output};
   return cli_rows_read(call, &reading, &run->rows);
 }

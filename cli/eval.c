@@ -7,7 +7,7 @@
 
 typedef struct eval_options {
   const char *truth, *missing_columns;
-  int64_t threads;
+  int64_t threads, skip_bad_rows;
   bool is_json;
 } eval_options;
 
@@ -18,6 +18,9 @@ static const cli_option options[] = {
      CLI_TEXT, AT(truth), 0, 0},
     {"missing-columns", 0, "error | unknown", "error",
      "A column of the model that DATA lacks: an error, or unknown in every row", CLI_TEXT, AT(missing_columns), 0, 0},
+    {"skip-bad-rows", 0, "N", "0",
+     "Rows that may be wrong and are then left out, with a count; 0: the first one is an error", CLI_INT,
+     AT(skip_bad_rows), 0, INT64_MAX},
     {"threads", 0, "N", "0", "Threads; 0: one for each core", CLI_INT, AT(threads), 0, 1024},
     {"json", 0, NULL, NULL, "Prints the result as one JSON object", CLI_SWITCH, AT(is_json), 0, 0},
 };
@@ -81,8 +84,9 @@ static int report(const cli_call *call, const cli_scoring *scoring) {
 static int run(const cli_call *call) {
   const eval_options *o = call->options;
   cli_scoring scoring;
-  int code = cli_scoring_run(call, o->missing_columns, (dfm_read_options){.truth_column = o->truth}, (int)o->threads,
-                             &scoring);
+  int code = cli_scoring_run(call, o->missing_columns,
+                             (dfm_read_options){.truth_column = o->truth, .skip_bad_rows = o->skip_bad_rows},
+                             (int)o->threads, &scoring);
   if (code == CLI_OK) code = report(call, &scoring);
   cli_scoring_clear(&scoring);
   return code;

@@ -64,11 +64,36 @@ static int read_schema(const cli_rows_options *o, const cli_rows *rows, dfm_sche
 static int read_rows(const cli_rows_options *o, const dfm_schema *schema, cli_rows *rows) {
   dfm_error error;
   char *folder = cli_spill_folder(o->output);
-  const dfm_read_options reading = {.truth_column = o->truth, .spill_folder = folder};
+  const dfm_read_options reading = {
+      .threads = (int)o->threads, .skip_bad_rows = o->skip_bad_rows, .truth_column = o->truth, .spill_folder = folder};
   const dfm_status status = dfm_dataset_read_train(rows->input, rows->valid_input, schema, rows->recipe, &reading,
                                                    &rows->train, &rows->valid, &error);
   free(folder);
-  return status == DFM_OK ? CLI_OK : cli_fail(&error);
+  if (status != DFM_OK) return cli_fail(&error);
+  cli_say_skipped(rows->train, rows->valid);
+  return CLI_OK;
+}
+
+/* Parts of one text know the same of it; a text of validation rows has its own. */
+static bool has_own(const dfm_dataset *rows, const dfm_dataset *valid) {
+  const char *of_rows = NULL, *of_valid = NULL;
+  int64_t n;
+  if (!valid) return false;
+  (void)dfm_dataset_skipped(rows, 0, &n, &of_rows);
+  (void)dfm_dataset_skipped(valid, 0, &n, &of_valid);
+  return of_valid && (!of_rows || strcmp(of_rows, of_valid) != 0);
+}
+
+void cli_say_skipped(const dfm_dataset *rows, const dfm_dataset *valid) {
+  const char *reason, *example = NULL;
+  int64_t n, total = 0;
+  char text[CLI_SHORT];
+  for (size_t i = 0; (reason = dfm_dataset_skipped(rows, i, &n, &example)); i++) {
+    if (n > 0) fprintf(stderr, "%s %s with %s", total > 0 ? "," : "Left out", cli_thousands(text, n), reason);
+    total += n;
+  }
+  if (total > 0) fprintf(stderr, ". The first: %s\n", example);
+  if (has_own(rows, valid)) cli_say_skipped(valid, NULL);
 }
 
 /* The call's settings over those that the dataset file was made by. */

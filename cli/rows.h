@@ -6,6 +6,7 @@
 
 typedef struct cli_rows_options {
   const char *valid, *schema, *label, *weight, *truth;
+  int64_t threads, skip_bad_rows;
   const char *output; /* rows beyond memory's budget lie in its folder meanwhile */
 } cli_rows_options;
 
@@ -18,6 +19,8 @@ typedef struct cli_rows {
 /* On failure says why; the caller clears in any case. */
 int cli_rows_read(const cli_call *call, const cli_rows_options *options, cli_rows *rows);
 void cli_rows_clear(cli_rows *rows);
+/* Says on standard error what was left out of the rows, if anything. `valid` may be NULL. */
+void cli_say_skipped(const dfm_dataset *rows, const dfm_dataset *valid);
 /* Where rows may lie while a file is made at `output`: its folder; free() it. NULL (the system's place) where it is a
  * device or pipe. */
 char *cli_spill_folder(const char *output);

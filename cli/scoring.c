@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rows.h"
+
 int cli_scoring_run(const cli_call *call, const char *missing_columns, dfm_read_options reading, int threads,
                     cli_scoring *scoring) {
   dfm_error error;
@@ -12,11 +14,13 @@ int cli_scoring_run(const cli_call *call, const char *missing_columns, dfm_read_
   if (missing_columns && !is_unknown && strcmp(missing_columns, "error") != 0)
     return cli_usage(call->command, "--missing-columns is '%.100s'; it must be error or unknown", missing_columns);
   reading.missing_unknown = is_unknown;
+  reading.threads = threads;
   if (dfm_model_load(call->argument[0], &scoring->model, &error) != DFM_OK) return cli_fail(&error);
   const int code = cli_input(call, 1, &scoring->input);
   if (code != CLI_OK) return code;
   if (dfm_dataset_read(scoring->input, scoring->model, &reading, &scoring->rows, &error) != DFM_OK)
     return cli_fail(&error);
+  cli_say_skipped(scoring->rows, NULL);
   const int64_t n = dfm_dataset_rows(scoring->rows);
   scoring->probability = malloc((size_t)n * sizeof *scoring->probability + 1);
   if (!scoring->probability)

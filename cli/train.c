@@ -10,7 +10,7 @@
 
 typedef struct train_options {
   const char *valid, *schema, *label, *weight, *output, *init, *checkpoint, *resume, *history;
-  int64_t checkpoint_every, eval_every, threads;
+  int64_t checkpoint_every, eval_every, threads, skip_bad_rows;
   bool is_quiet, is_json;
 } train_options;
 
@@ -35,6 +35,9 @@ static const cli_option options[] = {
     {"history", 0, "FILE", NULL, "Metrics of each epoch, as JSON lines", CLI_TEXT, AT(history), 0, 0},
     {"eval-every", 0, "STEPS", "0", "Steps between additional evaluations; 0: at the end of each epoch only", CLI_INT,
      AT(eval_every), 0, INT64_MAX},
+    {"skip-bad-rows", 0, "N", "0",
+     "Rows that may be wrong and are then left out, with a count; 0: the first one is an error", CLI_INT,
+     AT(skip_bad_rows), 0, INT64_MAX},
     {"threads", 0, "N", "0", "Threads; 0: one for each core. The model does not depend on it", CLI_INT, AT(threads), 0,
      1024},
     {"quiet", 'q', NULL, NULL, "Says nothing but errors", CLI_SWITCH, AT(is_quiet), 0, 0},
@@ -102,8 +105,13 @@ static int check_places(const cli_call *call) {
 
 static int read_rows(const cli_call *call, train_run *run) {
   const train_options *o = run->options;
-  const cli_rows_options reading = {
-      .valid = o->valid, .schema = o->schema, .label = o->label, .weight = o->weight, .output = o->output};
+  const cli_rows_options reading = {.valid = o->valid,
+                                    .schema = o->schema,
+                                    .label = o->label,
+                                    .weight = o->weight,
+                                    .threads = o->threads,
+                                    .skip_bad_rows = o->skip_bad_rows,
+                                    .output = o->output};
   return cli_rows_read(call, &reading, &run->rows);
 }
 

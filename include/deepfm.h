@@ -139,6 +139,9 @@ typedef struct dfm_model dfm_model;
 typedef struct dfm_dataset dfm_dataset;
 
 typedef struct dfm_read_options {
+  int threads; /* 0: one per core. The rows do not depend on it */
+  int64_t
+      skip_bad_rows; /* rows that may be wrong (number of cells, a number, label or weight) and are then left out; 0: the first one is an error */
   bool label_optional; /* rows may come without the label column (prediction) */
   bool
       missing_unknown; /* a column that is missing altogether counts as unknown (category) or missing (number) instead of an error */
@@ -165,6 +168,9 @@ DFM_API int64_t dfm_dataset_rows(const dfm_dataset *dataset);
 DFM_API bool dfm_dataset_has_label(const dfm_dataset *dataset);
 /* How many of its rows have label 1. 0 where there is no label. */
 DFM_API int64_t dfm_dataset_positives(const dfm_dataset *dataset);
+/* Rows of the text that were left out because they were wrong, by reason `i`: "a wrong number of cells", ...; NULL past the last reason. `*example` (may be
+ * NULL) becomes the sentence on the first such row of any reason, NULL where none was left out. Strings live as long as the dataset. */
+DFM_API const char *dfm_dataset_skipped(const dfm_dataset *dataset, size_t i, int64_t *rows, const char **example);
 /* The true probabilities of the rows (read with `truth_column`), or NULL. Length rows. */
 DFM_API const float *dfm_dataset_truth(const dfm_dataset *dataset);
 DFM_API const float *dfm_dataset_labels(const dfm_dataset *dataset);

@@ -253,6 +253,11 @@ def test_wrong_contents():
     succeeds("train", fine, "-o", path("fine.model"), *TRAIN)
 
 
+def test_threads_change_no_byte():
+    one, three = encode("one.safetensors", "--threads", "1"), encode("three.safetensors", "--threads", "3")
+    check(read(one) == read(three), "the dataset file depends on the threads")
+
+
 def test_a_pattern_may_name_a_dataset_file():
     encode("only.safetensors")
     succeeds("train", path("onl?.safetensors"), "-o", path("pattern.model"), *TRAIN)

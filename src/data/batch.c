@@ -102,7 +102,7 @@ dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, uint64_t se
   DFM_TRY(dfm_storage_create(F, D, (dfm_storage_has){.label = true}, NULL, &storage, error));
   dfm_status status = dfm_alloc(&u, (size_t)F + 1, sizeof *u, error);
   for (int64_t i = 0; status == DFM_OK && i < rows; i++) {
-    status = dfm_storage_add(storage, error);
+    status = dfm_storage_add(storage, 1, error);
     if (status != DFM_OK) break;
     uint32_t *ids = dfm_storage_ids(storage, i);
     dfm_random_fill_uniform(key, 2 * (uint64_t)i, u, (size_t)F + 1);

@@ -68,6 +68,19 @@ bool dfm_dataset_has_weight(const dfm_dataset *dataset) {
   return dataset->storage->has.weight;
 }
 
+const char *dfm_dataset_skipped(const dfm_dataset *dataset, size_t i, int64_t *rows, const char **example) {
+  static const char *const reasons[DFM_BADS] = {[DFM_BAD_SHAPE] = "a wrong number of cells or a stray quote",
+                                                [DFM_BAD_NUMBER] = "a bad number",
+                                                [DFM_BAD_LABEL] = "a bad label",
+                                                [DFM_BAD_WEIGHT] = "a bad weight",
+                                                [DFM_BAD_TRUTH] = "a bad true probability"};
+  const dfm_bad_rows *bad = &dataset->storage->bad;
+  if (i >= DFM_BADS) return NULL;
+  *rows = bad->reason[i];
+  if (example) *example = bad->rows > 0 ? bad->first.message : NULL;
+  return reasons[i];
+}
+
 int64_t dfm_dataset_positives(const dfm_dataset *dataset) {
   return dataset->positives;
 }

@@ -1,101 +1,107 @@
-/* Reading of rows as an encoder that is settled encodes them: text comes in, a dataset in its order goes out.
- */
-#include <math.h>
-#include <string.h>
+/* Reading of rows as an encoder that is settled encodes them: text comes in, a dataset in its order goes out. */
+#include <stdlib.h>
 
 #include "data/dataset_file.h"
 #include "data/dataset_read.h"
-#include "data/vocabulary.h"
 
-dfm_status dfm_storage_for(const dfm_source *source, const dfm_read_options *options, bool is_drawn,
-                           dfm_storage **storage, dfm_error *error) {
-  const dfm_encoder *encoder = source->encoder;
-  const dfm_storage_has has = {.label = source->label_at != DFM_ABSENT,
-                               .weight = source->weight_at != DFM_ABSENT,
-                               .truth = source->truth_at != DFM_ABSENT,
-                               .file_row = is_drawn};
-  return dfm_storage_create(encoder->F, encoder->D, has, options ? options->spill_folder : NULL, storage, error);
-}
+typedef struct reading {
+  dfm_source source;
+  dfm_destination to;
+  dfm_dataset *dataset;
+  int64_t *
+      unknown; /* (F) the first row at hand with an unknown value that is an error: block DFM_BLOCK_ROWS + r; -1: none */
+} reading;
 
-dfm_status dfm_storage_add_row(dfm_storage *storage, const dfm_source *source, dfm_error *error) {
-  const int64_t row = storage->rows;
-  DFM_TRY(dfm_storage_add(storage, error));
-  if (storage->D > 0) memcpy(dfm_storage_numbers(storage, row), source->number, (size_t)storage->D * sizeof(float));
-  if (storage->has.label) {
-    storage->label[row] = source->label;
-    storage->has_label_gap |= isnan(source->label);
+/* The ids of field f's values; unknown and empty ones are counted. */
+static void encode_block(const dfm_encoder *encoder, const dfm_block *block, int f, dfm_cell_counts *counts,
+                         int *unknown) {
+  const dfm_category_field *field = &encoder->category[f];
+  const uint32_t first = dfm_encoder_first(encoder, f), none = first == 1 ? 0 : DFM_ID_NONE;
+  dfm_value *values = dfm_block_value(block, f, 0);
+  *unknown = -1;
+  for (int r = 0; r < block->rows; r++) {
+    dfm_value *value = &values[r];
+    const bool is_absent = value->n == DFM_VALUE_ABSENT;
+    const uint64_t found =
+        is_absent ? UINT64_MAX
+                  : dfm_vocabulary_find_hashed(&field->vocabulary, value->hash, dfm_value_bytes(value), value->n);
+    counts->missing += value->n == 0;
+    value->id = found == UINT64_MAX ? none : (uint32_t)found + first;
+    if (found != UINT64_MAX) continue;
+    counts->unknown++;
+    if (*unknown < 0 && !is_absent && field->settings.unknown == DFM_UNKNOWN_ERROR) *unknown = r;
   }
-  if (storage->has.weight) storage->weight[row] = source->weight;
-  if (storage->has.truth) storage->truth[row] = source->truth;
-  return DFM_OK;
 }
 
-dfm_status dfm_fail_no_rows(const dfm_source *source, dfm_error *error) {
-  const bool is_one = dfm_input_files(source->input) == 1;
-  return dfm_fail(error, DFM_ERROR_FORMAT,
-                  is_one ? "%s has a header but no rows; check that it was written to its end"
-                         : "%s have headers but no rows; check that they were written to their ends",
-                  dfm_input_name(source->input));
-}
-
-/* The ids of the source's row; the row's unknown and empty cells are counted. */
-static dfm_status encode_row(const dfm_source *source, uint32_t *ids, dfm_cell_counts *counts, dfm_error *error) {
-  const dfm_encoder *encoder = source->encoder;
-  for (int stage = 0; stage < 3; stage++) {
-    for (int f = 0; f < encoder->F; f++)
-      dfm_vocabulary_prefetch(&encoder->category[f].vocabulary, source->hash[f], stage);
+static void encode_task(void *context, int f, int thread) {
+  const reading *run = context;
+  const dfm_source *source = &run->source;
+  (void)thread;
+  run->unknown[f] = -1;
+  for (int i = 0; i < source->n_blocks; i++) {
+    int unknown;
+    encode_block(source->encoder, source->block[i], f, &run->dataset->counts[f], &unknown);
+    if (unknown >= 0 && run->unknown[f] < 0) run->unknown[f] = (int64_t)i * DFM_BLOCK_ROWS + unknown;
   }
-  for (int f = 0; f < encoder->F; f++) {
-    const dfm_category_field *field = &encoder->category[f];
-    const dfm_cell *cell = &source->category[f];
-    const bool is_absent = cell->bytes == NULL;
-    const uint64_t value =
-        is_absent ? UINT64_MAX : dfm_vocabulary_find_hashed(&field->vocabulary, source->hash[f], cell->bytes, cell->n);
-    const uint32_t first = dfm_encoder_first(encoder, f);
-    counts[f].missing += !is_absent && cell->n == 0;
-    if (value != UINT64_MAX) {
-      ids[f] = (uint32_t)value + first;
-      continue;
-    }
-    if (field->settings.unknown == DFM_UNKNOWN_ERROR && !is_absent) return dfm_source_unknown(source, f, error);
-    counts[f].unknown++;
-    ids[f] = first == 1 ? 0 : DFM_ID_NONE;
-  }
-  return DFM_OK;
 }
 
-static dfm_status read_rows(dfm_source *source, dfm_dataset *dataset, dfm_error *error) {
-  dfm_storage *storage = dataset->storage;
+/* An unknown value that is an error: the first row's, and of its fields the first. */
+static dfm_status check_unknown(reading *run, dfm_error *error) {
+  int first = -1;
+  for (int f = 0; f < run->source.encoder->F; f++) {
+    if (run->unknown[f] >= 0 && (first < 0 || run->unknown[f] < run->unknown[first])) first = f;
+  }
+  if (first < 0) return DFM_OK;
+  const int64_t at = run->unknown[first];
+  return dfm_source_unknown(&run->source, (int)(at / DFM_BLOCK_ROWS), (int)(at % DFM_BLOCK_ROWS), first, error);
+}
+
+static dfm_status read_rows(reading *run, dfm_error *error) {
+  dfm_source *source = &run->source;
+  const int F = source->encoder->F;
+  DFM_TRY(dfm_alloc(&run->unknown, (size_t)F, sizeof *run->unknown, error));
   for (;;) {
-    bool is_row;
-    DFM_TRY(dfm_source_next(source, &is_row, error));
-    if (!is_row) break;
-    DFM_TRY(dfm_storage_add_row(storage, source, error));
-    DFM_TRY(encode_row(source, dfm_storage_ids(storage, storage->rows - 1), dataset->counts, error));
+    DFM_TRY(dfm_source_next(source, error));
+    if (source->n_blocks == 0) break;
+    dfm_pool_run(source->pool, F, encode_task, run);
+    DFM_TRY(check_unknown(run, error));
+    DFM_TRY(dfm_destination_add(&run->to, source, error));
   }
-  if (storage->rows == 0) return dfm_fail_no_rows(source, error);
-  dataset->rows = storage->rows;
-  dfm_dataset_count(dataset);
+  run->dataset->rows = run->to.rows;
+  if (run->to.rows == 0) return dfm_fail_no_rows(source, error);
+  dfm_dataset_count(run->dataset);
   return DFM_OK;
+}
+
+static dfm_status read_source(reading *run, dfm_encoder *encoder, const dfm_read_options *options, dfm_error *error) {
+  dfm_storage *storage = NULL;
+  DFM_TRY(dfm_storage_for(&run->source, options, false, &storage, error));
+  dfm_status status = dfm_dataset_view(encoder, storage, 0, 0, &run->dataset, error);
+  if (status == DFM_OK) status = dfm_destination_begin(&run->to, &run->source, storage, NULL, error);
+  if (status == DFM_OK) status = read_rows(run, error);
+  dfm_storage_release(storage);
+  dfm_destination_end(&run->to);
+  free(run->unknown);
+  return status;
 }
 
 dfm_status dfm_dataset_read_encoded(dfm_input *input, dfm_encoder *encoder, const dfm_read_options *options,
                                     dfm_dataset **dataset, dfm_error *error) {
   const char *file = dfm_input_dataset(input);
+  dfm_pool *pool;
+  reading run = {.dataset = NULL};
   if (file) return dfm_dataset_file_read(file, encoder, options, dataset, error);
-  dfm_source source;
-  dfm_storage *storage = NULL;
-  dfm_dataset *made = NULL;
-  DFM_TRY(dfm_source_open(input, encoder, options, &source, error));
-  dfm_status status = dfm_storage_for(&source, options, false, &storage, error);
-  if (status == DFM_OK) status = dfm_dataset_view(encoder, storage, 0, 0, &made, error);
-  if (status == DFM_OK) status = read_rows(&source, made, error);
-  dfm_storage_release(storage);
-  dfm_source_close(&source);
+  DFM_TRY(dfm_pool_create(options ? options->threads : 0, &pool, error));
+  dfm_status status = dfm_source_open(input, encoder, options, pool, &run.source, error);
   if (status == DFM_OK) {
-    *dataset = made;
+    status = read_source(&run, encoder, options, error);
+    dfm_source_close(&run.source);
+  }
+  dfm_pool_free(pool);
+  if (status == DFM_OK) {
+    *dataset = run.dataset;
   } else {
-    dfm_dataset_free(made);
+    dfm_dataset_free(run.dataset);
   }
   return status;
 }

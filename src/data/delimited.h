@@ -1,18 +1,32 @@
-/* Delimited text: bytes come in; rows of cells go out (RFC 4180 quotes, any separator, LF or CRLF).
+/* Delimited text: rows come in; their cells go out (RFC 4180 quotes, any separator, LF or CRLF).
  *
  * A quote has a meaning only as the first byte of a cell; elsewhere it is an ordinary byte. Bytes are not interpreted:
  * zero bytes and text that is not UTF-8 pass through. */
 #ifndef DFM_DATA_DELIMITED_H
 #define DFM_DATA_DELIMITED_H
 
-#include "base/feed.h"
 #include "data/schema.h"
+#include "data/text_rows.h"
 
 typedef struct dfm_cell {
   const char *bytes; /* valid until the next row is read; quotes removed, "" unescaped */
   size_t n;
   size_t column; /* 1-based byte of its start within its line, for messages */
 } dfm_cell;
+
+/* The cells of a row. {0} at the start; dfm_cells_clear frees `cell`, `text` stays the caller's. */
+typedef struct dfm_cells {
+  dfm_cell *cell;
+  size_t n, capacity;
+  char *text; /* where unescaped cells are put, one behind the other: room for the row's bytes where it has a quote */
+} dfm_cells;
+
+/* Splits a row of text that can be read up to `limit`; `path` is for messages. `cells->text` moves on. */
+dfm_status dfm_delimited_split(const dfm_row_span *span, char separator, const char *path, const char *limit,
+                               dfm_cells *cells, dfm_error *error);
+void dfm_cells_clear(dfm_cells *cells);
+
+/* ---- one row after the other: for headers and first looks */
 
 /* Reads a feed (borrowed) from its window's first byte on. `comment` is the beginning of lines to skip; NULL or "":
  * none. A reader that `keeps` lets go of nothing, so that it can be restarted and the text be read again by another:

@@ -1,55 +1,75 @@
-/* Source: the text of one or more files and the columns that an encoder wants come in; rows of typed cells go out, file
- * after file. */
+/* Source: the text of one or more files and the columns that an encoder wants come in; blocks of typed cells go out,
+ * file after file. */
 #ifndef DFM_DATA_SOURCE_H
 #define DFM_DATA_SOURCE_H
 
 #include "base/memory.h"
+#include "base/pool.h"
+#include "data/block.h"
 #include "data/delimited.h"
-#include "data/encoder.h"
 #include "data/input.h"
 
 typedef struct dfm_source {
   dfm_input *input; /* borrowed */
   size_t file;      /* of the input, being read */
   dfm_feed *feed;
-  dfm_delimited *reader;
+  dfm_text_rows *rows;
   const dfm_encoder *encoder; /* borrowed */
+  dfm_pool *pool;             /* borrowed */
   bool label_optional, missing_unknown;
   const char *truth_name; /* borrowed from the options */
+  int64_t n_bad_allowed;
+  dfm_bad_rows bad; /* left out so far */
 
   /* Where columns are in the file's rows; DFM_ABSENT: nowhere. */
   size_t n_cells;                  /* per row */
   size_t *category_at, *number_at; /* (F), (D) */
   size_t label_at, weight_at, truth_at;
-  const dfm_cell *first_row; /* a row that was read to learn the columns but is data; NULL: none */
-  size_t first_row_n;
+  bool has_first_row; /* a row was read to learn the columns but is data: spans[0] is it */
+  char *text;         /* of the header's unescaped cells */
+  size_t text_capacity;
 
   dfm_text header;    /* the cells of the first file's header, one after the other, */
   size_t *header_end; /* (n_cells) where each ends */
 
-  /* The row last read. */
-  dfm_cell *category;  /* (F) cleaned: spaces and missing words are gone; bytes NULL where the column is absent */
-  uint64_t *hash;      /* (F) of the cells */
-  float *number;       /* (D) NaN: empty or absent */
-  float label;         /* 0 or 1; NaN: empty, where labels are optional */
-  float weight, truth; /* 1 and 0 where there is no such column */
+  dfm_row_span *spans; /* (capacity) of the rows at hand */
+  size_t capacity, n_spans;
+  dfm_block *
+      *block; /* (n_blocks_made), of which (n_blocks) are filled: block i by the spans from i DFM_BLOCK_ROWS on */
+  int n_blocks, n_blocks_made;
+  dfm_cells *cells; /* (threads of the pool) */
 } dfm_source;
 
 #define DFM_ABSENT SIZE_MAX
 
 /* Opens the first file and finds the columns. `options` may be NULL. The source is closed by the caller on success only. */
 dfm_status dfm_source_open(dfm_input *input, const dfm_encoder *encoder, const dfm_read_options *options,
-                           dfm_source *source, dfm_error *error);
-/* The next row, of the next file where the one before has ended; `*is_row` false at the end. */
-dfm_status dfm_source_next(dfm_source *source, bool *is_row, dfm_error *error);
+                           dfm_pool *pool, dfm_source *source, dfm_error *error);
+/* The next rows, of the next file where the one before has ended; no blocks at the end. A row that is wrong is an
+ * error, or left out where so many may be. */
+dfm_status dfm_source_next(dfm_source *source, dfm_error *error);
 void dfm_source_close(dfm_source *source);
+/* Rows in the blocks at hand. */
+int64_t dfm_source_rows(const dfm_source *source);
 
 /* Opens the file behind the one that has ended and reads its header, which must be that of the first; `*is_open` false
  * where there is none. For dfm_source_next. */
 dfm_status dfm_source_next_file(dfm_source *source, bool *is_open, dfm_error *error);
 
-/* The error of a category cell of the row last read whose value the vocabulary lacks although its field's rule is
- * `error`. */
-dfm_status dfm_source_unknown(const dfm_source *source, int f, dfm_error *error);
+/* The error of the value of category field f in row r of a block at hand, which the vocabulary lacks although the field's
+ * rule is `error`. */
+dfm_status dfm_source_unknown(dfm_source *source, int block, int r, int f, dfm_error *error);
+
+/* ---- one row of text, for the source's own files */
+
+/* The file's next row into spans[0], and its cells into cells[0]; `*n` = 0 at the end. */
+dfm_status dfm_source_first(dfm_source *source, size_t *n, dfm_error *error);
+/* Fills the block's next row from a span, and counts it. */
+dfm_status dfm_source_parse(const dfm_source *source, const dfm_row_span *span, dfm_cells *cells, dfm_block *block,
+                            dfm_error *error);
+/* The cell without what does not belong to it; a missing word becomes the empty cell. */
+dfm_cell dfm_source_clean(const dfm_schema *schema, dfm_cell cell);
+dfm_status dfm_source_fail_cell(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell,
+                                const char *name, const char *problem, const char *remedy, dfm_error *error);
 
 #endif

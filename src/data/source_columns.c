@@ -8,7 +8,7 @@
 #include "data/source.h"
 
 static const char *path_of(const dfm_source *source) {
-  return dfm_delimited_path(source->reader);
+  return dfm_text_rows_path(source->rows);
 }
 
 /* Whether header cell `i` has this name; one without a name is called by its position, c1, c2, ..., as in a schema that
@@ -28,9 +28,9 @@ static dfm_status find_name(const dfm_source *source, const dfm_cell *cells, siz
   for (size_t i = 0; i < n; i++) {
     if (!is_called(source->encoder->schema, cells, i, name)) continue;
     if (*at != DFM_ABSENT) {
-      return dfm_fail_at(
-          error, DFM_ERROR_FORMAT, path_of(source), dfm_delimited_line(source->reader), (long long)cells[i].column,
-          "the header has the column '%s' twice, as cells %zu and %zu; rename one", name, *at + 1, i + 1);
+      return dfm_fail_at(error, DFM_ERROR_FORMAT, path_of(source), source->spans->line, (long long)cells[i].column,
+                         "the header has the column '%s' twice, as cells %zu and %zu; rename one", name, *at + 1,
+                         i + 1);
     }
     *at = i;
   }
@@ -68,7 +68,7 @@ static dfm_status fail_missing(const dfm_source *source, const dfm_column *colum
                                       [DFM_KIND_NUMBER] = "a number",
                                       [DFM_KIND_LABEL] = "the label",
                                       [DFM_KIND_WEIGHT] = "the weight"};
-  return dfm_fail_at(error, DFM_ERROR_MISMATCH, path_of(source), dfm_delimited_line(source->reader), 0,
+  return dfm_fail_at(error, DFM_ERROR_MISMATCH, path_of(source), source->spans->line, 0,
                      "the header has no column '%s', which the schema has as %s; %s", column->name, kinds[column->kind],
                      column->kind == DFM_KIND_LABEL ? "add it to the file, or name another label column"
                                                     : "add it to the file, or read it with --missing-columns unknown");
@@ -93,7 +93,7 @@ static dfm_status place_by_name(dfm_source *source, const dfm_cell *cells, size_
   if (n_found == 0) {
     char shown[DFM_SHOW_BYTES];
     return dfm_fail_at(
-        error, DFM_ERROR_MISMATCH, path_of(source), dfm_delimited_line(source->reader), 0,
+        error, DFM_ERROR_MISMATCH, path_of(source), source->spans->line, 0,
         "the first row has none of the schema's column names (its first cell is '%s'); add the header line that the "
         "schema asks for",
         dfm_show(shown, cells[0].bytes, cells[0].n));
@@ -102,7 +102,7 @@ static dfm_status place_by_name(dfm_source *source, const dfm_cell *cells, size_
 }
 
 /* By position; where labels are optional their column may be left out, which moves those after it. */
-static void place_by_position(dfm_source *source, const dfm_cell *cells, size_t n) {
+static void place_by_position(dfm_source *source, size_t n) {
   const dfm_schema *schema = source->encoder->schema;
   size_t label = DFM_ABSENT;
   int f = 0, d = 0;
@@ -115,8 +115,7 @@ static void place_by_position(dfm_source *source, const dfm_cell *cells, size_t 
     set_position(source, schema->columns[i].kind, i == label && !has_label ? DFM_ABSENT : i - is_after, &f, &d);
   }
   source->n_cells = schema->n_columns - (label != DFM_ABSENT && !has_label);
-  source->first_row = cells;
-  source->first_row_n = n;
+  source->has_first_row = true;
 }
 
 /* A schema may be without label, and then is good for prediction alone. */
@@ -138,7 +137,7 @@ static dfm_status place_truth(dfm_source *source, const dfm_cell *cells, size_t 
     source->truth_at = (size_t)position - 1;
   }
   if (source->truth_at != DFM_ABSENT) return DFM_OK;
-  return dfm_fail_at(error, DFM_ERROR_MISMATCH, path_of(source), dfm_delimited_line(source->reader), 0,
+  return dfm_fail_at(error, DFM_ERROR_MISMATCH, path_of(source), source->spans->line, 0,
                      schema->has_header
                          ? "the header has no column '%s' of true probabilities; name one of its columns"
                          : "there is no column '%s' of true probabilities; give its position, counted from 1",
@@ -148,9 +147,9 @@ static dfm_status place_truth(dfm_source *source, const dfm_cell *cells, size_t 
 /* ---- files */
 
 static void close_file(dfm_source *source) {
-  dfm_delimited_close(source->reader);
+  dfm_text_rows_close(source->rows);
   dfm_input_return(source->input, source->file, source->feed);
-  source->reader = NULL;
+  source->rows = NULL;
   source->feed = NULL;
 }
 
@@ -163,8 +162,23 @@ static dfm_status open_file(dfm_source *source, size_t file, dfm_error *error) {
   const dfm_schema *schema = source->encoder->schema;
   DFM_TRY(dfm_input_take(source->input, file, &source->feed, error));
   source->file = file;
-  DFM_TRY(dfm_delimited_open(source->feed, schema->separator, schema->comment, false, &source->reader, error));
-  return dfm_delimited_is_empty(source->reader) ? fail_empty(source, error) : DFM_OK;
+  const dfm_row_syntax syntax = {schema->separator, schema->comment};
+  DFM_TRY(dfm_text_rows_open(source->feed, &syntax, false, &source->rows, error));
+  return dfm_text_rows_is_empty(source->rows) ? fail_empty(source, error) : DFM_OK;
+}
+
+dfm_status dfm_source_first(dfm_source *source, size_t *n, dfm_error *error) {
+  const dfm_schema *schema = source->encoder->schema;
+  dfm_cells *cells = source->cells;
+  DFM_TRY(dfm_text_rows_next(source->rows, source->spans, 1, &source->n_spans, error));
+  *n = 0;
+  if (source->n_spans == 0) return DFM_OK;
+  DFM_TRY(dfm_grow(&source->text, &source->text_capacity, source->spans->n, 1, error));
+  cells->text = source->text;
+  DFM_TRY(dfm_delimited_split(source->spans, schema->separator, path_of(source), dfm_text_rows_limit(source->rows),
+                              cells, error));
+  *n = cells->n;
+  return DFM_OK;
 }
 
 /* ---- headers: those of further files are held against the first one's */
@@ -194,19 +208,17 @@ static dfm_status check_header(const dfm_source *source, const dfm_cell *cells, 
   for (size_t i = 0; i < n && i < source->n_cells; i++) {
     const dfm_cell cell = header_cell(source, cells, i), kept = kept_cell(source, i);
     if (cell.n == kept.n && memcmp(cell.bytes, kept.bytes, cell.n) == 0) continue;
-    return dfm_fail_at(error, DFM_ERROR_MISMATCH, path_of(source), dfm_delimited_line(source->reader),
-                       (long long)cell.column,
+    return dfm_fail_at(error, DFM_ERROR_MISMATCH, path_of(source), source->spans->line, (long long)cell.column,
                        "column %zu is called '%s' here and '%s' in %s; give all files the same header", i + 1,
                        dfm_show(here, cell.bytes, cell.n), dfm_show(there, kept.bytes, kept.n), first);
   }
   if (n == source->n_cells) return DFM_OK;
-  return dfm_fail_at(error, DFM_ERROR_MISMATCH, path_of(source), dfm_delimited_line(source->reader), 0,
+  return dfm_fail_at(error, DFM_ERROR_MISMATCH, path_of(source), source->spans->line, 0,
                      "the header has %zu columns here and %zu in %s; give all files the same header", n,
                      source->n_cells, first);
 }
 
 dfm_status dfm_source_next_file(dfm_source *source, bool *is_open, dfm_error *error) {
-  const dfm_cell *cells;
   size_t n;
   const size_t next = source->file + 1;
   *is_open = next < dfm_input_files(source->input);
@@ -214,49 +226,57 @@ dfm_status dfm_source_next_file(dfm_source *source, bool *is_open, dfm_error *er
   close_file(source);
   DFM_TRY(open_file(source, next, error));
   if (!source->encoder->schema->has_header) return DFM_OK;
-  DFM_TRY(dfm_delimited_next(source->reader, &cells, &n, error));
-  return n == 0 ? fail_empty(source, error) : check_header(source, cells, n, error);
+  DFM_TRY(dfm_source_first(source, &n, error));
+  return n == 0 ? fail_empty(source, error) : check_header(source, source->cells->cell, n, error);
 }
 
 /* ---- the whole */
 
 static dfm_status find_columns(dfm_source *source, dfm_error *error) {
-  const dfm_cell *cells;
   size_t n;
-  DFM_TRY(dfm_delimited_next(source->reader, &cells, &n, error));
+  DFM_TRY(dfm_source_first(source, &n, error));
   if (n == 0) return fail_empty(source, error);
+  const dfm_cell *cells = source->cells->cell;
   if (source->encoder->schema->has_header) {
     DFM_TRY(place_by_name(source, cells, n, error));
     DFM_TRY(keep_header(source, cells, n, error));
   } else {
-    place_by_position(source, cells, n);
+    place_by_position(source, n);
   }
   DFM_TRY(check_label(source, error));
   return place_truth(source, cells, n, error);
 }
 
+/* Blocks to fill at once: some for each thread, so that one that is done early has more to do. */
+enum { BLOCKS_PER_THREAD = 4 };
+
 static dfm_status allocate(dfm_source *source, dfm_error *error) {
   const size_t F = (size_t)source->encoder->F, D = (size_t)source->encoder->D;
+  const size_t threads = (size_t)dfm_pool_threads(source->pool), blocks = BLOCKS_PER_THREAD * threads;
+  source->capacity = blocks * DFM_BLOCK_ROWS;
+  DFM_TRY(dfm_alloc(&source->cells, threads, sizeof *source->cells, error));
+  DFM_TRY(dfm_alloc(&source->spans, source->capacity, sizeof *source->spans, error));
+  DFM_TRY(dfm_alloc(&source->block, blocks, sizeof(dfm_block *), error));
+  for (; source->n_blocks_made < (int)blocks; source->n_blocks_made++)
+    DFM_TRY(dfm_block_create((int)F, (int)D, &source->block[source->n_blocks_made], error));
   DFM_TRY(dfm_alloc(&source->category_at, F, sizeof *source->category_at, error));
-  DFM_TRY(dfm_alloc(&source->number_at, D, sizeof *source->number_at, error));
-  DFM_TRY(dfm_alloc(&source->category, F, sizeof *source->category, error));
-  DFM_TRY(dfm_alloc(&source->hash, F, sizeof *source->hash, error));
-  return dfm_alloc(&source->number, D, sizeof *source->number, error);
+  return dfm_alloc(&source->number_at, D, sizeof *source->number_at, error);
 }
 
 dfm_status dfm_source_open(dfm_input *input, const dfm_encoder *encoder, const dfm_read_options *options,
-                           dfm_source *source, dfm_error *error) {
+                           dfm_pool *pool, dfm_source *source, dfm_error *error) {
   const dfm_read_options none = {0};
   if (!options) options = &none;
   dfm_source made = {.input = input,
                      .encoder = encoder,
+                     .pool = pool,
+                     .n_bad_allowed = options->skip_bad_rows,
                      .label_optional = options->label_optional,
                      .missing_unknown = options->missing_unknown,
                      .truth_name = options->truth_column,
                      .label_at = DFM_ABSENT,
                      .weight_at = DFM_ABSENT,
-                     .truth_at = DFM_ABSENT,
-                     .weight = 1};
+                     .truth_at = DFM_ABSENT};
   dfm_status status = allocate(&made, error);
   if (status == DFM_OK) status = open_file(&made, 0, error);
   if (status == DFM_OK) status = find_columns(&made, error);
@@ -274,8 +294,11 @@ void dfm_source_close(dfm_source *source) {
   free(source->header_end);
   free(source->category_at);
   free(source->number_at);
-  free(source->category);
-  free(source->hash);
-  free(source->number);
+  free(source->text);
+  free(source->spans);
+  for (int i = 0; i < source->n_blocks_made; i++) dfm_block_free(source->block[i]);
+  free(source->block);
+  for (int i = 0; source->cells && i < dfm_pool_threads(source->pool); i++) dfm_cells_clear(&source->cells[i]);
+  free(source->cells);
   *source = (dfm_source){0};
 }

@@ -61,16 +61,17 @@ void dfm_storage_release(dfm_storage *storage) {
   free(storage);
 }
 
-/* Doubles in memory; a file grows by steps, and what was written of it before is given back. */
-static dfm_status grow(dfm_storage *storage, dfm_error *error) {
+/* Room for `wanted` rows. Doubles in memory; a file grows by steps, and what was written of it before is given back. */
+static dfm_status grow(dfm_storage *storage, size_t wanted, dfm_error *error) {
   size_t size[DFM_STORAGE_ARRAYS];
   row_sizes(storage, size);
   const size_t row_bytes = sum(size), rows = (size_t)storage->rows;
   size_t capacity = rows < FIRST_ROWS ? FIRST_ROWS : 2 * rows;
+  if (capacity < wanted) capacity = wanted;
   const bool to_file = capacity * row_bytes > BUDGET_BYTES;
   if (to_file) {
     dfm_storage_spent(storage, 0, storage->rows);
-    capacity = rows + (STEP_BYTES / row_bytes < FIRST_ROWS ? FIRST_ROWS : STEP_BYTES / row_bytes);
+    capacity = wanted + (STEP_BYTES / row_bytes < FIRST_ROWS ? FIRST_ROWS : STEP_BYTES / row_bytes);
   }
   for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) {
     if (size[i] > 0) DFM_TRY(dfm_spill_grow(&storage->spill[i], capacity * size[i], to_file, storage->folder, error));
@@ -80,9 +81,10 @@ static dfm_status grow(dfm_storage *storage, dfm_error *error) {
   return DFM_OK;
 }
 
-dfm_status dfm_storage_add(dfm_storage *storage, dfm_error *error) {
-  if (storage->rows == storage->capacity) DFM_TRY(grow(storage, error));
-  storage->rows++;
+dfm_status dfm_storage_add(dfm_storage *storage, int64_t n, dfm_error *error) {
+  const int64_t rows = storage->rows + n;
+  if (rows > storage->capacity) DFM_TRY(grow(storage, (size_t)rows, error));
+  storage->rows = rows;
   return DFM_OK;
 }
 

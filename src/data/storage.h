@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "base/spill.h"
+#include "data/block.h"
 #include "data/dataset.h"
 
 /* What a row may have beside ids and numbers. */
@@ -28,6 +29,7 @@ typedef struct dfm_storage {
   float *label, *weight, *truth; /* (rows); NULL where there is none */
   uint64_t *file_row;            /* (rows) */
   bool has_label_gap;            /* some row's label cell was empty: then the rows count as unlabelled */
+  dfm_bad_rows bad;              /* of the text, left out */
 
   int64_t capacity; /* rows that fit */
   dfm_spill spill[DFM_STORAGE_ARRAYS];
@@ -54,8 +56,8 @@ struct dfm_dataset {
 dfm_status dfm_storage_create(int F, int D, dfm_storage_has has, const char *folder, dfm_storage **storage,
                               dfm_error *error);
 void dfm_storage_release(dfm_storage *storage); /* NULL accepted */
-/* Makes room for one more row, whose parts the caller fills. Arrays may move. */
-dfm_status dfm_storage_add(dfm_storage *storage, dfm_error *error);
+/* Makes room for `n` more rows, whose parts the caller fills. Arrays may move. */
+dfm_status dfm_storage_add(dfm_storage *storage, int64_t n, dfm_error *error);
 /* Rows [first, first + n) are not needed for now; where they lie in a file, their memory goes back. Any thread. */
 void dfm_storage_spent(const dfm_storage *storage, int64_t first, int64_t n);
 

@@ -20,19 +20,39 @@ typedef struct training {
   const dfm_read_options *options;
   dfm_encoder *encoder;
   dfm_vocabulary_builder *builder; /* (F) */
-  dfm_storage *rows, *held;        /* held: rows that validate and are known to while reading; NULL: none */
+  dfm_pool *pool;
+  const dfm_source *source; /* being read */
+  dfm_status *status;       /* (F) of each field's values, */
+  dfm_error *failure;       /* (F) and why */
+  dfm_storage *rows, *held; /* held: rows that validate and are known to while reading; NULL: none */
   dfm_dataset *train, *valid;
 } training;
 
-/* The row's values by provisional number; DFM_ID_NONE where the column is absent. */
-static dfm_status number_values(training *run, const dfm_source *source, uint32_t *values, dfm_error *error) {
-  const int F = run->encoder->F;
-  for (int f = 0; f < F; f++) dfm_vocabulary_builder_prefetch(&run->builder[f], source->hash[f]);
-  for (int f = 0; f < F; f++) {
-    const dfm_cell *cell = &source->category[f];
-    values[f] = DFM_ID_NONE;
-    if (!cell->bytes) continue;
-    DFM_TRY(dfm_vocabulary_builder_add(&run->builder[f], source->hash[f], cell->bytes, cell->n, &values[f], error));
+/* One field's values by provisional number. */
+static void number_task(void *context, int f, int thread) {
+  training *run = context;
+  const dfm_source *source = run->source;
+  (void)thread;
+  for (int i = 0; i < source->n_blocks && run->status[f] == DFM_OK; i++) {
+    dfm_block *block = source->block[i];
+    dfm_value *values = dfm_block_value(block, f, 0);
+    for (int r = 0; r < block->rows && run->status[f] == DFM_OK; r++) {
+      dfm_value *value = &values[r];
+      value->id = DFM_ID_NONE;
+      if (value->n == DFM_VALUE_ABSENT) continue;
+      run->status[f] = dfm_vocabulary_builder_add(&run->builder[f], value->hash, dfm_value_bytes(value), value->n,
+                                                  &value->id, &run->failure[f]);
+    }
+  }
+}
+
+static dfm_status number_values(training *run, dfm_source *source, dfm_error *error) {
+  run->source = source;
+  dfm_pool_run(run->pool, run->encoder->F, number_task, run);
+  for (int f = 0; f < run->encoder->F; f++) {
+    if (run->status[f] == DFM_OK) continue;
+    if (error) *error = run->failure[f];
+    return run->status[f];
   }
   return DFM_OK;
 }
@@ -47,23 +67,34 @@ static bool splits_randomly(const training *run) {
   return !run->valid_input && run->settings->valid_random > 0;
 }
 
+/* Holds the rows at hand that are drawn to validate. */
+static void draw_rows(const training *run, const dfm_source *source, dfm_destination *to) {
+  int64_t row = to->rows;
+  for (int i = 0; i < source->n_blocks && to->is_held; i++)
+    for (int r = 0; r < source->block[i]->rows; r++)
+      to->is_held[i * DFM_BLOCK_ROWS + r] = is_drawn(run->settings, row++);
+}
+
 /* All rows of one input: into `storage`, or where `drawn` is given those that are drawn into that. */
 static dfm_status read_rows(training *run, dfm_source *source, dfm_storage *storage, dfm_storage *drawn,
                             dfm_error *error) {
-  for (int64_t row = 0;; row++) {
-    bool is_row;
-    DFM_TRY(dfm_source_next(source, &is_row, error));
-    if (!is_row) return row == 0 ? dfm_fail_no_rows(source, error) : DFM_OK;
-    dfm_storage *to = drawn && is_drawn(run->settings, row) ? drawn : storage;
-    DFM_TRY(dfm_storage_add_row(to, source, error));
-    if (to->has.file_row) to->file_row[to->rows - 1] = (uint64_t)row;
-    DFM_TRY(number_values(run, source, dfm_storage_ids(to, to->rows - 1), error));
+  dfm_destination to;
+  dfm_status status = dfm_destination_begin(&to, source, storage, drawn, error);
+  while (status == DFM_OK) {
+    status = dfm_source_next(source, error);
+    if (status != DFM_OK || source->n_blocks == 0) break;
+    draw_rows(run, source, &to);
+    status = number_values(run, source, error);
+    if (status == DFM_OK) status = dfm_destination_add(&to, source, error);
   }
+  const int64_t rows = to.rows;
+  dfm_destination_end(&to);
+  return status == DFM_OK && rows == 0 ? dfm_fail_no_rows(source, error) : status;
 }
 
 static dfm_status read_train_rows(training *run, dfm_error *error) {
   dfm_source source;
-  DFM_TRY(dfm_source_open(run->train_input, run->encoder, run->options, &source, error));
+  DFM_TRY(dfm_source_open(run->train_input, run->encoder, run->options, run->pool, &source, error));
   dfm_status status = dfm_storage_for(&source, run->options, splits_randomly(run), &run->rows, error);
   if (status == DFM_OK && splits_randomly(run))
     status = dfm_storage_for(&source, run->options, true, &run->held, error);
@@ -75,7 +106,7 @@ static dfm_status read_train_rows(training *run, dfm_error *error) {
 /* The validation rows through the same vocabularies while they are still open. */
 static dfm_status read_valid_rows(training *run, dfm_error *error) {
   dfm_source source;
-  DFM_TRY(dfm_source_open(run->valid_input, run->encoder, run->options, &source, error));
+  DFM_TRY(dfm_source_open(run->valid_input, run->encoder, run->options, run->pool, &source, error));
   dfm_status status = dfm_storage_for(&source, run->options, false, &run->held, error);
   if (status == DFM_OK) status = read_rows(run, &source, run->held, NULL, error);
   dfm_source_close(&source);
@@ -120,20 +151,26 @@ static int64_t input_row(const training *run, int64_t row) {
   return run->valid->storage->has.file_row ? (int64_t)run->valid->storage->file_row[at] : at;
 }
 
+/* Goes to the row and fails with its place; only a text that has become shorter since succeeds. */
+static dfm_status fail_unknown_in(const training *run, dfm_input *input, int64_t row, int f, dfm_error *error) {
+  dfm_source source;
+  DFM_TRY(dfm_source_open(input, run->encoder, run->options, run->pool, &source, error));
+  dfm_status status = dfm_source_next(&source, error);
+  for (; status == DFM_OK && source.n_blocks > 0 && row >= dfm_source_rows(&source);
+       status = dfm_source_next(&source, error))
+    row -= dfm_source_rows(&source);
+  int block = 0;
+  for (; status == DFM_OK && block < source.n_blocks && row >= source.block[block]->rows; block++)
+    row -= source.block[block]->rows;
+  if (status == DFM_OK && block < source.n_blocks) status = dfm_source_unknown(&source, block, (int)row, f, error);
+  dfm_source_close(&source);
+  return status;
+}
+
 static dfm_status fail_unknown(const training *run, int64_t row, int f, dfm_error *error) {
   dfm_input *input = run->valid_input ? run->valid_input : run->train_input;
   const char *name = run->encoder->category[f].name;
-  dfm_source source;
-  bool is_row = true;
-  if (dfm_input_is_rereadable(input)) {
-    DFM_TRY(dfm_source_open(input, run->encoder, run->options, &source, error));
-    dfm_status status = DFM_OK;
-    for (int64_t i = input_row(run, row); status == DFM_OK && is_row && i >= 0; i--)
-      status = dfm_source_next(&source, &is_row, error);
-    if (status == DFM_OK && is_row) status = dfm_source_unknown(&source, f, error);
-    dfm_source_close(&source);
-    if (status != DFM_OK) return status;
-  }
+  if (dfm_input_is_rereadable(input)) DFM_TRY(fail_unknown_in(run, input, input_row(run, row), f, error));
   return dfm_fail(error, DFM_ERROR_FORMAT,
                   "%s: column '%s' of validation row %lld has a value that the training rows lack; "
                   "train on rows that have it, or with `unknown: row` for the column",
@@ -154,6 +191,9 @@ static dfm_status settle(training *run, dfm_error *error) {
 static dfm_status run_training(training *run, dfm_error *error) {
   const int F = run->encoder->F;
   const bool joins_valid = run->valid_input && run->settings->vocabulary_from_all;
+  DFM_TRY(dfm_pool_create(run->options ? run->options->threads : 0, &run->pool, error));
+  DFM_TRY(dfm_alloc(&run->status, (size_t)F, sizeof *run->status, error));
+  DFM_TRY(dfm_alloc(&run->failure, (size_t)F, sizeof *run->failure, error));
   DFM_TRY(dfm_alloc(&run->builder, (size_t)F, sizeof *run->builder, error));
   for (int f = 0; f < F; f++) DFM_TRY(dfm_vocabulary_builder_begin(&run->builder[f], error));
   DFM_TRY(read_train_rows(run, error));
@@ -188,6 +228,9 @@ dfm_status dfm_dataset_read_training(dfm_input *train_input, dfm_input *valid_in
   const dfm_status status = file ? read_file(&run, file, error) : run_training(&run, error);
   for (int f = 0; run.builder && f < run.encoder->F; f++) dfm_vocabulary_builder_clear(&run.builder[f]);
   free(run.builder);
+  free(run.status);
+  free(run.failure);
+  dfm_pool_free(run.pool);
   dfm_storage_release(run.rows);
   dfm_storage_release(run.held);
   dfm_encoder_release(run.encoder);

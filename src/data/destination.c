@@ -1,0 +1,108 @@
+/* Destinations: blocks whose values have ids come in; rows of storage go out, block by block on several threads. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "data/dataset_read.h"
+
+dfm_status dfm_storage_for(const dfm_source *source, const dfm_read_options *options, bool is_drawn,
+                           dfm_storage **storage, dfm_error *error) {
+  const dfm_encoder *encoder = source->encoder;
+  const dfm_storage_has has = {.label = source->label_at != DFM_ABSENT,
+                               .weight = source->weight_at != DFM_ABSENT,
+                               .truth = source->truth_at != DFM_ABSENT,
+                               .file_row = is_drawn};
+  return dfm_storage_create(encoder->F, encoder->D, has, options ? options->spill_folder : NULL, storage, error);
+}
+
+dfm_status dfm_destination_begin(dfm_destination *destination, const dfm_source *source, dfm_storage *rows,
+                                 dfm_storage *held, dfm_error *error) {
+  *destination = (dfm_destination){.storage = {rows, held}};
+  if (held) DFM_TRY(dfm_alloc(&destination->is_held, source->capacity, 1, error));
+  return dfm_alloc(&destination->first, 2 * (size_t)source->n_blocks_made, sizeof *destination->first, error);
+}
+
+void dfm_destination_end(dfm_destination *destination) {
+  free(destination->is_held);
+  free(destination->first);
+  *destination = (dfm_destination){0};
+}
+
+static void store_row(dfm_storage *storage, int64_t row, const dfm_block *block, int r) {
+  uint32_t *ids = dfm_storage_ids(storage, row);
+  for (int f = 0; f < block->F; f++) ids[f] = dfm_block_value(block, f, r)->id;
+  if (block->D > 0)
+    memcpy(dfm_storage_numbers(storage, row), block->number + (size_t)r * (size_t)block->D,
+           (size_t)block->D * sizeof(float));
+  if (storage->has.label) storage->label[row] = block->label[r];
+  if (storage->has.weight) storage->weight[row] = block->weight[r];
+  if (storage->has.truth) storage->truth[row] = block->truth[r];
+}
+
+typedef struct storing {
+  const dfm_destination *destination;
+  const dfm_source *source;
+} storing;
+
+static bool is_held(const dfm_destination *destination, int task, int r) {
+  return destination->is_held && destination->is_held[task * DFM_BLOCK_ROWS + r];
+}
+
+static void store_task(void *context, int task, int thread) {
+  const storing *run = context;
+  const dfm_destination *to = run->destination;
+  const dfm_block *block = run->source->block[task];
+  int64_t at[2] = {to->first[2 * task], to->first[2 * task + 1]}, row = to->rows;
+  (void)thread;
+  for (int i = 0; i < task; i++) row += run->source->block[i]->rows;
+  for (int r = 0; r < block->rows; r++, row++) {
+    const bool held = is_held(to, task, r);
+    dfm_storage *storage = to->storage[held];
+    if (storage->has.file_row) storage->file_row[at[held]] = (uint64_t)row;
+    store_row(storage, at[held]++, block, r);
+  }
+}
+
+/* Where the blocks' rows will lie; how many go to each storage. */
+static void place_blocks(dfm_destination *destination, const dfm_source *source, int64_t n[2]) {
+  for (int k = 0; k < 2; k++) n[k] = 0;
+  for (int i = 0; i < source->n_blocks; i++) {
+    for (int k = 0; k < 2; k++)
+      destination->first[2 * i + k] = (destination->storage[k] ? destination->storage[k]->rows : 0) + n[k];
+    for (int r = 0; r < source->block[i]->rows; r++) n[is_held(destination, i, r)]++;
+  }
+}
+
+static bool has_label_gap(const dfm_source *source) {
+  bool is_gap = false;
+  for (int i = 0; i < source->n_blocks; i++)
+    for (int r = 0; r < source->block[i]->rows; r++) is_gap |= isnan(source->block[i]->label[r]);
+  return is_gap;
+}
+
+dfm_status dfm_destination_add(dfm_destination *destination, const dfm_source *source, dfm_error *error) {
+  int64_t n[2];
+  const storing run = {destination, source};
+  place_blocks(destination, source, n);
+  for (int k = 0; k < 2; k++) {
+    dfm_storage *storage = destination->storage[k];
+    if (!storage) continue;
+    DFM_TRY(dfm_storage_add(storage, n[k], error));
+    storage->has_label_gap |= source->label_optional && has_label_gap(source);
+    storage->bad = source->bad;
+  }
+  dfm_pool_run(source->pool, source->n_blocks, store_task, (void *)(uintptr_t)&run);
+  destination->rows += n[0] + n[1];
+  return DFM_OK;
+}
+
+dfm_status dfm_fail_no_rows(const dfm_source *source, dfm_error *error) {
+  const bool is_one = dfm_input_files(source->input) == 1;
+  if (source->bad.rows > 0) {
+    return dfm_fail(error, DFM_ERROR_FORMAT, "%s has no row that can be read, only %lld bad ones; the first: %s",
+                    dfm_input_name(source->input), (long long)source->bad.rows, source->bad.first.message);
+  }
+  return dfm_fail(error, DFM_ERROR_FORMAT,
+                  is_one ? "%s has a header but no rows; check that it was written to its end"
+                         : "%s have headers but no rows; check that they were written to their ends",
+                  dfm_input_name(source->input));
+}
