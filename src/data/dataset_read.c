@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "data/category.h"
 #include "data/dataset_file.h"
 #include "data/dataset_read.h"
 #include "data/vocabulary.h"
@@ -41,20 +42,16 @@ dfm_status dfm_fail_no_rows(const dfm_source *source, dfm_error *error) {
 /* The ids of the source's row; the row's unknown and empty cells are counted. */
 static dfm_status encode_row(const dfm_source *source, uint32_t *ids, dfm_cell_counts *counts, dfm_error *error) {
   const dfm_encoder *encoder = source->encoder;
-  for (int stage = 0; stage < 3; stage++) {
-    for (int f = 0; f < encoder->F; f++)
-      dfm_vocabulary_prefetch(&encoder->category[f].vocabulary, source->hash[f], stage);
-  }
   for (int f = 0; f < encoder->F; f++) {
     const dfm_category_field *field = &encoder->category[f];
     const dfm_cell *cell = &source->category[f];
     const bool is_absent = cell->bytes == NULL;
-    const uint64_t value =
-        is_absent ? UINT64_MAX : dfm_vocabulary_find_hashed(&field->vocabulary, source->hash[f], cell->bytes, cell->n);
+    dfm_value value = is_absent ? (dfm_value){.n = DFM_VALUE_ABSENT} : dfm_value_of(cell->bytes, cell->n);
+    dfm_category_find_all(field, &value, 1);
     const uint32_t first = dfm_encoder_first(encoder, f);
     counts[f].missing += !is_absent && cell->n == 0;
-    if (value != UINT64_MAX) {
-      ids[f] = (uint32_t)value + first;
+    if (value.id != DFM_ID_NONE) {
+      ids[f] = value.id + first;
       continue;
     }
     if (field->settings.unknown == DFM_UNKNOWN_ERROR && !is_absent) return dfm_source_unknown(source, f, error);

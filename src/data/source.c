@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/number.h"
+#include "data/category.h"
 #include "data/vocabulary.h"
 
 static bool is_in(char *const *words, size_t n_words, const dfm_cell *cell) {
@@ -105,7 +106,21 @@ static dfm_status fail_count(const dfm_source *source, size_t n, dfm_error *erro
                      schema->separator == '\t' ? "a tab" : dfm_show(separator, &schema->separator, 1));
 }
 
-static void read_categories(dfm_source *source, const dfm_cell *cells) {
+/* The cell becomes what its field's transform names it. */
+static dfm_status transform_category(dfm_source *source, int f, dfm_error *error) {
+  const dfm_category_field *field = &source->encoder->category[f];
+  dfm_cell *cell = &source->category[f];
+  if (field->settings.transform != DFM_TRANSFORM_LOG2 || cell->n == 0) return DFM_OK;
+  source->named[f] = dfm_value_of(cell->bytes, cell->n);
+  if (dfm_category_transform(&field->settings, &source->named[f]) != DFM_NUMBER_OK)
+    return fail_cell(source, cell, field->name, "has transform log2, which takes numbers, but has text",
+                     "correct the cell, or leave the transform out", error);
+  cell->bytes = dfm_value_bytes(&source->named[f]);
+  cell->n = source->named[f].n;
+  return DFM_OK;
+}
+
+static dfm_status read_categories(dfm_source *source, const dfm_cell *cells, dfm_error *error) {
   const dfm_encoder *encoder = source->encoder;
   for (int f = 0; f < encoder->F; f++) {
     const size_t at = source->category_at[f];
@@ -114,8 +129,10 @@ static void read_categories(dfm_source *source, const dfm_cell *cells) {
       continue;
     }
     source->category[f] = clean(encoder->schema, cells[at]);
+    DFM_TRY(transform_category(source, f, error));
     source->hash[f] = dfm_value_hash(source->category[f].bytes, source->category[f].n);
   }
+  return DFM_OK;
 }
 
 static dfm_status read_numbers(dfm_source *source, const dfm_cell *cells, dfm_error *error) {
@@ -154,7 +171,7 @@ dfm_status dfm_source_next(dfm_source *source, bool *is_row, dfm_error *error) {
   *is_row = n > 0;
   if (n == 0) return DFM_OK;
   if (n != source->n_cells) return fail_count(source, n, error);
-  read_categories(source, cells);
+  DFM_TRY(read_categories(source, cells, error));
   DFM_TRY(read_numbers(source, cells, error));
   if (source->label_at != DFM_ABSENT) {
     const dfm_cell cell = clean(schema, cells[source->label_at]);

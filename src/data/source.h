@@ -4,6 +4,7 @@
 #define DFM_DATA_SOURCE_H
 
 #include "base/memory.h"
+#include "data/block.h"
 #include "data/delimited.h"
 #include "data/encoder.h"
 #include "data/input.h"
@@ -30,6 +31,7 @@ typedef struct dfm_source {
   /* The row last read. */
   dfm_cell *category;  /* (F) cleaned: spaces and missing words are gone; bytes NULL where the column is absent */
   uint64_t *hash;      /* (F) of the cells */
+  dfm_value *named;    /* (F) what a transform makes of the cell: `category` points into it */
   float *number;       /* (D) NaN: empty or absent */
   float label;         /* 0 or 1; NaN: empty, where labels are optional */
   float weight, truth; /* 1 and 0 where there is no such column */

@@ -240,6 +240,7 @@ static dfm_status allocate(dfm_source *source, dfm_error *error) {
   DFM_TRY(dfm_alloc(&source->category_at, F, sizeof *source->category_at, error));
   DFM_TRY(dfm_alloc(&source->number_at, D, sizeof *source->number_at, error));
   DFM_TRY(dfm_alloc(&source->category, F, sizeof *source->category, error));
+  DFM_TRY(dfm_alloc(&source->named, F, sizeof *source->named, error));
   DFM_TRY(dfm_alloc(&source->hash, F, sizeof *source->hash, error));
   return dfm_alloc(&source->number, D, sizeof *source->number, error);
 }
@@ -275,6 +276,7 @@ void dfm_source_close(dfm_source *source) {
   free(source->category_at);
   free(source->number_at);
   free(source->category);
+  free(source->named);
   free(source->hash);
   free(source->number);
   *source = (dfm_source){0};

@@ -1,13 +1,14 @@
 /* Reading of rows to train on: inputs and a schema come in; datasets and the encoder that training rows settled go
  * out.
  *
- * One pass over the text gives every value a provisional number by first appearance. Then the rows are divided into
- * training and validation, values are counted over the rows that make the vocabulary, put in their order, and the rows'
- * provisional numbers become ids in place. */
+ * One pass over the text gives every value a provisional number by first appearance, and counts those of the rows that
+ * make the vocabulary. Then the rows are divided into training and validation, values are put in their order, and the
+ * rows' provisional numbers become ids in place. */
 #include <math.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/pool.h"
 #include "base/random.h"
 #include "data/dataset_file.h"
 #include "data/dataset_read.h"
@@ -20,19 +21,20 @@ typedef struct training {
   const dfm_read_options *options;
   dfm_encoder *encoder;
   dfm_vocabulary_builder *builder; /* (F) */
-  dfm_storage *rows, *held;        /* held: rows that validate and are known to while reading; NULL: none */
+  dfm_pool *pool;
+  dfm_storage *rows, *held; /* held: rows that validate and are known to while reading; NULL: none */
   dfm_dataset *train, *valid;
 } training;
 
 /* The row's values by provisional number; DFM_ID_NONE where the column is absent. */
-static dfm_status number_values(training *run, const dfm_source *source, uint32_t *values, dfm_error *error) {
+static dfm_status number_values(training *run, const dfm_source *source, bool is_held, uint32_t *values,
+                                dfm_error *error) {
   const int F = run->encoder->F;
-  for (int f = 0; f < F; f++) dfm_vocabulary_builder_prefetch(&run->builder[f], source->hash[f]);
   for (int f = 0; f < F; f++) {
     const dfm_cell *cell = &source->category[f];
     values[f] = DFM_ID_NONE;
     if (!cell->bytes) continue;
-    DFM_TRY(dfm_vocabulary_builder_add(&run->builder[f], source->hash[f], cell->bytes, cell->n, &values[f], error));
+    DFM_TRY(dfm_vocabulary_builder_add(&run->builder[f], cell->bytes, cell->n, is_held, &values[f], error));
   }
   return DFM_OK;
 }
@@ -57,7 +59,8 @@ static dfm_status read_rows(training *run, dfm_source *source, dfm_storage *stor
     dfm_storage *to = drawn && is_drawn(run->settings, row) ? drawn : storage;
     DFM_TRY(dfm_storage_add_row(to, source, error));
     if (to->has.file_row) to->file_row[to->rows - 1] = (uint64_t)row;
-    DFM_TRY(number_values(run, source, dfm_storage_ids(to, to->rows - 1), error));
+    const bool is_held = to == drawn && !run->settings->vocabulary_from_all;
+    DFM_TRY(number_values(run, source, is_held, dfm_storage_ids(to, to->rows - 1), error));
   }
 }
 
@@ -145,17 +148,17 @@ static dfm_status fail_unknown(const training *run, int64_t row, int f, dfm_erro
 static dfm_status settle(training *run, dfm_error *error) {
   const bool counts_valid = run->settings->vocabulary_from_all;
   dfm_unknown_cell cell = {.f = -1};
-  DFM_TRY(dfm_settle(run->encoder, run->builder, run->train, run->valid, counts_valid, &cell, error));
-  if (cell.f >= 0) return fail_unknown(run, cell.row, cell.f, error);
-  for (int f = 0; f < run->encoder->F; f++) dfm_vocabulary_builder_clear(&run->builder[f]);
-  return DFM_OK;
+  const bool splits_tail = run->valid && run->train->storage == run->valid->storage;
+  if (splits_tail && !counts_valid) dfm_settle_uncount(run->builder, run->valid, run->pool);
+  DFM_TRY(dfm_settle(run->encoder, run->builder, run->train, run->valid, counts_valid, run->pool, &cell, error));
+  return cell.f >= 0 ? fail_unknown(run, cell.row, cell.f, error) : DFM_OK;
 }
 
 static dfm_status run_training(training *run, dfm_error *error) {
   const int F = run->encoder->F;
   const bool joins_valid = run->valid_input && run->settings->vocabulary_from_all;
   DFM_TRY(dfm_alloc(&run->builder, (size_t)F, sizeof *run->builder, error));
-  for (int f = 0; f < F; f++) DFM_TRY(dfm_vocabulary_builder_begin(&run->builder[f], error));
+  for (int f = 0; f < F; f++) dfm_vocabulary_builder_begin(&run->builder[f], &run->encoder->category[f]);
   DFM_TRY(read_train_rows(run, error));
   if (joins_valid) DFM_TRY(read_valid_rows(run, error));
   DFM_TRY(divide(run, error));
@@ -168,7 +171,7 @@ static dfm_status run_training(training *run, dfm_error *error) {
 
 /* The rows of the dataset file at `path`; its vocabularies are settled, so `valid_input` is only encoded. */
 static dfm_status read_file(training *run, const char *path, dfm_error *error) {
-  DFM_TRY(dfm_dataset_file_training(path, run->settings, run->encoder, &run->train, &run->valid, error));
+  DFM_TRY(dfm_dataset_file_training(path, run->settings, run->encoder, run->pool, &run->train, &run->valid, error));
   if (!run->valid_input) return DFM_OK;
   if (run->valid || run->settings->vocabulary_from_all) {
     return dfm_fail(error, DFM_ERROR_VALUE,
@@ -183,14 +186,16 @@ dfm_status dfm_dataset_read_training(dfm_input *train_input, dfm_input *valid_in
                                      const dfm_data_settings *settings, const dfm_read_options *options,
                                      dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
   training run = {.train_input = train_input, .valid_input = valid_input, .settings = settings, .options = options};
-  DFM_TRY(dfm_encoder_create(schema, settings, &run.encoder, error));
   const char *file = dfm_input_dataset(train_input);
-  const dfm_status status = file ? read_file(&run, file, error) : run_training(&run, error);
+  DFM_TRY(dfm_pool_create(0, &run.pool, error));
+  dfm_status status = dfm_encoder_create(schema, settings, &run.encoder, error);
+  if (status == DFM_OK) status = file ? read_file(&run, file, error) : run_training(&run, error);
   for (int f = 0; run.builder && f < run.encoder->F; f++) dfm_vocabulary_builder_clear(&run.builder[f]);
   free(run.builder);
   dfm_storage_release(run.rows);
   dfm_storage_release(run.held);
   dfm_encoder_release(run.encoder);
+  dfm_pool_free(run.pool);
   if (status != DFM_OK) {
     dfm_dataset_free(run.train);
     dfm_dataset_free(run.valid);
