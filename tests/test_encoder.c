@@ -2,65 +2,7 @@
  * they must be. */
 #include <xxhash.h>
 
-#include "data/vocabulary.h"
 #include "test_rows.h"
-
-/* ---- vocabularies */
-
-static void values_with_one_hash_stay_apart(void **state) {
-  (void)state;
-  static const char *const words[] = {
-      "a", "b", "", "ab", "longer than eight bytes", "longer than eight byteS", "12345678", "123456789"};
-  enum { N = sizeof words / sizeof *words };
-  dfm_error error;
-  dfm_vocabulary_builder builder;
-  uint32_t value;
-  assert_ok(dfm_vocabulary_builder_begin(&builder, &error));
-  for (uint32_t round = 0; round < 2; round++) {
-    for (uint32_t i = 0; i < N; i++) {
-      assert_ok(dfm_vocabulary_builder_add(&builder, 77, words[i], strlen(words[i]), &value, &error));
-      assert_int_equal(value, i);
-    }
-  }
-  assert_int_equal(builder.n, N);
-  assert_int_equal(dfm_vocabulary_builder_find(&builder, 77, "c", 1), UINT32_MAX);
-  assert_ok(dfm_vocabulary_builder_add(&builder, 77, "a\0", 2, &value, &error)); /* bytes, not a C string */
-  assert_int_equal(value, N);
-  dfm_vocabulary_builder_clear(&builder);
-}
-
-static void many_values_are_found_again(void **state) {
-  (void)state;
-  enum { N = 20000 };
-  dfm_error error;
-  dfm_vocabulary_builder builder;
-  dfm_vocabulary vocabulary;
-  dfm_value_counts counts = {calloc(N, sizeof *counts.count), calloc(N, sizeof *counts.seen), N};
-  uint32_t *place = calloc(N, sizeof *place);
-  const dfm_field_settings settings = {.min_count = 2, .order = DFM_ORDER_FREQUENCY};
-  char word[32];
-  assert_true(counts.count && counts.seen && place);
-  assert_ok(dfm_vocabulary_builder_begin(&builder, &error));
-  for (uint32_t i = 0; i < N; i++) {
-    uint32_t value;
-    const size_t n = (size_t)snprintf(word, sizeof word, i % 2 ? "%u" : "value-%u", i);
-    assert_ok(dfm_vocabulary_builder_add(&builder, dfm_value_hash(word, n), word, n, &value, &error));
-    counts.count[i] = 1 + i % 7;
-    counts.seen[i] = i;
-  }
-  assert_ok(dfm_vocabulary_settle(&builder, &counts, &settings, &vocabulary, place, &error));
-  assert_int_equal(vocabulary.index_size & (vocabulary.index_size - 1), 0);
-  for (uint32_t i = 0; i < N; i++) {
-    const size_t n = (size_t)snprintf(word, sizeof word, i % 2 ? "%u" : "value-%u", i);
-    const uint64_t found = dfm_vocabulary_find(&vocabulary, word, n);
-    assert_true(found == (counts.count[i] >= 2 ? place[i] : UINT64_MAX));
-    if (found != UINT64_MAX) assert_true(vocabulary.counts[found] == counts.count[i]);
-  }
-  for (uint64_t v = 1; v < vocabulary.n; v++) assert_true(vocabulary.counts[v] <= vocabulary.counts[v - 1]);
-  dfm_vocabulary_clear(&vocabulary);
-  dfm_vocabulary_builder_clear(&builder);
-  free(counts.count), free(counts.seen), free(place);
-}
 
 /* ---- transforms */
 
@@ -343,8 +285,6 @@ static void damaged_vocabularies_are_refused(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(values_with_one_hash_stay_apart),
-    cmocka_unit_test(many_values_are_found_again),
     cmocka_unit_test(transforms_are_those_of_their_formulas),
     cmocka_unit_test(numbers_far_outside_training_stay_finite),
     cmocka_unit_test(fields_resolve_against_the_settings_and_keep_the_column_order),

@@ -94,6 +94,22 @@ void dfm_pages_free(void *pointer, size_t size_bytes) {
   if (pointer) munmap(pointer, mapped_size(size_bytes));
 }
 
+enum { BLOCK_BYTES = 128 << 10 };
+
+dfm_status dfm_slab_alloc(void *out_pointer, size_t n, size_t size, dfm_error *error) {
+  size_t total;
+  if (is_too_large(n, size, &total)) return fail_memory((double)n * (double)size, error);
+  return total < BLOCK_BYTES ? dfm_alloc(out_pointer, n, size, error) : dfm_pages_alloc(out_pointer, total, error);
+}
+
+void dfm_slab_free(void *pointer, size_t n, size_t size) {
+  if (n * size < BLOCK_BYTES) {
+    free(pointer);
+  } else {
+    dfm_pages_free(pointer, n * size);
+  }
+}
+
 dfm_status dfm_text_add(dfm_text *text, const void *bytes, size_t n, dfm_error *error) {
   if (n > SIZE_MAX - 1 - text->length) return fail_memory((double)n, error);
   DFM_TRY(dfm_grow(&text->bytes, &text->capacity, text->length + n + 1, 1, error));

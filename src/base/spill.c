@@ -84,9 +84,14 @@ dfm_status dfm_spill_grow(dfm_spill *spill, size_t size_bytes, bool to_file, con
   return DFM_OK;
 }
 
+void dfm_spill_seal(dfm_spill *spill) {
+  if (spill->is_file && spill->fd >= 0) close(spill->fd);
+  spill->fd = -1;
+}
+
 void dfm_spill_free(dfm_spill *spill) {
   if (spill->bytes) munmap(spill->bytes, spill->capacity_bytes);
-  if (spill->is_file) close(spill->fd);
+  dfm_spill_seal(spill);
   *spill = (dfm_spill){0};
 }
 

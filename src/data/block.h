@@ -4,45 +4,12 @@
 #ifndef DFM_DATA_BLOCK_H
 #define DFM_DATA_BLOCK_H
 
-#include <string.h>
-
-#include "data/vocabulary.h"
+#include "base/error.h"
+#include "data/value.h"
 
 /* Rows in a block: enough to pay for handing it out, few enough for its values to stay in the cache. The stride between
  * fields is a little more, or the same row's values of all fields would share one set of the first-level cache. */
-enum { DFM_BLOCK_ROWS = 512, DFM_BLOCK_STRIDE = DFM_BLOCK_ROWS + 8, DFM_VALUE_HEAD = 8 };
-
-/* A category cell. A short value lies in the struct itself: looking it up touches no other memory. */
-typedef struct dfm_value {
-  union {
-    uint64_t head;     /* n <= DFM_VALUE_HEAD: the bytes in memory order, zeros after their end */
-    const char *bytes; /* else; valid as long as the block's text */
-  };
-  uint64_t hash; /* dfm_value_hash of the bytes */
-  uint32_t n;    /* bytes; DFM_VALUE_ABSENT: the data has no such column */
-  uint32_t id;   /* the encoder's: provisional number, then id */
-} dfm_value;
-
-#define DFM_VALUE_ABSENT UINT32_MAX
-
-static inline const char *dfm_value_bytes(const dfm_value *value) {
-  return value->n <= DFM_VALUE_HEAD ? (const char *)&value->head : value->bytes;
-}
-
-/* `n` bytes of text that can be read up to `limit`. */
-static inline void dfm_value_set(dfm_value *value, const char *bytes, size_t n, const char *limit) {
-  value->hash = dfm_value_hash(bytes, n);
-  value->n = (uint32_t)n;
-  if (n > DFM_VALUE_HEAD) {
-    value->bytes = bytes;
-  } else if (limit - bytes >= DFM_VALUE_HEAD) { /* one load and a mask, in place of a call for a few bytes */
-    memcpy(&value->head, bytes, DFM_VALUE_HEAD);
-    value->head &= n == 0 ? 0 : UINT64_MAX >> (64 - 8 * n);
-  } else {
-    value->head = 0;
-    memcpy(&value->head, bytes, n);
-  }
-}
+enum { DFM_BLOCK_ROWS = 512, DFM_BLOCK_STRIDE = DFM_BLOCK_ROWS + 8 };
 
 /* Why a row was left out. */
 typedef enum dfm_bad { DFM_BAD_SHAPE, DFM_BAD_NUMBER, DFM_BAD_LABEL, DFM_BAD_WEIGHT, DFM_BAD_TRUTH, DFM_BADS } dfm_bad;

@@ -27,15 +27,25 @@ dfm_status dfm_dataset_view(dfm_encoder *encoder, dfm_storage *storage, int64_t 
   return DFM_OK;
 }
 
-void dfm_dataset_count(dfm_dataset *dataset) {
+int64_t dfm_dataset_count_rows(const dfm_dataset *dataset, int64_t first, int64_t rows, dfm_cell_counts *counts) {
   const dfm_storage *storage = dataset->storage;
-  dfm_cell_counts *counts = dataset->counts + storage->F;
   const float *labels = dfm_dataset_labels(dataset);
-  for (int64_t i = 0; i < dataset->rows; i++) {
-    dfm_storage_pass(storage, dataset->first + i);
+  int64_t positives = 0;
+  for (int64_t i = first; i < first + rows; i++) {
     const float *numbers = dfm_storage_numbers(storage, dataset->first + i);
     for (int d = 0; d < storage->D; d++) counts[d].missing += isnan(numbers[d]);
-    if (labels) dataset->positives += labels[i] == 1;
+    if (labels) positives += labels[i] == 1;
+  }
+  return positives;
+}
+
+void dfm_dataset_count(dfm_dataset *dataset) {
+  const dfm_storage *storage = dataset->storage;
+  enum { PIECE = DFM_STORAGE_PASS_ROWS };
+  for (int64_t at = 0; at < dataset->rows; at += PIECE) {
+    const int64_t n = dataset->rows - at < PIECE ? dataset->rows - at : PIECE;
+    dataset->positives += dfm_dataset_count_rows(dataset, at, n, dataset->counts + storage->F);
+    dfm_storage_spent(storage, dataset->first + at, n);
   }
 }
 

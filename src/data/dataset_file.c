@@ -309,6 +309,10 @@ static dfm_status check_split(const dataset_file *open, const dfm_data_settings 
   return open->storage->has.label ? DFM_OK : fail_label(open, NULL, error);
 }
 
+static bool is_logged(const dfm_category_field *field) {
+  return field->settings.transform == DFM_TRANSFORM_LOG2;
+}
+
 static dfm_status take_categories(const dataset_file *open, dfm_encoder *wanted, dfm_error *error) {
   const char *path = dfm_st_path(open->file);
   for (int f = 0; f < wanted->F; f++) {
@@ -316,6 +320,10 @@ static dfm_status take_categories(const dataset_file *open, dfm_encoder *wanted,
     const dfm_category_field *from = &open->encoder->category[f];
     if (strcmp(to->name, from->name) != 0) return fail_setting(path, "schema", error);
     if (to->settings.min_count != from->settings.min_count) return fail_setting(path, "min_count", error);
+    if (to->settings.max_vocabulary != from->settings.max_vocabulary)
+      return fail_setting(path, "max_vocabulary", error);
+    if (to->settings.hash != from->settings.hash) return fail_setting(path, "hash", error);
+    if (is_logged(to) != is_logged(from)) return fail_setting(path, "transform of a category", error);
     if (to->settings.unknown != from->settings.unknown) return fail_setting(path, "rule for unknown values", error);
     if (to->settings.order != from->settings.order) return fail_setting(path, "vocabulary order", error);
   }
@@ -356,7 +364,7 @@ static dfm_status take_numbers(const dataset_file *open, dfm_encoder *wanted, bo
   return DFM_OK;
 }
 
-static dfm_status take_over(dataset_file *open, const dfm_data_settings *settings, dfm_encoder *wanted,
+static dfm_status take_over(dataset_file *open, const dfm_data_settings *settings, dfm_encoder *wanted, dfm_pool *pool,
                             dfm_error *error) {
   bool needs_fit;
   DFM_TRY(check_split(open, settings, error));
@@ -364,7 +372,7 @@ static dfm_status take_over(dataset_file *open, const dfm_data_settings *setting
     return fail_setting(dfm_st_path(open->file), "schema", error);
   DFM_TRY(take_categories(open, wanted, error));
   DFM_TRY(take_numbers(open, wanted, &needs_fit, error));
-  return needs_fit ? dfm_settle_numbers(wanted, open->part[0], error) : DFM_OK;
+  return needs_fit ? dfm_settle_numbers(wanted, open->part[0], pool, error) : DFM_OK;
 }
 
 /* The part as rows of `encoder`. */
@@ -377,10 +385,10 @@ static void hand_over(dfm_dataset **from, dfm_encoder *encoder, dfm_dataset **to
 }
 
 dfm_status dfm_dataset_file_training(const char *path, const dfm_data_settings *settings, dfm_encoder *wanted,
-                                     dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
+                                     dfm_pool *pool, dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
   dataset_file open;
   DFM_TRY(open_file(path, &open, error));
-  const dfm_status status = take_over(&open, settings, wanted, error);
+  const dfm_status status = take_over(&open, settings, wanted, pool, error);
   if (status == DFM_OK) {
     hand_over(&open.part[0], wanted, train);
     hand_over(&open.part[1], wanted, valid);

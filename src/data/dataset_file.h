@@ -3,6 +3,7 @@
 #ifndef DFM_DATA_DATASET_FILE_H
 #define DFM_DATA_DATASET_FILE_H
 
+#include "base/pool.h"
 #include "data/dataset.h"
 
 enum { DFM_DATASET_FORMAT = 1 };
@@ -27,7 +28,7 @@ dfm_status dfm_dataset_file_read(const char *path, dfm_encoder *encoder, const d
 /* Its rows to train on under `wanted`, an encoder fresh from a schema and settings, which takes the file's vocabularies
  * over; both must ask for what the file holds. */
 dfm_status dfm_dataset_file_training(const char *path, const dfm_data_settings *settings, dfm_encoder *wanted,
-                                     dfm_dataset **train, dfm_dataset **valid, dfm_error *error);
+                                     dfm_pool *pool, dfm_dataset **train, dfm_dataset **valid, dfm_error *error);
 /* Metadata "recipe" and the schema of a dataset file; free() both. */
 dfm_status dfm_dataset_file_origin(const char *path, char **recipe_json, dfm_schema **schema, dfm_error *error);
 

@@ -1,6 +1,7 @@
 /* Reading of rows as an encoder that is settled encodes them: text comes in, a dataset in its order goes out. */
 #include <stdlib.h>
 
+#include "data/category.h"
 #include "data/dataset_file.h"
 #include "data/dataset_read.h"
 
@@ -19,17 +20,14 @@ static void encode_block(const dfm_encoder *encoder, const dfm_block *block, int
   const uint32_t first = dfm_encoder_first(encoder, f), none = first == 1 ? 0 : DFM_ID_NONE;
   dfm_value *values = dfm_block_value(block, f, 0);
   *unknown = -1;
+  dfm_category_find_all(field, values, (size_t)block->rows);
   for (int r = 0; r < block->rows; r++) {
     dfm_value *value = &values[r];
-    const bool is_absent = value->n == DFM_VALUE_ABSENT;
-    const uint64_t found =
-        is_absent ? UINT64_MAX
-                  : dfm_vocabulary_find_hashed(&field->vocabulary, value->hash, dfm_value_bytes(value), value->n);
+    const bool is_unknown = value->id == DFM_ID_NONE, is_absent = value->n == DFM_VALUE_ABSENT;
     counts->missing += value->n == 0;
-    value->id = found == UINT64_MAX ? none : (uint32_t)found + first;
-    if (found != UINT64_MAX) continue;
-    counts->unknown++;
-    if (*unknown < 0 && !is_absent && field->settings.unknown == DFM_UNKNOWN_ERROR) *unknown = r;
+    counts->unknown += is_unknown;
+    value->id = is_unknown ? none : value->id + first;
+    if (*unknown < 0 && is_unknown && !is_absent && field->settings.unknown == DFM_UNKNOWN_ERROR) *unknown = r;
   }
 }
 

@@ -71,7 +71,7 @@ static dfm_field_stats field_stats(const dfm_dataset *part, size_t i, const fiel
     return stats;
   }
   const dfm_vocabulary *vocabulary = &encoder->category[index].vocabulary;
-  stats.vocabulary = (int64_t)vocabulary->n;
+  stats.vocabulary = (int64_t)dfm_encoder_values(encoder, index);
   if (sum->top == DFM_ID_NONE) return stats;
   const uint64_t value = sum->top - dfm_encoder_first(encoder, index);
   stats.top = (const char *)vocabulary->bytes + vocabulary->offsets[value];

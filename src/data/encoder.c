@@ -11,6 +11,7 @@
 #include <xxhash.h>
 
 #include "base/memory.h"
+#include "data/category.h"
 #include "data/vocabulary.h"
 
 /* What a column leaves open (-1, or NaN), `otherwise` says. */
@@ -20,6 +21,8 @@ static dfm_field_settings resolve(const dfm_field_settings *own, const dfm_field
   if (settings.min_count < 0) settings.min_count = otherwise->min_count;
   if (settings.unknown < 0) settings.unknown = otherwise->unknown;
   if (settings.unknown_rate < 0) settings.unknown_rate = otherwise->unknown_rate;
+  if (settings.max_vocabulary < 0) settings.max_vocabulary = otherwise->max_vocabulary;
+  if (settings.hash < 0) settings.hash = otherwise->hash;
   if (settings.order < 0) settings.order = otherwise->order;
   if (settings.transform < 0) settings.transform = otherwise->transform;
   if (isnan(settings.missing)) settings.missing = otherwise->missing;
@@ -84,9 +87,7 @@ dfm_encoder *dfm_encoder_retain(dfm_encoder *encoder) {
 
 void dfm_encoder_release(dfm_encoder *encoder) {
   if (!encoder || atomic_fetch_sub(&encoder->owners, 1) != 1) return;
-  for (int f = 0; f < encoder->F; f++) {
-    if (!encoder->file) dfm_vocabulary_clear(&encoder->category[f].vocabulary);
-  }
+  for (int f = 0; f < encoder->F; f++) dfm_vocabulary_clear(&encoder->category[f].vocabulary);
   dfm_st_close(encoder->file);
   free(encoder->category);
   free(encoder->number);
@@ -117,8 +118,13 @@ uint32_t dfm_encoder_first(const dfm_encoder *encoder, int f) {
   return encoder->category[f].settings.unknown == DFM_UNKNOWN_ROW;
 }
 
+uint32_t dfm_encoder_values(const dfm_encoder *encoder, int f) {
+  const dfm_category_field *field = &encoder->category[f];
+  return field->settings.hash > 0 ? (uint32_t)field->settings.hash : (uint32_t)field->vocabulary.n;
+}
+
 uint32_t dfm_encoder_rows(const dfm_encoder *encoder, int f) {
-  return (uint32_t)encoder->category[f].vocabulary.n + dfm_encoder_first(encoder, f);
+  return dfm_encoder_values(encoder, f) + dfm_encoder_first(encoder, f);
 }
 
 bool dfm_encoder_fingerprint(const dfm_encoder *encoder, int f, uint32_t id, uint64_t *fingerprint) {
@@ -129,6 +135,11 @@ bool dfm_encoder_fingerprint(const dfm_encoder *encoder, int f, uint32_t id, uin
     *fingerprint = dfm_value_hash((const char *)key, sizeof key);
     return true;
   }
+  if (encoder->category[f].settings.hash > 0) {
+    const uint32_t bucket = id - first;
+    *fingerprint = dfm_value_hash((const char *)&bucket, sizeof bucket);
+    return true;
+  }
   const dfm_vocabulary *vocabulary = &encoder->category[f].vocabulary;
   const uint64_t start = vocabulary->offsets[id - first];
   *fingerprint = dfm_value_hash((const char *)vocabulary->bytes + start, vocabulary->offsets[id - first + 1] - start);
@@ -136,16 +147,20 @@ bool dfm_encoder_fingerprint(const dfm_encoder *encoder, int f, uint32_t id, uin
 }
 
 uint32_t dfm_encoder_id(const dfm_encoder *encoder, int f, const char *bytes, size_t n, bool *is_unknown) {
-  const uint64_t value = dfm_vocabulary_find(&encoder->category[f].vocabulary, bytes, n);
-  *is_unknown = value == UINT64_MAX;
+  const dfm_category_field *field = &encoder->category[f];
+  dfm_value value = dfm_value_of(bytes, n);
+  if (dfm_category_transform(&field->settings, &value) == DFM_NUMBER_OK) dfm_category_find_all(field, &value, 1);
+  *is_unknown = value.id == DFM_ID_NONE;
   const uint32_t first = dfm_encoder_first(encoder, f);
-  if (*is_unknown) return first == 1 ? 0 : DFM_ID_NONE;
-  return (uint32_t)value + first;
+  return !*is_unknown ? value.id + first : first == 1 ? 0 : DFM_ID_NONE;
 }
 
 static void hash_category(XXH3_state_t *state, const dfm_encoder *encoder, int f) {
   const dfm_vocabulary *vocabulary = &encoder->category[f].vocabulary;
-  const uint64_t shape[2] = {vocabulary->n, dfm_encoder_first(encoder, f)};
+  const dfm_field_settings *settings = &encoder->category[f].settings;
+  const uint64_t shape[4] = {vocabulary->n, dfm_encoder_first(encoder, f),
+                             settings->hash > 0 ? (uint64_t)settings->hash : 0,
+                             settings->transform == DFM_TRANSFORM_LOG2};
   (void)XXH3_64bits_update(state, shape, sizeof shape);
   if (!vocabulary->offsets) return;
   (void)XXH3_64bits_update(state, vocabulary->offsets, (vocabulary->n + 1) * sizeof *vocabulary->offsets);
@@ -230,7 +245,7 @@ dfm_status dfm_encoder_synthetic(int F, const uint32_t *rows, int D, const dfm_f
   dfm_schema_free(schema);
   DFM_TRY(status);
   made->is_synthetic = true;
-  for (int f = 0; f < F; f++) made->category[f].vocabulary.n = rows[f] - dfm_encoder_first(made, f);
+  for (int f = 0; f < F; f++) made->category[f].vocabulary.n = rows[f] - dfm_encoder_first(made, f); /* hash is 0 */
   for (int d = 0; d < D; d++) {
     if (made->number[d].settings.transform == DFM_TRANSFORM_AUTO)
       made->number[d].settings.transform = DFM_TRANSFORM_NONE;

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "base/safetensors.h"
+#include "base/spill.h"
 #include "data/schema.h"
 
 /* An id is a row of the field's table; DFM_ID_NONE adds nothing. */
@@ -22,13 +23,15 @@ typedef struct dfm_vocabulary {
   const uint64_t *counts;  /* n */
   const uint32_t *index;
   uint64_t index_size;
+  uint8_t *heap; /* what it lies in: one of these, or neither where it lies in a model file's mapping */
+  dfm_spill spill;
 } dfm_vocabulary;
 
 typedef struct dfm_category_field {
   const char *name;
   size_t column; /* in the schema */
   dfm_field_settings settings;
-  dfm_vocabulary vocabulary;
+  dfm_vocabulary vocabulary;          /* empty where settings.hash gives buckets instead */
   int64_t unknown_rows, missing_rows; /* of the training rows: value under min_count; empty cell */
 } dfm_category_field;
 
@@ -48,7 +51,7 @@ typedef struct dfm_encoder {
   int F, D;
   int64_t rows;      /* rows it was made from: the training rows, or all of them where the vocabularies come from all */
   bool is_synthetic; /* vocabularies have a size and nothing else: every pointer in them is NULL */
-  dfm_st_file *file; /* owns the vocabularies' bytes where they are mapped; NULL: they are on the heap */
+  dfm_st_file *file; /* owns the vocabularies' bytes where they are mapped; NULL: they own them */
   atomic_int owners;
 } dfm_encoder;
 
@@ -65,12 +68,14 @@ void dfm_encoder_release(dfm_encoder *encoder); /* NULL accepted */
  */
 bool dfm_encoder_field(const dfm_encoder *encoder, size_t i, int *index);
 
+/* Values that have an id: those of field f's vocabulary, or its buckets. */
+uint32_t dfm_encoder_values(const dfm_encoder *encoder, int f);
 /* Rows of field f's table: values, plus row 0 for unknown values under DFM_UNKNOWN_ROW. Value i is row i +
  * dfm_encoder_first(f). */
 uint32_t dfm_encoder_rows(const dfm_encoder *encoder, int f);
 uint32_t dfm_encoder_first(const dfm_encoder *encoder, int f);
-/* What initialises table row `id` of field f: XXH3-64 of its value's bytes; the unknown row has none (it starts at
- * zero): false. */
+/* What initialises table row `id` of field f: XXH3-64 of its value's bytes, or of its bucket's number; the unknown row
+ * has none (it starts at zero): false. */
 bool dfm_encoder_fingerprint(const dfm_encoder *encoder, int f, uint32_t id, uint64_t *fingerprint);
 /* Value index, or UINT64_MAX. */
 uint64_t dfm_vocabulary_find(const dfm_vocabulary *vocabulary, const char *bytes, size_t n);

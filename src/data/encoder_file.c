@@ -32,9 +32,11 @@ static const struct {
   size_t offset;
   int minimum, maximum;
 } INTEGERS[] = {{"min_count", offsetof(dfm_field_settings, min_count), 0, INT_MAX},
+                {"max_vocabulary", offsetof(dfm_field_settings, max_vocabulary), 0, INT_MAX},
+                {"hash", offsetof(dfm_field_settings, hash), 0, INT_MAX},
                 {"unknown", offsetof(dfm_field_settings, unknown), DFM_UNKNOWN_ROW, DFM_UNKNOWN_ERROR},
                 {"order", offsetof(dfm_field_settings, order), DFM_ORDER_FREQUENCY, DFM_ORDER_SORTED},
-                {"transform", offsetof(dfm_field_settings, transform), DFM_TRANSFORM_NONE, DFM_TRANSFORM_MINMAX},
+                {"transform", offsetof(dfm_field_settings, transform), DFM_TRANSFORM_NONE, DFM_TRANSFORM_LOG2},
                 {"into", offsetof(dfm_field_settings, into), 0, DFM_INTO_LINEAR | DFM_INTO_FM | DFM_INTO_DNN},
                 {"width", offsetof(dfm_field_settings, width), 0, DFM_MAX_FIELD_WIDTH}};
 

@@ -11,23 +11,24 @@
 #include "base/memory.h"
 #include "base/number.h"
 
-enum { MAX_MIN_COUNT = 1000000000 };
+/* Also of max_vocabulary and hash. */
+enum { MAX_COUNT = 1000000000 };
 
 /* A setting whose value is one of a few words; the word's index is the enum's value. */
 typedef struct choice {
   const char *key;
-  const char *words[6];
+  const char *words[7];
 } choice;
 
 static const choice choices[] = {
     {"kind", {"category", "number", "label", "weight", "ignore"}},
-    {"transform", {"none", "log", "standard", "minmax", "auto"}},
+    {"transform", {"none", "log", "standard", "minmax", "auto", "log2"}},
     {"unknown", {"row", "zero", "error"}},
     {"order", {"frequency", "sorted"}},
 };
 
-static const char *const column_keys[] = {"kind",  "transform", "min_count", "unknown", "unknown_rate",
-                                          "order", "missing",   "into",      "width"};
+static const char *const column_keys[] = {"kind",         "transform", "min_count", "max_vocabulary", "hash", "unknown",
+                                          "unknown_rate", "order",     "missing",   "into",           "width"};
 enum { N_COLUMN_KEYS = sizeof column_keys / sizeof *column_keys };
 
 static const choice *find_choice(const char *key) {
@@ -38,14 +39,54 @@ static const choice *find_choice(const char *key) {
 
 const char *dfm_choice_name(const char *key, int value) {
   const choice *found = find_choice(key);
-  return found && value >= 0 && value < 6 ? found->words[value] : NULL;
+  return found && value >= 0 && value < 7 ? found->words[value] : NULL;
 }
 
-const char *dfm_setting_other_kind(const char *key, dfm_kind kind) {
-  const bool is_number = strcmp(key, "transform") == 0 || strcmp(key, "missing") == 0;
-  if (strcmp(key, "into") == 0 || strcmp(key, "kind") == 0) return NULL;
-  if (is_number) return kind == DFM_KIND_CATEGORY ? "number" : NULL;
+/* NULL, or the kind of field that alone has the setting, where one of `kind` has not. */
+static const char *other_kind(const char *key, dfm_kind kind) {
+  static const char *const both[] = {"kind", "into", "transform"};
+  for (size_t i = 0; i < sizeof both / sizeof *both; i++)
+    if (strcmp(key, both[i]) == 0) return NULL;
+  if (strcmp(key, "missing") == 0) return kind == DFM_KIND_CATEGORY ? "number" : NULL;
   return kind == DFM_KIND_NUMBER ? "category" : NULL;
+}
+
+/* Hashing keeps no values to count or order. */
+static dfm_status check_hash(const dfm_field_settings *s, const char *shown, dfm_error *error) {
+  const char *other = s->min_count > 1               ? "min_count"
+                      : s->max_vocabulary > 0        ? "max_vocabulary"
+                      : s->order == DFM_ORDER_SORTED ? "order"
+                                                     : NULL;
+  if (s->hash <= 0 || !other) return DFM_OK;
+  return dfm_fail(error, DFM_ERROR_VALUE,
+                  "column '%s' has both hash and %s, but hashing keeps no vocabulary; remove one of the two", shown,
+                  other);
+}
+
+static dfm_status check_transform(const dfm_column *column, const char *shown, dfm_error *error) {
+  const int transform = column->settings.transform;
+  if (column->kind == DFM_KIND_CATEGORY && transform > DFM_TRANSFORM_NONE && transform != DFM_TRANSFORM_LOG2)
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "column '%s' is a category, and only a number has transform %s; set log2 or none, or kind: number",
+                    shown, dfm_choice_name("transform", transform));
+  if (column->kind == DFM_KIND_NUMBER && transform == DFM_TRANSFORM_LOG2)
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "column '%s' is a number, and only a category has transform log2; set another, or kind: category",
+                    shown);
+  return DFM_OK;
+}
+
+dfm_status dfm_column_check(const dfm_column *column, const char *key, dfm_error *error) {
+  char shown[DFM_SHOW_BYTES];
+  dfm_show(shown, column->name, strlen(column->name));
+  const char *kind = dfm_choice_name("kind", (int)column->kind), *other = other_kind(key, column->kind);
+  if (column->kind == DFM_KIND_LABEL || column->kind == DFM_KIND_WEIGHT)
+    return dfm_fail(error, DFM_ERROR_VALUE, "column '%s' is the %s, which has no %s; remove it", shown, kind, key);
+  if (other)
+    return dfm_fail(error, DFM_ERROR_VALUE, "column '%s' is a %s, and only a %s has %s; remove it, or set kind: %s",
+                    shown, kind, other, key, other);
+  if (strcmp(key, "transform") == 0) return check_transform(column, shown, error);
+  return check_hash(&column->settings, shown, error);
 }
 
 static dfm_status parse_choice(const char *key, const char *value, int *out, dfm_error *error) {
@@ -68,12 +109,12 @@ static dfm_status parse_choice(const char *key, const char *value, int *out, dfm
   return status;
 }
 
-static dfm_status parse_integer(const char *key, const char *value, int max, int *out, dfm_error *error) {
+static dfm_status parse_integer(const char *key, const char *value, int min, int max, int *out, dfm_error *error) {
   long long parsed;
   char shown[DFM_SHOW_BYTES];
-  if (!dfm_parse_int64(value, strlen(value), &parsed) || parsed < 1 || parsed > max)
-    return dfm_fail(error, DFM_ERROR_VALUE, "%s is '%s'; it must be a whole number from 1 to %d", key,
-                    dfm_show(shown, value, strlen(value)), max);
+  if (!dfm_parse_int64(value, strlen(value), &parsed) || parsed < min || parsed > max)
+    return dfm_fail(error, DFM_ERROR_VALUE, "%s is '%s'; it must be a whole number from %d to %d", key,
+                    dfm_show(shown, value, strlen(value)), min, max);
   *out = (int)parsed;
   return DFM_OK;
 }
@@ -139,14 +180,17 @@ static dfm_status no_such_key(const char *key, const char *const *keys, size_t n
   if (nearest) return dfm_fail(error, DFM_ERROR_VALUE, "a field has no setting '%s'; did you mean %s?", shown, nearest);
   return dfm_fail(
       error, DFM_ERROR_VALUE,
-      "a field has no setting '%s'; there are kind, transform, min_count, unknown, unknown_rate, order, missing, into, "
-      "width",
+      "a field has no setting '%s'; there are kind, transform, min_count, max_vocabulary, hash, unknown, unknown_rate, "
+      "order, missing, into, width",
       shown);
 }
 
 dfm_status dfm_field_settings_set(dfm_field_settings *settings, const char *key, const char *value, dfm_error *error) {
-  if (strcmp(key, "min_count") == 0) return parse_integer(key, value, MAX_MIN_COUNT, &settings->min_count, error);
-  if (strcmp(key, "width") == 0) return parse_integer(key, value, DFM_MAX_FIELD_WIDTH, &settings->width, error);
+  if (strcmp(key, "min_count") == 0) return parse_integer(key, value, 1, MAX_COUNT, &settings->min_count, error);
+  if (strcmp(key, "max_vocabulary") == 0)
+    return parse_integer(key, value, 0, MAX_COUNT, &settings->max_vocabulary, error);
+  if (strcmp(key, "hash") == 0) return parse_integer(key, value, 0, MAX_COUNT, &settings->hash, error);
+  if (strcmp(key, "width") == 0) return parse_integer(key, value, 1, DFM_MAX_FIELD_WIDTH, &settings->width, error);
   if (strcmp(key, "unknown") == 0) return parse_choice(key, value, &settings->unknown, error);
   if (strcmp(key, "order") == 0) return parse_choice(key, value, &settings->order, error);
   if (strcmp(key, "transform") == 0) return parse_choice(key, value, &settings->transform, error);
@@ -157,7 +201,16 @@ dfm_status dfm_field_settings_set(dfm_field_settings *settings, const char *key,
 }
 
 dfm_field_settings dfm_field_settings_unset(void) {
-  return (dfm_field_settings){-1, -1, -1.0, -1, -1, NAN, -1, -1};
+  return (dfm_field_settings){.min_count = -1,
+                              .max_vocabulary = -1,
+                              .hash = -1,
+                              .unknown = -1,
+                              .unknown_rate = -1,
+                              .order = -1,
+                              .transform = -1,
+                              .missing = NAN,
+                              .into = -1,
+                              .width = -1};
 }
 
 dfm_column *dfm_schema_column(const dfm_schema *schema, const char *name) {
@@ -196,10 +249,11 @@ static void drop_settings(dfm_column *column) {
   const dfm_field_settings unset = dfm_field_settings_unset();
   if (column->kind == DFM_KIND_NUMBER) {
     s->min_count = unset.min_count, s->unknown = unset.unknown, s->order = unset.order, s->width = unset.width;
-    s->unknown_rate = unset.unknown_rate;
+    s->unknown_rate = unset.unknown_rate, s->max_vocabulary = unset.max_vocabulary, s->hash = unset.hash;
   } else if (column->kind == DFM_KIND_CATEGORY) {
-    s->transform = unset.transform, s->missing = unset.missing;
+    s->missing = unset.missing;
   }
+  if (column->kind == DFM_KIND_NUMBER || column->kind == DFM_KIND_CATEGORY) s->transform = unset.transform;
 }
 
 static dfm_status set_kind(dfm_column *column, const char *shown, const char *value, dfm_error *error) {
@@ -227,19 +281,13 @@ dfm_status dfm_schema_set(dfm_schema *schema, const char *name, const char *key,
   char shown[DFM_SHOW_BYTES];
   dfm_show(shown, name, strlen(name));
   if (strcmp(key, "kind") == 0) return set_kind(column, shown, value, error);
-  dfm_field_settings changed = column->settings;
+  const dfm_field_settings before = column->settings;
   dfm_error inner;
-  const dfm_status status = dfm_field_settings_set(&changed, key, value, &inner);
+  dfm_status status = dfm_field_settings_set(&column->settings, key, value, &inner);
   if (status != DFM_OK) return dfm_fail(error, status, "column '%s': %s", shown, inner.message);
-  if (column->kind == DFM_KIND_LABEL || column->kind == DFM_KIND_WEIGHT)
-    return dfm_fail(error, DFM_ERROR_VALUE, "column '%s' is the %s, which has no %s", shown,
-                    dfm_choice_name("kind", (int)column->kind), key);
-  const char *other = dfm_setting_other_kind(key, column->kind);
-  if (other)
-    return dfm_fail(error, DFM_ERROR_VALUE, "column '%s' is a %s, and only a %s has %s; remove it, or set kind: %s",
-                    shown, dfm_choice_name("kind", (int)column->kind), other, key, other);
-  column->settings = changed;
-  return DFM_OK;
+  status = dfm_column_check(column, key, error);
+  if (status != DFM_OK) column->settings = before;
+  return status;
 }
 
 dfm_status dfm_words_add(char ***words, size_t *n_words, const char *word, size_t n, dfm_error *error) {

@@ -6,13 +6,15 @@
 
 typedef enum dfm_kind { DFM_KIND_CATEGORY, DFM_KIND_NUMBER, DFM_KIND_LABEL, DFM_KIND_WEIGHT, DFM_KIND_IGNORE } dfm_kind;
 /* none: x. log: ln(x + 1) if x > -1 else -1. standard: (x - mean) / deviation. minmax: (x - min) / (max - min). Fitted
- * on training rows. auto: one of these, decided from the training column when it is fitted. */
+ * on training rows. auto: one of these, decided from the training column when it is fitted. log2, of categories alone:
+ * a number's value is floor(ln(x)^2) where x > 2, else floor(x). */
 typedef enum dfm_transform {
   DFM_TRANSFORM_NONE,
   DFM_TRANSFORM_LOG,
   DFM_TRANSFORM_STANDARD,
   DFM_TRANSFORM_MINMAX,
-  DFM_TRANSFORM_AUTO
+  DFM_TRANSFORM_AUTO,
+  DFM_TRANSFORM_LOG2
 } dfm_transform;
 /* Where a value that the vocabulary lacks goes: row 0 of the table, nowhere (adds nothing to the logit), or an error
  * that names it. */
@@ -27,10 +29,12 @@ enum { DFM_MAX_FIELD_WIDTH = 1024 };
 /* Settings of one field. */
 typedef struct dfm_field_settings {
   int min_count;       /* category: values with fewer training rows than this are unknown */
+  int max_vocabulary;  /* category: only so many values, the most frequent, are known; 0: all */
+  int hash;            /* category: buckets that values are hashed to, in place of a vocabulary; 0: none */
   int unknown;         /* dfm_unknown_rule */
   double unknown_rate; /* category: share of training cells that are fed to the unknown row instead, [0, 1) */
   int order;           /* dfm_order of ids */
-  int transform;       /* number: dfm_transform */
+  int transform;       /* dfm_transform; of a category none or log2 */
   double missing;      /* number: raw value of an empty cell; NaN: an empty cell is 0 after the transform */
   int into;            /* DFM_INTO_ bits */
   int width;           /* category: embedding width K of this field */
@@ -85,8 +89,9 @@ dfm_status dfm_field_settings_set(dfm_field_settings *settings, const char *key,
 /* The same values as text, for messages and YAML: dfm_choice_name("transform", DFM_TRANSFORM_LOG) is "log". NULL: no
  * such key or value. */
 const char *dfm_choice_name(const char *key, int value);
-/* NULL, or the kind of field ("number", "category") that alone has setting `key`, where a field of `kind` has not. */
-const char *dfm_setting_other_kind(const char *key, dfm_kind kind);
+/* Checks that a column of its kind has setting `key`, with the value it holds, beside its other ones. The error has no
+ * place. */
+dfm_status dfm_column_check(const dfm_column *column, const char *key, dfm_error *error);
 
 /* What the recipe says where the schema is silent: one entry for categories, one for numbers. Filled by model/recipe.
  * */

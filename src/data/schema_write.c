@@ -130,6 +130,8 @@ static dfm_status add_settings(dfm_text *text, const dfm_field_settings *s, dfm_
                                      "dnn", "linear, dnn", "fm, dnn", "linear, fm, dnn"};
   DFM_TRY(add_choice(text, "transform", s->transform, error));
   if (s->min_count >= 0) DFM_TRY(dfm_text_printf(text, error, ", min_count: %d", s->min_count));
+  if (s->max_vocabulary >= 0) DFM_TRY(dfm_text_printf(text, error, ", max_vocabulary: %d", s->max_vocabulary));
+  if (s->hash >= 0) DFM_TRY(dfm_text_printf(text, error, ", hash: %d", s->hash));
   DFM_TRY(add_choice(text, "unknown", s->unknown, error));
   if (s->unknown_rate >= 0) {
     DFM_TRY(dfm_text_printf(text, error, ", unknown_rate: "));

@@ -270,10 +270,18 @@ static dfm_status read_setting(reader *r, const yaml_node_t *key, const yaml_nod
 }
 
 static const key_row column_rows[] = {
-    {"name", read_name},         {"kind", read_kind},       {"transform", read_setting},
-    {"min_count", read_setting}, {"unknown", read_setting}, {"unknown_rate", read_setting},
-    {"order", read_setting},     {"missing", read_setting}, {"into", read_setting},
+    {"name", read_name},
+    {"kind", read_kind},
+    {"transform", read_setting},
+    {"min_count", read_setting},
+    {"unknown", read_setting},
+    {"unknown_rate", read_setting},
+    {"order", read_setting},
+    {"missing", read_setting},
+    {"into", read_setting},
     {"width", read_setting},
+    {"max_vocabulary", read_setting},
+    {"hash", read_setting},
 };
 
 static const yaml_node_t *find_key(reader *r, const yaml_node_t *mapping, const char *name) {
@@ -287,19 +295,11 @@ static const yaml_node_t *find_key(reader *r, const yaml_node_t *mapping, const 
 
 /* Settings that the column's kind does not have. */
 static dfm_status check_column(reader *r, const yaml_node_t *node, const dfm_column *column, dfm_error *error) {
-  char shown[DFM_SHOW_BYTES];
-  dfm_show(shown, column->name, strlen(column->name));
-  const char *kind = dfm_choice_name("kind", (int)column->kind);
+  dfm_error inner;
   for (size_t i = 2; i < sizeof column_rows / sizeof *column_rows; i++) {
     const char *key = column_rows[i].key;
     const yaml_node_t *found = find_key(r, node, key);
-    if (!found) continue;
-    if (column->kind == DFM_KIND_LABEL || column->kind == DFM_KIND_WEIGHT)
-      return FAIL(r, found, "column '%s' is the %s, which has no %s; remove it", shown, kind, key);
-    const char *other = dfm_setting_other_kind(key, column->kind);
-    if (other)
-      return FAIL(r, found, "column '%s' is a %s, and only a %s has %s; remove it, or set kind: %s", shown, kind, other,
-                  key, other);
+    if (found && dfm_column_check(column, key, &inner) != DFM_OK) return FAIL(r, found, "%s", inner.message);
   }
   return DFM_OK;
 }

@@ -1,5 +1,6 @@
-/* Settling of an encoder: provisional values are counted, ordered and frozen field by field; then the rows get their
- * ids, in place. */
+/* Settling of an encoder: counted values are ordered and frozen, each field by one thread; then the rows get their ids,
+ * in place, each range of rows by one thread. Ranges are the same whatever the threads, and what they add up is added
+ * in their order. */
 #include "data/settle.h"
 
 #include <math.h>
@@ -8,98 +9,256 @@
 #include "base/memory.h"
 #include "data/transform.h"
 
-/* Per field; `place` is made from the rest. */
-typedef struct field_work {
-  dfm_value_counts counts;
-  uint32_t *place; /* (n) provisional value -> table row or DFM_ID_NONE */
-  uint32_t empty;  /* provisional value of the empty cell, DFM_ID_NONE where there was none */
-} field_work;
+enum { RANGE_ROWS = DFM_STORAGE_PASS_ROWS };
 
-static dfm_status allocate(field_work *work, const dfm_vocabulary_builder *builder, int F, dfm_error *error) {
-  for (int f = 0; f < F; f++) {
-    DFM_TRY(dfm_alloc(&work[f].counts.count, builder[f].n, sizeof(uint64_t), error));
-    DFM_TRY(dfm_alloc(&work[f].counts.seen, builder[f].n, sizeof(uint32_t), error));
-    DFM_TRY(dfm_alloc(&work[f].place, builder[f].n, sizeof(uint32_t), error));
-    work[f].empty = dfm_vocabulary_builder_find(&builder[f], dfm_value_hash("", 0), "", 0);
-  }
-  return DFM_OK;
+static int ranges_of(const dfm_dataset *view) {
+  return (int)((view->rows + RANGE_ROWS - 1) / RANGE_ROWS);
 }
 
-static void release(field_work *work, int F) {
-  for (int f = 0; f < F; f++) {
-    free(work[f].counts.count);
-    free(work[f].counts.seen);
-    free(work[f].place);
-  }
-  free(work);
+/* Rows [*first, return value) of the view are its range `task`. */
+static int64_t range_rows(const dfm_dataset *view, int task, int64_t *first) {
+  const int64_t end = (int64_t)(task + 1) * RANGE_ROWS;
+  *first = (int64_t)task * RANGE_ROWS;
+  return end < view->rows ? end : view->rows;
 }
 
-static void count_values(field_work *work, const dfm_dataset *view) {
-  const dfm_storage *storage = view->storage;
-  for (int64_t row = view->first; row < view->first + view->rows; row++) {
-    dfm_storage_pass(storage, row);
+/* ---- rows that were counted too early */
+
+/* Fields whose ids share a cache line are one task. */
+enum { FIELDS = 16 };
+
+typedef struct uncounting {
+  dfm_vocabulary_builder *builder;
+  const dfm_dataset *view;
+} uncounting;
+
+static void uncount_fields(void *context, int task, int thread) {
+  const uncounting *run = context;
+  const dfm_storage *storage = run->view->storage;
+  const int end = (task + 1) * FIELDS < storage->F ? (task + 1) * FIELDS : storage->F;
+  (void)thread;
+  for (int64_t row = run->view->first; row < run->view->first + run->view->rows; row++) {
     const uint32_t *values = dfm_storage_ids(storage, row);
-    for (int f = 0; f < storage->F; f++) {
-      dfm_value_counts *counts = &work[f].counts;
-      if (values[f] != DFM_ID_NONE && counts->count[values[f]]++ == 0) counts->seen[counts->n_seen++] = values[f];
-    }
+    for (int f = task * FIELDS; f < end; f++)
+      if (values[f] != DFM_ID_NONE) dfm_vocabulary_builder_uncount(&run->builder[f], values[f]);
   }
 }
 
-static dfm_status freeze(dfm_encoder *encoder, const dfm_vocabulary_builder *builder, field_work *work, int f,
-                         dfm_error *error) {
-  dfm_category_field *field = &encoder->category[f];
-  DFM_TRY(
-      dfm_vocabulary_settle(&builder[f], &work[f].counts, &field->settings, &field->vocabulary, work[f].place, error));
-  const uint32_t first = dfm_encoder_first(encoder, f), unknown = first == 1 ? 0 : DFM_ID_NONE;
-  for (uint32_t i = 0; i < builder[f].n; i++)
-    work[f].place[i] = work[f].place[i] == UINT32_MAX ? unknown : work[f].place[i] + first;
+void dfm_settle_uncount(dfm_vocabulary_builder *builder, const dfm_dataset *view, dfm_pool *pool) {
+  uncounting run = {builder, view};
+  dfm_pool_run(pool, (view->storage->F + FIELDS - 1) / FIELDS, uncount_fields, &run);
+  dfm_storage_spent(view->storage, view->first, view->rows);
+}
+
+/* ---- vocabularies */
+
+/* Where a field's provisional values go. */
+typedef struct field_place {
+  uint32_t *place; /* (n) provisional value -> table row or DFM_ID_NONE; NULL: it has buckets */
+  uint32_t n;
+  uint32_t empty;        /* provisional value of the empty cell, DFM_ID_NONE where there was none */
+  uint32_t empty_bucket; /* where place is NULL: what it is a cell of */
+  uint32_t first, unknown;
+  bool is_large; /* `place` lies outside the first caches, so that asking ahead pays */
+} field_place;
+
+/* The first error by field, kept by thread. */
+typedef struct thread_error {
+  dfm_status status;
+  int f;
+  dfm_error error;
+} thread_error;
+
+typedef struct freezing {
+  dfm_encoder *encoder;
+  dfm_vocabulary_builder *builder;
+  field_place *places;
+  const char *folder;
+  thread_error *failed; /* (threads) */
+} freezing;
+
+enum { LARGE_PLACES = 4096 };
+
+static dfm_status freeze_field(const freezing *run, int f, dfm_error *error) {
+  dfm_category_field *field = &run->encoder->category[f];
+  dfm_vocabulary_builder *builder = &run->builder[f];
+  const uint32_t first = dfm_encoder_first(run->encoder, f), unknown = first == 1 ? 0 : DFM_ID_NONE;
+  field_place *at = &run->places[f];
+  *at = (field_place){.n = builder->n, .empty = builder->empty, .first = first, .unknown = unknown};
+  if (field->settings.hash > 0) {
+    at->empty_bucket = (uint32_t)(dfm_value_hash("", 0) % (uint64_t)field->settings.hash);
+    return dfm_vocabulary_allocate(&field->vocabulary, 0, 0, run->folder, error);
+  }
+  at->is_large = builder->n > LARGE_PLACES;
+  DFM_TRY(dfm_slab_alloc(&at->place, builder->n, sizeof *at->place, error));
+  DFM_TRY(dfm_vocabulary_settle(builder, run->folder, &field->vocabulary, at->place, error));
+  for (uint32_t i = 0; i < at->n; i++) at->place[i] = at->place[i] == DFM_ID_NONE ? unknown : at->place[i] + first;
   return DFM_OK;
 }
 
-/* Provisional values become ids; `cell` NULL: unknown values are no error. */
-static void place_values(const field_work *work, dfm_dataset *view, dfm_unknown_cell *cell) {
-  const dfm_storage *storage = view->storage;
-  const dfm_encoder *encoder = view->encoder;
-  for (int64_t row = 0; row < view->rows; row++) {
-    dfm_storage_pass(storage, view->first + row);
-    uint32_t *ids = dfm_storage_ids(storage, view->first + row);
-    for (int f = 0; f < storage->F; f++) {
-      const uint32_t first = dfm_encoder_first(encoder, f), unknown = first == 1 ? 0 : DFM_ID_NONE, value = ids[f];
-      ids[f] = value == DFM_ID_NONE ? unknown : work[f].place[value];
-      view->counts[f].missing += value == work[f].empty && value != DFM_ID_NONE;
-      if (ids[f] != unknown) continue;
-      view->counts[f].unknown++;
-      if (cell && cell->f < 0 && value != DFM_ID_NONE && encoder->category[f].settings.unknown == DFM_UNKNOWN_ERROR) {
-        *cell = (dfm_unknown_cell){row, f};
-      }
-    }
-  }
+static void freeze_task(void *context, int f, int thread) {
+  const freezing *run = context;
+  thread_error *failed = &run->failed[thread];
+  dfm_error error;
+  const dfm_status status = freeze_field(run, f, &error);
+  dfm_vocabulary_builder_clear(&run->builder[f]);
+  if (status != DFM_OK && (failed->status == DFM_OK || f < failed->f)) *failed = (thread_error){status, f, error};
 }
+
+static dfm_status first_error(const thread_error *failed, int n, dfm_error *error) {
+  const thread_error *first = NULL;
+  for (int i = 0; i < n; i++)
+    if (failed[i].status != DFM_OK && (!first || failed[i].f < first->f)) first = &failed[i];
+  if (!first) return DFM_OK;
+  if (error) *error = first->error;
+  return first->status;
+}
+
+static dfm_status freeze(freezing *run, dfm_pool *pool, dfm_error *error) {
+  const int n = dfm_pool_threads(pool);
+  DFM_TRY(dfm_alloc(&run->failed, (size_t)n, sizeof *run->failed, error));
+  dfm_pool_run(pool, run->encoder->F, freeze_task, run);
+  const dfm_status status = first_error(run->failed, n, error);
+  free(run->failed);
+  return status;
+}
+
+/* ---- numbers */
+
+typedef struct fitting {
+  const dfm_encoder *encoder;
+  const dfm_dataset *view;
+  dfm_column_moments *moments; /* (ranges, D) */
+} fitting;
 
 static bool needs_fit(const dfm_number_field *field) {
   return field->settings.transform != DFM_TRANSFORM_NONE && field->settings.transform != DFM_TRANSFORM_LOG;
 }
 
-dfm_status dfm_settle_numbers(dfm_encoder *encoder, const dfm_dataset *train, dfm_error *error) {
-  dfm_column_moments *moments;
-  const int D = encoder->D;
-  DFM_TRY(dfm_alloc(&moments, (size_t)D, sizeof *moments, error));
-  for (int pass = 0; pass < 2; pass++) {
-    for (int64_t row = train->first; row < train->first + train->rows; row++) {
-      dfm_storage_pass(train->storage, row);
-      const float *numbers = dfm_storage_numbers(train->storage, row);
-      for (int d = 0; d < D; d++) {
-        const dfm_number_field *field = &encoder->number[d];
-        if (needs_fit(field))
-          (pass == 0 ? dfm_moments_add : dfm_moments_spread)(&moments[d], &field->settings, numbers[d]);
-      }
+static void fit_range(void *context, int task, int thread) {
+  const fitting *run = context;
+  const size_t D = (size_t)run->encoder->D;
+  int64_t first;
+  const int64_t end = range_rows(run->view, task, &first);
+  (void)thread;
+  for (int64_t row = first; row < end; row += DFM_MOMENTS_ROWS) {
+    const float *numbers = dfm_storage_numbers(run->view->storage, run->view->first + row);
+    const int n = end - row < DFM_MOMENTS_ROWS ? (int)(end - row) : DFM_MOMENTS_ROWS;
+    for (size_t d = 0; d < D; d++) {
+      if (!needs_fit(&run->encoder->number[d])) continue;
+      const dfm_column_moments further = dfm_moments_of(&run->encoder->number[d].settings, numbers + d, D, n);
+      dfm_moments_add(&run->moments[(size_t)task * D + d], &further);
     }
   }
-  for (int d = 0; d < D; d++) dfm_transform_fit(&encoder->number[d], &moments[d]);
-  free(moments);
+  dfm_storage_spent(run->view->storage, run->view->first + first, end - first);
+}
+
+dfm_status dfm_settle_numbers(dfm_encoder *encoder, const dfm_dataset *train, dfm_pool *pool, dfm_error *error) {
+  fitting run = {.encoder = encoder, .view = train};
+  const size_t D = (size_t)encoder->D;
+  const int n_ranges = ranges_of(train);
+  if (D == 0) return DFM_OK;
+  DFM_TRY(dfm_alloc(&run.moments, (size_t)n_ranges * D, sizeof *run.moments, error));
+  dfm_pool_run(pool, n_ranges, fit_range, &run);
+  for (size_t d = 0; d < D; d++) {
+    dfm_column_moments all = {0};
+    for (size_t i = 0; i < (size_t)n_ranges; i++) dfm_moments_add(&all, &run.moments[i * D + d]);
+    dfm_transform_fit(&encoder->number[d], &all);
+  }
+  free(run.moments);
   return DFM_OK;
 }
+
+/* ---- rows */
+
+/* What one thread has seen: whole numbers, whose sum has no order. */
+typedef struct tally {
+  dfm_cell_counts *counts; /* (F + D) */
+  int64_t positives;
+  dfm_unknown_cell cell; /* the first that is an error; f < 0: none */
+} row_tally;
+
+typedef struct placing {
+  const field_place *places;
+  const dfm_dataset *view;
+  bool finds_errors;
+  row_tally *tally; /* (threads) */
+} placing;
+
+enum { ROWS_AHEAD = 8 };
+
+static void prefetch_places(const placing *run, const uint32_t *values) {
+  for (int f = 0; f < run->view->storage->F; f++) {
+    const field_place *at = &run->places[f];
+    if (at->is_large && values[f] != DFM_ID_NONE) __builtin_prefetch(&at->place[values[f]]);
+  }
+}
+
+static uint32_t id_of(const field_place *at, uint32_t value) {
+  if (value == DFM_ID_NONE) return at->unknown;
+  if (at->place) return at->place[value];
+  return (value == at->empty ? at->empty_bucket : value) + at->first;
+}
+
+static void place_row(const placing *run, int64_t row, uint32_t *ids, row_tally *tally) {
+  const dfm_encoder *encoder = run->view->encoder;
+  for (int f = 0; f < encoder->F; f++) {
+    const field_place *at = &run->places[f];
+    const uint32_t value = ids[f], id = id_of(at, value);
+    ids[f] = id;
+    tally->counts[f].missing += value == at->empty && value != DFM_ID_NONE;
+    if (id != at->unknown) continue;
+    tally->counts[f].unknown++;
+    const bool is_error = run->finds_errors && encoder->category[f].settings.unknown == DFM_UNKNOWN_ERROR;
+    if (is_error && value != DFM_ID_NONE && (tally->cell.f < 0 || row < tally->cell.row))
+      tally->cell = (dfm_unknown_cell){row, f};
+  }
+}
+
+static void place_range(void *context, int task, int thread) {
+  const placing *run = context;
+  const dfm_dataset *view = run->view;
+  row_tally *tally = &run->tally[thread];
+  int64_t first;
+  const int64_t end = range_rows(view, task, &first);
+  for (int64_t row = first; row < end; row++) {
+    if (row + ROWS_AHEAD < end) prefetch_places(run, dfm_storage_ids(view->storage, view->first + row + ROWS_AHEAD));
+    place_row(run, row, dfm_storage_ids(view->storage, view->first + row), tally);
+  }
+  tally->positives += dfm_dataset_count_rows(view, first, end - first, tally->counts + view->storage->F);
+  dfm_storage_spent(view->storage, view->first + first, end - first);
+}
+
+static void take_tally(dfm_dataset *view, const row_tally *tally, dfm_unknown_cell *cell) {
+  for (int i = 0; i < view->storage->F + view->storage->D; i++) {
+    view->counts[i].unknown += tally->counts[i].unknown;
+    view->counts[i].missing += tally->counts[i].missing;
+  }
+  view->positives += tally->positives;
+  if (tally->cell.f >= 0 && (cell->f < 0 || tally->cell.row < cell->row)) *cell = tally->cell;
+}
+
+/* Provisional values become ids; `cell` NULL: unknown values are no error. */
+static dfm_status place_values(const field_place *places, dfm_dataset *view, dfm_pool *pool, dfm_unknown_cell *cell,
+                               dfm_error *error) {
+  const int n = dfm_pool_threads(pool);
+  const size_t n_fields = (size_t)view->storage->F + (size_t)view->storage->D;
+  placing run = {.places = places, .view = view, .finds_errors = cell != NULL};
+  dfm_cell_counts *counts;
+  dfm_unknown_cell none = {.f = -1};
+  DFM_TRY(dfm_alloc(&counts, (size_t)n * n_fields, sizeof *counts, error));
+  const dfm_status status = dfm_alloc(&run.tally, (size_t)n, sizeof *run.tally, error);
+  if (status == DFM_OK) {
+    for (int i = 0; i < n; i++) run.tally[i] = (row_tally){.counts = counts + (size_t)i * n_fields, .cell = {.f = -1}};
+    dfm_pool_run(pool, ranges_of(view), place_range, &run);
+    for (int i = 0; i < n; i++) take_tally(view, &run.tally[i], cell ? cell : &none);
+  }
+  free(run.tally);
+  free(counts);
+  return status;
+}
+
+/* ---- the whole */
 
 /* What the encoder remembers of the rows that made it. */
 static void add_counts(dfm_encoder *encoder, const dfm_dataset *view) {
@@ -111,29 +270,24 @@ static void add_counts(dfm_encoder *encoder, const dfm_dataset *view) {
   for (int d = 0; d < encoder->D; d++) encoder->number[d].missing_rows += view->counts[encoder->F + d].missing;
 }
 
-static dfm_status settle(dfm_encoder *encoder, const dfm_vocabulary_builder *builder, field_work *work,
-                         dfm_dataset *train, dfm_dataset *valid, bool counts_valid, dfm_unknown_cell *cell,
-                         dfm_error *error) {
-  DFM_TRY(allocate(work, builder, encoder->F, error));
-  count_values(work, train);
-  if (valid && counts_valid) count_values(work, valid);
-  for (int f = 0; f < encoder->F; f++) DFM_TRY(freeze(encoder, builder, work, f, error));
-  DFM_TRY(dfm_settle_numbers(encoder, train, error));
-  place_values(work, train, NULL);
-  dfm_dataset_count(train);
-  add_counts(encoder, train);
+static dfm_status settle(freezing *run, dfm_dataset *train, dfm_dataset *valid, bool counts_valid, dfm_pool *pool,
+                         dfm_unknown_cell *cell, dfm_error *error) {
+  DFM_TRY(freeze(run, pool, error));
+  DFM_TRY(dfm_settle_numbers(run->encoder, train, pool, error));
+  DFM_TRY(place_values(run->places, train, pool, NULL, error));
+  add_counts(run->encoder, train);
   if (!valid) return DFM_OK;
-  place_values(work, valid, counts_valid ? NULL : cell);
-  dfm_dataset_count(valid);
-  if (counts_valid) add_counts(encoder, valid);
+  DFM_TRY(place_values(run->places, valid, pool, counts_valid ? NULL : cell, error));
+  if (counts_valid) add_counts(run->encoder, valid);
   return DFM_OK;
 }
 
-dfm_status dfm_settle(dfm_encoder *encoder, const dfm_vocabulary_builder *builder, dfm_dataset *train,
-                      dfm_dataset *valid, bool counts_valid, dfm_unknown_cell *cell, dfm_error *error) {
-  field_work *work;
-  DFM_TRY(dfm_alloc(&work, (size_t)encoder->F, sizeof *work, error));
-  const dfm_status status = settle(encoder, builder, work, train, valid, counts_valid, cell, error);
-  release(work, encoder->F);
+dfm_status dfm_settle(dfm_encoder *encoder, dfm_vocabulary_builder *builder, dfm_dataset *train, dfm_dataset *valid,
+                      bool counts_valid, dfm_pool *pool, dfm_unknown_cell *cell, dfm_error *error) {
+  freezing run = {.encoder = encoder, .builder = builder, .folder = train->storage->folder};
+  DFM_TRY(dfm_alloc(&run.places, (size_t)encoder->F, sizeof *run.places, error));
+  const dfm_status status = settle(&run, train, valid, counts_valid, pool, cell, error);
+  for (int f = 0; f < encoder->F; f++) dfm_slab_free(run.places[f].place, run.places[f].n, sizeof(uint32_t));
+  free(run.places);
   return status;
 }

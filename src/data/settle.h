@@ -3,6 +3,7 @@
 #ifndef DFM_DATA_SETTLE_H
 #define DFM_DATA_SETTLE_H
 
+#include "base/pool.h"
 #include "data/storage.h"
 #include "data/vocabulary.h"
 
@@ -12,14 +13,19 @@ typedef struct dfm_unknown_cell {
   int f;
 } dfm_unknown_cell;
 
-/* Makes the encoder's vocabularies from `train` (and from `valid` where `counts_valid`), fits its numbers to `train`,
- * and turns the provisional values of both views into ids, with their counts of unknown and empty cells. `valid` may be
- * NULL. Where a validation row that makes no vocabulary has an unknown value under the rule `error`, `*cell` becomes
- * the first such cell; else it stays as it is. */
-dfm_status dfm_settle(dfm_encoder *encoder, const dfm_vocabulary_builder *builder, dfm_dataset *train,
-                      dfm_dataset *valid, bool counts_valid, dfm_unknown_cell *cell, dfm_error *error);
+/* Takes the view's rows out of what the builders (F) counted: for rows that turn out to validate after they were
+ * read. */
+void dfm_settle_uncount(dfm_vocabulary_builder *builder, const dfm_dataset *view, dfm_pool *pool);
+
+/* Freezes what the builders (F) counted to the encoder's vocabularies, clears them, fits the encoder's numbers to
+ * `train`, and turns the provisional values of both views into ids, with their counts of unknown and empty cells.
+ * `valid` may be NULL; `counts_valid`: its rows were counted too. Where a validation row that was not counted has an
+ * unknown value under the rule `error`, `*cell` becomes the first such cell; else it stays as it is. The same at any
+ * number of threads. */
+dfm_status dfm_settle(dfm_encoder *encoder, dfm_vocabulary_builder *builder, dfm_dataset *train, dfm_dataset *valid,
+                      bool counts_valid, dfm_pool *pool, dfm_unknown_cell *cell, dfm_error *error);
 
 /* The part of it that is for numbers: fits the encoder's to `train`. */
-dfm_status dfm_settle_numbers(dfm_encoder *encoder, const dfm_dataset *train, dfm_error *error);
+dfm_status dfm_settle_numbers(dfm_encoder *encoder, const dfm_dataset *train, dfm_pool *pool, dfm_error *error);
 
 #endif

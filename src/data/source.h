@@ -7,6 +7,7 @@
 #include "base/pool.h"
 #include "data/block.h"
 #include "data/delimited.h"
+#include "data/encoder.h"
 #include "data/input.h"
 
 typedef struct dfm_source {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/number.h"
+#include "data/category.h"
 #include "data/source.h"
 
 static bool is_in(char *const *words, size_t n_words, const dfm_cell *cell) {
@@ -114,7 +115,8 @@ static inline const char *limit_of(const dfm_cell *cell, const char *limit, cons
   return offset < block->text_capacity ? block->text + block->text_capacity : limit;
 }
 
-static void read_categories(const dfm_source *source, const dfm_cells *cells, const char *limit, dfm_block *block) {
+static dfm_status read_categories(const dfm_source *source, const dfm_row_span *span, const dfm_cells *cells,
+                                  const char *limit, dfm_block *block, dfm_error *error) {
   const dfm_encoder *encoder = source->encoder;
   for (int f = 0; f < encoder->F; f++) {
     const size_t at = source->category_at[f];
@@ -125,7 +127,12 @@ static void read_categories(const dfm_source *source, const dfm_cells *cells, co
     }
     const dfm_cell cell = dfm_source_clean(encoder->schema, cells->cell[at]);
     dfm_value_set(value, cell.bytes, cell.n, limit_of(&cell, limit, block));
+    if (dfm_category_transform(&encoder->category[f].settings, value) != DFM_NUMBER_OK)
+      return dfm_source_fail_cell(source, span, &cell, encoder->category[f].name,
+                                  "has transform log2, which takes numbers, but has text",
+                                  "correct the cell, or leave the transform out", error);
   }
+  return DFM_OK;
 }
 
 /* Whole numbers of up to seven digits, which floats hold exactly: most that logs have. */
@@ -178,8 +185,8 @@ dfm_status dfm_source_parse(const dfm_source *source, const dfm_row_span *span, 
   block->reason = DFM_BAD_SHAPE;
   DFM_TRY(dfm_delimited_split(span, schema->separator, dfm_text_rows_path(source->rows), limit, cells, error));
   if (cells->n != source->n_cells) return fail_count(source, span, cells->n, error);
-  read_categories(source, cells, limit, block);
   block->reason = DFM_BAD_NUMBER;
+  DFM_TRY(read_categories(source, span, cells, limit, block, error));
   DFM_TRY(read_numbers(source, span, cells, block, error));
   block->label[block->rows] = NAN;
   block->weight[block->rows] = 1;

@@ -82,5 +82,7 @@ dfm_status dfm_dataset_view(dfm_encoder *encoder, dfm_storage *storage, int64_t 
                             dfm_dataset **dataset, dfm_error *error);
 /* Counts the view's positive labels and its empty number cells. */
 void dfm_dataset_count(dfm_dataset *dataset);
+/* Adds the empty number cells of the view's rows [first, first + rows) to `counts` (D); returns their positive labels. */
+int64_t dfm_dataset_count_rows(const dfm_dataset *dataset, int64_t first, int64_t rows, dfm_cell_counts *counts);
 
 #endif

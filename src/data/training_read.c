@@ -1,9 +1,9 @@
 /* Reading of rows to train on: inputs and a schema come in; datasets and the encoder that training rows settled go
  * out.
  *
- * One pass over the text gives every value a provisional number by first appearance. Then the rows are divided into
- * training and validation, values are counted over the rows that make the vocabulary, put in their order, and the rows'
- * provisional numbers become ids in place. */
+ * One pass over the text gives every value a provisional number by first appearance, and counts those of the rows that
+ * make the vocabulary. Then the rows are divided into training and validation, values are put in their order, and the
+ * rows' provisional numbers become ids in place. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -22,6 +22,7 @@ typedef struct training {
   dfm_vocabulary_builder *builder; /* (F) */
   dfm_pool *pool;
   const dfm_source *source; /* being read */
+  const uint8_t *uncounted;
   dfm_status *status;       /* (F) of each field's values, */
   dfm_error *failure;       /* (F) and why */
   dfm_storage *rows, *held; /* held: rows that validate and are known to while reading; NULL: none */
@@ -31,23 +32,19 @@ typedef struct training {
 /* One field's values by provisional number. */
 static void number_task(void *context, int f, int thread) {
   training *run = context;
-  const dfm_source *source = run->source;
   (void)thread;
-  for (int i = 0; i < source->n_blocks && run->status[f] == DFM_OK; i++) {
-    dfm_block *block = source->block[i];
-    dfm_value *values = dfm_block_value(block, f, 0);
-    for (int r = 0; r < block->rows && run->status[f] == DFM_OK; r++) {
-      dfm_value *value = &values[r];
-      value->id = DFM_ID_NONE;
-      if (value->n == DFM_VALUE_ABSENT) continue;
-      run->status[f] = dfm_vocabulary_builder_add(&run->builder[f], value->hash, dfm_value_bytes(value), value->n,
-                                                  &value->id, &run->failure[f]);
-    }
+  for (int i = 0; i < run->source->n_blocks && run->status[f] == DFM_OK; i++) {
+    const dfm_block *block = run->source->block[i];
+    run->status[f] =
+        dfm_vocabulary_builder_add_all(&run->builder[f], dfm_block_value(block, f, 0), (size_t)block->rows,
+                                       run->uncounted ? run->uncounted + i * DFM_BLOCK_ROWS : NULL, &run->failure[f]);
   }
 }
 
-static dfm_status number_values(training *run, dfm_source *source, dfm_error *error) {
+/* `uncounted`: rows that do not make the vocabulary, as in dfm_destination; NULL: all do. */
+static dfm_status number_values(training *run, const dfm_source *source, const uint8_t *uncounted, dfm_error *error) {
   run->source = source;
+  run->uncounted = uncounted;
   dfm_pool_run(run->pool, run->encoder->F, number_task, run);
   for (int f = 0; f < run->encoder->F; f++) {
     if (run->status[f] == DFM_OK) continue;
@@ -84,7 +81,7 @@ static dfm_status read_rows(training *run, dfm_source *source, dfm_storage *stor
     status = dfm_source_next(source, error);
     if (status != DFM_OK || source->n_blocks == 0) break;
     draw_rows(run, source, &to);
-    status = number_values(run, source, error);
+    status = number_values(run, source, run->settings->vocabulary_from_all ? NULL : to.is_held, error);
     if (status == DFM_OK) status = dfm_destination_add(&to, source, error);
   }
   const int64_t rows = to.rows;
@@ -182,20 +179,19 @@ static dfm_status fail_unknown(const training *run, int64_t row, int f, dfm_erro
 static dfm_status settle(training *run, dfm_error *error) {
   const bool counts_valid = run->settings->vocabulary_from_all;
   dfm_unknown_cell cell = {.f = -1};
-  DFM_TRY(dfm_settle(run->encoder, run->builder, run->train, run->valid, counts_valid, &cell, error));
-  if (cell.f >= 0) return fail_unknown(run, cell.row, cell.f, error);
-  for (int f = 0; f < run->encoder->F; f++) dfm_vocabulary_builder_clear(&run->builder[f]);
-  return DFM_OK;
+  const bool splits_tail = run->valid && run->train->storage == run->valid->storage;
+  if (splits_tail && !counts_valid) dfm_settle_uncount(run->builder, run->valid, run->pool);
+  DFM_TRY(dfm_settle(run->encoder, run->builder, run->train, run->valid, counts_valid, run->pool, &cell, error));
+  return cell.f >= 0 ? fail_unknown(run, cell.row, cell.f, error) : DFM_OK;
 }
 
 static dfm_status run_training(training *run, dfm_error *error) {
   const int F = run->encoder->F;
   const bool joins_valid = run->valid_input && run->settings->vocabulary_from_all;
-  DFM_TRY(dfm_pool_create(run->options ? run->options->threads : 0, &run->pool, error));
   DFM_TRY(dfm_alloc(&run->status, (size_t)F, sizeof *run->status, error));
   DFM_TRY(dfm_alloc(&run->failure, (size_t)F, sizeof *run->failure, error));
   DFM_TRY(dfm_alloc(&run->builder, (size_t)F, sizeof *run->builder, error));
-  for (int f = 0; f < F; f++) DFM_TRY(dfm_vocabulary_builder_begin(&run->builder[f], error));
+  for (int f = 0; f < F; f++) dfm_vocabulary_builder_begin(&run->builder[f], &run->encoder->category[f]);
   DFM_TRY(read_train_rows(run, error));
   if (joins_valid) DFM_TRY(read_valid_rows(run, error));
   DFM_TRY(divide(run, error));
@@ -208,7 +204,7 @@ static dfm_status run_training(training *run, dfm_error *error) {
 
 /* The rows of the dataset file at `path`; its vocabularies are settled, so `valid_input` is only encoded. */
 static dfm_status read_file(training *run, const char *path, dfm_error *error) {
-  DFM_TRY(dfm_dataset_file_training(path, run->settings, run->encoder, &run->train, &run->valid, error));
+  DFM_TRY(dfm_dataset_file_training(path, run->settings, run->encoder, run->pool, &run->train, &run->valid, error));
   if (!run->valid_input) return DFM_OK;
   if (run->valid || run->settings->vocabulary_from_all) {
     return dfm_fail(error, DFM_ERROR_VALUE,
@@ -223,9 +219,10 @@ dfm_status dfm_dataset_read_training(dfm_input *train_input, dfm_input *valid_in
                                      const dfm_data_settings *settings, const dfm_read_options *options,
                                      dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
   training run = {.train_input = train_input, .valid_input = valid_input, .settings = settings, .options = options};
-  DFM_TRY(dfm_encoder_create(schema, settings, &run.encoder, error));
   const char *file = dfm_input_dataset(train_input);
-  const dfm_status status = file ? read_file(&run, file, error) : run_training(&run, error);
+  DFM_TRY(dfm_pool_create(options ? options->threads : 0, &run.pool, error));
+  dfm_status status = dfm_encoder_create(schema, settings, &run.encoder, error);
+  if (status == DFM_OK) status = file ? read_file(&run, file, error) : run_training(&run, error);
   for (int f = 0; run.builder && f < run.encoder->F; f++) dfm_vocabulary_builder_clear(&run.builder[f]);
   free(run.builder);
   free(run.status);

@@ -15,34 +15,77 @@ static double log_of(double x) {
   return x > -1 ? log(1 + x) : -1;
 }
 
-void dfm_moments_add(dfm_column_moments *moments, const dfm_field_settings *settings, float raw) {
-  const double x = value_of(settings, raw);
-  if (isnan(x)) return;
-  if (moments->n == 0 || x < moments->minimum) moments->minimum = x;
-  if (moments->n == 0 || x > moments->maximum) moments->maximum = x;
-  moments->n++;
-  moments->n_at_most_minus_one += x <= -1;
-  moments->sum += x;
-  if (settings->transform == DFM_TRANSFORM_AUTO) moments->sum_log += log_of(x);
+static double mean_of(const double *x, int n) {
+  double sum = 0;
+  for (int i = 0; i < n; i++) sum += x[i];
+  return sum / n;
 }
 
-void dfm_moments_spread(dfm_column_moments *moments, const dfm_field_settings *settings, float raw) {
-  const double x = value_of(settings, raw);
-  if (isnan(x)) return;
-  const double away = x - moments->sum / (double)moments->n;
-  moments->spread += away * away;
-  moments->skew += away * away * away;
-  if (settings->transform == DFM_TRANSFORM_AUTO) {
-    const double away_log = log_of(x) - moments->sum_log / (double)moments->n;
-    moments->spread_log += away_log * away_log;
+static double spread_of(const double *x, int n, double mean) {
+  double sum = 0;
+  for (int i = 0; i < n; i++) sum += (x[i] - mean) * (x[i] - mean);
+  return sum;
+}
+
+static double skew_of(const double *x, int n, double mean) {
+  double sum = 0;
+  for (int i = 0; i < n; i++) sum += (x[i] - mean) * (x[i] - mean) * (x[i] - mean);
+  return sum;
+}
+
+dfm_column_moments dfm_moments_of(const dfm_field_settings *settings, const float *raw, size_t stride, int n) {
+  dfm_column_moments made = {0};
+  double x[DFM_MOMENTS_ROWS];
+  int m = 0;
+  for (int i = 0; i < n; i++) {
+    x[m] = value_of(settings, raw[(size_t)i * stride]);
+    m += !isnan(x[m]);
   }
+  if (m == 0) return made;
+  made.n = m;
+  made.minimum = made.maximum = x[0];
+  for (int i = 0; i < m; i++) {
+    if (x[i] < made.minimum) made.minimum = x[i];
+    if (x[i] > made.maximum) made.maximum = x[i];
+    made.n_at_most_minus_one += x[i] <= -1;
+  }
+  made.mean = mean_of(x, m);
+  made.spread = spread_of(x, m, made.mean);
+  if (settings->transform != DFM_TRANSFORM_AUTO) return made;
+  made.skew = skew_of(x, m, made.mean);
+  for (int i = 0; i < m; i++) x[i] = log_of(x[i]);
+  made.mean_log = mean_of(x, m);
+  made.spread_log = spread_of(x, m, made.mean_log);
+  return made;
+}
+
+/* Two samples with n and m values, means a and b: the distances from either mean become those from the common one
+ * (Chan, Golub and LeVeque 1979; the third moment by Pebay 2008). */
+void dfm_moments_add(dfm_column_moments *moments, const dfm_column_moments *further) {
+  if (further->n == 0) return;
+  if (moments->n == 0) {
+    *moments = *further;
+    return;
+  }
+  const double n = (double)moments->n, m = (double)further->n, all = n + m;
+  const double d = further->mean - moments->mean, d_log = further->mean_log - moments->mean_log;
+  moments->skew += further->skew + d * d * d * n * m * (n - m) / (all * all) +
+                   3 * d * (n * further->spread - m * moments->spread) / all;
+  moments->spread += further->spread + d * d * n * m / all;
+  moments->spread_log += further->spread_log + d_log * d_log * n * m / all;
+  moments->mean += d * m / all;
+  moments->mean_log += d_log * m / all;
+  moments->n += further->n;
+  moments->n_at_most_minus_one += further->n_at_most_minus_one;
+  if (further->minimum < moments->minimum) moments->minimum = further->minimum;
+  if (further->maximum > moments->maximum) moments->maximum = further->maximum;
 }
 
 static bool is_heavy_tailed(const dfm_column_moments *moments) {
   const double n = (double)moments->n, deviation = sqrt(moments->spread / n);
   if ((double)moments->n_at_most_minus_one > FLOORED_SHARE * n || !(deviation > 0)) return false;
   return moments->skew / n > HEAVY_SKEWNESS * deviation * deviation * deviation ||
-         (moments->sum > 0 && moments->maximum > HEAVY_MAXIMUM * moments->sum / n);
+         (moments->mean > 0 && moments->maximum > HEAVY_MAXIMUM * moments->mean);
 }
 
 /* A constant column, whose width is 0 (or too small to divide by), keeps scale 1. */
@@ -62,14 +105,14 @@ void dfm_transform_fit(dfm_number_field *field, const dfm_column_moments *moment
     field->settings.transform = moments->n > 0 && is_heavy_tailed(moments) ? DFM_TRANSFORM_LOG : DFM_TRANSFORM_STANDARD;
   switch ((dfm_transform)field->settings.transform) {
     case DFM_TRANSFORM_LOG:
-      if (is_auto) set_range(field, moments->sum_log / n, sqrt(moments->spread_log / n));
+      if (is_auto) set_range(field, moments->mean_log, sqrt(moments->spread_log / n));
       break;
     case DFM_TRANSFORM_STANDARD:
       /* The mean of equal values may differ from them in the last bit; the width must not be that difference. */
       if (moments->minimum == moments->maximum) {
         set_range(field, moments->minimum, 0);
       } else {
-        set_range(field, moments->sum / n, sqrt(moments->spread / n));
+        set_range(field, moments->mean, sqrt(moments->spread / n));
       }
       break;
     case DFM_TRANSFORM_MINMAX:

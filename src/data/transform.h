@@ -1,21 +1,25 @@
-/* Transforms of numbers: the training rows' raw values come in, one column after the other; shift, scale and the
- * resolved transform go out. */
+/* Transforms of numbers: the training rows' raw values come in, piece by piece; shift, scale and the resolved transform
+ * go out. */
 #ifndef DFM_DATA_TRANSFORM_H
 #define DFM_DATA_TRANSFORM_H
 
 #include "data/encoder.h"
 
-/* What is known of one number column; zeroed at the start. Two passes over the same values in the same order: add, then
- * spread. */
+/* What is known of some values of one number column; zeroed: of none. */
 typedef struct dfm_column_moments {
   int64_t n, n_at_most_minus_one;
-  double sum, sum_log, minimum, maximum;
-  double spread, spread_log, skew; /* sums of squared and cubed distances from the mean */
+  double minimum, maximum;
+  double mean, spread, skew;   /* of the values; sums of squared and cubed distances from the mean */
+  double mean_log, spread_log; /* the same of their logs, where the transform is `auto` */
 } dfm_column_moments;
 
-/* `raw` NaN: an empty cell. */
-void dfm_moments_add(dfm_column_moments *moments, const dfm_field_settings *settings, float raw);
-void dfm_moments_spread(dfm_column_moments *moments, const dfm_field_settings *settings, float raw);
+/* Rows that dfm_moments_of takes at most. */
+enum { DFM_MOMENTS_ROWS = 512 };
+
+/* The moments of the values raw[i * stride], i < n; NaN: an empty cell. */
+dfm_column_moments dfm_moments_of(const dfm_field_settings *settings, const float *raw, size_t stride, int n);
+/* Those of the values behind both. Sums round, so the order of additions is part of the result. */
+void dfm_moments_add(dfm_column_moments *moments, const dfm_column_moments *further);
 /* Sets the field's shift and scale, and its transform where that was `auto`. */
 void dfm_transform_fit(dfm_number_field *field, const dfm_column_moments *moments);
 

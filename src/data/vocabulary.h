@@ -3,64 +3,98 @@
 #ifndef DFM_DATA_VOCABULARY_H
 #define DFM_DATA_VOCABULARY_H
 
-#include "data/encoder.h"
+#include <string.h>
 
-/* The hash of a value everywhere: index slots, fingerprints. */
-uint64_t dfm_value_hash(const char *bytes, size_t n);
+#include "base/arena.h"
+#include "data/encoder.h"
+#include "data/value.h"
 
 /* ---- frozen */
 
-/* dfm_vocabulary_find for a hash at hand. */
-uint64_t dfm_vocabulary_find_hashed(const dfm_vocabulary *vocabulary, uint64_t hash, const char *bytes, size_t n);
-/* A search is three memory misses, each the address of the next: slot, offset, bytes. Asks for the one of `stage` 0, 1,
- * 2; done stage by stage for many values before they are searched, the misses of all of them overlap. */
-void dfm_vocabulary_prefetch(const dfm_vocabulary *vocabulary, uint64_t hash, int stage);
-/* Frees a vocabulary on the heap. */
+/* Looks `n` values up, so that their cache misses overlap: `id` becomes the value's index, DFM_ID_NONE where it is not
+ * in the vocabulary or absent. */
+void dfm_vocabulary_find_all(const dfm_vocabulary *vocabulary, dfm_value *values, size_t n);
+/* Room for a vocabulary of `n` values with `size_bytes` bytes, all zero: on the heap, or where that would be much, in a
+ * file without a name in `folder`. Cleared by the caller also where it fails. */
+dfm_status dfm_vocabulary_allocate(dfm_vocabulary *vocabulary, uint64_t n, uint64_t size_bytes, const char *folder,
+                                   dfm_error *error);
+/* Frees what is its own; nothing where it is mapped. */
 void dfm_vocabulary_clear(dfm_vocabulary *vocabulary);
 /* Slots of the index of `n` values: at most half of them are taken, so every search ends at an empty one. */
 uint64_t dfm_vocabulary_index_size(uint64_t n);
 
-/* ---- builder */
+/* ---- builder: numbers, and counts, the values of one field. 16 bytes for a value, its text where that is longer than
+ * eight bytes, and 10 to 20 bytes of index. */
 
-/* Values of up to eight bytes are compared within the slot, so that finding them is one memory miss. */
 typedef struct dfm_slot {
-  uint64_t head;  /* the value's first eight bytes, zeros after its end */
+  uint32_t hash;  /* upper half of the value's hash; the lower one says where the search starts */
   uint32_t value; /* provisional number + 1; 0: empty */
-  uint32_t tag;   /* upper bits of the hash, and the length (255: that or more) */
 } dfm_slot;
 
-/* Open addressing with comparison of the bytes, so two values never merge. */
+typedef struct dfm_record {
+  uint64_t head; /* up to eight bytes: the value itself, zeros after its end; else its place in the text */
+  uint64_t meta; /* count << 8 | length (255: that or more, and four bytes before the text say it) */
+} dfm_record;
+
 typedef struct dfm_vocabulary_builder {
-  dfm_slot *slots; /* (n_slots), a power of two */
+  const dfm_category_field *field; /* borrowed; its settings say what is kept */
+  uint32_t n;                      /* provisional numbers given so far */
+  uint32_t empty;                  /* the empty cell's, DFM_ID_NONE: not seen */
+  dfm_slot *slots;                 /* (n_slots), a power of two; open addressing, four in five taken at most */
   size_t n_slots;
-  uint8_t *bytes;
-  size_t bytes_capacity;
-  uint64_t *offsets; /* (n + 1) */
-  size_t offsets_capacity;
-  uint32_t n; /* distinct values so far */
+  dfm_record **records; /* pieces that never move, by provisional number */
+  size_t n_pieces, pieces_capacity;
+  size_t first_records; /* room in the first piece, which alone is shorter at first */
+  dfm_arena text;
 } dfm_vocabulary_builder;
 
-dfm_status dfm_vocabulary_builder_begin(dfm_vocabulary_builder *builder, dfm_error *error);
-void dfm_vocabulary_builder_prefetch(const dfm_vocabulary_builder *builder, uint64_t hash);
-/* The provisional number of a value, a new one where it was not seen before. */
-dfm_status dfm_vocabulary_builder_add(dfm_vocabulary_builder *builder, uint64_t hash, const char *bytes, size_t n,
-                                      uint32_t *value, dfm_error *error);
-/* The provisional number of a value, or UINT32_MAX. */
-uint32_t dfm_vocabulary_builder_find(const dfm_vocabulary_builder *builder, uint64_t hash, const char *bytes, size_t n);
+/* A builder without values, which takes no memory yet. */
+void dfm_vocabulary_builder_begin(dfm_vocabulary_builder *builder, const dfm_category_field *field);
 void dfm_vocabulary_builder_clear(dfm_vocabulary_builder *builder); /* zeroed memory accepted */
+/* Sets values[i].id to the value's provisional number, a new one where it was not seen before, DFM_ID_NONE where it is
+ * absent. Counts it, unless is_held[i] (NULL: none is). Of a field with `hash` the number is the bucket, and n + 1st
+ * the empty cell's, which so stays known; nothing is kept. */
+dfm_status dfm_vocabulary_builder_add_all(dfm_vocabulary_builder *builder, dfm_value *values, size_t n,
+                                          const uint8_t *is_held, dfm_error *error);
+/* Takes one occurrence of a counted value back. */
+void dfm_vocabulary_builder_uncount(dfm_vocabulary_builder *builder, uint32_t value);
 
-/* How often each provisional value occurred in the rows that make the vocabulary, and in which order they came first.
- */
-typedef struct dfm_value_counts {
-  uint64_t *count; /* (n) */
-  uint32_t *seen;  /* (n_seen) provisional values, by first appearance */
-  uint32_t n_seen;
-} dfm_value_counts;
+/* Frees the index: no more values are taken. */
+void dfm_vocabulary_builder_close(dfm_vocabulary_builder *builder);
 
-/* Freezes the values that occur at least settings->min_count times, in settings->order. place[provisional] (builder->n)
- * becomes the value's index in `vocabulary`, UINT32_MAX where it is not in it. */
-dfm_status dfm_vocabulary_settle(const dfm_vocabulary_builder *builder, const dfm_value_counts *counts,
-                                 const dfm_field_settings *settings, dfm_vocabulary *vocabulary, uint32_t *place,
-                                 dfm_error *error);
+/* dfm_vocabulary_builder_add_all for one value. */
+static inline dfm_status dfm_vocabulary_builder_add(dfm_vocabulary_builder *builder, const char *bytes, size_t n,
+                                                    bool is_held, uint32_t *number, dfm_error *error) {
+  dfm_value value = dfm_value_of(bytes, n);
+  const uint8_t held = is_held;
+  DFM_TRY(dfm_vocabulary_builder_add_all(builder, &value, 1, &held, error));
+  *number = value.id;
+  return DFM_OK;
+}
+
+/* Freezes the values that occur at least settings.min_count times, the settings.max_vocabulary most frequent of them,
+ * in settings.order; ties by provisional number. place[number] (builder->n) becomes the value's index in `vocabulary`,
+ * DFM_ID_NONE where it is not in it. Much goes to a file in `folder`. The builder's index is freed on the way: it takes
+ * no more values. */
+dfm_status dfm_vocabulary_settle(dfm_vocabulary_builder *builder, const char *folder, dfm_vocabulary *vocabulary,
+                                 uint32_t *place, dfm_error *error);
+
+/* Where record `value` lies: for the builder's own files. */
+enum { DFM_PIECE_BITS = 16, DFM_PIECE_RECORDS = 1 << DFM_PIECE_BITS, DFM_LENGTH_BITS = 8, DFM_LONG_LENGTH = 255 };
+static inline dfm_record *dfm_builder_record(const dfm_vocabulary_builder *builder, uint32_t value) {
+  return &builder->records[value >> DFM_PIECE_BITS][value & (DFM_PIECE_RECORDS - 1)];
+}
+/* The record's bytes; `*n` of them. */
+static inline const char *dfm_builder_bytes(const dfm_vocabulary_builder *builder, const dfm_record *record,
+                                            size_t *n) {
+  *n = record->meta & DFM_LONG_LENGTH;
+  if (*n <= DFM_VALUE_HEAD) return (const char *)&record->head;
+  const char *bytes = dfm_arena_at(&builder->text, record->head);
+  if (*n < DFM_LONG_LENGTH) return bytes;
+  uint32_t length;
+  memcpy(&length, bytes, sizeof length);
+  *n = length;
+  return bytes + sizeof length;
+}
 
 #endif

@@ -53,7 +53,7 @@ dfm_field_info dfm_model_field(const dfm_model *model, size_t i) {
   if (!dfm_encoder_field(encoder, i, &index)) {
     const dfm_category_field *field = &encoder->category[index];
     return (dfm_field_info){.name = field->name,
-                            .vocabulary = (int64_t)field->vocabulary.n,
+                            .vocabulary = (int64_t)dfm_encoder_values(encoder, index),
                             .rows = encoder->rows,
                             .unknown_rows = field->unknown_rows,
                             .missing_rows = field->missing_rows};

@@ -9,9 +9,10 @@
 #include "model/model.h"
 
 /* Settings that a dataset file was made by, and that training on it takes over. */
-static const char *const SHAPING[] = {"train.seed",           "validation.split", "validation.random",
-                                      "data.min_count",       "data.unknown",     "data.vocabulary_order",
-                                      "data.vocabulary_from", "data.transform",   "data.missing"};
+static const char *const SHAPING[] = {"train.seed",     "validation.split",      "validation.random",
+                                      "data.min_count", "data.max_vocabulary",   "data.hash",
+                                      "data.unknown",   "data.vocabulary_order", "data.vocabulary_from",
+                                      "data.transform", "data.missing"};
 enum { N_SHAPING = sizeof SHAPING / sizeof *SHAPING };
 
 static dfm_data_settings data_settings(const dfm_recipe *recipe) {

@@ -78,7 +78,7 @@ static dfm_status write_summary(dfm_text *text, const dfm_net *net, const dfm_re
   int64_t fixed = 0, values = 0;
   char total[32], counts[3][32];
   DFM_TRY(dfm_model_kind_find(recipe->model, &kind, error));
-  for (int f = 0; f < encoder->F; f++) values += (int64_t)encoder->category[f].vocabulary.n;
+  for (int f = 0; f < encoder->F; f++) values += (int64_t)dfm_encoder_values(encoder, f);
   DFM_TRY(dfm_text_printf(text, error, "Model: %s, %s\n", kind->name, kind->title));
   DFM_TRY(rule(text, '-', error));
   DFM_TRY(dfm_text_printf(text, error, "%-*s%-*s%*s\n", NAME_WIDTH, "Layer (kind)", SHAPE_WIDTH, "Shape", COUNT_WIDTH,

@@ -1,0 +1,28 @@
+/* Arena: byte strings come in one by one; places where they stay until all are freed go out. */
+#ifndef DFM_BASE_ARENA_H
+#define DFM_BASE_ARENA_H
+
+#include "base/error.h"
+
+/* Pieces that never move, so growing copies nothing. {0} at the start. */
+typedef struct dfm_arena {
+  struct dfm_piece {
+    char *bytes;
+    size_t size;
+  } * pieces;
+  size_t n_pieces, capacity;
+  size_t used; /* of the last piece */
+} dfm_arena;
+
+enum { DFM_ARENA_PLACE_BITS = 40 };
+
+/* Room for `n` bytes, to be written at once, at `*place`. */
+dfm_status dfm_arena_add(dfm_arena *arena, size_t n, uint64_t *place, char **bytes, dfm_error *error);
+void dfm_arena_clear(dfm_arena *arena);
+
+/* place: piece << 40 | offset in it. */
+static inline const char *dfm_arena_at(const dfm_arena *arena, uint64_t place) {
+  return arena->pieces[place >> DFM_ARENA_PLACE_BITS].bytes + (place & ((1ULL << DFM_ARENA_PLACE_BITS) - 1));
+}
+
+#endif

@@ -1,0 +1,18 @@
+/* Category cells: a cell's value comes in; the value that it stands for, and its index, go out. */
+#ifndef DFM_DATA_CATEGORY_H
+#define DFM_DATA_CATEGORY_H
+
+#include "base/number.h"
+#include "data/encoder.h"
+#include "data/value.h"
+
+/* What settings.transform makes of the value, in place: with log2 a number becomes the name of its bucket. The empty
+ * and the absent cell stay. The result is that of reading the number, and the value as it was where that is not
+ * DFM_NUMBER_OK. */
+dfm_number_result dfm_category_transform(const dfm_field_settings *settings, dfm_value *value);
+
+/* Looks `n` transformed values up: `id` becomes the value's index or its bucket, DFM_ID_NONE where it is unknown or
+ * absent. The row of the table is that plus dfm_encoder_first. */
+void dfm_category_find_all(const dfm_category_field *field, dfm_value *values, size_t n);
+
+#endif
