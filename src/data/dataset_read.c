@@ -14,7 +14,7 @@ dfm_status dfm_storage_for(const dfm_source *source, const dfm_read_options *opt
                                .weight = source->weight_at != DFM_ABSENT,
                                .truth = source->truth_at != DFM_ABSENT,
                                .file_row = is_drawn};
-  return dfm_storage_create(encoder->F, encoder->D, has, options ? options->spill_folder : NULL, storage, error);
+  return dfm_storage_create(encoder, has, options ? options->spill_folder : NULL, storage, error);
 }
 
 dfm_status dfm_storage_add_row(dfm_storage *storage, const dfm_source *source, dfm_error *error) {
@@ -38,28 +38,55 @@ dfm_status dfm_fail_no_rows(const dfm_source *source, dfm_error *error) {
                   dfm_input_name(source->input));
 }
 
-/* The ids of the source's row; the row's unknown and empty cells are counted. */
-static dfm_status encode_row(const dfm_source *source, uint32_t *ids, dfm_cell_counts *counts, dfm_error *error) {
+/* The id of a value of field f; an unknown one is counted, or an error. */
+static dfm_status encode_value(const dfm_source *source, int f, uint64_t hash, const dfm_cell *cell, uint32_t *id,
+                               dfm_cell_counts *counts, dfm_error *error) {
   const dfm_encoder *encoder = source->encoder;
+  const bool is_absent = cell->bytes == NULL;
+  const uint32_t first = dfm_encoder_first(encoder, f);
+  const uint64_t value =
+      is_absent ? UINT64_MAX
+                : dfm_vocabulary_find_hashed(dfm_encoder_vocabulary(encoder, f), hash, cell->bytes, cell->n);
+  *id = value == UINT64_MAX ? (first == 1 ? 0 : DFM_ID_NONE) : (uint32_t)value + first;
+  if (value != UINT64_MAX) return DFM_OK;
+  if (encoder->category[f].settings.unknown == DFM_UNKNOWN_ERROR && !is_absent)
+    return dfm_source_unknown(source, f, error);
+  counts[f].unknown++;
+  return DFM_OK;
+}
+
+static dfm_status encode_list(const dfm_source *source, int f, dfm_storage *storage, dfm_cell_counts *counts,
+                              dfm_error *error) {
+  const dfm_items *items = &source->items[f];
+  uint64_t at;
+  counts[f].missing += items->n == 0;
+  DFM_TRY(dfm_storage_add_items(storage, f, items->n, &at, error));
+  dfm_list *list = &storage->list[f];
+  for (size_t i = 0; i < items->n; i++, at++) {
+    const dfm_item *item = &items->item[i];
+    DFM_TRY(encode_value(source, f, item->hash, &item->value, &list->ids[at], counts, error));
+    if (list->weights) list->weights[at] = item->weight;
+  }
+  return DFM_OK;
+}
+
+/* The ids of the source's row, the storage's last; the row's unknown and empty cells are counted. */
+static dfm_status encode_row(const dfm_source *source, dfm_storage *storage, dfm_cell_counts *counts,
+                             dfm_error *error) {
+  const dfm_encoder *encoder = source->encoder;
+  uint32_t *ids = dfm_storage_ids(storage, storage->rows - 1);
   for (int stage = 0; stage < 3; stage++) {
     for (int f = 0; f < encoder->F; f++)
-      dfm_vocabulary_prefetch(&encoder->category[f].vocabulary, source->hash[f], stage);
+      dfm_vocabulary_prefetch(dfm_encoder_vocabulary(encoder, f), source->hash[f], stage);
   }
   for (int f = 0; f < encoder->F; f++) {
-    const dfm_category_field *field = &encoder->category[f];
     const dfm_cell *cell = &source->category[f];
-    const bool is_absent = cell->bytes == NULL;
-    const uint64_t value =
-        is_absent ? UINT64_MAX : dfm_vocabulary_find_hashed(&field->vocabulary, source->hash[f], cell->bytes, cell->n);
-    const uint32_t first = dfm_encoder_first(encoder, f);
-    counts[f].missing += !is_absent && cell->n == 0;
-    if (value != UINT64_MAX) {
-      ids[f] = (uint32_t)value + first;
+    if (encoder->category[f].is_list) {
+      DFM_TRY(encode_list(source, f, storage, counts, error));
       continue;
     }
-    if (field->settings.unknown == DFM_UNKNOWN_ERROR && !is_absent) return dfm_source_unknown(source, f, error);
-    counts[f].unknown++;
-    ids[f] = first == 1 ? 0 : DFM_ID_NONE;
+    counts[f].missing += cell->bytes && cell->n == 0;
+    DFM_TRY(encode_value(source, f, source->hash[f], cell, &ids[f], counts, error));
   }
   return DFM_OK;
 }
@@ -71,7 +98,7 @@ static dfm_status read_rows(dfm_source *source, dfm_dataset *dataset, dfm_error 
     DFM_TRY(dfm_source_next(source, &is_row, error));
     if (!is_row) break;
     DFM_TRY(dfm_storage_add_row(storage, source, error));
-    DFM_TRY(encode_row(source, dfm_storage_ids(storage, storage->rows - 1), dataset->counts, error));
+    DFM_TRY(encode_row(source, storage, dataset->counts, error));
   }
   if (storage->rows == 0) return dfm_fail_no_rows(source, error);
   dataset->rows = storage->rows;

@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "data/transform.h"
 
-/* Per field; `place` is made from the rest. */
+/* Per vocabulary, so in the field that owns it; `place` is made from the rest. */
 typedef struct field_work {
   dfm_value_counts counts;
   uint32_t *place; /* (n) provisional value -> table row or DFM_ID_NONE */
@@ -16,11 +16,11 @@ typedef struct field_work {
 } field_work;
 
 static dfm_status allocate(field_work *work, const dfm_vocabulary_builder *builder, int F, dfm_error *error) {
-  for (int f = 0; f < F; f++) {
+  for (int f = 0; f < F; f++) { /* a field that shares has a builder without values */
     DFM_TRY(dfm_alloc(&work[f].counts.count, builder[f].n, sizeof(uint64_t), error));
     DFM_TRY(dfm_alloc(&work[f].counts.seen, builder[f].n, sizeof(uint32_t), error));
     DFM_TRY(dfm_alloc(&work[f].place, builder[f].n, sizeof(uint32_t), error));
-    work[f].empty = dfm_vocabulary_builder_find(&builder[f], dfm_value_hash("", 0), "", 0);
+    if (builder[f].slots) work[f].empty = dfm_vocabulary_builder_find(&builder[f], dfm_value_hash("", 0), "", 0);
   }
   return DFM_OK;
 }
@@ -34,14 +34,23 @@ static void release(field_work *work, int F) {
   free(work);
 }
 
+static inline void count_value(dfm_value_counts *counts, uint32_t value) {
+  if (value != DFM_ID_NONE && counts->count[value]++ == 0) counts->seen[counts->n_seen++] = value;
+}
+
 static void count_values(field_work *work, const dfm_dataset *view) {
   const dfm_storage *storage = view->storage;
   for (int64_t row = view->first; row < view->first + view->rows; row++) {
     dfm_storage_pass(storage, row);
     const uint32_t *values = dfm_storage_ids(storage, row);
     for (int f = 0; f < storage->F; f++) {
-      dfm_value_counts *counts = &work[f].counts;
-      if (values[f] != DFM_ID_NONE && counts->count[values[f]]++ == 0) counts->seen[counts->n_seen++] = values[f];
+      const dfm_list *list = &storage->list[f];
+      dfm_value_counts *counts = &work[view->encoder->category[f].table].counts;
+      if (!dfm_storage_is_list(storage, f)) {
+        count_value(counts, values[f]);
+        continue;
+      }
+      for (uint64_t i = list->offsets[row]; i < list->offsets[row + 1]; i++) count_value(counts, list->ids[i]);
     }
   }
 }
@@ -57,22 +66,39 @@ static dfm_status freeze(dfm_encoder *encoder, const dfm_vocabulary_builder *bui
   return DFM_OK;
 }
 
+/* A provisional value of field f becomes an id; true: it is unknown, and that an error. */
+static inline bool place_value(const field_work *work, dfm_dataset *view, int f, uint32_t *id) {
+  const uint32_t unknown = dfm_encoder_first(view->encoder, f) == 1 ? 0 : DFM_ID_NONE, value = *id;
+  *id = value == DFM_ID_NONE ? unknown : work->place[value];
+  if (*id != unknown) return false;
+  view->counts[f].unknown++;
+  return value != DFM_ID_NONE && view->encoder->category[f].settings.unknown == DFM_UNKNOWN_ERROR;
+}
+
+/* The same for all of field f in row `row` of the view's storage. */
+static bool place_cell(const field_work *work, dfm_dataset *view, int64_t row, int f) {
+  const dfm_storage *storage = view->storage;
+  const dfm_list *list = &storage->list[f];
+  bool is_error = false;
+  if (!dfm_storage_is_list(storage, f)) {
+    uint32_t *id = &dfm_storage_ids(storage, row)[f];
+    view->counts[f].missing += *id == work->empty && *id != DFM_ID_NONE;
+    return place_value(work, view, f, id);
+  }
+  view->counts[f].missing += list->offsets[row] == list->offsets[row + 1];
+  for (uint64_t i = list->offsets[row]; i < list->offsets[row + 1]; i++)
+    is_error |= place_value(work, view, f, &list->ids[i]);
+  return is_error;
+}
+
 /* Provisional values become ids; `cell` NULL: unknown values are no error. */
 static void place_values(const field_work *work, dfm_dataset *view, dfm_unknown_cell *cell) {
-  const dfm_storage *storage = view->storage;
   const dfm_encoder *encoder = view->encoder;
   for (int64_t row = 0; row < view->rows; row++) {
-    dfm_storage_pass(storage, view->first + row);
-    uint32_t *ids = dfm_storage_ids(storage, view->first + row);
-    for (int f = 0; f < storage->F; f++) {
-      const uint32_t first = dfm_encoder_first(encoder, f), unknown = first == 1 ? 0 : DFM_ID_NONE, value = ids[f];
-      ids[f] = value == DFM_ID_NONE ? unknown : work[f].place[value];
-      view->counts[f].missing += value == work[f].empty && value != DFM_ID_NONE;
-      if (ids[f] != unknown) continue;
-      view->counts[f].unknown++;
-      if (cell && cell->f < 0 && value != DFM_ID_NONE && encoder->category[f].settings.unknown == DFM_UNKNOWN_ERROR) {
-        *cell = (dfm_unknown_cell){row, f};
-      }
+    dfm_storage_pass(view->storage, view->first + row);
+    for (int f = 0; f < encoder->F; f++) {
+      const bool is_error = place_cell(&work[encoder->category[f].table], view, view->first + row, f);
+      if (is_error && cell && cell->f < 0) *cell = (dfm_unknown_cell){row, f};
     }
   }
 }
@@ -117,7 +143,8 @@ static dfm_status settle(dfm_encoder *encoder, const dfm_vocabulary_builder *bui
   DFM_TRY(allocate(work, builder, encoder->F, error));
   count_values(work, train);
   if (valid && counts_valid) count_values(work, valid);
-  for (int f = 0; f < encoder->F; f++) DFM_TRY(freeze(encoder, builder, work, f, error));
+  for (int f = 0; f < encoder->F; f++)
+    if (encoder->category[f].table == f) DFM_TRY(freeze(encoder, builder, work, f, error));
   DFM_TRY(dfm_settle_numbers(encoder, train, error));
   place_values(work, train, NULL);
   dfm_dataset_count(train);

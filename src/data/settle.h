@@ -12,7 +12,8 @@ typedef struct dfm_unknown_cell {
   int f;
 } dfm_unknown_cell;
 
-/* Makes the encoder's vocabularies from `train` (and from `valid` where `counts_valid`), fits its numbers to `train`,
+/* `builder` (F): of the fields that own a vocabulary; {0} of those that share one.
+ * Makes the encoder's vocabularies from `train` (and from `valid` where `counts_valid`), fits its numbers to `train`,
  * and turns the provisional values of both views into ids, with their counts of unknown and empty cells. `valid` may be
  * NULL. Where a validation row that makes no vocabulary has an unknown value under the rule `error`, `*cell` becomes
  * the first such cell; else it stays as it is. */

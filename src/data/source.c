@@ -15,8 +15,7 @@ static bool is_in(char *const *words, size_t n_words, const dfm_cell *cell) {
   return false;
 }
 
-/* The cell without what does not belong to it; a missing word becomes the empty cell. */
-static inline dfm_cell clean(const dfm_schema *schema, dfm_cell cell) {
+dfm_cell dfm_cell_clean(const dfm_schema *schema, dfm_cell cell) {
   if (schema->strip_spaces) cell = dfm_cell_strip(cell);
   if (schema->n_missing_words > 0 && cell.n > 0 && is_in(schema->missing_words, schema->n_missing_words, &cell))
     cell.n = 0;
@@ -105,17 +104,29 @@ static dfm_status fail_count(const dfm_source *source, size_t n, dfm_error *erro
                      schema->separator == '\t' ? "a tab" : dfm_show(separator, &schema->separator, 1));
 }
 
-static void read_categories(dfm_source *source, const dfm_cell *cells) {
+static dfm_status read_list(dfm_source *source, int f, dfm_error *error) {
+  const dfm_category_field *field = &source->encoder->category[f];
+  dfm_cell bad;
+  DFM_TRY(dfm_list_cell_split(source->encoder->schema, &field->settings, source->category[f], &source->items[f], &bad,
+                              error));
+  if (!bad.bytes) return DFM_OK;
+  return fail_cell(source, &bad, field->name, "has an item whose weight is not a finite number",
+                   "write value, mark and weight, as in a:0.5, or leave `weights` out of the schema", error);
+}
+
+static dfm_status read_categories(dfm_source *source, const dfm_cell *cells, dfm_error *error) {
   const dfm_encoder *encoder = source->encoder;
   for (int f = 0; f < encoder->F; f++) {
     const size_t at = source->category_at[f];
-    if (at == DFM_ABSENT) {
-      source->category[f] = (dfm_cell){NULL, 0, 0};
-      continue;
+    source->category[f] = (dfm_cell){NULL, 0, 0};
+    if (at != DFM_ABSENT) source->category[f] = dfm_cell_clean(encoder->schema, cells[at]);
+    if (encoder->category[f].is_list) {
+      DFM_TRY(read_list(source, f, error));
+    } else if (at != DFM_ABSENT) {
+      source->hash[f] = dfm_value_hash(source->category[f].bytes, source->category[f].n);
     }
-    source->category[f] = clean(encoder->schema, cells[at]);
-    source->hash[f] = dfm_value_hash(source->category[f].bytes, source->category[f].n);
   }
+  return DFM_OK;
 }
 
 static dfm_status read_numbers(dfm_source *source, const dfm_cell *cells, dfm_error *error) {
@@ -123,7 +134,7 @@ static dfm_status read_numbers(dfm_source *source, const dfm_cell *cells, dfm_er
   for (int d = 0; d < encoder->D; d++) {
     source->number[d] = NAN;
     if (source->number_at[d] == DFM_ABSENT) continue;
-    const dfm_cell cell = clean(encoder->schema, cells[source->number_at[d]]);
+    const dfm_cell cell = dfm_cell_clean(encoder->schema, cells[source->number_at[d]]);
     if (cell.n == 0) continue;
     const dfm_number_result result = dfm_parse_float(cell.bytes, cell.n, &source->number[d]);
     if (result != DFM_NUMBER_OK) return fail_number(source, &cell, encoder->number[d].name, result, error);
@@ -154,18 +165,18 @@ dfm_status dfm_source_next(dfm_source *source, bool *is_row, dfm_error *error) {
   *is_row = n > 0;
   if (n == 0) return DFM_OK;
   if (n != source->n_cells) return fail_count(source, n, error);
-  read_categories(source, cells);
+  DFM_TRY(read_categories(source, cells, error));
   DFM_TRY(read_numbers(source, cells, error));
   if (source->label_at != DFM_ABSENT) {
-    const dfm_cell cell = clean(schema, cells[source->label_at]);
+    const dfm_cell cell = dfm_cell_clean(schema, cells[source->label_at]);
     DFM_TRY(read_label(source, &cell, error));
   }
   if (source->weight_at != DFM_ABSENT) {
-    const dfm_cell cell = clean(schema, cells[source->weight_at]);
+    const dfm_cell cell = dfm_cell_clean(schema, cells[source->weight_at]);
     DFM_TRY(read_weight(source, &cell, error));
   }
   if (source->truth_at != DFM_ABSENT) {
-    const dfm_cell cell = clean(schema, cells[source->truth_at]);
+    const dfm_cell cell = dfm_cell_clean(schema, cells[source->truth_at]);
     DFM_TRY(read_truth(source, &cell, error));
   }
   return DFM_OK;
@@ -173,6 +184,14 @@ dfm_status dfm_source_next(dfm_source *source, bool *is_row, dfm_error *error) {
 
 dfm_status dfm_source_unknown(const dfm_source *source, int f, dfm_error *error) {
   const dfm_category_field *field = &source->encoder->category[f];
-  return fail_cell(source, &source->category[f], field->name, "has a value that the vocabulary lacks",
+  const dfm_vocabulary *vocabulary = dfm_encoder_vocabulary(source->encoder, f);
+  const dfm_items *items = &source->items[f];
+  const dfm_cell *cell = &source->category[f];
+  for (size_t i = items->n; i-- > 0;) { /* of a list, its first such item */
+    const dfm_item *item = &items->item[i];
+    if (dfm_vocabulary_find_hashed(vocabulary, item->hash, item->value.bytes, item->value.n) == UINT64_MAX)
+      cell = &item->value;
+  }
+  return fail_cell(source, cell, field->name, "has a value that the vocabulary lacks",
                    "correct the cell, train on rows that have it, or train with `unknown: row` for the column", error);
 }

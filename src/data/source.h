@@ -7,6 +7,7 @@
 #include "data/delimited.h"
 #include "data/encoder.h"
 #include "data/input.h"
+#include "data/list_cell.h"
 
 typedef struct dfm_source {
   dfm_input *input; /* borrowed */
@@ -29,7 +30,8 @@ typedef struct dfm_source {
 
   /* The row last read. */
   dfm_cell *category;  /* (F) cleaned: spaces and missing words are gone; bytes NULL where the column is absent */
-  uint64_t *hash;      /* (F) of the cells */
+  uint64_t *hash;      /* (F) of the cells; 0 of lists */
+  dfm_items *items;    /* (F) of lists; none where the column is absent */
   float *number;       /* (D) NaN: empty or absent */
   float label;         /* 0 or 1; NaN: empty, where labels are optional */
   float weight, truth; /* 1 and 0 where there is no such column */

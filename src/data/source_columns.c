@@ -40,6 +40,7 @@ static dfm_status find_name(const dfm_source *source, const dfm_cell *cells, siz
 static void set_position(dfm_source *source, dfm_kind kind, size_t at, int *f, int *d) {
   switch (kind) {
     case DFM_KIND_CATEGORY:
+    case DFM_KIND_LIST:
       source->category_at[(*f)++] = at;
       break;
     case DFM_KIND_NUMBER:
@@ -65,6 +66,7 @@ static bool is_dispensable(const dfm_source *source, dfm_kind kind) {
 
 static dfm_status fail_missing(const dfm_source *source, const dfm_column *column, dfm_error *error) {
   static const char *const kinds[] = {[DFM_KIND_CATEGORY] = "a category",
+                                      [DFM_KIND_LIST] = "a list",
                                       [DFM_KIND_NUMBER] = "a number",
                                       [DFM_KIND_LABEL] = "the label",
                                       [DFM_KIND_WEIGHT] = "the weight"};
@@ -241,6 +243,7 @@ static dfm_status allocate(dfm_source *source, dfm_error *error) {
   DFM_TRY(dfm_alloc(&source->number_at, D, sizeof *source->number_at, error));
   DFM_TRY(dfm_alloc(&source->category, F, sizeof *source->category, error));
   DFM_TRY(dfm_alloc(&source->hash, F, sizeof *source->hash, error));
+  DFM_TRY(dfm_alloc(&source->items, F, sizeof *source->items, error));
   return dfm_alloc(&source->number, D, sizeof *source->number, error);
 }
 
@@ -276,6 +279,8 @@ void dfm_source_close(dfm_source *source) {
   free(source->number_at);
   free(source->category);
   free(source->hash);
+  for (int f = 0; source->items && f < source->encoder->F; f++) free(source->items[f].item);
+  free(source->items);
   free(source->number);
   *source = (dfm_source){0};
 }

@@ -19,20 +19,43 @@ typedef struct training {
   const dfm_data_settings *settings;
   const dfm_read_options *options;
   dfm_encoder *encoder;
-  dfm_vocabulary_builder *builder; /* (F) */
+  dfm_vocabulary_builder *builder; /* (F) {0} of fields that share another's */
   dfm_storage *rows, *held;        /* held: rows that validate and are known to while reading; NULL: none */
   dfm_dataset *train, *valid;
 } training;
 
-/* The row's values by provisional number; DFM_ID_NONE where the column is absent. */
-static dfm_status number_values(training *run, const dfm_source *source, uint32_t *values, dfm_error *error) {
+static dfm_vocabulary_builder *builder_of(const training *run, int f) {
+  return &run->builder[run->encoder->category[f].table];
+}
+
+static dfm_status number_items(training *run, const dfm_source *source, int f, dfm_storage *storage, dfm_error *error) {
+  const dfm_items *items = &source->items[f];
+  uint64_t at;
+  DFM_TRY(dfm_storage_add_items(storage, f, items->n, &at, error));
+  dfm_list *list = &storage->list[f];
+  for (size_t i = 0; i < items->n; i++, at++) {
+    const dfm_item *item = &items->item[i];
+    if (list->weights) list->weights[at] = item->weight;
+    DFM_TRY(dfm_vocabulary_builder_add(builder_of(run, f), item->hash, item->value.bytes, item->value.n, &list->ids[at],
+                                       error));
+  }
+  return DFM_OK;
+}
+
+/* The values of the row, the storage's last, by provisional number; DFM_ID_NONE where the column is absent. */
+static dfm_status number_values(training *run, const dfm_source *source, dfm_storage *storage, dfm_error *error) {
   const int F = run->encoder->F;
-  for (int f = 0; f < F; f++) dfm_vocabulary_builder_prefetch(&run->builder[f], source->hash[f]);
+  uint32_t *values = dfm_storage_ids(storage, storage->rows - 1);
+  for (int f = 0; f < F; f++) dfm_vocabulary_builder_prefetch(builder_of(run, f), source->hash[f]);
   for (int f = 0; f < F; f++) {
     const dfm_cell *cell = &source->category[f];
+    if (run->encoder->category[f].is_list) {
+      DFM_TRY(number_items(run, source, f, storage, error));
+      continue;
+    }
     values[f] = DFM_ID_NONE;
     if (!cell->bytes) continue;
-    DFM_TRY(dfm_vocabulary_builder_add(&run->builder[f], source->hash[f], cell->bytes, cell->n, &values[f], error));
+    DFM_TRY(dfm_vocabulary_builder_add(builder_of(run, f), source->hash[f], cell->bytes, cell->n, &values[f], error));
   }
   return DFM_OK;
 }
@@ -57,7 +80,7 @@ static dfm_status read_rows(training *run, dfm_source *source, dfm_storage *stor
     dfm_storage *to = drawn && is_drawn(run->settings, row) ? drawn : storage;
     DFM_TRY(dfm_storage_add_row(to, source, error));
     if (to->has.file_row) to->file_row[to->rows - 1] = (uint64_t)row;
-    DFM_TRY(number_values(run, source, dfm_storage_ids(to, to->rows - 1), error));
+    DFM_TRY(number_values(run, source, to, error));
   }
 }
 
@@ -155,7 +178,9 @@ static dfm_status run_training(training *run, dfm_error *error) {
   const int F = run->encoder->F;
   const bool joins_valid = run->valid_input && run->settings->vocabulary_from_all;
   DFM_TRY(dfm_alloc(&run->builder, (size_t)F, sizeof *run->builder, error));
-  for (int f = 0; f < F; f++) DFM_TRY(dfm_vocabulary_builder_begin(&run->builder[f], error));
+  for (int f = 0; f < F; f++) {
+    if (run->encoder->category[f].table == f) DFM_TRY(dfm_vocabulary_builder_begin(&run->builder[f], error));
+  }
   DFM_TRY(read_train_rows(run, error));
   if (joins_valid) DFM_TRY(read_valid_rows(run, error));
   DFM_TRY(divide(run, error));
