@@ -325,13 +325,14 @@ static void run_backward(dfm_fixture *fixture, int rows) {
   dfm_batch *batch = stepper->batch;
   batch->rows = rows;
   for (int b = 0; b < rows; b++) batch->row[b] = b;
+  assert_ok(dfm_dataset_lay_out(fixture->dataset, batch, &error));
   dfm_dataset_fill(fixture->dataset, batch, 0, rows);
   batch->weight[1] = 2.5F;
   batch->id[1 * batch->capacity + 2] = DFM_ID_NONE;
   assert_ok(dfm_optimizer_begin(stepper->optimizer, 1e-3, &error));
-  for (int f = 0; f < F; f++)
-    dfm_table_gather(stepper->tables, f, &stepper->plan[f], batch->id + f * batch->capacity, rows);
-  stepper->loss = dfm_executor_train(stepper->executor, stepper->pool, stepper->plan, batch, 1);
+  assert_ok(dfm_plans_reserve(stepper->tables, stepper->plans, batch, &error));
+  for (int f = 0; f < F; f++) dfm_table_gather(stepper->tables, f, stepper->plans, batch);
+  stepper->loss = dfm_executor_train(stepper->executor, stepper->pool, stepper->plans, batch, 1);
   for (int task = 0; task < dfm_executor_tasks(stepper->executor); task++) {
     dfm_span span[2];
     dfm_executor_gradient(stepper->executor, task, span);
@@ -367,14 +368,14 @@ static void check_tables(dfm_fixture *fixture, const dfm_case *test) {
   dfm_stepper *stepper = fixture->stepper;
   for (int f = 0; f < F; f++) {
     const dfm_table *table = &stepper->tables->table[f];
-    const dfm_table_gradient gradient = dfm_executor_table_gradient(stepper->executor, f);
+    const dfm_table_gradient gradient = dfm_executor_table_gradient(stepper->executor);
     if (table->n == 0) continue;
-    dfm_table_accumulate(stepper->tables, f, &stepper->plan[f], &gradient, 0, 1);
-    for (int u = 0; u < stepper->plan[f].U; u++) {
+    dfm_table_accumulate(stepper->tables, f, stepper->plans, &gradient, 0, 1);
+    for (int u = 0; u < stepper->plans[f].U; u++) {
       for (int j = 0; j < table->n; j++) {
-        const uint32_t id = stepper->plan[f].unique[u];
+        const uint32_t id = stepper->plans[f].unique[u];
         const double expected = difference(fixture, fixture->table_at[f] + id * (size_t)table->n + (size_t)j);
-        const double got = (double)stepper->plan[f].gradients[u * table->n + j];
+        const double got = (double)stepper->plans[f].gradients[u * table->n + j];
         if (fabs(expected - got) > 2e-6 + 1e-5 * fabs(expected)) {
           fail_msg("%s: gradient of table %d row %u[%d] is %.8g, differences give %.8g", test->name, f, id, j, got,
                    expected);

@@ -167,11 +167,11 @@ static void data_settings_mean_what_the_schema_means(void **state) {
   dfm_recipe *recipe = fresh();
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
     for (size_t v = 0; v < 6 && cases[i].values[v]; v++) {
-      dfm_field_settings settings = {0};
+      dfm_column column = {0};
       set(recipe, cases[i].name, cases[i].values[v]);
-      assert_ok(dfm_field_settings_set(&settings, cases[i].key, cases[i].values[v], &error));
+      assert_ok(dfm_column_set(&column, cases[i].key, cases[i].values[v], &error));
       const int ours = *(const int *)(const void *)((const char *)recipe + cases[i].offset);
-      const int theirs = *(const int *)(const void *)((const char *)&settings + cases[i].field_offset);
+      const int theirs = *(const int *)(const void *)((const char *)&column.settings + cases[i].field_offset);
       if (ours != theirs) fail_msg("%s=%s: recipe %d, schema %d", cases[i].name, cases[i].values[v], ours, theirs);
     }
   dfm_recipe_free(recipe);

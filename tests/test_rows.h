@@ -9,11 +9,9 @@
 
 /* "y:label I1:number C1:category W:weight X:ignore", comma separated, with a header. */
 static inline dfm_schema *make_schema(const char *spec) {
-  static const char *const kinds[] = {[DFM_KIND_CATEGORY] = "category",
-                                      [DFM_KIND_NUMBER] = "number",
-                                      [DFM_KIND_LABEL] = "label",
-                                      [DFM_KIND_WEIGHT] = "weight",
-                                      [DFM_KIND_IGNORE] = "ignore"};
+  static const char *const kinds[] = {
+      [DFM_KIND_CATEGORY] = "category", [DFM_KIND_LIST] = "list",     [DFM_KIND_NUMBER] = "number",
+      [DFM_KIND_LABEL] = "label",       [DFM_KIND_WEIGHT] = "weight", [DFM_KIND_IGNORE] = "ignore"};
   dfm_error error;
   dfm_schema *schema;
   char name[64], kind[64];

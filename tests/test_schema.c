@@ -195,7 +195,7 @@ static void yaml_errors_have_places(void **state) {
   check_refused("columns: [{name: \"a\\0b\"}]", "has a zero byte");
   check_refused("columns:\n- {name: a, knid: number}", "s.yaml:2:13: a column has no key 'knid'; did you mean kind?");
   check_refused("columns:\n- {name: a, kind: numbre}",
-                "s.yaml:2:19: kind is 'numbre'; it must be one of category, number");
+                "s.yaml:2:19: kind is 'numbre'; it must be one of category, list, number");
   check_refused("columns:\n- {name: a}", "s.yaml:2:3: column 'a' has no kind");
   check_refused("columns:\n- {name: a, kind: number}\n- {name: a, kind: number}",
                 "s.yaml:3:3: columns 1 and 2 are both named 'a'");
@@ -204,7 +204,7 @@ static void yaml_errors_have_places(void **state) {
   check_refused("columns:\n- {name: a, kind: category, transform: log}",
                 "column 'a' is a category, and only a number has transform");
   check_refused("columns:\n- {name: a, kind: number, width: 4}",
-                "s.yaml:2:27: column 'a' is a number, and only a category has width");
+                "s.yaml:2:27: column 'a' is a number, and only a category or list has width");
   check_refused("columns:\n- {name: a, kind: category, width: 0}",
                 "width is '0'; it must be a whole number from 1 to 1024");
   check_refused("columns:\n- {name: a, kind: category, unknown_rate: 1}",
@@ -269,7 +269,7 @@ static void the_documented_example_is_valid(void **state) {
   yaml += strlen("```yaml\n");
   *strstr(yaml, "```") = 0;
   dfm_schema *s = parse(yaml);
-  assert_int_equal(s->n_columns, 7);
+  assert_int_equal(s->n_columns, 9);
   assert_int_equal(s->columns[5].settings.width, 4);
   assert_string_equal(s->missing_words[1], "\\N");
   check_round_trip(s);
@@ -297,7 +297,7 @@ static dfm_schema *guess_text(const char *text, const char *label) {
 /* One letter per column: l label, w weight, c category, n number, - ignore. */
 static const char *kinds_of(const dfm_schema *s) {
   static char kinds[256];
-  for (size_t i = 0; i < s->n_columns && i < 255; i++) kinds[i] = "cnlw-"[s->columns[i].kind];
+  for (size_t i = 0; i < s->n_columns && i < 255; i++) kinds[i] = "ctnlw-"[s->columns[i].kind];
   kinds[s->n_columns] = 0;
   return kinds;
 }

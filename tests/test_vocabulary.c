@@ -310,7 +310,8 @@ static void hashed_values_go_to_buckets(void **state) {
   assert_int_equal(values[2].id, dfm_value_hash("much longer", 11) % 10);
   assert_int_equal(values[3].id, DFM_ID_NONE);
   assert_int_equal(builder.n, 11);
-  dfm_category_find_all(&field, values, 4);
+  const dfm_encoder encoder = {.category = &field, .F = 1};
+  dfm_category_find_all(&encoder, 0, values, 4);
   assert_int_equal(values[1].id, dfm_value_hash("", 0) % 10);
   assert_int_equal(values[3].id, DFM_ID_NONE);
   dfm_vocabulary_builder_uncount(&builder, 3); /* nothing is counted */

@@ -1,10 +1,8 @@
-/* Batches: row numbers of a dataset come in; ids by field, transformed numbers, labels and weights go out. And datasets
- * of random rows. */
+/* Batches: row numbers of a dataset come in; ids by field, transformed numbers, labels and weights go out. */
 #include <math.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "base/random.h"
 #include "data/storage.h"
 
 /* Rows moved at once. Ids of a field are written a cache line at a time: with a power of two as capacity, all fields'
@@ -17,6 +15,8 @@ dfm_status dfm_batch_create(int F, int D, int capacity, dfm_batch **batch, dfm_e
   dfm_status status = dfm_alloc(&made, 1, sizeof *made, error);
   if (status != DFM_OK) return status;
   made->capacity = capacity;
+  made->F = F;
+  DFM_TRY_GOTO(status, dfm_alloc(&made->list, (size_t)F, sizeof *made->list, error), fail);
   DFM_TRY_GOTO(status, dfm_alloc(&made->row, n, sizeof *made->row, error), fail);
   DFM_TRY_GOTO(status, dfm_alloc(&made->id, n * (size_t)F, sizeof *made->id, error), fail);
   DFM_TRY_GOTO(status, dfm_alloc(&made->number, n * (size_t)D, sizeof *made->number, error), fail);
@@ -29,8 +29,22 @@ fail:
   return status;
 }
 
+static void free_places(dfm_batch_list *list) {
+  free(list->row);
+  free(list->id);
+  free(list->coefficient);
+  list->row = list->id = NULL;
+  list->coefficient = NULL;
+  list->capacity = 0;
+}
+
 void dfm_batch_free(dfm_batch *batch) {
   if (!batch) return;
+  for (int f = 0; batch->list && f < batch->F; f++) {
+    free_places(&batch->list[f]);
+    free(batch->list[f].offsets);
+  }
+  free(batch->list);
   free(batch->row);
   free(batch->id);
   free(batch->number);
@@ -49,6 +63,77 @@ static void prefetch_rows(const dfm_dataset *dataset, const int64_t *row, int n)
     for (size_t at = 0; at < (size_t)storage->D * 4; at += 64) __builtin_prefetch(numbers + at);
   }
 }
+
+/* ---- lists */
+
+/* Room for `n` places, an eighth more so that batches of like size grow it once; what was in it is lost. */
+static dfm_status reserve_places(dfm_batch_list *list, size_t n, dfm_error *error) {
+  if (n <= list->capacity) return DFM_OK;
+  const size_t room = n + n / 8;
+  free_places(list);
+  DFM_TRY(dfm_alloc(&list->row, room, sizeof *list->row, error));
+  DFM_TRY(dfm_alloc(&list->id, room, sizeof *list->id, error));
+  DFM_TRY(dfm_alloc(&list->coefficient, room, sizeof *list->coefficient, error));
+  list->capacity = room;
+  return DFM_OK;
+}
+
+static dfm_status lay_out_list(const dfm_dataset *dataset, int f, dfm_batch *batch, dfm_error *error) {
+  const uint64_t *offsets = dataset->storage->list[f].offsets + dataset->first;
+  dfm_batch_list *to = &batch->list[f];
+  uint64_t n = 0;
+  if (!to->offsets) DFM_TRY(dfm_alloc(&to->offsets, (size_t)batch->capacity + 1, sizeof *to->offsets, error));
+  for (int b = 0; b < batch->rows; b++) {
+    to->offsets[b] = (uint32_t)n;
+    n += offsets[batch->row[b] + 1] - offsets[batch->row[b]];
+    if (n > DFM_MOST_PLACES) {
+      return dfm_fail(error, DFM_ERROR_VALUE,
+                      "a batch has more than %d items of list '%s'; lower train.batch_size (now %d rows)",
+                      DFM_MOST_PLACES, dataset->encoder->category[f].name, batch->rows);
+    }
+  }
+  to->offsets[batch->rows] = (uint32_t)n;
+  return reserve_places(to, n, error);
+}
+
+dfm_status dfm_dataset_lay_out(const dfm_dataset *dataset, dfm_batch *batch, dfm_error *error) {
+  for (int f = 0; f < dataset->storage->F; f++)
+    if (dfm_storage_is_list(dataset->storage, f)) DFM_TRY(lay_out_list(dataset, f, batch, error));
+  return DFM_OK;
+}
+
+/* What turns the weights of `n` items into a mean's coefficients; items without an id do not count. 0: nothing counts. */
+static double mean_scale(const uint32_t *id, const float *weight, uint64_t n) {
+  double sum = 0;
+  for (uint64_t i = 0; i < n; i++)
+    if (id[i] != DFM_ID_NONE) sum += weight ? fabs((double)weight[i]) : 1;
+  return sum > 0 ? 1 / sum : 0;
+}
+
+/* The items of row b. */
+static void fill_items(const dfm_list *from, int64_t row, bool is_mean, int b, dfm_batch_list *to) {
+  const uint64_t first = from->offsets[row], n = from->offsets[row + 1] - first;
+  const uint32_t *id = from->ids + first;
+  const float *weight = from->weights ? from->weights + first : NULL;
+  const double scale = is_mean ? mean_scale(id, weight, n) : 1;
+  const size_t at = to->offsets[b];
+  for (uint64_t i = 0; i < n; i++) {
+    to->row[at + i] = (uint32_t)b;
+    to->id[at + i] = id[i];
+    to->coefficient[at + i] = (float)((weight ? (double)weight[i] : 1) * scale);
+  }
+}
+
+static void fill_lists(const dfm_dataset *dataset, dfm_batch *batch, int first, int n) {
+  for (int f = 0; f < batch->F; f++) {
+    if (!dfm_storage_is_list(dataset->storage, f)) continue;
+    const bool is_mean = dataset->encoder->category[f].settings.pool == DFM_POOL_MEAN;
+    for (int b = first; b < first + n; b++)
+      fill_items(&dataset->storage->list[f], dataset->first + batch->row[b], is_mean, b, &batch->list[f]);
+  }
+}
+
+/* ---- filling */
 
 /* Places [first, first + n), n <= TILE. */
 static void fill_tile(const dfm_dataset *dataset, dfm_batch *batch, int first, int n) {
@@ -79,40 +164,5 @@ void dfm_dataset_fill(const dfm_dataset *dataset, dfm_batch *batch, int first, i
     prefetch_rows(dataset, batch->row + at + here, next);
     fill_tile(dataset, batch, at, here);
   }
-}
-
-/* ---- random rows */
-
-/* A table row by a power law: P(id) falls as 1 / id. Row 0, unknown under its rule, is left out where there is another.
- */
-static uint32_t random_id(const dfm_encoder *encoder, int f, float u) {
-  const uint32_t rows = dfm_encoder_rows(encoder, f), first = dfm_encoder_first(encoder, f), n = rows - first;
-  if (n == 0) return first == 1 ? 0 : DFM_ID_NONE;
-  const uint32_t rank = (uint32_t)(pow((double)n + 1, (double)u) - 1);
-  return first + (rank < n ? rank : n - 1);
-}
-
-dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, uint64_t seed, dfm_dataset **dataset,
-                                 dfm_error *error) {
-  const uint64_t key = dfm_random_key(seed, DFM_STREAM_BENCH);
-  const int F = encoder->F, D = encoder->D;
-  dfm_storage *storage;
-  float *u = NULL;
-  if (rows < 1) return dfm_fail(error, DFM_ERROR_VALUE, "%lld random rows; at least 1 is needed", (long long)rows);
-  DFM_TRY(dfm_storage_create(F, D, (dfm_storage_has){.label = true}, NULL, &storage, error));
-  dfm_status status = dfm_alloc(&u, (size_t)F + 1, sizeof *u, error);
-  for (int64_t i = 0; status == DFM_OK && i < rows; i++) {
-    status = dfm_storage_add(storage, 1, error);
-    if (status != DFM_OK) break;
-    uint32_t *ids = dfm_storage_ids(storage, i);
-    dfm_random_fill_uniform(key, 2 * (uint64_t)i, u, (size_t)F + 1);
-    for (int f = 0; f < F; f++) ids[f] = random_id(encoder, f, u[f + 1]);
-    dfm_random_fill_normal(key, 2 * (uint64_t)i + 1, dfm_storage_numbers(storage, i), (size_t)D);
-    storage->label[i] = u[0] < 0.25F;
-  }
-  if (status == DFM_OK) status = dfm_dataset_view(encoder, storage, 0, rows, dataset, error);
-  if (status == DFM_OK) dfm_dataset_count(*dataset);
-  free(u);
-  dfm_storage_release(storage);
-  return status;
+  fill_lists(dataset, batch, first, n);
 }

@@ -4,7 +4,7 @@
 #ifndef DFM_DATA_BLOCK_H
 #define DFM_DATA_BLOCK_H
 
-#include "base/error.h"
+#include "data/encoder.h"
 #include "data/value.h"
 
 /* Rows in a block: enough to pay for handing it out, few enough for its values to stay in the cache. The stride between
@@ -20,9 +20,18 @@ typedef struct dfm_bad_rows {
   dfm_error first; /* of the first of them */
 } dfm_bad_rows;
 
+/* The cells of one list field: row r has items [end[r - 1], end[r]), the first row from 0 on. */
+typedef struct dfm_block_list {
+  dfm_value *item;
+  float *weight; /* 1 where items have none */
+  uint32_t *end; /* (DFM_BLOCK_ROWS) */
+  size_t n, capacity;
+} dfm_block_list;
+
 typedef struct dfm_block {
   int F, D, rows;
-  dfm_value *value;              /* (F, DFM_BLOCK_STRIDE) */
+  dfm_value *value;              /* (F, DFM_BLOCK_STRIDE); nothing of use where the field is a list */
+  dfm_block_list *list;          /* (F); end NULL where the field is no list */
   float *number;                 /* (rows, D) raw, NaN: empty or absent */
   float *label, *weight, *truth; /* (rows); label NaN: empty, where labels are optional; 1 and 0 where absent */
   int *at;                       /* (rows) each one's number in what the block was filled from */
@@ -36,10 +45,24 @@ typedef struct dfm_block {
   size_t text_capacity;
 } dfm_block;
 
-dfm_status dfm_block_create(int F, int D, dfm_block **block, dfm_error *error);
+dfm_status dfm_block_create(const dfm_encoder *encoder, dfm_block **block, dfm_error *error);
 void dfm_block_free(dfm_block *block); /* NULL accepted */
 /* Forgets its rows. */
 void dfm_block_clear(dfm_block *block);
+
+/* The next item of list field f in row `rows`, whose value the caller sets; after the row's last one dfm_block_end_list
+ * is due. */
+dfm_status dfm_block_add_item(dfm_block *block, int f, dfm_value **item, float **weight, dfm_error *error);
+void dfm_block_end_list(dfm_block *block, int f);
+/* Forgets items of a row that was begun and left out. */
+void dfm_block_begin_row(dfm_block *block);
+/* The items of list field f in row r; `*n` of them. */
+static inline size_t dfm_block_items(const dfm_block *block, int f, int r, size_t *n) {
+  const dfm_block_list *list = &block->list[f];
+  const size_t first = r > 0 ? list->end[r - 1] : 0;
+  *n = list->end[r] - first;
+  return first;
+}
 
 /* Field f's value in row r. */
 static inline dfm_value *dfm_block_value(const dfm_block *block, int f, int r) {

@@ -26,10 +26,11 @@ dfm_number_result dfm_category_transform(const dfm_field_settings *settings, dfm
   return DFM_NUMBER_OK;
 }
 
-void dfm_category_find_all(const dfm_category_field *field, dfm_value *values, size_t n) {
-  const uint64_t n_buckets = field->settings.hash > 0 ? (uint64_t)field->settings.hash : 0;
+void dfm_category_find_all(const dfm_encoder *encoder, int f, dfm_value *values, size_t n) {
+  const int hash = encoder->category[f].settings.hash;
+  const uint64_t n_buckets = hash > 0 ? (uint64_t)hash : 0;
   if (n_buckets == 0) {
-    dfm_vocabulary_find_all(&field->vocabulary, values, n);
+    dfm_vocabulary_find_all(dfm_encoder_vocabulary(encoder, f), values, n);
     return;
   }
   for (size_t i = 0; i < n; i++)

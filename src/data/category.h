@@ -11,8 +11,8 @@
  * DFM_NUMBER_OK. */
 dfm_number_result dfm_category_transform(const dfm_field_settings *settings, dfm_value *value);
 
-/* Looks `n` transformed values up: `id` becomes the value's index or its bucket, DFM_ID_NONE where it is unknown or
+/* Looks `n` transformed values of field f up: `id` becomes the value's index or its bucket, DFM_ID_NONE where it is unknown or
  * absent. The row of the table is that plus dfm_encoder_first. */
-void dfm_category_find_all(const dfm_category_field *field, dfm_value *values, size_t n);
+void dfm_category_find_all(const dfm_encoder *encoder, int f, dfm_value *values, size_t n);
 
 #endif

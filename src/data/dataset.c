@@ -91,6 +91,19 @@ const char *dfm_dataset_skipped(const dfm_dataset *dataset, size_t i, int64_t *r
   return reasons[i];
 }
 
+int64_t dfm_dataset_row_bytes(const dfm_dataset *dataset) {
+  const dfm_storage *storage = dataset->storage;
+  int64_t bytes = 4 * ((int64_t)storage->F + storage->D + 1 + storage->has.weight);
+  for (int f = 0; f < storage->F; f++) {
+    const dfm_list *list = &storage->list[f];
+    if (!dfm_storage_is_list(storage, f)) continue;
+    const uint64_t items = list->offsets[dataset->first + dataset->rows] - list->offsets[dataset->first];
+    const uint64_t item_bytes = items * (list->weights ? 8 : 4), rows = (uint64_t)dataset->rows;
+    bytes += 8 + (int64_t)(rows > 0 ? (item_bytes + rows - 1) / rows : 0);
+  }
+  return bytes;
+}
+
 int64_t dfm_dataset_positives(const dfm_dataset *dataset) {
   return dataset->positives;
 }
@@ -142,6 +155,17 @@ static void hash_rows(XXH3_state_t *state, const dfm_dataset *dataset, const voi
   }
 }
 
+/* Row by row how many items and which. */
+static void hash_list(XXH3_state_t *state, const dfm_dataset *dataset, const dfm_list *list) {
+  for (int64_t row = dataset->first; row < dataset->first + dataset->rows; row++) {
+    const uint64_t first = list->offsets[row], n = list->offsets[row + 1] - first;
+    dfm_storage_pass(dataset->storage, row);
+    (void)XXH3_64bits_update(state, &n, sizeof n);
+    (void)XXH3_64bits_update(state, list->ids + first, n * sizeof *list->ids);
+    if (list->weights) (void)XXH3_64bits_update(state, list->weights + first, n * sizeof *list->weights);
+  }
+}
+
 uint64_t dfm_dataset_fingerprint(const dfm_dataset *dataset) {
   const dfm_storage *storage = dataset->storage;
   const int64_t shape[] = {dataset->rows, storage->F, storage->D, dfm_dataset_has_label(dataset), storage->has.weight};
@@ -153,12 +177,26 @@ uint64_t dfm_dataset_fingerprint(const dfm_dataset *dataset) {
   hash_rows(state, dataset, storage->number, (size_t)storage->D * sizeof *storage->number);
   hash_rows(state, dataset, dfm_dataset_has_label(dataset) ? storage->label : NULL, sizeof *storage->label);
   hash_rows(state, dataset, storage->weight, sizeof *storage->weight);
+  for (int f = 0; f < storage->F; f++)
+    if (dfm_storage_is_list(storage, f)) hash_list(state, dataset, &storage->list[f]);
   const uint64_t fingerprint = XXH3_64bits_digest(state);
   (void)XXH3_freeState(state);
   return fingerprint;
 }
 
 /* ---- a row for people */
+
+/* "genres=[3 7*0.5 none]" */
+static dfm_status list_text(const dfm_list *list, int64_t row, const char *name, dfm_text *text, dfm_error *error) {
+  DFM_TRY(dfm_text_printf(text, error, "%s=[", name));
+  for (uint64_t i = list->offsets[row]; i < list->offsets[row + 1]; i++) {
+    if (i > list->offsets[row]) DFM_TRY(dfm_text_printf(text, error, " "));
+    DFM_TRY(list->ids[i] == DFM_ID_NONE ? dfm_text_printf(text, error, "none")
+                                        : dfm_text_printf(text, error, "%u", list->ids[i]));
+    if (list->weights) DFM_TRY(dfm_text_printf(text, error, "*%g", (double)list->weights[i]));
+  }
+  return dfm_text_printf(text, error, "]");
+}
 
 static dfm_status row_text(const dfm_dataset *dataset, int64_t row, dfm_text *text, dfm_error *error) {
   const dfm_encoder *encoder = dataset->encoder;
@@ -170,6 +208,9 @@ static dfm_status row_text(const dfm_dataset *dataset, int64_t row, dfm_text *te
     if (dfm_encoder_field(encoder, i, &index)) {
       const double x = (double)dfm_encoder_number(encoder, index, numbers[index]);
       DFM_TRY(dfm_text_printf(text, error, "%s%s=%.6f", space, encoder->number[index].name, x));
+    } else if (dfm_storage_is_list(dataset->storage, index)) {
+      DFM_TRY(dfm_text_printf(text, error, "%s", space));
+      DFM_TRY(list_text(&dataset->storage->list[index], row, encoder->category[index].name, text, error));
     } else if (ids[index] == DFM_ID_NONE) {
       DFM_TRY(dfm_text_printf(text, error, "%s%s=none", space, encoder->category[index].name));
     } else {

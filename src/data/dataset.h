@@ -4,15 +4,30 @@
 
 #include "data/encoder.h"
 
+/* Places of a batch that one table's rows can be asked for. */
+enum { DFM_MOST_PLACES = INT32_MAX };
+
+/* The items of one list field in a batch: places, in order of rows. */
+typedef struct dfm_batch_list {
+  uint32_t *offsets; /* (B + 1) row b has places [offsets[b], offsets[b + 1]); NULL: the field is no list */
+  uint32_t *row;     /* (places) b */
+  uint32_t *id;      /* (places); DFM_ID_NONE: as if it were not there */
+  /* (places) what a place's row is multiplied by: its weight, and for a mean its share of the row's weights */
+  float *coefficient;
+  size_t capacity; /* places that fit */
+} dfm_batch_list;
+
 /* Rows as the executor takes them: ids by field (each field's column contiguous), the rest by row. */
 typedef struct dfm_batch {
-  int capacity;  /* rows that fit */
-  int rows;      /* B, rows in it */
-  int64_t *row;  /* (capacity) row numbers in the dataset; set by the caller before dfm_dataset_fill */
-  uint32_t *id;  /* (F, capacity): id[f * capacity + b] */
-  float *number; /* (capacity, D), transformed */
-  float *label;  /* (capacity); 0 where the dataset has none */
-  float *weight; /* (capacity); 1 where the dataset has none */
+  int capacity; /* rows that fit */
+  int rows;     /* B, rows in it */
+  int64_t *row; /* (capacity) row numbers in the dataset; set by the caller before dfm_dataset_lay_out */
+  int F;
+  uint32_t *id;         /* (F, capacity): id[f * capacity + b]; nothing for list fields */
+  dfm_batch_list *list; /* (F) */
+  float *number;        /* (capacity, D), transformed */
+  float *label;         /* (capacity); 0 where the dataset has none */
+  float *weight;        /* (capacity); 1 where the dataset has none */
 } dfm_batch;
 
 /* Reads rows to train on and settles their vocabularies (deepfm.h, dfm_dataset_read_train): `schema` has the recipe's
@@ -29,14 +44,19 @@ void dfm_batch_free(dfm_batch *batch);
 
 const dfm_encoder *dfm_dataset_encoder(const dfm_dataset *dataset);
 dfm_dataset *dfm_dataset_retain(dfm_dataset *dataset);
+/* Bytes of the dataset per row, on average, rounded up. */
+int64_t dfm_dataset_row_bytes(const dfm_dataset *dataset);
 /* false: every weight is 1. */
 bool dfm_dataset_has_weight(const dfm_dataset *dataset);
 /* A number that depends on what the dataset holds (rows, ids, numbers, labels, weights) and nothing else: checkpoints
  * use it to see that the data is the same. Reads every row: call it once. */
 uint64_t dfm_dataset_fingerprint(const dfm_dataset *dataset);
 
-/* Fills places [first, first + n) of `batch` from the dataset's rows batch->row[...]. Any thread; disjoint places may
- * be filled at once. */
+/* Lays out the lists of the batch's rows, batch->row[0 .. batch->rows), before dfm_dataset_fill: where their places are.
+ * Grows the arrays for them; where they were large enough before it cannot fail. */
+dfm_status dfm_dataset_lay_out(const dfm_dataset *dataset, dfm_batch *batch, dfm_error *error);
+/* Fills rows [first, first + n) of `batch` from the dataset's rows batch->row[...]. Any thread; disjoint rows may be
+ * filled at once. */
 void dfm_dataset_fill(const dfm_dataset *dataset, dfm_batch *batch, int first, int n);
 
 /* Rows [first, first + n) are not needed for now: where they lie in a file, their memory goes back. Any thread. */

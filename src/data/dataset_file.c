@@ -99,13 +99,66 @@ static dfm_status map_rows(dfm_st_file *file, const dfm_encoder *encoder, dfm_st
   return DFM_OK;
 }
 
+/* ---- lists */
+
+/* Tensor "list.NAME.PART" (n elements; UINT64_MAX: any number). */
+static dfm_status map_part(const dfm_st_file *file, const char *name, const char *part, dfm_dtype dtype, uint64_t n,
+                           const dfm_tensor **tensor, dfm_error *error) {
+  dfm_text text = {0};
+  DFM_TRY(dfm_text_printf(&text, error, "list.%s.%s", name, part));
+  const dfm_status status = dfm_st_need(file, text.bytes, dtype, n == UINT64_MAX ? 0 : 1, &n, tensor, error);
+  free(text.bytes);
+  return status;
+}
+
+/* Offsets are checked here: they are indices into what is checked with the rows. */
+static dfm_status map_list(const dfm_st_file *file, const dfm_category_field *field, int64_t rows, dfm_list *list,
+                           dfm_error *error) {
+  const dfm_tensor *offsets, *ids, *weights;
+  DFM_TRY(map_part(file, field->name, "offsets", DFM_U64, (uint64_t)rows + 1, &offsets, error));
+  DFM_TRY(map_part(file, field->name, "ids", DFM_U32, UINT64_MAX, &ids, error));
+  list->offsets = (uint64_t *)(uintptr_t)offsets->data;
+  list->ids = (uint32_t *)(uintptr_t)ids->data;
+  list->items = list->capacity = ids->size_bytes / sizeof *list->ids;
+  if (list->has_weights) {
+    DFM_TRY(map_part(file, field->name, "weights", DFM_F32, list->items, &weights, error));
+    list->weights = (float *)(uintptr_t)weights->data;
+  }
+  bool is_good = list->offsets[0] == 0 && list->offsets[rows] == list->items;
+  for (int64_t row = 0; row < rows; row++) is_good &= list->offsets[row] <= list->offsets[row + 1];
+  return is_good ? DFM_OK : damaged(file, "a list's items do not fit its rows", error);
+}
+
+static dfm_status map_lists(const dfm_st_file *file, const dfm_encoder *encoder, dfm_storage *storage,
+                            dfm_error *error) {
+  for (int f = 0; f < encoder->F; f++) {
+    if (encoder->category[f].is_list)
+      DFM_TRY(map_list(file, &encoder->category[f], storage->rows, &storage->list[f], error));
+  }
+  return DFM_OK;
+}
+
+static bool is_good_id(const dfm_encoder *encoder, int f, uint32_t id) {
+  return id < dfm_encoder_rows(encoder, f) || (dfm_encoder_first(encoder, f) == 0 && id == DFM_ID_NONE);
+}
+
+/* The list's offsets were checked. */
+static bool is_good_list(const dfm_encoder *encoder, const dfm_list *list, int f, int64_t row) {
+  bool is_good = true;
+  for (uint64_t i = list->offsets[row]; i < list->offsets[row + 1]; i++) {
+    is_good &= is_good_id(encoder, f, list->ids[i]);
+    if (list->weights) is_good &= isfinite(list->weights[i]) != 0;
+  }
+  return is_good;
+}
+
 static bool is_good_row(const dfm_encoder *encoder, const dfm_storage *storage, int64_t row) {
   const uint32_t *ids = dfm_storage_ids(storage, row);
   const float *numbers = dfm_storage_numbers(storage, row);
   bool is_good = true;
   for (int f = 0; f < storage->F; f++) {
-    const bool may_be_none = dfm_encoder_first(encoder, f) == 0;
-    is_good &= ids[f] < dfm_encoder_rows(encoder, f) || (may_be_none && ids[f] == DFM_ID_NONE);
+    is_good &= dfm_storage_is_list(storage, f) ? ids[f] == 0 && is_good_list(encoder, &storage->list[f], f, row)
+                                               : is_good_id(encoder, f, ids[f]);
   }
   for (int d = 0; d < storage->D; d++) is_good &= !isinf(numbers[d]);
   if (storage->label) is_good &= storage->label[row] == 0 || storage->label[row] == 1;
@@ -143,13 +196,21 @@ static dfm_status check_rows(const dfm_st_file *file, const dfm_encoder *encoder
 
 /* ---- parts */
 
-/* Counts below 0 or past the rows are no counts. */
-static bool read_counts(const json_t *list, int n, int64_t rows, dfm_cell_counts *counts, bool is_missing) {
+/* What is counted: rows, and of a list's unknown ones items. */
+static int64_t most_counts(const dfm_dataset *part, int i, bool is_missing) {
+  const dfm_storage *storage = part->storage;
+  if (is_missing || !dfm_storage_is_list(storage, i)) return part->rows;
+  return (int64_t)(storage->list[i].offsets[part->first + part->rows] - storage->list[i].offsets[part->first]);
+}
+
+/* Counts below 0 or above what there is are no counts. */
+static bool read_counts(const json_t *list, int n, dfm_dataset *part, bool is_missing) {
+  dfm_cell_counts *counts = part->counts;
   if (json_array_size(list) != (size_t)n) return false;
   for (int i = 0; i < n; i++) {
     const json_t *value = json_array_get(list, (size_t)i);
     const json_int_t count = json_integer_value(value);
-    if (!json_is_integer(value) || count < 0 || count > rows) return false;
+    if (!json_is_integer(value) || count < 0 || count > most_counts(part, i, is_missing)) return false;
     *(is_missing ? &counts[i].missing : &counts[i].unknown) = count;
   }
   return true;
@@ -162,9 +223,8 @@ static dfm_status view_part(const dfm_st_file *file, const json_t *part, dfm_enc
   if (!json_is_integer(rows) || n < 0 || n > storage->rows - first)
     return damaged(file, "its parts do not fit its rows", error);
   DFM_TRY(dfm_dataset_view(encoder, storage, first, n, dataset, error));
-  dfm_cell_counts *counts = (*dataset)->counts;
-  if (!read_counts(json_object_get(part, "unknown_cells"), encoder->F, n, counts, false) ||
-      !read_counts(json_object_get(part, "missing_cells"), encoder->F + encoder->D, n, counts, true))
+  if (!read_counts(json_object_get(part, "unknown_cells"), encoder->F, *dataset, false) ||
+      !read_counts(json_object_get(part, "missing_cells"), encoder->F + encoder->D, *dataset, true))
     return damaged(file, "its counts do not fit its rows", error);
   for (int64_t i = first; storage->label && i < first + n; i++) (*dataset)->positives += storage->label[i] == 1;
   return DFM_OK;
@@ -216,8 +276,9 @@ static dfm_status open_parts(const char *path, dataset_file *open, dfm_error *er
   DFM_TRY(dfm_st_verify(open->file, error));
   DFM_TRY(load_encoder(open, error));
   DFM_TRY(read_json(open->file, "dataset", &open->root, error));
-  DFM_TRY(dfm_storage_create(open->encoder->F, open->encoder->D, (dfm_storage_has){0}, "", &open->storage, error));
+  DFM_TRY(dfm_storage_create(open->encoder, (dfm_storage_has){0}, "", &open->storage, error));
   DFM_TRY(map_rows(open->file, open->encoder, open->storage, error));
+  DFM_TRY(map_lists(open->file, open->encoder, open->storage, error));
   DFM_TRY(check_rows(open->file, open->encoder, open->storage, error));
   return view_parts(open->file, open->root, open->encoder, open->storage, open->part, error);
 }
@@ -313,12 +374,18 @@ static bool is_logged(const dfm_category_field *field) {
   return field->settings.transform == DFM_TRANSFORM_LOG2;
 }
 
+/* Whether the same cells give both fields the same values. */
+static bool is_same_field(const dfm_category_field *a, const dfm_category_field *b) {
+  if (strcmp(a->name, b->name) != 0 || a->is_list != b->is_list || a->table != b->table) return false;
+  return !a->is_list || (a->settings.separator == b->settings.separator && a->settings.weights == b->settings.weights);
+}
+
 static dfm_status take_categories(const dataset_file *open, dfm_encoder *wanted, dfm_error *error) {
   const char *path = dfm_st_path(open->file);
   for (int f = 0; f < wanted->F; f++) {
     dfm_category_field *to = &wanted->category[f];
     const dfm_category_field *from = &open->encoder->category[f];
-    if (strcmp(to->name, from->name) != 0) return fail_setting(path, "schema", error);
+    if (!is_same_field(to, from)) return fail_setting(path, "schema", error);
     if (to->settings.min_count != from->settings.min_count) return fail_setting(path, "min_count", error);
     if (to->settings.max_vocabulary != from->settings.max_vocabulary)
       return fail_setting(path, "max_vocabulary", error);

@@ -25,6 +25,19 @@ typedef struct array {
 
 enum { N_ARRAYS = DFM_STORAGE_ARRAYS };
 
+/* Tensors of one list: offsets, ids, weights; -1: not there. */
+typedef struct list_tensors {
+  int part[DFM_LIST_ARRAYS];
+} list_tensors;
+
+/* Everything that is written. */
+typedef struct output {
+  parts written;
+  array arrays[N_ARRAYS];
+  list_tensors *list; /* (F) */
+  int encoder;        /* its first tensor */
+} output;
+
 /* ---- metadata */
 
 static json_t *counts_json(const dfm_dataset *part, bool is_missing, int n) {
@@ -123,36 +136,110 @@ static dfm_status write_array(dfm_st_writer *writer, const parts *written, const
   return DFM_OK;
 }
 
-static dfm_status write_tensor(dfm_st_writer *writer, const parts *written, const array *arrays, int first, int tensor,
-                               dfm_error *error) {
-  bool is_encoders;
-  DFM_TRY(dfm_encoder_write(written->part[0]->encoder, writer, first, tensor, &is_encoders, error));
-  for (int i = 0; i < N_ARRAYS && !is_encoders; i++)
-    if (arrays[i].tensor == tensor) return write_array(writer, written, &arrays[i], error);
+/* ---- lists */
+
+static uint64_t count_items(const dfm_dataset *part, int f) {
+  if (!part) return 0;
+  const uint64_t *offsets = part->storage->list[f].offsets;
+  return offsets[part->first + part->rows] - offsets[part->first];
+}
+
+static dfm_status declare_list(dfm_st_writer *writer, output *out, int f, int64_t rows, dfm_error *error) {
+  static const char *const names[DFM_LIST_ARRAYS] = {"offsets", "ids", "weights"};
+  static const dfm_dtype dtypes[DFM_LIST_ARRAYS] = {DFM_U64, DFM_U32, DFM_F32};
+  const dfm_dataset *const *part = out->written.part;
+  const uint64_t items = count_items(part[0], f) + count_items(part[1], f);
+  const uint64_t shape[DFM_LIST_ARRAYS] = {(uint64_t)rows + 1, items, items};
+  for (int i = 0; i < DFM_LIST_ARRAYS; i++) {
+    dfm_text name = {0};
+    out->list[f].part[i] = -1;
+    if (i == 2 && !part[0]->storage->list[f].has_weights) continue;
+    DFM_TRY(dfm_text_printf(&name, error, "list.%s.%s", part[0]->encoder->category[f].name, names[i]));
+    const dfm_status status =
+        dfm_st_add_tensor(writer, name.bytes, dtypes[i], 1, &shape[i], &out->list[f].part[i], error);
+    free(name.bytes);
+    DFM_TRY(status);
+  }
   return DFM_OK;
 }
 
-static dfm_status write_all(dfm_st_writer *writer, const char *path, const parts *written,
-                            const dfm_dataset_origin *origin, dfm_error *error) {
-  array arrays[N_ARRAYS];
-  int first;
+/* Where rows begin, counted from the first part's first item; of the second part those behind its first row. */
+static dfm_status write_offsets(dfm_st_writer *writer, const parts *written, int f, dfm_error *error) {
+  enum { PIECE = 1024 };
+  uint64_t piece[PIECE], base = 0;
+  DFM_TRY(dfm_st_write(writer, &base, sizeof base, error));
+  for (int i = 0; i < 2 && written->part[i]; i++) {
+    const dfm_dataset *part = written->part[i];
+    const uint64_t *offsets = part->storage->list[f].offsets + part->first;
+    for (int64_t at = 0; at < part->rows; at += PIECE) {
+      const int64_t n = part->rows - at < PIECE ? part->rows - at : PIECE;
+      for (int64_t k = 0; k < n; k++) piece[k] = base + offsets[at + k + 1] - offsets[0];
+      DFM_TRY(dfm_st_write(writer, piece, (size_t)n * sizeof *piece, error));
+    }
+    base += count_items(part, f);
+  }
+  return DFM_OK;
+}
+
+/* Ids or weights, both of four bytes. */
+static dfm_status write_items(dfm_st_writer *writer, const parts *written, int f, bool are_weights, dfm_error *error) {
+  enum { ITEM_BYTES = 4 };
+  for (int i = 0; i < 2 && written->part[i]; i++) {
+    const dfm_dataset *part = written->part[i];
+    const dfm_list *list = &part->storage->list[f];
+    const char *bytes = are_weights ? (const char *)list->weights : (const char *)list->ids;
+    for (int64_t at = 0; at < part->rows; at += DFM_STORAGE_PASS_ROWS) {
+      const int64_t left = part->rows - at, n = left < DFM_STORAGE_PASS_ROWS ? left : DFM_STORAGE_PASS_ROWS;
+      const uint64_t *offsets = list->offsets + part->first + at;
+      if (offsets[n] > offsets[0])
+        DFM_TRY(dfm_st_write(writer, bytes + offsets[0] * ITEM_BYTES, (offsets[n] - offsets[0]) * ITEM_BYTES, error));
+      dfm_storage_spent(part->storage, part->first + at, n);
+    }
+  }
+  return DFM_OK;
+}
+
+/* ---- the whole */
+
+static dfm_status write_tensor(dfm_st_writer *writer, const output *out, int tensor, dfm_error *error) {
+  const dfm_encoder *encoder = out->written.part[0]->encoder;
+  bool is_encoders;
+  DFM_TRY(dfm_encoder_write(encoder, writer, out->encoder, tensor, &is_encoders, error));
+  for (int i = 0; i < N_ARRAYS && !is_encoders; i++)
+    if (out->arrays[i].tensor == tensor) return write_array(writer, &out->written, &out->arrays[i], error);
+  for (int f = 0; f < encoder->F && !is_encoders; f++) {
+    const int *part = out->list[f].part;
+    if (!encoder->category[f].is_list) continue;
+    if (part[0] == tensor) return write_offsets(writer, &out->written, f, error);
+    if (part[1] == tensor || part[2] == tensor) return write_items(writer, &out->written, f, part[2] == tensor, error);
+  }
+  return DFM_OK;
+}
+
+static dfm_status write_all(dfm_st_writer *writer, const char *path, output *out, const dfm_dataset_origin *origin,
+                            dfm_error *error) {
+  const parts *written = &out->written;
+  const dfm_encoder *encoder = written->part[0]->encoder;
   const int64_t rows = written->part[0]->rows + (written->part[1] ? written->part[1]->rows : 0);
   DFM_TRY(add_metadata(writer, written, origin, error));
-  DFM_TRY(dfm_encoder_declare(written->part[0]->encoder, writer, &first, error));
-  list_arrays(written, arrays);
-  DFM_TRY(declare(writer, arrays, rows, error));
+  DFM_TRY(dfm_encoder_declare(encoder, writer, &out->encoder, error));
+  list_arrays(written, out->arrays);
+  DFM_TRY(declare(writer, out->arrays, rows, error));
+  for (int f = 0; f < encoder->F; f++)
+    if (encoder->category[f].is_list) DFM_TRY(declare_list(writer, out, f, rows, error));
   DFM_TRY(dfm_st_begin(writer, path, error));
-  for (int i = 0; dfm_st_order(writer, i) >= 0; i++)
-    DFM_TRY(write_tensor(writer, written, arrays, first, dfm_st_order(writer, i), error));
+  for (int i = 0; dfm_st_order(writer, i) >= 0; i++) DFM_TRY(write_tensor(writer, out, dfm_st_order(writer, i), error));
   return DFM_OK;
 }
 
 dfm_status dfm_dataset_file_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
                                   const dfm_dataset_origin *origin, dfm_error *error) {
-  const parts written = {{train, valid}};
+  output out = {.written = {{train, valid}}};
   dfm_st_writer *writer;
   DFM_TRY(dfm_st_writer_create(&writer, error));
-  const dfm_status status = write_all(writer, path, &written, origin, error);
+  dfm_status status = dfm_alloc(&out.list, (size_t)train->encoder->F, sizeof *out.list, error);
+  if (status == DFM_OK) status = write_all(writer, path, &out, origin, error);
+  free(out.list);
   if (status == DFM_OK) return dfm_st_commit(writer, error);
   dfm_st_abort(writer);
   return status;

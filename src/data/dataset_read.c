@@ -13,32 +13,60 @@ typedef struct reading {
       unknown; /* (F) the first row at hand with an unknown value that is an error: block DFM_BLOCK_ROWS + r; -1: none */
 } reading;
 
-/* The ids of field f's values; unknown and empty ones are counted. */
-static void encode_block(const dfm_encoder *encoder, const dfm_block *block, int f, dfm_cell_counts *counts,
-                         int *unknown) {
-  const dfm_category_field *field = &encoder->category[f];
-  const uint32_t first = dfm_encoder_first(encoder, f), none = first == 1 ? 0 : DFM_ID_NONE;
+typedef struct field_encoding {
+  uint32_t first, none;
+  bool is_error; /* unknown values are */
+  dfm_cell_counts *counts;
+} field_encoding;
+
+/* The index that was found for a value becomes an id; true: it is unknown, and that an error. */
+static inline bool settle_value(const field_encoding *field, dfm_value *value) {
+  const bool is_unknown = value->id == DFM_ID_NONE;
+  value->id = is_unknown ? field->none : value->id + field->first;
+  field->counts->unknown += is_unknown;
+  return is_unknown && field->is_error && value->n != DFM_VALUE_ABSENT;
+}
+
+/* Ids of a block's cells; the first row with an unknown value that is an error, or -1. */
+static int encode_cells(const dfm_encoder *encoder, const dfm_block *block, int f, const field_encoding *field) {
   dfm_value *values = dfm_block_value(block, f, 0);
-  *unknown = -1;
-  dfm_category_find_all(field, values, (size_t)block->rows);
+  int unknown = -1;
+  dfm_category_find_all(encoder, f, values, (size_t)block->rows);
   for (int r = 0; r < block->rows; r++) {
-    dfm_value *value = &values[r];
-    const bool is_unknown = value->id == DFM_ID_NONE, is_absent = value->n == DFM_VALUE_ABSENT;
-    counts->missing += value->n == 0;
-    counts->unknown += is_unknown;
-    value->id = is_unknown ? none : value->id + first;
-    if (*unknown < 0 && is_unknown && !is_absent && field->settings.unknown == DFM_UNKNOWN_ERROR) *unknown = r;
+    field->counts->missing += values[r].n == 0;
+    if (settle_value(field, &values[r]) && unknown < 0) unknown = r;
   }
+  return unknown;
+}
+
+static int encode_lists(const dfm_encoder *encoder, const dfm_block *block, int f, const field_encoding *field) {
+  const dfm_block_list *list = &block->list[f];
+  int unknown = -1;
+  dfm_category_find_all(encoder, f, list->item, list->n);
+  for (int r = 0; r < block->rows; r++) {
+    size_t n;
+    const size_t first = dfm_block_items(block, f, r, &n);
+    field->counts->missing += n == 0;
+    for (size_t i = 0; i < n; i++)
+      if (settle_value(field, &list->item[first + i]) && unknown < 0) unknown = r;
+  }
+  return unknown;
 }
 
 static void encode_task(void *context, int f, int thread) {
   const reading *run = context;
   const dfm_source *source = &run->source;
   (void)thread;
+  const dfm_encoder *encoder = source->encoder;
+  const uint32_t first = dfm_encoder_first(encoder, f);
+  const field_encoding field = {.first = first,
+                                .none = first == 1 ? 0 : DFM_ID_NONE,
+                                .is_error = encoder->category[f].settings.unknown == DFM_UNKNOWN_ERROR,
+                                .counts = &run->dataset->counts[f]};
   run->unknown[f] = -1;
   for (int i = 0; i < source->n_blocks; i++) {
-    int unknown;
-    encode_block(source->encoder, source->block[i], f, &run->dataset->counts[f], &unknown);
+    const int unknown =
+        (encoder->category[f].is_list ? encode_lists : encode_cells)(encoder, source->block[i], f, &field);
     if (unknown >= 0 && run->unknown[f] < 0) run->unknown[f] = (int64_t)i * DFM_BLOCK_ROWS + unknown;
   }
 }

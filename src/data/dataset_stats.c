@@ -14,7 +14,7 @@ typedef struct field_sum {
 
 /* The value with most rows; the first of equals. */
 static uint32_t top_value(const dfm_encoder *encoder, int f) {
-  const dfm_vocabulary *vocabulary = &encoder->category[f].vocabulary;
+  const dfm_vocabulary *vocabulary = dfm_encoder_vocabulary(encoder, f);
   if (vocabulary->n == 0 || !vocabulary->counts) return DFM_ID_NONE;
   uint64_t top = 0;
   for (uint64_t i = 1; i < vocabulary->n; i++)
@@ -34,15 +34,24 @@ static void add_numbers(field_sum *sums, const float *numbers, int D) {
   }
 }
 
+/* Whether row `row` has value `id` in field f, or among its items. */
+static bool has_value(const dfm_storage *storage, int64_t row, int f, uint32_t id) {
+  const dfm_list *list = &storage->list[f];
+  if (id == DFM_ID_NONE) return false;
+  if (!dfm_storage_is_list(storage, f)) return dfm_storage_ids(storage, row)[f] == id;
+  for (uint64_t i = list->offsets[row]; i < list->offsets[row + 1]; i++)
+    if (list->ids[i] == id) return true;
+  return false;
+}
+
 static void add_rows(field_sum *sums, const dfm_dataset *part) {
   const dfm_storage *storage = part->storage;
   const float *labels = dfm_dataset_labels(part);
   for (int64_t i = 0; i < part->rows; i++) {
     const int64_t row = part->first + i;
     dfm_storage_pass(storage, row);
-    const uint32_t *ids = dfm_storage_ids(storage, row);
     for (int f = 0; f < storage->F; f++) {
-      const bool is_top = ids[f] == sums[f].top && ids[f] != DFM_ID_NONE;
+      const bool is_top = has_value(storage, row, f, sums[f].top);
       sums[f].rows += is_top;
       sums[f].positives += is_top && labels && labels[i] == 1;
     }
@@ -70,7 +79,7 @@ static dfm_field_stats field_stats(const dfm_dataset *part, size_t i, const fiel
     stats.mean = sum->sum / (double)sum->rows;
     return stats;
   }
-  const dfm_vocabulary *vocabulary = &encoder->category[index].vocabulary;
+  const dfm_vocabulary *vocabulary = dfm_encoder_vocabulary(encoder, index);
   stats.vocabulary = (int64_t)dfm_encoder_values(encoder, index);
   if (sum->top == DFM_ID_NONE) return stats;
   const uint64_t value = sum->top - dfm_encoder_first(encoder, index);

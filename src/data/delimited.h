@@ -47,6 +47,8 @@ bool dfm_delimited_is_empty(const dfm_delimited *reader);
 const char *dfm_delimited_path(const dfm_delimited *reader);
 void dfm_delimited_close(dfm_delimited *reader); /* NULL accepted */
 
+/* The cell without what does not belong to it; a missing word becomes the empty cell. */
+dfm_cell dfm_cell_clean(const dfm_schema *schema, dfm_cell cell);
 /* The cell without the spaces around it. */
 dfm_cell dfm_cell_strip(dfm_cell cell);
 

@@ -11,7 +11,7 @@ dfm_status dfm_storage_for(const dfm_source *source, const dfm_read_options *opt
                                .weight = source->weight_at != DFM_ABSENT,
                                .truth = source->truth_at != DFM_ABSENT,
                                .file_row = is_drawn};
-  return dfm_storage_create(encoder->F, encoder->D, has, options ? options->spill_folder : NULL, storage, error);
+  return dfm_storage_create(encoder, has, options ? options->spill_folder : NULL, storage, error);
 }
 
 dfm_status dfm_destination_begin(dfm_destination *destination, const dfm_source *source, dfm_storage *rows,
@@ -29,7 +29,7 @@ void dfm_destination_end(dfm_destination *destination) {
 
 static void store_row(dfm_storage *storage, int64_t row, const dfm_block *block, int r) {
   uint32_t *ids = dfm_storage_ids(storage, row);
-  for (int f = 0; f < block->F; f++) ids[f] = dfm_block_value(block, f, r)->id;
+  for (int f = 0; f < block->F; f++) ids[f] = block->list[f].end ? 0 : dfm_block_value(block, f, r)->id;
   if (block->D > 0)
     memcpy(dfm_storage_numbers(storage, row), block->number + (size_t)r * (size_t)block->D,
            (size_t)block->D * sizeof(float));
@@ -79,6 +79,27 @@ static bool has_label_gap(const dfm_source *source) {
   return is_gap;
 }
 
+/* The items of list field f, row after row. */
+static dfm_status store_lists(const dfm_destination *to, const dfm_source *source, int f, dfm_error *error) {
+  int64_t at[2] = {to->first[0], to->first[1]};
+  for (int i = 0; i < source->n_blocks; i++) {
+    const dfm_block *block = source->block[i];
+    for (int r = 0; r < block->rows; r++) {
+      const bool held = is_held(to, i, r);
+      uint64_t first;
+      size_t n;
+      const size_t from = dfm_block_items(block, f, r, &n);
+      DFM_TRY(dfm_storage_add_items(to->storage[held], f, at[held]++, n, &first, error));
+      const dfm_list *list = &to->storage[held]->list[f];
+      for (size_t k = 0; k < n; k++) {
+        list->ids[first + k] = block->list[f].item[from + k].id;
+        if (list->weights) list->weights[first + k] = block->list[f].weight[from + k];
+      }
+    }
+  }
+  return DFM_OK;
+}
+
 dfm_status dfm_destination_add(dfm_destination *destination, const dfm_source *source, dfm_error *error) {
   int64_t n[2];
   const storing run = {destination, source};
@@ -91,6 +112,8 @@ dfm_status dfm_destination_add(dfm_destination *destination, const dfm_source *s
     storage->bad = source->bad;
   }
   dfm_pool_run(source->pool, source->n_blocks, store_task, (void *)(uintptr_t)&run);
+  for (int f = 0; f < source->encoder->F; f++)
+    if (source->encoder->category[f].is_list) DFM_TRY(store_lists(destination, source, f, error));
   destination->rows += n[0] + n[1];
   return DFM_OK;
 }

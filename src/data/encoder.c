@@ -31,13 +31,30 @@ static dfm_field_settings resolve(const dfm_field_settings *own, const dfm_field
   return settings;
 }
 
+/* What no recipe says: the schema or a default. */
+static void resolve_list(dfm_field_settings *settings) {
+  if (settings->trainable < 0) settings->trainable = 1;
+  if (settings->separator < 0) settings->separator = DFM_LIST_SEPARATOR;
+  if (settings->weights < 0) settings->weights = 0;
+  if (settings->pool < 0) settings->pool = DFM_POOL_MEAN;
+  if (settings->within < 0) settings->within = 0;
+}
+
+static bool is_category(const dfm_column *column) {
+  return column->kind == DFM_KIND_CATEGORY || column->kind == DFM_KIND_LIST;
+}
+
 static void add_field(dfm_encoder *encoder, const dfm_data_settings *settings, size_t i) {
   const dfm_column *column = &encoder->schema->columns[i];
-  if (column->kind == DFM_KIND_CATEGORY) {
-    encoder->category[encoder->F++] =
-        (dfm_category_field){.name = column->name,
-                             .column = i,
-                             .settings = resolve(&column->settings, settings ? &settings->category : NULL)};
+  if (is_category(column)) {
+    dfm_category_field *field = &encoder->category[encoder->F];
+    *field = (dfm_category_field){.name = column->name,
+                                  .column = i,
+                                  .is_list = column->kind == DFM_KIND_LIST,
+                                  .table = encoder->F,
+                                  .settings = resolve(&column->settings, settings ? &settings->category : NULL)};
+    resolve_list(&field->settings);
+    encoder->F++;
   } else if (column->kind == DFM_KIND_NUMBER) {
     encoder->number[encoder->D++] =
         (dfm_number_field){.name = column->name,
@@ -47,12 +64,30 @@ static void add_field(dfm_encoder *encoder, const dfm_data_settings *settings, s
   }
 }
 
+/* Fields that share a table have its settings. */
+static void share_tables(dfm_encoder *encoder) {
+  for (int f = 0; f < encoder->F; f++) {
+    dfm_category_field *field = &encoder->category[f];
+    const char *name = encoder->schema->columns[field->column].share;
+    if (!name) continue;
+    for (int t = 0; t < encoder->F; t++)
+      if (strcmp(encoder->category[t].name, name) == 0) field->table = t;
+    const dfm_field_settings *owners = &encoder->category[field->table].settings;
+    field->settings.min_count = owners->min_count;
+    field->settings.unknown = owners->unknown;
+    field->settings.order = owners->order;
+    field->settings.width = owners->width;
+    field->settings.trainable = owners->trainable;
+  }
+}
+
 static dfm_status fill_fields(dfm_encoder *encoder, const dfm_schema *schema, const dfm_data_settings *settings,
                               dfm_error *error) {
-  size_t F = 0, D = 0;
+  size_t F = 0, D = 0, wrong;
+  DFM_TRY(dfm_schema_check(schema, &wrong, error));
   DFM_TRY(dfm_schema_copy(schema, &encoder->schema, error));
   for (size_t i = 0; i < schema->n_columns; i++) {
-    F += schema->columns[i].kind == DFM_KIND_CATEGORY;
+    F += is_category(&schema->columns[i]);
     D += schema->columns[i].kind == DFM_KIND_NUMBER;
   }
   if (F + D == 0) {
@@ -63,6 +98,7 @@ static dfm_status fill_fields(dfm_encoder *encoder, const dfm_schema *schema, co
   DFM_TRY(dfm_alloc(&encoder->category, F, sizeof *encoder->category, error));
   DFM_TRY(dfm_alloc(&encoder->number, D, sizeof *encoder->number, error));
   for (size_t i = 0; i < schema->n_columns; i++) add_field(encoder, settings, i);
+  share_tables(encoder);
   return DFM_OK;
 }
 
@@ -120,7 +156,7 @@ uint32_t dfm_encoder_first(const dfm_encoder *encoder, int f) {
 
 uint32_t dfm_encoder_values(const dfm_encoder *encoder, int f) {
   const dfm_category_field *field = &encoder->category[f];
-  return field->settings.hash > 0 ? (uint32_t)field->settings.hash : (uint32_t)field->vocabulary.n;
+  return field->settings.hash > 0 ? (uint32_t)field->settings.hash : (uint32_t)dfm_encoder_vocabulary(encoder, f)->n;
 }
 
 uint32_t dfm_encoder_rows(const dfm_encoder *encoder, int f) {
@@ -140,16 +176,16 @@ bool dfm_encoder_fingerprint(const dfm_encoder *encoder, int f, uint32_t id, uin
     *fingerprint = dfm_value_hash((const char *)&bucket, sizeof bucket);
     return true;
   }
-  const dfm_vocabulary *vocabulary = &encoder->category[f].vocabulary;
+  const dfm_vocabulary *vocabulary = dfm_encoder_vocabulary(encoder, f);
   const uint64_t start = vocabulary->offsets[id - first];
   *fingerprint = dfm_value_hash((const char *)vocabulary->bytes + start, vocabulary->offsets[id - first + 1] - start);
   return true;
 }
 
 uint32_t dfm_encoder_id(const dfm_encoder *encoder, int f, const char *bytes, size_t n, bool *is_unknown) {
-  const dfm_category_field *field = &encoder->category[f];
   dfm_value value = dfm_value_of(bytes, n);
-  if (dfm_category_transform(&field->settings, &value) == DFM_NUMBER_OK) dfm_category_find_all(field, &value, 1);
+  if (dfm_category_transform(&encoder->category[f].settings, &value) == DFM_NUMBER_OK)
+    dfm_category_find_all(encoder, f, &value, 1);
   *is_unknown = value.id == DFM_ID_NONE;
   const uint32_t first = dfm_encoder_first(encoder, f);
   return !*is_unknown ? value.id + first : first == 1 ? 0 : DFM_ID_NONE;
@@ -157,11 +193,14 @@ uint32_t dfm_encoder_id(const dfm_encoder *encoder, int f, const char *bytes, si
 
 static void hash_category(XXH3_state_t *state, const dfm_encoder *encoder, int f) {
   const dfm_vocabulary *vocabulary = &encoder->category[f].vocabulary;
-  const dfm_field_settings *settings = &encoder->category[f].settings;
+  const dfm_category_field *field = &encoder->category[f];
+  const dfm_field_settings *settings = &field->settings;
   const uint64_t shape[4] = {vocabulary->n, dfm_encoder_first(encoder, f),
                              settings->hash > 0 ? (uint64_t)settings->hash : 0,
                              settings->transform == DFM_TRANSFORM_LOG2};
+  const int cell[3] = {field->is_list, dfm_encoder_has_weights(encoder, f), field->table};
   (void)XXH3_64bits_update(state, shape, sizeof shape);
+  (void)XXH3_64bits_update(state, cell, sizeof cell);
   if (!vocabulary->offsets) return;
   (void)XXH3_64bits_update(state, vocabulary->offsets, (vocabulary->n + 1) * sizeof *vocabulary->offsets);
   (void)XXH3_64bits_update(state, vocabulary->bytes, vocabulary->offsets[vocabulary->n]);

@@ -1,6 +1,7 @@
 /* Encoder: raw cells come in; ids, numbers, label and weight go out. Made from training rows, kept in the model file.
  *
- * Category fields and number fields are numbered apart, both in column order: f in [0, F), d in [0, D). */
+ * Category fields and number fields are numbered apart, both in column order: f in [0, F), d in [0, D). A list field is
+ * a category field whose rows have any number of ids, its items'. */
 #ifndef DFM_DATA_ENCODER_H
 #define DFM_DATA_ENCODER_H
 
@@ -30,9 +31,13 @@ typedef struct dfm_vocabulary {
 typedef struct dfm_category_field {
   const char *name;
   size_t column; /* in the schema */
+  bool is_list;
+  /* The field whose vocabulary and table this one uses: itself, or the one it shares with, whose settings of them it
+   * then has. Its own `vocabulary` stays empty there: dfm_encoder_vocabulary is what to ask. */
+  int table;
   dfm_field_settings settings;
   dfm_vocabulary vocabulary;          /* empty where settings.hash gives buckets instead */
-  int64_t unknown_rows, missing_rows; /* of the training rows: value under min_count; empty cell */
+  int64_t unknown_rows, missing_rows; /* of the training rows: cells (items of lists) under min_count; empty cells */
 } dfm_category_field;
 
 typedef struct dfm_number_field {
@@ -70,6 +75,14 @@ bool dfm_encoder_field(const dfm_encoder *encoder, size_t i, int *index);
 
 /* Values that have an id: those of field f's vocabulary, or its buckets. */
 uint32_t dfm_encoder_values(const dfm_encoder *encoder, int f);
+/* The vocabulary of field f, its own or the one it shares. */
+static inline const dfm_vocabulary *dfm_encoder_vocabulary(const dfm_encoder *encoder, int f) {
+  return &encoder->category[encoder->category[f].table].vocabulary;
+}
+/* Whether the items of field f have weights. */
+static inline bool dfm_encoder_has_weights(const dfm_encoder *encoder, int f) {
+  return encoder->category[f].is_list && encoder->category[f].settings.weights > 0;
+}
 /* Rows of field f's table: values, plus row 0 for unknown values under DFM_UNKNOWN_ROW. Value i is row i +
  * dfm_encoder_first(f). */
 uint32_t dfm_encoder_rows(const dfm_encoder *encoder, int f);
@@ -93,7 +106,8 @@ dfm_status dfm_encoder_synthetic(int F, const uint32_t *rows, int D, const dfm_f
                                  const dfm_field_settings *number, dfm_encoder **encoder, dfm_error *error);
 
 /* Model file: declares the tensors "vocabulary.NAME.offsets|counts|index|bytes" (none where synthetic) and metadata
- * "schema" (YAML) and "encoder" (JSON: rows, numbers' shift and scale, counts, resolved settings). They are declared
+ * "schema" (YAML) and "encoder" (JSON: rows, numbers' shift and scale, counts, resolved settings); a vocabulary
+ * that is shared is its owner's. They are declared
  * one after the other: `*first_tensor` is the first one's index. dfm_encoder_write writes tensor `tensor` if it is one
  * of them (`*mine`). */
 dfm_status dfm_encoder_declare(const dfm_encoder *encoder, dfm_st_writer *writer, int *first_tensor, dfm_error *error);

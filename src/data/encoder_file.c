@@ -114,23 +114,31 @@ dfm_status dfm_encoder_declare(const dfm_encoder *encoder, dfm_st_writer *writer
   dfm_string_free(yaml);
   DFM_TRY(status);
   DFM_TRY(add_json(encoder, writer, error));
-  *first_tensor = 0;
+  *first_tensor = -1;
   for (int f = 0; !encoder->is_synthetic && f < encoder->F; f++) {
-    for (int k = 0; k < TENSORS; k++) {
+    for (int k = 0; k < TENSORS && encoder->category[f].table == f; k++) {
       int tensor;
       DFM_TRY(add_tensor(&encoder->category[f], k, writer, &tensor, error));
-      if (f == 0 && k == 0) *first_tensor = tensor;
+      if (*first_tensor < 0) *first_tensor = tensor;
     }
   }
   return DFM_OK;
 }
 
+/* The i-th field that owns a vocabulary; NULL past the last. */
+static const dfm_category_field *owner_at(const dfm_encoder *encoder, int i) {
+  for (int f = 0; i >= 0 && f < encoder->F; f++)
+    if (encoder->category[f].table == f && i-- == 0) return &encoder->category[f];
+  return NULL;
+}
+
 dfm_status dfm_encoder_write(const dfm_encoder *encoder, dfm_st_writer *writer, int first_tensor, int tensor,
                              bool *mine, dfm_error *error) {
-  const int i = tensor - first_tensor;
-  *mine = !encoder->is_synthetic && i >= 0 && i < TENSORS * encoder->F;
+  const int i = first_tensor < 0 ? -1 : tensor - first_tensor;
+  const dfm_category_field *field = i < 0 ? NULL : owner_at(encoder, i / TENSORS);
+  *mine = field != NULL;
   if (!*mine) return DFM_OK;
-  const dfm_vocabulary *vocabulary = &encoder->category[i / TENSORS].vocabulary;
+  const dfm_vocabulary *vocabulary = &field->vocabulary;
   const void *const data[TENSORS] = {vocabulary->offsets, vocabulary->counts, vocabulary->index, vocabulary->bytes};
   return dfm_st_write(writer, data[i % TENSORS], elements(vocabulary, i % TENSORS) * dfm_dtype_size(DTYPE[i % TENSORS]),
                       error);
@@ -210,6 +218,12 @@ static dfm_status fields_from_json(const json_t *root, dfm_encoder *encoder, dfm
       return fail_damaged("the settings", encoder->category[f].name, error);
     }
   }
+  for (int f = 0; f < encoder->F; f++) {
+    const dfm_field_settings *own = &encoder->category[f].settings,
+                             *owners = &encoder->category[encoder->category[f].table].settings;
+    if (own->unknown != owners->unknown || own->width != owners->width)
+      return fail_damaged("the settings of a shared table", encoder->category[f].name, error);
+  }
   for (int d = 0; d < encoder->D; d++) {
     if (!number_from_json(json_array_get(number, (size_t)d), &encoder->number[d])) {
       return fail_damaged("the settings", encoder->number[d].name, error);
@@ -268,8 +282,9 @@ static dfm_status load_fields(const dfm_st_file *file, dfm_encoder *encoder, dfm
   const dfm_status status = fields_from_json(root, encoder, error);
   json_decref(root);
   DFM_TRY(status);
-  for (int f = 0; !encoder->is_synthetic && f < encoder->F; f++)
-    DFM_TRY(map_vocabulary(file, &encoder->category[f], error));
+  for (int f = 0; !encoder->is_synthetic && f < encoder->F; f++) {
+    if (encoder->category[f].table == f) DFM_TRY(map_vocabulary(file, &encoder->category[f], error));
+  }
   return DFM_OK;
 }
 

@@ -84,9 +84,7 @@ static void start_epoch(dfm_loader *loader) {
 }
 
 static dfm_status allocate(dfm_loader *loader, dfm_error *error) {
-  const dfm_encoder *encoder = dfm_dataset_encoder(loader->dataset);
-  const int64_t row_bytes = 4 * ((int64_t)encoder->F + encoder->D + 1 + dfm_dataset_has_weight(loader->dataset));
-  const int64_t fitting = WINDOW_BYTES / (row_bytes * CHUNK_ROWS);
+  const int64_t fitting = WINDOW_BYTES / (dfm_dataset_row_bytes(loader->dataset) * CHUNK_ROWS);
   loader->n_chunks = (loader->rows + CHUNK_ROWS - 1) / CHUNK_ROWS;
   loader->window_chunks = smaller(fitting > 0 ? fitting : 1, loader->n_chunks);
   if (!loader->is_shuffled) return DFM_OK;

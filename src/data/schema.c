@@ -21,14 +21,37 @@ typedef struct choice {
 } choice;
 
 static const choice choices[] = {
-    {"kind", {"category", "number", "label", "weight", "ignore"}},
+    {"kind", {"category", "list", "number", "label", "weight", "ignore"}},
     {"transform", {"none", "log", "standard", "minmax", "auto", "log2"}},
     {"unknown", {"row", "zero", "error"}},
     {"order", {"frequency", "sorted"}},
+    {"pool", {"sum", "mean", "max"}},
+    {"trainable", {"false", "true"}},
+    {"within", {"false", "true"}},
 };
 
-static const char *const column_keys[] = {"kind",         "transform", "min_count", "max_vocabulary", "hash", "unknown",
-                                          "unknown_rate", "order",     "missing",   "into",           "width"};
+/* The keys of a column and the kinds of field that have them; NULL: all. */
+static const char ANY_CATEGORY[] = "category or list", LIST[] = "list", NUMBER[] = "number";
+static const struct {
+  const char *key, *kind;
+} column_keys[] = {{"kind", NULL},
+                   {"transform", NULL},
+                   {"min_count", ANY_CATEGORY},
+                   {"max_vocabulary", ANY_CATEGORY},
+                   {"hash", ANY_CATEGORY},
+                   {"unknown", ANY_CATEGORY},
+                   {"unknown_rate", ANY_CATEGORY},
+                   {"order", ANY_CATEGORY},
+                   {"missing", NUMBER},
+                   {"into", NULL},
+                   {"width", ANY_CATEGORY},
+                   {"share", ANY_CATEGORY},
+                   {"initial", ANY_CATEGORY},
+                   {"trainable", ANY_CATEGORY},
+                   {"separator", LIST},
+                   {"weights", LIST},
+                   {"pool", LIST},
+                   {"within", LIST}};
 enum { N_COLUMN_KEYS = sizeof column_keys / sizeof *column_keys };
 
 static const choice *find_choice(const char *key) {
@@ -44,11 +67,23 @@ const char *dfm_choice_name(const char *key, int value) {
 
 /* NULL, or the kind of field that alone has the setting, where one of `kind` has not. */
 static const char *other_kind(const char *key, dfm_kind kind) {
-  static const char *const both[] = {"kind", "into", "transform"};
-  for (size_t i = 0; i < sizeof both / sizeof *both; i++)
-    if (strcmp(key, both[i]) == 0) return NULL;
-  if (strcmp(key, "missing") == 0) return kind == DFM_KIND_CATEGORY ? "number" : NULL;
-  return kind == DFM_KIND_NUMBER ? "category" : NULL;
+  const char *other = NULL;
+  for (size_t i = 0; i < N_COLUMN_KEYS; i++)
+    if (strcmp(column_keys[i].key, key) == 0) other = column_keys[i].kind;
+  const bool is_category = kind == DFM_KIND_CATEGORY || kind == DFM_KIND_LIST;
+  if (!other || (!is_category && kind != DFM_KIND_NUMBER)) return NULL;
+  const bool has_it = other == NUMBER ? !is_category : other == LIST ? kind == DFM_KIND_LIST : is_category;
+  return has_it ? NULL : other;
+}
+
+char dfm_separator_named(const char *value) {
+  static const struct {
+    const char *word;
+    char separator;
+  } words[] = {{"comma", ','}, {"tab", '\t'}, {"semicolon", ';'}, {"pipe", '|'}, {"space", ' '}};
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    if (strcmp(words[i].word, value) == 0) return words[i].separator;
+  return strlen(value) == 1 ? *value : 0;
 }
 
 /* Hashing keeps no values to count or order. */
@@ -65,10 +100,10 @@ static dfm_status check_hash(const dfm_field_settings *s, const char *shown, dfm
 
 static dfm_status check_transform(const dfm_column *column, const char *shown, dfm_error *error) {
   const int transform = column->settings.transform;
-  if (column->kind == DFM_KIND_CATEGORY && transform > DFM_TRANSFORM_NONE && transform != DFM_TRANSFORM_LOG2)
+  if (column->kind != DFM_KIND_NUMBER && transform > DFM_TRANSFORM_NONE && transform != DFM_TRANSFORM_LOG2)
     return dfm_fail(error, DFM_ERROR_VALUE,
-                    "column '%s' is a category, and only a number has transform %s; set log2 or none, or kind: number",
-                    shown, dfm_choice_name("transform", transform));
+                    "column '%s' is a %s, and only a number has transform %s; set log2 or none, or kind: number", shown,
+                    dfm_choice_name("kind", (int)column->kind), dfm_choice_name("transform", transform));
   if (column->kind == DFM_KIND_NUMBER && transform == DFM_TRANSFORM_LOG2)
     return dfm_fail(error, DFM_ERROR_VALUE,
                     "column '%s' is a number, and only a category has transform log2; set another, or kind: category",
@@ -173,19 +208,49 @@ static dfm_status parse_into(const char *value, int *out, dfm_error *error) {
   return DFM_OK;
 }
 
-static dfm_status no_such_key(const char *key, const char *const *keys, size_t n, dfm_error *error) {
+/* The byte between two items, or between an item and its weight, which may be `none`. */
+static dfm_status parse_mark(const char *key, const char *value, bool may_be_none, int *out, dfm_error *error) {
   char shown[DFM_SHOW_BYTES];
-  const char *nearest = dfm_nearest(key, keys, n);
-  dfm_show(shown, key, strlen(key));
-  if (nearest) return dfm_fail(error, DFM_ERROR_VALUE, "a field has no setting '%s'; did you mean %s?", shown, nearest);
-  return dfm_fail(
-      error, DFM_ERROR_VALUE,
-      "a field has no setting '%s'; there are kind, transform, min_count, max_vocabulary, hash, unknown, unknown_rate, "
-      "order, missing, into, width",
-      shown);
+  const char mark = dfm_separator_named(value);
+  const bool is_none = may_be_none && strcmp(value, "none") == 0;
+  if (!is_none && mark == 0)
+    return dfm_fail(error, DFM_ERROR_VALUE, "%s is '%s'; it must be one character%s, such as \"%s\"", key,
+                    dfm_show(shown, value, strlen(value)), may_be_none ? ", or none" : "", may_be_none ? ":" : "|");
+  *out = (unsigned char)mark;
+  if (is_none) *out = 0;
+  return DFM_OK;
 }
 
-dfm_status dfm_field_settings_set(dfm_field_settings *settings, const char *key, const char *value, dfm_error *error) {
+static dfm_status parse_name(const char *key, const char *value, char **out, dfm_error *error) {
+  char *copy;
+  if (!*value)
+    return dfm_fail(error, DFM_ERROR_VALUE, "%s is empty; %s, or leave it out", key,
+                    strcmp(key, "share") == 0 ? "name a column" : "give a file");
+  DFM_TRY(dfm_copy_text(&copy, value, error));
+  free(*out);
+  *out = copy;
+  return DFM_OK;
+}
+
+static dfm_status no_such_key(const char *key, dfm_error *error) {
+  const char *keys[N_COLUMN_KEYS];
+  char shown[DFM_SHOW_BYTES];
+  for (size_t i = 0; i < N_COLUMN_KEYS; i++) keys[i] = column_keys[i].key;
+  const char *nearest = dfm_nearest(key, keys + 1, N_COLUMN_KEYS - 1);
+  dfm_show(shown, key, strlen(key));
+  if (nearest) return dfm_fail(error, DFM_ERROR_VALUE, "a field has no setting '%s'; did you mean %s?", shown, nearest);
+  dfm_text list = {0};
+  dfm_status status = DFM_OK;
+  for (size_t i = 0; status == DFM_OK && i < N_COLUMN_KEYS; i++)
+    status = dfm_text_printf(&list, error, "%s%s", i ? ", " : "", keys[i]);
+  if (status == DFM_OK)
+    status = dfm_fail(error, DFM_ERROR_VALUE, "a field has no setting '%s'; there are %s", shown, list.bytes);
+  free(list.bytes);
+  return status;
+}
+
+dfm_status dfm_column_set(dfm_column *column, const char *key, const char *value, dfm_error *error) {
+  dfm_field_settings *settings = &column->settings;
   if (strcmp(key, "min_count") == 0) return parse_integer(key, value, 1, MAX_COUNT, &settings->min_count, error);
   if (strcmp(key, "max_vocabulary") == 0)
     return parse_integer(key, value, 0, MAX_COUNT, &settings->max_vocabulary, error);
@@ -197,7 +262,22 @@ dfm_status dfm_field_settings_set(dfm_field_settings *settings, const char *key,
   if (strcmp(key, "unknown_rate") == 0) return parse_rate(value, &settings->unknown_rate, error);
   if (strcmp(key, "missing") == 0) return parse_missing(value, &settings->missing, error);
   if (strcmp(key, "into") == 0) return parse_into(value, &settings->into, error);
-  return no_such_key(key, column_keys + 1, N_COLUMN_KEYS - 1, error);
+  if (strcmp(key, "share") == 0) return parse_name(key, value, &column->share, error);
+  if (strcmp(key, "initial") == 0) return parse_name(key, value, &column->initial, error);
+  if (strcmp(key, "trainable") == 0) return parse_choice(key, value, &settings->trainable, error);
+  if (strcmp(key, "separator") == 0) return parse_mark(key, value, false, &settings->separator, error);
+  if (strcmp(key, "weights") == 0) return parse_mark(key, value, true, &settings->weights, error);
+  if (strcmp(key, "pool") == 0) return parse_choice(key, value, &settings->pool, error);
+  if (strcmp(key, "within") == 0) return parse_choice(key, value, &settings->within, error);
+  return no_such_key(key, error);
+}
+
+void dfm_column_clear(dfm_column *column) {
+  free(column->name);
+  free(column->reason);
+  free(column->share);
+  free(column->initial);
+  *column = (dfm_column){.settings = dfm_field_settings_unset()};
 }
 
 dfm_field_settings dfm_field_settings_unset(void) {
@@ -208,9 +288,14 @@ dfm_field_settings dfm_field_settings_unset(void) {
                               .unknown_rate = -1,
                               .order = -1,
                               .transform = -1,
-                              .missing = NAN,
+                              .missing = (double)NAN,
                               .into = -1,
-                              .width = -1};
+                              .width = -1,
+                              .trainable = -1,
+                              .separator = -1,
+                              .weights = -1,
+                              .pool = -1,
+                              .within = -1};
 }
 
 dfm_column *dfm_schema_column(const dfm_schema *schema, const char *name) {
@@ -243,17 +328,21 @@ dfm_status dfm_schema_no_column(const dfm_schema *schema, const char *name, dfm_
   return status;
 }
 
-/* What a field of the new kind does not have goes back to "left to the recipe". */
+/* What a field of the new kind does not have is left open again. */
 static void drop_settings(dfm_column *column) {
+  const dfm_field_settings old = column->settings, unset = dfm_field_settings_unset();
   dfm_field_settings *s = &column->settings;
-  const dfm_field_settings unset = dfm_field_settings_unset();
   if (column->kind == DFM_KIND_NUMBER) {
-    s->min_count = unset.min_count, s->unknown = unset.unknown, s->order = unset.order, s->width = unset.width;
-    s->unknown_rate = unset.unknown_rate, s->max_vocabulary = unset.max_vocabulary, s->hash = unset.hash;
-  } else if (column->kind == DFM_KIND_CATEGORY) {
-    s->missing = unset.missing;
+    *s = unset;
+    s->transform = old.transform, s->missing = old.missing, s->into = old.into;
+    free(column->share);
+    free(column->initial);
+    column->share = column->initial = NULL;
+  } else if (column->kind == DFM_KIND_CATEGORY || column->kind == DFM_KIND_LIST) {
+    s->transform = unset.transform, s->missing = unset.missing;
   }
-  if (column->kind == DFM_KIND_NUMBER || column->kind == DFM_KIND_CATEGORY) s->transform = unset.transform;
+  if (column->kind == DFM_KIND_CATEGORY)
+    s->separator = unset.separator, s->weights = unset.weights, s->pool = unset.pool, s->within = unset.within;
 }
 
 static dfm_status set_kind(dfm_column *column, const char *shown, const char *value, dfm_error *error) {
@@ -281,13 +370,20 @@ dfm_status dfm_schema_set(dfm_schema *schema, const char *name, const char *key,
   char shown[DFM_SHOW_BYTES];
   dfm_show(shown, name, strlen(name));
   if (strcmp(key, "kind") == 0) return set_kind(column, shown, value, error);
-  const dfm_field_settings before = column->settings;
+  dfm_column checked = {.name = column->name, .kind = column->kind, .settings = column->settings};
   dfm_error inner;
-  dfm_status status = dfm_field_settings_set(&column->settings, key, value, &inner);
-  if (status != DFM_OK) return dfm_fail(error, status, "column '%s': %s", shown, inner.message);
-  status = dfm_column_check(column, key, error);
-  if (status != DFM_OK) column->settings = before;
-  return status;
+  dfm_status status = dfm_column_set(&checked, key, value, &inner);
+  if (status != DFM_OK) status = dfm_fail(error, status, "column '%s': %s", shown, inner.message);
+  if (status == DFM_OK) status = dfm_column_check(&checked, key, error);
+  free(checked.share);
+  free(checked.initial);
+  return status == DFM_OK ? dfm_column_set(column, key, value, error) : status;
+}
+
+bool dfm_words_have(char *const *words, size_t n_words, const char *word, size_t n) {
+  for (size_t i = 0; i < n_words; i++)
+    if (strlen(words[i]) == n && memcmp(words[i], word, n) == 0) return true;
+  return false;
 }
 
 dfm_status dfm_words_add(char ***words, size_t *n_words, const char *word, size_t n, dfm_error *error) {
@@ -322,10 +418,7 @@ dfm_status dfm_schema_create(dfm_schema **schema, dfm_error *error) {
 
 void dfm_schema_free(dfm_schema *schema) {
   if (!schema) return;
-  for (size_t i = 0; i < schema->n_columns; i++) {
-    free(schema->columns[i].name);
-    free(schema->columns[i].reason);
-  }
+  for (size_t i = 0; i < schema->n_columns; i++) dfm_column_clear(&schema->columns[i]);
   free(schema->columns);
   free_words(schema->missing_words, schema->n_missing_words);
   free_words(schema->positives, schema->n_positives);
@@ -359,6 +452,8 @@ static dfm_status copy_parts(const dfm_schema *from, dfm_schema *to, dfm_error *
     column->settings = from->columns[i].settings;
     DFM_TRY(copy_string(from->columns[i].name, &column->name, error));
     DFM_TRY(copy_string(from->columns[i].reason, &column->reason, error));
+    DFM_TRY(copy_string(from->columns[i].share, &column->share, error));
+    DFM_TRY(copy_string(from->columns[i].initial, &column->initial, error));
   }
   return DFM_OK;
 }

@@ -4,7 +4,15 @@
 
 #include "base/error.h"
 
-typedef enum dfm_kind { DFM_KIND_CATEGORY, DFM_KIND_NUMBER, DFM_KIND_LABEL, DFM_KIND_WEIGHT, DFM_KIND_IGNORE } dfm_kind;
+/* A list is a category whose cells hold any number of values. */
+typedef enum dfm_kind {
+  DFM_KIND_CATEGORY,
+  DFM_KIND_LIST,
+  DFM_KIND_NUMBER,
+  DFM_KIND_LABEL,
+  DFM_KIND_WEIGHT,
+  DFM_KIND_IGNORE
+} dfm_kind;
 /* none: x. log: ln(x + 1) if x > -1 else -1. standard: (x - mean) / deviation. minmax: (x - min) / (max - min). Fitted
  * on training rows. auto: one of these, decided from the training column when it is fitted. log2, of categories alone:
  * a number's value is floor(ln(x)^2) where x > 2, else floor(x). */
@@ -20,13 +28,18 @@ typedef enum dfm_transform {
  * that names it. */
 typedef enum dfm_unknown_rule { DFM_UNKNOWN_ROW, DFM_UNKNOWN_ZERO, DFM_UNKNOWN_ERROR } dfm_unknown_rule;
 typedef enum dfm_order { DFM_ORDER_FREQUENCY, DFM_ORDER_SORTED } dfm_order;
+/* How the rows of a list's items, each times its weight w (1 where items have none), become one. mean: their sum
+ * divided by that of |w|. max: of each component the largest. */
+typedef enum dfm_pooling { DFM_POOL_SUM, DFM_POOL_MEAN, DFM_POOL_MAX } dfm_pooling;
 /* Which branches see a field. */
 enum { DFM_INTO_LINEAR = 1, DFM_INTO_FM = 2, DFM_INTO_DNN = 4 };
 
 /* Embedding widths from 1 to this. */
 enum { DFM_MAX_FIELD_WIDTH = 1024 };
+/* Between items where the schema does not say. */
+enum { DFM_LIST_SEPARATOR = '|' };
 
-/* Settings of one field. */
+/* Settings of one field. "category": of lists too. */
 typedef struct dfm_field_settings {
   int min_count;       /* category: values with fewer training rows than this are unknown */
   int max_vocabulary;  /* category: only so many values, the most frequent, are known; 0: all */
@@ -38,14 +51,21 @@ typedef struct dfm_field_settings {
   double missing;      /* number: raw value of an empty cell; NaN: an empty cell is 0 after the transform */
   int into;            /* DFM_INTO_ bits */
   int width;           /* category: embedding width K of this field */
+  int trainable;       /* category: 0: the rows stay as they start */
+  int separator;       /* list: the byte between two items */
+  int weights;         /* list: the byte between an item and its weight; 0: items have none */
+  int pool;            /* list: dfm_pooling */
+  int within;          /* list: 1: fm pairs its items with each other too */
 } dfm_field_settings;
 
 typedef struct dfm_column {
   char *name;
   dfm_kind kind;
-  char *reason; /* why it was guessed so; NULL in a schema from YAML */
-  dfm_field_settings
-      settings; /* -1 (NaN for `missing`, -1 for unknown_rate) where the schema leaves it to the recipe */
+  char *reason;                /* why it was guessed so; NULL in a schema from YAML */
+  char *share;                 /* category, list: the column whose vocabulary and table it uses; NULL: its own */
+  char *initial;               /* category, list: the text file that its factors start from; NULL: none */
+  dfm_field_settings settings; /* -1 (NaN for `missing`, -1 for unknown_rate) where the schema leaves it open: to the
+                                  recipe, or to a default */
 } dfm_column;
 
 struct dfm_schema {
@@ -69,9 +89,11 @@ dfm_column *dfm_schema_column(const dfm_schema *schema, const char *name);
 /* An error that says that there is no such column, with the nearest name or, where none is near, the names there are.
  * */
 dfm_status dfm_schema_no_column(const dfm_schema *schema, const char *name, dfm_error *error);
-/* Settings that leave everything to the recipe. */
+/* Settings that leave everything open. */
 dfm_field_settings dfm_field_settings_unset(void);
 /* Appends a copy of `word` (`n` bytes) to a list of words. */
+/* Whether `word` (`n` bytes) is one of them. */
+bool dfm_words_have(char *const *words, size_t n_words, const char *word, size_t n);
 dfm_status dfm_words_add(char ***words, size_t *n_words, const char *word, size_t n, dfm_error *error);
 
 /* dfm_schema_load from YAML text; `name` stands for the file in messages. */
@@ -82,9 +104,14 @@ dfm_status dfm_schema_copy(const dfm_schema *schema, dfm_schema **copy, dfm_erro
  * or key suggests the nearest. A new kind drops the settings that do not apply to it. The label and weight columns keep
  * their kind. */
 dfm_status dfm_schema_set(dfm_schema *schema, const char *column, const char *key, const char *value, dfm_error *error);
-/* Sets a key of dfm_field_settings from text: what dfm_schema_set and the recipe's "data.*" settings share. `missing`
- * takes a number or `none` (NaN), `into` "linear,fm,dnn" or "[linear, fm]". */
-dfm_status dfm_field_settings_set(dfm_field_settings *settings, const char *key, const char *value, dfm_error *error);
+/* The part of it that needs no schema: any key but the kind, whatever the column's kind. `missing` takes a number or
+ * `none` (NaN), `into` "linear,fm,dnn" or "[linear, fm]". */
+dfm_status dfm_column_set(dfm_column *column, const char *key, const char *value, dfm_error *error);
+void dfm_column_clear(dfm_column *column);
+/* The byte that `value` names: itself, or "comma", "tab", "semicolon", "pipe", "space"; 0: none. */
+char dfm_separator_named(const char *value);
+/* What no column can tell alone: what shares a table, what pools. Where that is wrong, `*column` is the first such. */
+dfm_status dfm_schema_check(const dfm_schema *schema, size_t *column, dfm_error *error);
 
 /* The same values as text, for messages and YAML: dfm_choice_name("transform", DFM_TRANSFORM_LOG) is "log". NULL: no
  * such key or value. */

@@ -125,6 +125,31 @@ static dfm_status add_choice(dfm_text *text, const char *key, int value, dfm_err
   return value < 0 ? DFM_OK : dfm_text_printf(text, error, ", %s: %s", key, dfm_choice_name(key, value));
 }
 
+static dfm_status add_mark(dfm_text *text, const char *key, int mark, dfm_error *error) {
+  const char value[2] = {(char)mark, 0};
+  if (mark < 0) return DFM_OK;
+  DFM_TRY(dfm_text_printf(text, error, ", %s: ", key));
+  return add_string(text, mark == 0 ? "none" : value, error);
+}
+
+static dfm_status add_name(dfm_text *text, const char *key, const char *name, dfm_error *error) {
+  if (!name) return DFM_OK;
+  DFM_TRY(dfm_text_printf(text, error, ", %s: ", key));
+  return add_string(text, name, error);
+}
+
+/* What lists have beside categories' settings, and what both have beside the recipe's. */
+static dfm_status add_list_settings(dfm_text *text, const dfm_column *column, dfm_error *error) {
+  const dfm_field_settings *s = &column->settings;
+  DFM_TRY(add_mark(text, "separator", s->separator, error));
+  DFM_TRY(add_mark(text, "weights", s->weights, error));
+  DFM_TRY(add_choice(text, "pool", s->pool, error));
+  DFM_TRY(add_choice(text, "within", s->within, error));
+  DFM_TRY(add_name(text, "share", column->share, error));
+  DFM_TRY(add_name(text, "initial", column->initial, error));
+  return add_choice(text, "trainable", s->trainable, error);
+}
+
 static dfm_status add_settings(dfm_text *text, const dfm_field_settings *s, dfm_error *error) {
   static const char *const into[] = {"",    "linear",      "fm",      "linear, fm",
                                      "dnn", "linear, dnn", "fm, dnn", "linear, fm, dnn"};
@@ -172,6 +197,7 @@ static dfm_status add_column(dfm_text *text, const dfm_column *column, bool with
   DFM_TRY(dfm_text_printf(text, error, ", %*skind: %s", width < NAME_WIDTH ? (int)(NAME_WIDTH - width) : 0, "",
                           dfm_choice_name("kind", (int)column->kind)));
   DFM_TRY(add_settings(text, &column->settings, error));
+  DFM_TRY(add_list_settings(text, column, error));
   DFM_TRY(dfm_text_printf(text, error, "}"));
   if (with_reasons && column->reason) DFM_TRY(add_reason(text, column->reason, text->length - line, error));
   return dfm_text_printf(text, error, "\n");

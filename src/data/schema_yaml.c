@@ -28,7 +28,7 @@ typedef struct key_row {
   dfm_status (*read)(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column, dfm_error *error);
 } key_row;
 
-enum { MAX_KEYS = 16 };
+enum { MAX_KEYS = 24 };
 
 #define FAIL(r, node, ...)                                                                \
   dfm_fail_at(error, DFM_ERROR_FORMAT, (r)->name, (long long)(node)->start_mark.line + 1, \
@@ -103,17 +103,11 @@ static dfm_status read_words(const reader *rc, const yaml_node_t *key, const yam
 
 static dfm_status read_separator(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
                                  dfm_error *error) {
-  static const struct {
-    const char *word;
-    char separator;
-  } words[] = {{"comma", ','}, {"tab", '\t'}, {"semicolon", ';'}, {"pipe", '|'}, {"space", ' '}};
   (void)column;
   DFM_TRY(need_scalar(r, value, text_of(key), error));
   const char *text = text_of(value);
   char shown[DFM_SHOW_BYTES];
-  char separator = strlen(text) == 1 ? *text : 0;
-  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-    if (strcmp(words[i].word, text) == 0) separator = words[i].separator;
+  const char separator = dfm_separator_named(text);
   if (separator == 0 || separator == '"' || separator == '\n' || separator == '\r')
     return FAIL(
         r, value,
@@ -254,7 +248,7 @@ static dfm_status read_kind(reader *r, const yaml_node_t *key, const yaml_node_t
       column->kind = (dfm_kind)kind;
       return DFM_OK;
     }
-  return FAIL(r, value, "kind is '%s'; it must be one of category, number, label, weight, ignore",
+  return FAIL(r, value, "kind is '%s'; it must be one of category, list, number, label, weight, ignore",
               dfm_show(shown, text, strlen(text)));
 }
 
@@ -263,7 +257,7 @@ static dfm_status read_setting(reader *r, const yaml_node_t *key, const yaml_nod
   dfm_text text = {0};
   dfm_error inner;
   dfm_status status = value_text(r, key, value, &text, error);
-  if (status == DFM_OK && dfm_field_settings_set(&column->settings, text_of(key), text.bytes, &inner) != DFM_OK)
+  if (status == DFM_OK && dfm_column_set(column, text_of(key), text.bytes, &inner) != DFM_OK)
     status = FAIL(r, value, "%s", inner.message);
   free(text.bytes);
   return status;
@@ -274,14 +268,21 @@ static const key_row column_rows[] = {
     {"kind", read_kind},
     {"transform", read_setting},
     {"min_count", read_setting},
+    {"max_vocabulary", read_setting},
+    {"hash", read_setting},
     {"unknown", read_setting},
     {"unknown_rate", read_setting},
     {"order", read_setting},
     {"missing", read_setting},
     {"into", read_setting},
     {"width", read_setting},
-    {"max_vocabulary", read_setting},
-    {"hash", read_setting},
+    {"share", read_setting},
+    {"initial", read_setting},
+    {"trainable", read_setting},
+    {"separator", read_setting},
+    {"weights", read_setting},
+    {"pool", read_setting},
+    {"within", read_setting},
 };
 
 static const yaml_node_t *find_key(reader *r, const yaml_node_t *mapping, const char *name) {
@@ -380,6 +381,14 @@ static dfm_status assign_role(reader *r, const yaml_node_t *list, const yaml_nod
   return DFM_OK;
 }
 
+static dfm_status check_together(reader *r, const yaml_node_t *list, dfm_error *error) {
+  size_t i;
+  dfm_error inner;
+  if (dfm_schema_check(r->schema, &i, &inner) == DFM_OK) return DFM_OK;
+  const yaml_node_t *node = yaml_document_get_node(&r->document, list->data.sequence.items.start[i]);
+  return FAIL(r, node, "%s", inner.message);
+}
+
 static dfm_status read_document(reader *r, dfm_error *error) {
   static const key_row rows[] = {
       {"separator", read_separator},   {"header", read_header}, {"comment", read_comment}, {"strip_spaces", read_strip},
@@ -404,11 +413,11 @@ static dfm_status read_document(reader *r, dfm_error *error) {
     const yaml_node_t *node = yaml_document_get_node(&r->document, list->data.sequence.items.start[i]);
     char shown[DFM_SHOW_BYTES];
     if ((int)column->kind == -1)
-      return FAIL(r, node, "column '%s' has no kind; add kind: category, number or ignore",
+      return FAIL(r, node, "column '%s' has no kind; add kind: category, list, number or ignore",
                   dfm_show(shown, column->name, strlen(column->name)));
     DFM_TRY(check_column(r, node, column, error));
   }
-  return DFM_OK;
+  return check_together(r, list, error);
 }
 
 static dfm_status fail_parser(const yaml_parser_t *parser, const char *name, dfm_error *error) {

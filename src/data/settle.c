@@ -32,15 +32,26 @@ typedef struct uncounting {
   const dfm_dataset *view;
 } uncounting;
 
+static void uncount_cell(const uncounting *run, int64_t row, int f) {
+  const dfm_storage *storage = run->view->storage;
+  const dfm_list *list = &storage->list[f];
+  dfm_vocabulary_builder *builder = &run->builder[run->view->encoder->category[f].table];
+  if (dfm_storage_is_list(storage, f)) {
+    for (uint64_t i = list->offsets[row]; i < list->offsets[row + 1]; i++)
+      dfm_vocabulary_builder_uncount(builder, list->ids[i]);
+  } else if (dfm_storage_ids(storage, row)[f] != DFM_ID_NONE) {
+    dfm_vocabulary_builder_uncount(builder, dfm_storage_ids(storage, row)[f]);
+  }
+}
+
+/* A task has the fields whose vocabulary belongs to one of its FIELDS. */
 static void uncount_fields(void *context, int task, int thread) {
   const uncounting *run = context;
-  const dfm_storage *storage = run->view->storage;
-  const int end = (task + 1) * FIELDS < storage->F ? (task + 1) * FIELDS : storage->F;
+  const dfm_encoder *encoder = run->view->encoder;
   (void)thread;
   for (int64_t row = run->view->first; row < run->view->first + run->view->rows; row++) {
-    const uint32_t *values = dfm_storage_ids(storage, row);
-    for (int f = task * FIELDS; f < end; f++)
-      if (values[f] != DFM_ID_NONE) dfm_vocabulary_builder_uncount(&run->builder[f], values[f]);
+    for (int f = 0; f < encoder->F; f++)
+      if (encoder->category[f].table / FIELDS == task) uncount_cell(run, row, f);
   }
 }
 
@@ -52,7 +63,7 @@ void dfm_settle_uncount(dfm_vocabulary_builder *builder, const dfm_dataset *view
 
 /* ---- vocabularies */
 
-/* Where a field's provisional values go. */
+/* Where the provisional values of a vocabulary go: kept by the field that owns it, copied to those that share it. */
 typedef struct field_place {
   uint32_t *place; /* (n) provisional value -> table row or DFM_ID_NONE; NULL: it has buckets */
   uint32_t n;
@@ -84,6 +95,7 @@ static dfm_status freeze_field(const freezing *run, int f, dfm_error *error) {
   dfm_vocabulary_builder *builder = &run->builder[f];
   const uint32_t first = dfm_encoder_first(run->encoder, f), unknown = first == 1 ? 0 : DFM_ID_NONE;
   field_place *at = &run->places[f];
+  if (field->table != f) return DFM_OK;
   *at = (field_place){.n = builder->n, .empty = builder->empty, .first = first, .unknown = unknown};
   if (field->settings.hash > 0) {
     at->empty_bucket = (uint32_t)(dfm_value_hash("", 0) % (uint64_t)field->settings.hash);
@@ -118,6 +130,7 @@ static dfm_status freeze(freezing *run, dfm_pool *pool, dfm_error *error) {
   const int n = dfm_pool_threads(pool);
   DFM_TRY(dfm_alloc(&run->failed, (size_t)n, sizeof *run->failed, error));
   dfm_pool_run(pool, run->encoder->F, freeze_task, run);
+  for (int f = 0; f < run->encoder->F; f++) run->places[f] = run->places[run->encoder->category[f].table];
   const dfm_status status = first_error(run->failed, n, error);
   free(run->failed);
   return status;
@@ -190,7 +203,7 @@ enum { ROWS_AHEAD = 8 };
 static void prefetch_places(const placing *run, const uint32_t *values) {
   for (int f = 0; f < run->view->storage->F; f++) {
     const field_place *at = &run->places[f];
-    if (at->is_large && values[f] != DFM_ID_NONE) __builtin_prefetch(&at->place[values[f]]);
+    if (at->is_large && values[f] < at->n) __builtin_prefetch(&at->place[values[f]]);
   }
 }
 
@@ -200,18 +213,32 @@ static uint32_t id_of(const field_place *at, uint32_t value) {
   return (value == at->empty ? at->empty_bucket : value) + at->first;
 }
 
+static inline void place_value(const placing *run, int64_t row, int f, uint32_t *id, row_tally *tally) {
+  const field_place *at = &run->places[f];
+  const uint32_t value = *id;
+  *id = id_of(at, value);
+  if (*id != at->unknown) return;
+  tally->counts[f].unknown++;
+  const bool is_error = run->finds_errors && run->view->encoder->category[f].settings.unknown == DFM_UNKNOWN_ERROR;
+  if (is_error && value != DFM_ID_NONE && (tally->cell.f < 0 || row < tally->cell.row))
+    tally->cell = (dfm_unknown_cell){row, f};
+}
+
+static void place_list(const placing *run, int64_t row, int f, row_tally *tally) {
+  const dfm_list *list = &run->view->storage->list[f];
+  const uint64_t *offsets = list->offsets + run->view->first + row;
+  tally->counts[f].missing += offsets[0] == offsets[1];
+  for (uint64_t i = offsets[0]; i < offsets[1]; i++) place_value(run, row, f, &list->ids[i], tally);
+}
+
 static void place_row(const placing *run, int64_t row, uint32_t *ids, row_tally *tally) {
-  const dfm_encoder *encoder = run->view->encoder;
-  for (int f = 0; f < encoder->F; f++) {
-    const field_place *at = &run->places[f];
-    const uint32_t value = ids[f], id = id_of(at, value);
-    ids[f] = id;
-    tally->counts[f].missing += value == at->empty && value != DFM_ID_NONE;
-    if (id != at->unknown) continue;
-    tally->counts[f].unknown++;
-    const bool is_error = run->finds_errors && encoder->category[f].settings.unknown == DFM_UNKNOWN_ERROR;
-    if (is_error && value != DFM_ID_NONE && (tally->cell.f < 0 || row < tally->cell.row))
-      tally->cell = (dfm_unknown_cell){row, f};
+  for (int f = 0; f < run->view->encoder->F; f++) {
+    if (dfm_storage_is_list(run->view->storage, f)) {
+      place_list(run, row, f, tally);
+      continue;
+    }
+    tally->counts[f].missing += ids[f] == run->places[f].empty && ids[f] != DFM_ID_NONE;
+    place_value(run, row, f, &ids[f], tally);
   }
 }
 
@@ -287,7 +314,8 @@ dfm_status dfm_settle(dfm_encoder *encoder, dfm_vocabulary_builder *builder, dfm
   freezing run = {.encoder = encoder, .builder = builder, .folder = train->storage->folder};
   DFM_TRY(dfm_alloc(&run.places, (size_t)encoder->F, sizeof *run.places, error));
   const dfm_status status = settle(&run, train, valid, counts_valid, pool, cell, error);
-  for (int f = 0; f < encoder->F; f++) dfm_slab_free(run.places[f].place, run.places[f].n, sizeof(uint32_t));
+  for (int f = 0; f < encoder->F; f++)
+    if (encoder->category[f].table == f) dfm_slab_free(run.places[f].place, run.places[f].n, sizeof(uint32_t));
   free(run.places);
   return status;
 }

@@ -17,7 +17,8 @@ typedef struct dfm_unknown_cell {
  * read. */
 void dfm_settle_uncount(dfm_vocabulary_builder *builder, const dfm_dataset *view, dfm_pool *pool);
 
-/* Freezes what the builders (F) counted to the encoder's vocabularies, clears them, fits the encoder's numbers to
+/* Builders are of the fields that own a vocabulary; of those that share one they stay without values.
+ * Freezes what the builders (F) counted to the encoder's vocabularies, clears them, fits the encoder's numbers to
  * `train`, and turns the provisional values of both views into ids, with their counts of unknown and empty cells.
  * `valid` may be NULL; `counts_valid`: its rows were counted too. Where a validation row that was not counted has an
  * unknown value under the rule `error`, `*cell` becomes the first such cell; else it stays as it is. The same at any

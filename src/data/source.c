@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "data/category.h"
+#include "data/list_cell.h"
+
 /* ---- filling, one block a task */
 
 /* Room for the text of cells that contain "": it does not move while the block's values point into it. */
@@ -84,6 +87,28 @@ static dfm_status check_blocks(dfm_source *source, dfm_error *error) {
   return DFM_OK;
 }
 
+/* The part of field f's cell that the vocabulary lacks: all of it, or of a list the first such item. */
+static dfm_status find_unknown(const dfm_source *source, int f, dfm_cell *cell, dfm_block *scratch, dfm_error *error) {
+  const dfm_encoder *encoder = source->encoder;
+  const char separator = (char)encoder->category[f].settings.separator;
+  for (size_t from = 0; encoder->category[f].is_list && from < cell->n;) {
+    const char *stop = memchr(cell->bytes + from, separator, cell->n - from);
+    const size_t end = stop ? (size_t)(stop - cell->bytes) : cell->n;
+    const dfm_cell item =
+        dfm_cell_clean(encoder->schema, (dfm_cell){cell->bytes + from, end - from, cell->column + from});
+    dfm_cell bad;
+    dfm_block_clear(scratch);
+    DFM_TRY(dfm_list_cell_read(encoder, f, item, item.bytes + item.n, scratch, &bad, error));
+    dfm_category_find_all(encoder, f, scratch->list[f].item, scratch->list[f].n);
+    if (scratch->list[f].n > 0 && scratch->list[f].item->id == DFM_ID_NONE) {
+      *cell = item;
+      return DFM_OK;
+    }
+    from = end + 1;
+  }
+  return DFM_OK;
+}
+
 dfm_status dfm_source_unknown(dfm_source *source, int block, int r, int f, dfm_error *error) {
   const dfm_row_span *span = &source->spans[block * DFM_BLOCK_ROWS + source->block[block]->at[r]];
   const dfm_schema *schema = source->encoder->schema;
@@ -92,7 +117,8 @@ dfm_status dfm_source_unknown(dfm_source *source, int block, int r, int f, dfm_e
   cells->text = source->text;
   DFM_TRY(dfm_delimited_split(span, schema->separator, dfm_text_rows_path(source->rows),
                               dfm_text_rows_limit(source->rows), cells, error));
-  const dfm_cell cell = dfm_source_clean(schema, cells->cell[source->category_at[f]]);
+  dfm_cell cell = dfm_cell_clean(schema, cells->cell[source->category_at[f]]);
+  DFM_TRY(find_unknown(source, f, &cell, source->block[block], error));
   return dfm_source_fail_cell(
       source, span, &cell, source->encoder->category[f].name, "has a value that the vocabulary lacks",
       "correct the cell, train on rows that have it, or train with `unknown: row` for the column", error);

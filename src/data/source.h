@@ -57,8 +57,8 @@ int64_t dfm_source_rows(const dfm_source *source);
  * where there is none. For dfm_source_next. */
 dfm_status dfm_source_next_file(dfm_source *source, bool *is_open, dfm_error *error);
 
-/* The error of the value of category field f in row r of a block at hand, which the vocabulary lacks although the field's
- * rule is `error`. */
+/* The error of the value, or the first such item, of category field f in row r of a block at hand, which the vocabulary
+ * lacks although the field's rule is `error`. */
 dfm_status dfm_source_unknown(dfm_source *source, int block, int r, int f, dfm_error *error);
 
 /* ---- one row of text, for the source's own files */
@@ -68,8 +68,6 @@ dfm_status dfm_source_first(dfm_source *source, size_t *n, dfm_error *error);
 /* Fills the block's next row from a span, and counts it. */
 dfm_status dfm_source_parse(const dfm_source *source, const dfm_row_span *span, dfm_cells *cells, dfm_block *block,
                             dfm_error *error);
-/* The cell without what does not belong to it; a missing word becomes the empty cell. */
-dfm_cell dfm_source_clean(const dfm_schema *schema, dfm_cell cell);
 dfm_status dfm_source_fail_cell(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell,
                                 const char *name, const char *problem, const char *remedy, dfm_error *error);
 

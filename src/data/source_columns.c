@@ -40,6 +40,7 @@ static dfm_status find_name(const dfm_source *source, const dfm_cell *cells, siz
 static void set_position(dfm_source *source, dfm_kind kind, size_t at, int *f, int *d) {
   switch (kind) {
     case DFM_KIND_CATEGORY:
+    case DFM_KIND_LIST:
       source->category_at[(*f)++] = at;
       break;
     case DFM_KIND_NUMBER:
@@ -65,6 +66,7 @@ static bool is_dispensable(const dfm_source *source, dfm_kind kind) {
 
 static dfm_status fail_missing(const dfm_source *source, const dfm_column *column, dfm_error *error) {
   static const char *const kinds[] = {[DFM_KIND_CATEGORY] = "a category",
+                                      [DFM_KIND_LIST] = "a list",
                                       [DFM_KIND_NUMBER] = "a number",
                                       [DFM_KIND_LABEL] = "the label",
                                       [DFM_KIND_WEIGHT] = "the weight"};
@@ -258,7 +260,7 @@ static dfm_status allocate(dfm_source *source, dfm_error *error) {
   DFM_TRY(dfm_alloc(&source->spans, source->capacity, sizeof *source->spans, error));
   DFM_TRY(dfm_alloc(&source->block, blocks, sizeof(dfm_block *), error));
   for (; source->n_blocks_made < (int)blocks; source->n_blocks_made++)
-    DFM_TRY(dfm_block_create((int)F, (int)D, &source->block[source->n_blocks_made], error));
+    DFM_TRY(dfm_block_create(source->encoder, &source->block[source->n_blocks_made], error));
   DFM_TRY(dfm_alloc(&source->category_at, F, sizeof *source->category_at, error));
   return dfm_alloc(&source->number_at, D, sizeof *source->number_at, error);
 }

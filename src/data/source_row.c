@@ -5,21 +5,8 @@
 
 #include "base/number.h"
 #include "data/category.h"
+#include "data/list_cell.h"
 #include "data/source.h"
-
-static bool is_in(char *const *words, size_t n_words, const dfm_cell *cell) {
-  for (size_t i = 0; i < n_words; i++) {
-    if (strlen(words[i]) == cell->n && memcmp(words[i], cell->bytes, cell->n) == 0) return true;
-  }
-  return false;
-}
-
-dfm_cell dfm_source_clean(const dfm_schema *schema, dfm_cell cell) {
-  if (schema->strip_spaces) cell = dfm_cell_strip(cell);
-  if (schema->n_missing_words > 0 && cell.n > 0 && is_in(schema->missing_words, schema->n_missing_words, &cell))
-    cell.n = 0;
-  return cell;
-}
 
 dfm_status dfm_source_fail_cell(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell,
                                 const char *name, const char *problem, const char *remedy, dfm_error *error) {
@@ -59,11 +46,11 @@ static dfm_status read_label(const dfm_source *source, const dfm_row_span *span,
     block->label[block->rows] = NAN;
     return DFM_OK;
   }
-  if (is_in(schema->positives, schema->n_positives, cell)) {
+  if (dfm_words_have(schema->positives, schema->n_positives, cell->bytes, cell->n)) {
     block->label[block->rows] = 1;
     return DFM_OK;
   }
-  if (is_in(schema->negatives, schema->n_negatives, cell)) {
+  if (dfm_words_have(schema->negatives, schema->n_negatives, cell->bytes, cell->n)) {
     block->label[block->rows] = 0;
     return DFM_OK;
   }
@@ -115,6 +102,24 @@ static inline const char *limit_of(const dfm_cell *cell, const char *limit, cons
   return offset < block->text_capacity ? block->text + block->text_capacity : limit;
 }
 
+static dfm_status read_list(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell, int f,
+                            const char *limit, dfm_block *block, dfm_error *error) {
+  dfm_cell bad;
+  DFM_TRY(dfm_list_cell_read(source->encoder, f, *cell, limit, block, &bad, error));
+  dfm_block_end_list(block, f);
+  if (!bad.bytes) return DFM_OK;
+  return dfm_source_fail_cell(source, span, &bad, source->encoder->category[f].name,
+                              "has an item whose weight is not a finite number",
+                              "write value, mark and weight, as in a:0.5, or leave `weights` out of the schema", error);
+}
+
+static dfm_status fail_bucket(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell, int f,
+                              dfm_error *error) {
+  return dfm_source_fail_cell(source, span, cell, source->encoder->category[f].name,
+                              "has transform log2, which takes numbers, but has text",
+                              "correct the cell, or leave the transform out", error);
+}
+
 static dfm_status read_categories(const dfm_source *source, const dfm_row_span *span, const dfm_cells *cells,
                                   const char *limit, dfm_block *block, dfm_error *error) {
   const dfm_encoder *encoder = source->encoder;
@@ -123,14 +128,18 @@ static dfm_status read_categories(const dfm_source *source, const dfm_row_span *
     dfm_value *value = dfm_block_value(block, f, block->rows);
     if (at == DFM_ABSENT) {
       *value = (dfm_value){.n = DFM_VALUE_ABSENT};
+      if (encoder->category[f].is_list) dfm_block_end_list(block, f);
       continue;
     }
-    const dfm_cell cell = dfm_source_clean(encoder->schema, cells->cell[at]);
-    dfm_value_set(value, cell.bytes, cell.n, limit_of(&cell, limit, block));
+    const dfm_cell cell = dfm_cell_clean(encoder->schema, cells->cell[at]);
+    const char *cell_limit = limit_of(&cell, limit, block);
+    if (encoder->category[f].is_list) {
+      DFM_TRY(read_list(source, span, &cell, f, cell_limit, block, error));
+      continue;
+    }
+    dfm_value_set(value, cell.bytes, cell.n, cell_limit);
     if (dfm_category_transform(&encoder->category[f].settings, value) != DFM_NUMBER_OK)
-      return dfm_source_fail_cell(source, span, &cell, encoder->category[f].name,
-                                  "has transform log2, which takes numbers, but has text",
-                                  "correct the cell, or leave the transform out", error);
+      return fail_bucket(source, span, &cell, f, error);
   }
   return DFM_OK;
 }
@@ -158,7 +167,7 @@ static dfm_status read_numbers(const dfm_source *source, const dfm_row_span *spa
   for (int d = 0; d < encoder->D; d++) {
     number[d] = NAN;
     if (source->number_at[d] == DFM_ABSENT) continue;
-    const dfm_cell cell = dfm_source_clean(encoder->schema, cells->cell[source->number_at[d]]);
+    const dfm_cell cell = dfm_cell_clean(encoder->schema, cells->cell[source->number_at[d]]);
     if (cell.n == 0 || read_short(cell.bytes, cell.n, &number[d])) continue;
     const dfm_number_result result = dfm_parse_float(cell.bytes, cell.n, &number[d]);
     if (result != DFM_NUMBER_OK) return fail_number(source, span, &cell, encoder->number[d].name, result, error);
@@ -173,7 +182,7 @@ typedef dfm_status cell_reader(const dfm_source *source, const dfm_row_span *spa
 static dfm_status read_cell(const dfm_source *source, const dfm_row_span *span, const dfm_cells *cells, size_t at,
                             cell_reader *read, dfm_bad bad, dfm_block *block, dfm_error *error) {
   if (at == DFM_ABSENT) return DFM_OK;
-  const dfm_cell cell = dfm_source_clean(source->encoder->schema, cells->cell[at]);
+  const dfm_cell cell = dfm_cell_clean(source->encoder->schema, cells->cell[at]);
   block->reason = bad;
   return read(source, span, &cell, block, error);
 }
@@ -183,6 +192,7 @@ dfm_status dfm_source_parse(const dfm_source *source, const dfm_row_span *span, 
   const dfm_schema *schema = source->encoder->schema;
   const char *limit = dfm_text_rows_limit(source->rows);
   block->reason = DFM_BAD_SHAPE;
+  dfm_block_begin_row(block);
   DFM_TRY(dfm_delimited_split(span, schema->separator, dfm_text_rows_path(source->rows), limit, cells, error));
   if (cells->n != source->n_cells) return fail_count(source, span, cells->n, error);
   block->reason = DFM_BAD_NUMBER;

@@ -20,12 +20,6 @@ static void row_sizes(const dfm_storage *storage, size_t size[DFM_STORAGE_ARRAYS
   size[5] = storage->has.file_row ? sizeof *storage->file_row : 0;
 }
 
-static size_t sum(const size_t size[DFM_STORAGE_ARRAYS]) {
-  size_t total = 0;
-  for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) total += size[i];
-  return total;
-}
-
 static void point(dfm_storage *storage) {
   storage->category = (void *)storage->spill[0].bytes;
   storage->number = (void *)storage->spill[1].bytes;
@@ -35,15 +29,35 @@ static void point(dfm_storage *storage) {
   storage->file_row = (void *)storage->spill[5].bytes;
 }
 
-dfm_status dfm_storage_create(int F, int D, dfm_storage_has has, const char *folder, dfm_storage **storage,
-                              dfm_error *error) {
+static void point_list(dfm_list *list) {
+  list->offsets = (void *)list->spill[0].bytes;
+  list->ids = (void *)list->spill[1].bytes;
+  list->weights = (void *)list->spill[2].bytes;
+}
+
+/* An offset in front of the first row says which fields are lists. */
+static dfm_status create_lists(const dfm_encoder *encoder, dfm_storage *storage, dfm_error *error) {
+  DFM_TRY(dfm_alloc(&storage->list, (size_t)storage->F, sizeof *storage->list, error));
+  for (int f = 0; f < storage->F; f++) {
+    dfm_list *list = &storage->list[f];
+    if (!encoder->category[f].is_list) continue;
+    list->has_weights = dfm_encoder_has_weights(encoder, f);
+    DFM_TRY(dfm_spill_grow(&list->spill[0], sizeof *list->offsets, false, NULL, error));
+    point_list(list);
+  }
+  return DFM_OK;
+}
+
+dfm_status dfm_storage_create(const dfm_encoder *encoder, dfm_storage_has has, const char *folder,
+                              dfm_storage **storage, dfm_error *error) {
   dfm_storage *made;
   if (!folder) folder = getenv("TMPDIR");
   if (!folder) folder = "/tmp";
   DFM_TRY(dfm_alloc(&made, 1, sizeof *made, error));
-  *made = (dfm_storage){.F = F, .D = D, .has = has};
+  *made = (dfm_storage){.F = encoder->F, .D = encoder->D, .has = has};
   atomic_init(&made->owners, 1);
-  const dfm_status status = dfm_alloc(&made->folder, strlen(folder) + 1, 1, error);
+  dfm_status status = dfm_alloc(&made->folder, strlen(folder) + 1, 1, error);
+  if (status == DFM_OK) status = create_lists(encoder, made, error);
   if (status != DFM_OK) {
     dfm_storage_release(made);
     return status;
@@ -56,25 +70,56 @@ dfm_status dfm_storage_create(int F, int D, dfm_storage_has has, const char *fol
 void dfm_storage_release(dfm_storage *storage) {
   if (!storage || atomic_fetch_sub(&storage->owners, 1) != 1) return;
   for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) dfm_spill_free(&storage->spill[i]);
+  for (int f = 0; storage->list && f < storage->F; f++)
+    for (int i = 0; i < DFM_LIST_ARRAYS; i++) dfm_spill_free(&storage->list[f].spill[i]);
+  free(storage->list);
   dfm_st_close(storage->file);
   free(storage->folder);
   free(storage);
 }
 
-/* Room for `wanted` rows. Doubles in memory; a file grows by steps, and what was written of it before is given back. */
-static dfm_status grow(dfm_storage *storage, size_t wanted, dfm_error *error) {
-  size_t size[DFM_STORAGE_ARRAYS];
-  row_sizes(storage, size);
-  const size_t row_bytes = sum(size), rows = (size_t)storage->rows;
-  size_t capacity = rows < FIRST_ROWS ? FIRST_ROWS : 2 * rows;
-  if (capacity < wanted) capacity = wanted;
-  const bool to_file = capacity * row_bytes > BUDGET_BYTES;
-  if (to_file) {
-    dfm_storage_spent(storage, 0, storage->rows);
-    capacity = wanted + (STEP_BYTES / row_bytes < FIRST_ROWS ? FIRST_ROWS : STEP_BYTES / row_bytes);
+/* Bytes of arrays that lie in memory. */
+static size_t memory_bytes(const dfm_storage *storage) {
+  size_t bytes = 0;
+  for (int i = 0; i < DFM_STORAGE_ARRAYS; i++)
+    bytes += storage->spill[i].is_file ? 0 : storage->spill[i].capacity_bytes;
+  for (int f = 0; f < storage->F; f++) {
+    const dfm_spill *spill = storage->list[f].spill;
+    for (int i = 0; i < DFM_LIST_ARRAYS; i++) bytes += spill[i].is_file ? 0 : spill[i].capacity_bytes;
   }
+  return bytes;
+}
+
+/* How many things of `size` bytes, `n` of them there, to make room for, `more` at least: doubles in memory; a file grows
+ * by steps, and what was written of it before is given back. */
+static size_t next_capacity(const dfm_storage *storage, size_t n, size_t more, size_t size, bool *to_file) {
+  size_t added = n < FIRST_ROWS ? FIRST_ROWS : n;
+  if (added < more) added = more;
+  *to_file = *to_file || memory_bytes(storage) + added * size > BUDGET_BYTES;
+  if (!*to_file) return n + added;
+  dfm_storage_spent(storage, 0, storage->rows);
+  const size_t step = STEP_BYTES / size;
+  return n + (step > more ? step : more);
+}
+
+static dfm_status grow_rows(dfm_storage *storage, int64_t more, dfm_error *error) {
+  size_t size[DFM_STORAGE_ARRAYS], row_bytes = 0;
+  bool to_file = false;
+  row_sizes(storage, size);
+  for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) {
+    row_bytes += size[i];
+    to_file |= storage->spill[i].is_file;
+  }
+  for (int f = 0; f < storage->F; f++) row_bytes += dfm_storage_is_list(storage, f) ? sizeof(uint64_t) : 0;
+  const size_t capacity = next_capacity(storage, (size_t)storage->rows, (size_t)more, row_bytes, &to_file);
   for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) {
     if (size[i] > 0) DFM_TRY(dfm_spill_grow(&storage->spill[i], capacity * size[i], to_file, storage->folder, error));
+  }
+  for (int f = 0; f < storage->F; f++) {
+    dfm_list *list = &storage->list[f];
+    if (!dfm_storage_is_list(storage, f)) continue;
+    DFM_TRY(dfm_spill_grow(&list->spill[0], (capacity + 1) * sizeof *list->offsets, to_file, storage->folder, error));
+    point_list(list);
   }
   point(storage);
   storage->capacity = (int64_t)capacity;
@@ -82,10 +127,49 @@ static dfm_status grow(dfm_storage *storage, size_t wanted, dfm_error *error) {
 }
 
 dfm_status dfm_storage_add(dfm_storage *storage, int64_t n, dfm_error *error) {
-  const int64_t rows = storage->rows + n;
-  if (rows > storage->capacity) DFM_TRY(grow(storage, (size_t)rows, error));
+  const int64_t first = storage->rows, rows = first + n;
+  if (rows > storage->capacity) DFM_TRY(grow_rows(storage, n, error));
   storage->rows = rows;
+  for (int f = 0; f < storage->F; f++)
+    for (int64_t row = first; row < rows && dfm_storage_is_list(storage, f); row++)
+      storage->list[f].offsets[row + 1] = storage->list[f].items;
   return DFM_OK;
+}
+
+static dfm_status grow_items(dfm_storage *storage, dfm_list *list, size_t more, dfm_error *error) {
+  const size_t size[DFM_LIST_ARRAYS] = {0, sizeof *list->ids, list->has_weights ? sizeof *list->weights : 0};
+  bool to_file = list->spill[1].is_file;
+  const size_t capacity = next_capacity(storage, list->items, more, size[1] + size[2], &to_file);
+  for (int i = 1; i < DFM_LIST_ARRAYS; i++) {
+    if (size[i] > 0) DFM_TRY(dfm_spill_grow(&list->spill[i], capacity * size[i], to_file, storage->folder, error));
+  }
+  point_list(list);
+  list->capacity = capacity;
+  return DFM_OK;
+}
+
+dfm_status dfm_storage_add_items(dfm_storage *storage, int f, int64_t row, size_t n, uint64_t *first,
+                                 dfm_error *error) {
+  dfm_list *list = &storage->list[f];
+  if (list->items + n > list->capacity) DFM_TRY(grow_items(storage, list, n, error));
+  *first = list->items;
+  list->items += n;
+  list->offsets[row + 1] = list->items;
+  return DFM_OK;
+}
+
+/* The items of rows [first, first + n) of lists that lie in a file. */
+static void lists_spent(const dfm_storage *storage, int64_t first, int64_t n) {
+  const bool is_mapped = storage->file && dfm_st_is_mapped(storage->file);
+  for (int f = 0; f < storage->F; f++) {
+    const dfm_list *list = &storage->list[f];
+    if (!dfm_storage_is_list(storage, f) || n == 0) continue;
+    const uint64_t from = list->offsets[first], items = list->offsets[first + n] - from;
+    if (is_mapped || list->spill[1].is_file) dfm_pages_spent(list->ids + from, items * sizeof *list->ids);
+    if (list->weights && (is_mapped || list->spill[2].is_file))
+      dfm_pages_spent(list->weights + from, items * sizeof *list->weights);
+    if (is_mapped || list->spill[0].is_file) dfm_pages_spent(list->offsets + first, (size_t)n * sizeof *list->offsets);
+  }
 }
 
 void dfm_storage_spent(const dfm_storage *storage, int64_t first, int64_t n) {
@@ -98,4 +182,5 @@ void dfm_storage_spent(const dfm_storage *storage, int64_t first, int64_t n) {
     if (size[i] > 0 && ((storage->file && dfm_st_is_mapped(storage->file)) || storage->spill[i].is_file))
       dfm_pages_spent(array[i] + (size_t)first * size[i], (size_t)n * size[i]);
   }
+  lists_spent(storage, first, n);
 }

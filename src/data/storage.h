@@ -1,8 +1,8 @@
 /* Storage: the rows behind datasets. Only the dataset's own files include this; everyone else goes through dataset.h.
  *
- * Each column group is one array over all rows. While rows are read the arrays grow, up to a budget in memory, beyond
- * it in unlinked files; a dataset file's arrays are its tensors, mapped. Either way memory does not grow with the
- * rows. */
+ * Each column group is one array over all rows; a list field has one over the rows, where their items begin, and one or
+ * two over the items. While rows are read the arrays grow, up to a budget in memory, beyond it in unlinked files; a
+ * dataset file's arrays are its tensors, mapped. Either way memory does not grow with the rows. */
 #ifndef DFM_DATA_STORAGE_H
 #define DFM_DATA_STORAGE_H
 
@@ -18,13 +18,24 @@ typedef struct dfm_storage_has {
   bool file_row; /* its number in the text: where rows do not lie in the text's order */
 } dfm_storage_has;
 
-enum { DFM_STORAGE_ARRAYS = 6 };
+enum { DFM_STORAGE_ARRAYS = 6, DFM_LIST_ARRAYS = 3 };
+
+/* The cells of one list field: row r has items [offsets[r], offsets[r + 1]). */
+typedef struct dfm_list {
+  bool has_weights;
+  uint64_t *offsets; /* (rows + 1) */
+  uint32_t *ids;     /* (items); provisional values until settled, then ids */
+  float *weights;    /* (items); NULL where items have none */
+  uint64_t items, capacity;
+  dfm_spill spill[DFM_LIST_ARRAYS];
+} dfm_list;
 
 typedef struct dfm_storage {
   int F, D;
   dfm_storage_has has;
   int64_t rows;
-  uint32_t *category;            /* (rows, F); provisional values until settled, then ids */
+  uint32_t *category;            /* (rows, F); provisional values until settled, then ids; a list field's are 0 */
+  dfm_list *list;                /* (F); {0} where the field is no list */
   float *number;                 /* (rows, D), raw, NaN where the cell was empty */
   float *label, *weight, *truth; /* (rows); NULL where there is none */
   uint64_t *file_row;            /* (rows) */
@@ -52,17 +63,24 @@ struct dfm_dataset {
   atomic_int owners;
 };
 
-/* Rows beyond 64 MB go to files in `folder` (copied; NULL: $TMPDIR, or /tmp). */
-dfm_status dfm_storage_create(int F, int D, dfm_storage_has has, const char *folder, dfm_storage **storage,
-                              dfm_error *error);
+/* For rows of the encoder's fields. Rows beyond 64 MB go to files in `folder` (copied; NULL: $TMPDIR, or /tmp). */
+dfm_status dfm_storage_create(const dfm_encoder *encoder, dfm_storage_has has, const char *folder,
+                              dfm_storage **storage, dfm_error *error);
 void dfm_storage_release(dfm_storage *storage); /* NULL accepted */
-/* Makes room for `n` more rows, whose parts the caller fills. Arrays may move. */
+/* Makes room for `n` more rows, whose parts the caller fills; their lists are empty. Arrays may move. */
 dfm_status dfm_storage_add(dfm_storage *storage, int64_t n, dfm_error *error);
+/* Makes room for the `n` items of row `row`'s list of field f, in the order of rows: the caller fills `ids` and `weights`
+ * of the list from the index `*first` on. Arrays may move. */
+dfm_status dfm_storage_add_items(dfm_storage *storage, int f, int64_t row, size_t n, uint64_t *first, dfm_error *error);
 /* Rows [first, first + n) are not needed for now; where they lie in a file, their memory goes back. Any thread. */
 void dfm_storage_spent(const dfm_storage *storage, int64_t first, int64_t n);
 
 static inline uint32_t *dfm_storage_ids(const dfm_storage *storage, int64_t row) {
   return storage->category + (size_t)row * (size_t)storage->F;
+}
+
+static inline bool dfm_storage_is_list(const dfm_storage *storage, int f) {
+  return storage->list[f].offsets != NULL;
 }
 
 static inline float *dfm_storage_numbers(const dfm_storage *storage, int64_t row) {

@@ -19,7 +19,7 @@ typedef struct training {
   const dfm_data_settings *settings;
   const dfm_read_options *options;
   dfm_encoder *encoder;
-  dfm_vocabulary_builder *builder; /* (F) */
+  dfm_vocabulary_builder *builder; /* (F) without values where the field shares another's */
   dfm_pool *pool;
   const dfm_source *source; /* being read */
   const uint8_t *uncounted;
@@ -29,16 +29,81 @@ typedef struct training {
   dfm_dataset *train, *valid;
 } training;
 
-/* One field's values by provisional number. */
-static void number_task(void *context, int f, int thread) {
-  training *run = context;
-  (void)thread;
-  for (int i = 0; i < run->source->n_blocks && run->status[f] == DFM_OK; i++) {
-    const dfm_block *block = run->source->block[i];
-    run->status[f] =
-        dfm_vocabulary_builder_add_all(&run->builder[f], dfm_block_value(block, f, 0), (size_t)block->rows,
-                                       run->uncounted ? run->uncounted + i * DFM_BLOCK_ROWS : NULL, &run->failure[f]);
+/* Values of several cells side by side, in row order. */
+typedef struct row_values {
+  dfm_value *value;
+  uint8_t *is_held;
+  size_t n, capacity;
+} row_values;
+
+static dfm_status take_values(row_values *to, const dfm_value *values, size_t n, bool is_held, dfm_error *error) {
+  if (to->n + n > to->capacity) {
+    size_t capacity = to->capacity;
+    DFM_TRY(dfm_grow(&to->value, &capacity, to->n + n, sizeof *to->value, error));
+    capacity = to->capacity;
+    DFM_TRY(dfm_grow(&to->is_held, &capacity, to->n + n, 1, error));
+    to->capacity = capacity;
   }
+  if (n > 0) memcpy(to->value + to->n, values, n * sizeof *values);
+  memset(to->is_held + to->n, is_held, n);
+  to->n += n;
+  return DFM_OK;
+}
+
+/* The value, or the items, of field f in row r; `*n` of them. */
+static dfm_value *cell_values(const dfm_block *block, int f, int r, size_t *n) {
+  *n = 1;
+  if (!block->list[f].end) return dfm_block_value(block, f, r);
+  const size_t first = dfm_block_items(block, f, r, n);
+  return block->list[f].item + first;
+}
+
+/* The values of a block in all fields of table `table`, row by row: what several fields or a list bring has an order only
+ * so that does not depend on where blocks end. */
+static dfm_status number_rows(const training *run, const dfm_block *block, int table, const uint8_t *is_held,
+                              row_values *values, dfm_error *error) {
+  size_t n, at = 0;
+  values->n = 0;
+  for (int r = 0; r < block->rows; r++)
+    for (int f = 0; f < block->F; f++) {
+      if (run->encoder->category[f].table != table) continue;
+      const dfm_value *cell = cell_values(block, f, r, &n);
+      DFM_TRY(take_values(values, cell, n, is_held && is_held[r], error));
+    }
+  DFM_TRY(dfm_vocabulary_builder_add_all(&run->builder[table], values->value, values->n, values->is_held, error));
+  for (int r = 0; r < block->rows; r++)
+    for (int f = 0; f < block->F; f++) {
+      if (run->encoder->category[f].table != table) continue;
+      dfm_value *cell = cell_values(block, f, r, &n);
+      for (size_t i = 0; i < n; i++) cell[i].id = values->value[at++].id;
+    }
+  return DFM_OK;
+}
+
+/* Whether the values of a table are those of one field without lists. */
+static bool is_plain(const dfm_encoder *encoder, int table) {
+  int fields = 0;
+  for (int f = 0; f < encoder->F; f++) fields += encoder->category[f].table == table;
+  return fields == 1 && !encoder->category[table].is_list;
+}
+
+/* The values of the fields of one table by provisional number. */
+static void number_task(void *context, int table, int thread) {
+  training *run = context;
+  row_values values = {0};
+  (void)thread;
+  if (run->encoder->category[table].table != table) return;
+  const bool is_column = is_plain(run->encoder, table);
+  for (int i = 0; i < run->source->n_blocks && run->status[table] == DFM_OK; i++) {
+    const dfm_block *block = run->source->block[i];
+    const uint8_t *is_held = run->uncounted ? run->uncounted + i * DFM_BLOCK_ROWS : NULL;
+    run->status[table] = is_column
+                             ? dfm_vocabulary_builder_add_all(&run->builder[table], dfm_block_value(block, table, 0),
+                                                              (size_t)block->rows, is_held, &run->failure[table])
+                             : number_rows(run, block, table, is_held, &values, &run->failure[table]);
+  }
+  free(values.value);
+  free(values.is_held);
 }
 
 /* `uncounted`: rows that do not make the vocabulary, as in dfm_destination; NULL: all do. */

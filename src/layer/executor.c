@@ -33,10 +33,11 @@ struct dfm_executor {
   int n_tasks;
   float *edges;
   size_t edges_bytes;
-  double *sums; /* batch norm's */
-  double *loss; /* per block */
+  dfm_field_gradient *field_gradient; /* (F) while training */
+  double *sums;                       /* batch norm's */
+  double *loss;                       /* per block */
   /* of the batch at hand */
-  const dfm_plan *plan;
+  const dfm_plan *plans;
   const dfm_batch *batch;
   int from, to; /* operations of the phase at hand */
 };
@@ -95,6 +96,20 @@ static dfm_status allocate_edges(dfm_executor *executor, bool is_train, dfm_erro
   return DFM_OK;
 }
 
+static dfm_status list_field_gradients(dfm_executor *executor, dfm_error *error) {
+  const dfm_pass *pass = &executor->pass;
+  const dfm_net *net = pass->net;
+  DFM_TRY(dfm_alloc(&executor->field_gradient, (size_t)net->F, sizeof *executor->field_gradient, error));
+  for (int f = 0; f < net->F; f++) {
+    const dfm_net_field *field = &net->field[f];
+    executor->field_gradient[f] =
+        (dfm_field_gradient){.has_first = field->first == 1,
+                             .has_within = field->has_within,
+                             .de = field->column < 0 ? NULL : pass->dvalue[DFM_EDGE_EMBED] + field->column};
+  }
+  return DFM_OK;
+}
+
 static dfm_status allocate_sums(dfm_executor *executor, dfm_error *error) {
   dfm_pass *pass = &executor->pass;
   const int n_blocks = (executor->capacity + pass->block - 1) / pass->block;
@@ -146,6 +161,7 @@ dfm_status dfm_executor_create(const dfm_net *net, const dfm_kernel *kernel, flo
                               .dropout_key = dfm_random_key(seed, DFM_STREAM_DROPOUT)};
   build_program(executor, is_train);
   DFM_TRY_GOTO(status, allocate_edges(executor, is_train, error), fail);
+  if (is_train) DFM_TRY_GOTO(status, list_field_gradients(executor, error), fail);
   DFM_TRY_GOTO(status, allocate_sums(executor, error), fail);
   DFM_TRY_GOTO(status, list_tasks(executor, error), fail);
   *out = executor;
@@ -158,42 +174,12 @@ fail:
 void dfm_executor_free(dfm_executor *executor) {
   if (!executor) return;
   if (executor->edges) dfm_pages_free(executor->edges, executor->edges_bytes);
+  free(executor->field_gradient);
   free(executor->sums);
   free(executor->loss);
   free(executor->task_layer);
   free(executor->task_index);
   free(executor);
-}
-
-/* Puts the weights `w` of field f into row b of the EMBED and FIRST edges; `*first` is the next column of FIRST. */
-static inline void place_row(const dfm_pass *pass, int b, int f, const float *w, int *first) {
-  const dfm_net_field *field = &pass->net->field[f];
-  if (field->first) *dfm_value(pass, DFM_EDGE_FIRST, b, (*first)++) = w[0];
-  if (field->width > 0) {
-    memcpy(dfm_value(pass, DFM_EDGE_EMBED, b, field->column), w + field->first, (size_t)field->width * sizeof *w);
-  }
-}
-
-/* What does not come from tables: the numbers, and a logit that starts at zero. */
-static inline void place_numbers(const dfm_pass *pass, int b) {
-  const dfm_net *net = pass->net;
-  const float *x = dfm_value(pass, DFM_EDGE_NUMBER, b, 0);
-  float *e = dfm_value(pass, DFM_EDGE_EMBED, b, net->embed_numbers);
-  for (int i = 0; i < net->n_dnn_number; i++) e[i] = x[net->dnn_number[i]];
-  *dfm_value(pass, DFM_EDGE_LOGIT, b, 0) = 0;
-}
-
-static void embed_block(const dfm_executor *executor, int b0, int b1) {
-  const dfm_pass *pass = &executor->pass;
-  for (int b = b0; b < b1; b++) {
-    int first = 0;
-    for (int f = 0; f < pass->net->F; f++) {
-      const dfm_net_field *field = &pass->net->field[f];
-      const size_t n = (size_t)(field->first + field->width);
-      place_row(pass, b, f, executor->plan[f].weights + executor->plan[f].inverse[b] * n, &first);
-    }
-    place_numbers(pass, b);
-  }
 }
 
 /* Binary cross-entropy from the logit z: loss = max(z, 0) - z y + ln(1 + exp(-|z|)), dloss/dz = p - y; over the batch, weighted, divided by B. */
@@ -219,7 +205,7 @@ static void run_block(const dfm_executor *executor, const dfm_op *op, int b0, in
   const dfm_layer *layer = &pass->net->layer[op->layer];
   switch (op->kind) {
     case OP_EMBED:
-      embed_block(executor, b0, b1);
+      dfm_embed(&(dfm_embedding){.plans = executor->plans}, pass, executor->batch, b0, b1);
       break;
     case OP_FORWARD:
       layer->kind->forward(layer, pass, b0, b1);
@@ -257,10 +243,10 @@ static void block_task(void *context, int block, int thread) {
   for (int i = executor->from; i < executor->to; i++) run_block(executor, &executor->op[i], b0, b1);
 }
 
-double dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_plan *plan, const dfm_batch *batch,
+double dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_plan *plans, const dfm_batch *batch,
                           int64_t step) {
   dfm_pass *pass = &executor->pass;
-  executor->plan = plan;
+  executor->plans = plans;
   executor->batch = batch;
   pass->B = batch->rows;
   pass->step = step;
@@ -290,31 +276,19 @@ const float *dfm_executor_logits(const dfm_executor *executor) {
   return executor->pass.value[DFM_EDGE_LOGIT];
 }
 
-dfm_table_gradient dfm_executor_table_gradient(const dfm_executor *executor, int f) {
+dfm_table_gradient dfm_executor_table_gradient(const dfm_executor *executor) {
   const dfm_pass *pass = &executor->pass;
-  const int column = pass->net->field[f].column;
   return (dfm_table_gradient){.dlogit = pass->dvalue[DFM_EDGE_LOGIT],
-                              .de = column < 0 ? NULL : pass->dvalue[DFM_EDGE_EMBED] + column,
-                              .lde = pass->net->edge_n[DFM_EDGE_EMBED]};
+                              .lde = pass->net->edge_n[DFM_EDGE_EMBED],
+                              .field = executor->field_gradient};
 }
 
 void dfm_executor_score(dfm_executor *executor, const dfm_row_source *source, const dfm_batch *batch,
                         float *probability) {
-  static const float nothing[1 + DFM_MAX_FIELD_WIDTH];
-  float scratch[3 * (1 + DFM_MAX_FIELD_WIDTH)];
   dfm_pass *pass = &executor->pass;
-  const dfm_net *net = pass->net;
   pass->B = batch->rows;
   pass->value[DFM_EDGE_NUMBER] = batch->number;
-  for (int b = 0; b < pass->B; b++) {
-    int first = 0;
-    for (int f = 0; f < net->F; f++) {
-      if (net->field[f].first + net->field[f].width == 0) continue;
-      const uint32_t id = batch->id[(size_t)f * (size_t)batch->capacity + (size_t)b];
-      place_row(pass, b, f, id == DFM_ID_NONE ? nothing : source->row(source->context, f, id, scratch), &first);
-    }
-    place_numbers(pass, b);
-  }
+  dfm_embed(&(dfm_embedding){.source = source}, pass, batch, 0, pass->B);
   for (int i = 1; i < executor->n_ops; i++) run_block(executor, &executor->op[i], 0, pass->B);
   pass->kernel->sigmoid(probability, pass->value[DFM_EDGE_LOGIT], (size_t)pass->B);
 }

@@ -5,8 +5,7 @@
 #ifndef DFM_LAYER_EXECUTOR_H
 #define DFM_LAYER_EXECUTOR_H
 
-#include "layer/layer.h"
-#include "table/table.h"
+#include "layer/embed.h"
 
 typedef struct dfm_executor dfm_executor;
 
@@ -19,25 +18,18 @@ void dfm_executor_free(dfm_executor *executor); /* NULL accepted */
 /* Rows per block for batches of up to `capacity` rows: a function of it alone, so that results do not depend on threads. */
 int dfm_executor_block(int capacity);
 
-/* Forward, loss and backward of step `step` over the gathered rows `plan` (F) and the batch. Afterwards every edge's gradient is there; gradients of
+/* Forward, loss and backward of step `step` over the gathered rows `plans` (F) and the batch. Afterwards every edge's gradient is there; gradients of
  * parameters are made by dfm_executor_gradient. Returns the sum of weighted log losses. */
-double dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_plan *plan, const dfm_batch *batch,
+double dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_plan *plans, const dfm_batch *batch,
                           int64_t step);
 
 /* Gradient tasks of the dense parameters, after dfm_executor_train: independent of each other. */
 int dfm_executor_tasks(const dfm_executor *executor);
 int dfm_executor_gradient(const dfm_executor *executor, int task, dfm_span span[2]);
 
-/* After dfm_executor_train: logits (B), and what the tables need for field f. */
+/* After dfm_executor_train: logits (B), and what the tables need. */
 const float *dfm_executor_logits(const dfm_executor *executor);
-dfm_table_gradient dfm_executor_table_gradient(const dfm_executor *executor, int f);
-
-/* Where scoring finds rows: a function that returns the weights of row `id` of field f, either in place or in `scratch`
- * (3 (1 + DFM_MAX_FIELD_WIDTH) floats). */
-typedef struct dfm_row_source {
-  const void *context;
-  const float *(*row)(const void *context, int f, uint32_t id, float *scratch);
-} dfm_row_source;
+dfm_table_gradient dfm_executor_table_gradient(const dfm_executor *executor);
 
 /* Probabilities of the batch's rows (at most `capacity`), on the calling thread. */
 void dfm_executor_score(dfm_executor *executor, const dfm_row_source *source, const dfm_batch *batch,

@@ -9,8 +9,9 @@
 #include "base/pool.h"
 #include "kernel/kernel.h"
 
-/* Edges that every net has. EMBED holds the embedded fields side by side, then the numbers that the DNN sees. */
-enum { DFM_EDGE_EMBED, DFM_EDGE_FIRST, DFM_EDGE_NUMBER, DFM_EDGE_LOGIT, DFM_EDGES_FIXED };
+/* Edges that every net has. EMBED holds the embedded fields side by side, then the numbers that the DNN sees. WITHIN has one column where items of
+ * lists pair with each other: the sum of their inner products. */
+enum { DFM_EDGE_EMBED, DFM_EDGE_FIRST, DFM_EDGE_NUMBER, DFM_EDGE_LOGIT, DFM_EDGE_WITHIN, DFM_EDGES_FIXED };
 
 /* 16 hidden layers of four (dense, batch norm, activation, dropout) and what stands around them. */
 enum { DFM_MAX_LAYERS = 72, DFM_MAX_PARAMS = 128, DFM_MAX_EDGES = 64, DFM_LAYER_PARAMS = 4 };
@@ -50,14 +51,23 @@ typedef struct dfm_layer {
 } dfm_layer;
 
 typedef struct dfm_net_field { /* of a category field */
-  int first;                   /* 1: has a first-order weight */
+  int table;                   /* the field whose table it uses */
+  int first;                   /* 1: its first-order weight is in the logit */
   int width;                   /* K; 0: no embedding */
   int column;                  /* of EMBED; -1 where K = 0 */
+  bool pools_max;              /* a list, pooled by max; other lists are sums, the coefficients say of what */
+  bool has_within;             /* a list whose items pair with each other */
 } dfm_net_field;
+
+/* What a row of the table that a field owns holds: a first-order weight (1) or none (0), then `width` factors; both 0 where no field uses it. */
+typedef struct dfm_net_table {
+  int first, width;
+} dfm_net_table;
 
 typedef struct dfm_net {
   int F, D;
   dfm_net_field *field; /* (F) */
+  dfm_net_table *table; /* (F) */
   int *number_into;     /* (D) DFM_INTO_ bits of the branches that see a number */
   int *dnn_number;      /* numbers that EMBED ends with, in order */
   int n_dnn_number;
@@ -112,7 +122,7 @@ struct dfm_layer_kind {
 };
 
 extern const dfm_layer_kind dfm_layer_linear, dfm_layer_fm, dfm_layer_number_embedding, dfm_layer_dense, dfm_layer_unit,
-    dfm_layer_batch_norm, dfm_layer_activation, dfm_layer_dropout;
+    dfm_layer_within, dfm_layer_batch_norm, dfm_layer_activation, dfm_layer_dropout;
 
 /* Doubles per block that batch norm over n units keeps, and for the whole batch. */
 static inline size_t dfm_batch_norm_sums(int n_blocks, int n) {

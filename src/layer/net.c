@@ -52,6 +52,7 @@ void dfm_net_free(dfm_net *net) {
   free(net->dnn_number);
   free(net->number_into);
   free(net->field);
+  free(net->table);
   free(net);
 }
 

@@ -9,6 +9,8 @@
 enum { DFM_SCORE_ROWS = 128 };
 
 typedef struct dfm_worker {
+  dfm_status status; /* of the run at hand: the first failure */
+  dfm_error error;
   dfm_executor *executor;
   dfm_batch *batch;
 } dfm_worker;
@@ -56,20 +58,28 @@ void dfm_predictor_free(dfm_predictor *predictor) {
 
 static void score_block(void *context, int block, int thread) {
   const dfm_predictor *predictor = context;
-  const dfm_worker *worker = &predictor->worker[thread];
+  dfm_worker *worker = &predictor->worker[thread];
   const int64_t at = (int64_t)block * DFM_SCORE_ROWS, left = predictor->n - at;
   worker->batch->rows = left < DFM_SCORE_ROWS ? (int)left : DFM_SCORE_ROWS;
   for (int b = 0; b < worker->batch->rows; b++) worker->batch->row[b] = predictor->first + at + b;
+  if (worker->status == DFM_OK) worker->status = dfm_dataset_lay_out(predictor->dataset, worker->batch, &worker->error);
+  if (worker->status != DFM_OK) return;
   dfm_dataset_fill(predictor->dataset, worker->batch, 0, worker->batch->rows);
   dfm_executor_score(worker->executor, &predictor->source, worker->batch, predictor->probability + at);
 }
 
-void dfm_predictor_run(dfm_predictor *predictor, dfm_pool *pool, const dfm_dataset *dataset, int64_t first, int64_t n,
-                       float *probability) {
+dfm_status dfm_predictor_run(dfm_predictor *predictor, dfm_pool *pool, const dfm_dataset *dataset, int64_t first,
+                             int64_t n, float *probability, dfm_error *error) {
   const int blocks = (int)((n + DFM_SCORE_ROWS - 1) / DFM_SCORE_ROWS);
   predictor->dataset = dataset;
   predictor->first = first;
   predictor->n = n;
   predictor->probability = probability;
+  for (int i = 0; i < predictor->threads; i++) predictor->worker[i].status = DFM_OK;
   dfm_pool_run(pool, blocks, score_block, predictor);
+  for (int i = 0; i < predictor->threads; i++) {
+    const dfm_worker *worker = &predictor->worker[i];
+    if (worker->status != DFM_OK) return dfm_fail(error, worker->status, "%s", worker->error.message);
+  }
+  return DFM_OK;
 }

@@ -77,6 +77,16 @@ static dfm_status add_number_embedding(dfm_net *net, const dfm_recipe *recipe, d
   return DFM_OK;
 }
 
+/* Lists whose items pair with each other too. */
+static dfm_status add_within(dfm_net *net, dfm_error *error) {
+  dfm_layer *layer = dfm_net_add_layer(net, &dfm_layer_within, "fm.within", error);
+  if (!layer) return DFM_ERROR_VALUE;
+  layer->in = DFM_EDGE_WITHIN;
+  layer->n_in = layer->n_out = 1;
+  layer->out = DFM_EDGE_LOGIT;
+  return DFM_OK;
+}
+
 dfm_status dfm_branch_fm(dfm_net *net, const dfm_recipe *recipe, dfm_error *error) {
   if (net->fm_columns == 0) {
     return dfm_fail(error, DFM_ERROR_VALUE,
@@ -94,7 +104,8 @@ dfm_status dfm_branch_fm(dfm_net *net, const dfm_recipe *recipe, dfm_error *erro
   layer->out = DFM_EDGE_LOGIT;
   layer->n_out = 1;
   layer->scratch = dfm_net_add_edge(net, net->fm_width, error);
-  return layer->scratch < 0 ? DFM_ERROR_VALUE : DFM_OK;
+  if (layer->scratch < 0) return DFM_ERROR_VALUE;
+  return net->edge_n[DFM_EDGE_WITHIN] > 0 ? add_within(net, error) : DFM_OK;
 }
 
 /* Appends a layer from edge `in` to edge `out` (-1: a new one of n_out units). */

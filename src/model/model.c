@@ -20,7 +20,7 @@ void dfm_model_free(dfm_model *model) {
 const float *dfm_model_row(const void *context, int f, uint32_t id, float *scratch) {
   const dfm_model *model = context;
   (void)scratch;
-  return model->table[f] + (size_t)id * (size_t)(model->net->field[f].first + model->net->field[f].width);
+  return model->table[f] + (size_t)id * (size_t)(model->net->table[f].first + model->net->table[f].width);
 }
 
 dfm_status dfm_model_summary(const dfm_model *model, char **text, dfm_error *error) {
@@ -71,7 +71,7 @@ bool dfm_model_value(const dfm_model *model, size_t i, int64_t rank, const char 
                      int64_t *count) {
   int f;
   if (i >= dfm_model_fields(model) || dfm_encoder_field(model->encoder, i, &f) || rank < 0) return false;
-  const dfm_vocabulary *vocabulary = &model->encoder->category[f].vocabulary;
+  const dfm_vocabulary *vocabulary = dfm_encoder_vocabulary(model->encoder, f);
   if ((uint64_t)rank >= vocabulary->n || !vocabulary->bytes) return false;
   *bytes = (const char *)vocabulary->bytes + vocabulary->offsets[rank];
   *length = (size_t)(vocabulary->offsets[rank + 1] - vocabulary->offsets[rank]);
@@ -87,13 +87,13 @@ dfm_status dfm_model_embedding(const dfm_model *model, size_t i, const char *byt
     return dfm_fail(error, DFM_ERROR_VALUE,
                     "field %zu is no category field, so it has no embedding rows; name a category field", i);
   }
-  const int first = model->net->field[f].first;
+  const int t = model->net->field[f].table, first = model->net->table[t].first;
   const uint32_t id = dfm_encoder_id(encoder, f, bytes, length, is_unknown);
   *first_order = first ? 0 : (double)NAN;
-  *n = (size_t)model->net->field[f].width;
+  *n = (size_t)model->net->table[t].width;
   for (size_t k = 0; k < *n && k < capacity; k++) factors[k] = 0; /* a value without a row adds nothing */
-  if (id == DFM_ID_NONE || !model->table[f]) return DFM_OK;
-  const float *row = dfm_model_row(model, f, id, NULL);
+  if (id == DFM_ID_NONE || !model->table[t]) return DFM_OK;
+  const float *row = dfm_model_row(model, t, id, NULL);
   if (first) *first_order = (double)row[0];
   for (size_t k = 0; k < *n && k < capacity; k++) factors[k] = row[(size_t)first + k];
   return DFM_OK;

@@ -17,7 +17,7 @@ static void table_name(char out[DFM_TENSOR_NAME_BYTES], const dfm_encoder *encod
 }
 
 static int row_weights(const dfm_net *net, int f) {
-  return net->field[f].first + net->field[f].width;
+  return net->table[f].first + net->table[f].width;
 }
 
 /* Indices that the writer gave to the tensors declared, by owner. */

@@ -37,20 +37,31 @@ static dfm_status check_fm_width(dfm_net *net, const dfm_encoder *encoder, const
   return DFM_OK;
 }
 
+static dfm_net_field describe_field(const dfm_model_kind *kind, const dfm_category_field *field) {
+  const int branches = branches_of(kind, &field->settings);
+  return (dfm_net_field){.table = field->table,
+                         .first = (branches & DFM_INTO_LINEAR) != 0,
+                         .column = -1,
+                         .pools_max = field->is_list && field->settings.pool == DFM_POOL_MAX,
+                         .has_within = field->is_list && field->settings.within && (branches & DFM_INTO_FM)};
+}
+
 /* EMBED is [numbers' factors][fm only][fm and dnn][dnn only][numbers for the dnn]: fm reads a prefix and the dnn a suffix of it, so that neither
  * copies anything. */
 static dfm_status lay_out(dfm_net *net, const dfm_recipe *recipe, const dfm_encoder *encoder,
                           const dfm_model_kind *kind, dfm_error *error) {
   int column = 0, n_first = 0;
+  bool has_within = false;
   DFM_TRY(dfm_alloc(&net->field, (size_t)net->F, sizeof *net->field, error));
+  DFM_TRY(dfm_alloc(&net->table, (size_t)net->F, sizeof *net->table, error));
   DFM_TRY(dfm_alloc(&net->number_into, (size_t)net->D, sizeof *net->number_into, error));
   DFM_TRY(dfm_alloc(&net->dnn_number, (size_t)net->D, sizeof *net->dnn_number, error));
   DFM_TRY(check_fm_width(net, encoder, kind, error));
   if (net->fm_width == 0) net->fm_width = recipe->embedding.width;
   for (int f = 0; f < net->F; f++) {
-    net->field[f] = (dfm_net_field){.first = (branches_of(kind, &encoder->category[f].settings) & DFM_INTO_LINEAR) != 0,
-                                    .column = -1};
+    net->field[f] = describe_field(kind, &encoder->category[f]);
     n_first += net->field[f].first;
+    has_within |= net->field[f].has_within;
   }
   for (int d = 0; d < net->D; d++) {
     net->number_into[d] = branches_of(kind, &encoder->number[d].settings);
@@ -62,12 +73,18 @@ static dfm_status lay_out(dfm_net *net, const dfm_recipe *recipe, const dfm_enco
   net->fm_columns = column;
   place_fields(net, encoder, kind, DFM_INTO_DNN, &column);
   net->embed_numbers = column;
+  for (int f = 0; f < net->F; f++) {
+    dfm_net_table *table = &net->table[net->field[f].table];
+    table->first |= net->field[f].first;
+    if (net->field[f].width > 0) table->width = net->field[f].width;
+  }
   for (int d = 0; d < net->D; d++)
     if (net->number_into[d] & DFM_INTO_DNN) net->dnn_number[net->n_dnn_number++] = d;
   net->edge_n[DFM_EDGE_EMBED] = column + net->n_dnn_number;
   net->edge_n[DFM_EDGE_FIRST] = n_first;
   net->edge_n[DFM_EDGE_NUMBER] = net->D;
   net->edge_n[DFM_EDGE_LOGIT] = 1;
+  net->edge_n[DFM_EDGE_WITHIN] = has_within;
   net->n_edges = DFM_EDGES_FIXED;
   return DFM_OK;
 }
@@ -89,10 +106,14 @@ fail:
   return status;
 }
 
+int64_t dfm_net_table_weights(const dfm_net *net, const dfm_encoder *encoder, int f) {
+  return (int64_t)dfm_encoder_rows(encoder, f) * (net->table[f].first + net->table[f].width);
+}
+
 int64_t dfm_net_parameters(const dfm_net *net, const dfm_encoder *encoder) {
   int64_t n = 0;
   for (int f = 0; f < net->F; f++) {
-    n += (int64_t)dfm_encoder_rows(encoder, f) * (net->field[f].first + net->field[f].width);
+    if (encoder->category[f].settings.trainable) n += dfm_net_table_weights(net, encoder, f);
   }
   for (int i = 0; i < net->n_params; i++) n += net->param[i].is_statistic ? 0 : (int64_t)net->param[i].n;
   return n;

@@ -34,6 +34,8 @@ dfm_status dfm_branch_dnn(dfm_net *net, const dfm_recipe *recipe, dfm_error *err
 /* Keras-like table of tables, layers, shapes and parameter counts. */
 dfm_status dfm_net_summary(const dfm_net *net, const dfm_recipe *recipe, const dfm_encoder *encoder, char **text,
                            dfm_error *error);
+/* Weights of the table that field f owns; 0 where it owns none. */
+int64_t dfm_net_table_weights(const dfm_net *net, const dfm_encoder *encoder, int f);
 /* Trainable parameters: tables and dense. */
 int64_t dfm_net_parameters(const dfm_net *net, const dfm_encoder *encoder);
 

@@ -59,12 +59,13 @@ static dfm_status override_create(dfm_override *override, const char *field, con
 
 /* Key and value are those of a schema's column; which columns there are is known when the recipe meets a schema. */
 static dfm_status check_override(const char *field, const char *key, const char *value, dfm_error *error) {
-  dfm_field_settings scratch = {.missing = NAN};
+  dfm_column scratch = {.settings = dfm_field_settings_unset()};
   dfm_error inner;
   if (*field == 0)
     return dfm_fail(error, DFM_ERROR_VALUE, "fields.%s has no field's name; write fields.NAME.%s", key, key);
   if (strcmp(key, "kind") == 0) return DFM_OK;
-  const dfm_status status = dfm_field_settings_set(&scratch, key, value, &inner);
+  const dfm_status status = dfm_column_set(&scratch, key, value, &inner);
+  dfm_column_clear(&scratch);
   return status == DFM_OK ? DFM_OK : dfm_fail(error, status, "fields.%s.%s: %s", field, key, inner.message);
 }
 

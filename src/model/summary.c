@@ -36,9 +36,10 @@ static dfm_status row(dfm_text *text, const char *name, const char *kind, const 
                          with_commas(number, count));
 }
 
-static dfm_status table_rows(dfm_text *text, const dfm_net *net, const dfm_encoder *encoder, dfm_error *error) {
+static dfm_status table_rows(dfm_text *text, const dfm_net *net, const dfm_encoder *encoder, int64_t *fixed,
+                             dfm_error *error) {
   for (int f = 0; f < net->F; f++) {
-    const int first = net->field[f].first, K = net->field[f].width;
+    const int first = net->table[f].first, K = net->table[f].width;
     const uint32_t V = dfm_encoder_rows(encoder, f);
     char shape[64], number[32];
     if (first + K == 0) continue;
@@ -46,7 +47,9 @@ static dfm_status table_rows(dfm_text *text, const dfm_net *net, const dfm_encod
       snprintf(shape, sizeof shape, "%s x (1 + %d)", with_commas(number, V), K);
     else
       snprintf(shape, sizeof shape, "%s x %d", with_commas(number, V), first + K);
-    DFM_TRY(row(text, encoder->category[f].name, "Embedding", shape, (int64_t)V * (first + K), error));
+    const char *kind = encoder->category[f].settings.trainable ? "Embedding" : "Embedding, frozen";
+    DFM_TRY(row(text, encoder->category[f].name, kind, shape, (int64_t)V * (first + K), error));
+    if (!encoder->category[f].settings.trainable) *fixed += (int64_t)V * (first + K);
   }
   return DFM_OK;
 }
@@ -75,7 +78,7 @@ static dfm_status layer_row(dfm_text *text, const dfm_net *net, const dfm_layer 
 static dfm_status write_summary(dfm_text *text, const dfm_net *net, const dfm_recipe *recipe,
                                 const dfm_encoder *encoder, dfm_error *error) {
   const dfm_model_kind *kind;
-  int64_t fixed = 0, values = 0;
+  int64_t fixed = 0, frozen = 0, values = 0;
   char total[32], counts[3][32];
   DFM_TRY(dfm_model_kind_find(recipe->model, &kind, error));
   for (int f = 0; f < encoder->F; f++) values += (int64_t)dfm_encoder_values(encoder, f);
@@ -84,13 +87,14 @@ static dfm_status write_summary(dfm_text *text, const dfm_net *net, const dfm_re
   DFM_TRY(dfm_text_printf(text, error, "%-*s%-*s%*s\n", NAME_WIDTH, "Layer (kind)", SHAPE_WIDTH, "Shape", COUNT_WIDTH,
                           "Parameters"));
   DFM_TRY(rule(text, '=', error));
-  DFM_TRY(table_rows(text, net, encoder, error));
+  DFM_TRY(table_rows(text, net, encoder, &frozen, error));
   for (int i = 0; i < net->n_layers; i++) DFM_TRY(layer_row(text, net, &net->layer[i], &fixed, error));
   DFM_TRY(rule(text, '=', error));
   DFM_TRY(dfm_text_printf(text, error, "Total parameters: %s",
-                          with_commas(total, dfm_net_parameters(net, encoder) + fixed)));
+                          with_commas(total, dfm_net_parameters(net, encoder) + fixed + frozen)));
   if (fixed > 0)
     DFM_TRY(dfm_text_printf(text, error, " (%s of them running statistics, not trained)", with_commas(total, fixed)));
+  if (frozen > 0) DFM_TRY(dfm_text_printf(text, error, " (%s of them frozen)", with_commas(total, frozen)));
   return dfm_text_printf(text, error, "\nFields: %s categories with %s values, %s numbers\n",
                          with_commas(counts[0], encoder->F), with_commas(counts[1], values),
                          with_commas(counts[2], encoder->D));

@@ -61,7 +61,7 @@ fail:
 dfm_status dfm_scorer_score(dfm_scorer *scorer, const dfm_dataset *dataset, int64_t first, int64_t n,
                             float *probability, dfm_error *error) {
   DFM_TRY(check_rows(scorer->model, dataset, first, n, error));
-  dfm_predictor_run(scorer->predictor, scorer->pool, dataset, first, n, probability);
+  DFM_TRY(dfm_predictor_run(scorer->predictor, scorer->pool, dataset, first, n, probability, error));
   return check_probabilities(probability, first, n, error);
 }
 
@@ -81,7 +81,7 @@ dfm_status dfm_predict(const dfm_model *model, const dfm_dataset *dataset, int t
   DFM_TRY(check_rows(model, dataset, 0, n, error));
   DFM_TRY_GOTO(status, dfm_pool_create(threads, &pool, error), done);
   DFM_TRY_GOTO(status, create_predictor(model, dfm_pool_threads(pool), &predictor, error), done);
-  dfm_predictor_run(predictor, pool, dataset, 0, n, probability);
+  DFM_TRY_GOTO(status, dfm_predictor_run(predictor, pool, dataset, 0, n, probability, error), done);
   status = check_probabilities(probability, 0, n, error);
 done:
   dfm_predictor_free(predictor);

@@ -8,6 +8,24 @@
 #include "base/random.h"
 #include "table/row.h"
 
+/* Lists the fields of each table: its owner, then those that share it. */
+static dfm_status list_members(dfm_tables *tables, dfm_error *error) {
+  const dfm_category_field *category = tables->encoder->category;
+  int *member;
+  DFM_TRY(dfm_alloc(&tables->member, (size_t)tables->F, sizeof *tables->member, error));
+  member = tables->member;
+  for (int t = 0; t < tables->F; t++) {
+    dfm_table *table = &tables->table[t];
+    table->member = member;
+    if (category[t].table != t) continue;
+    *member++ = t;
+    for (int f = 0; f < tables->F; f++)
+      if (f != t && category[f].table == t) *member++ = f;
+    table->n_members = (int)(member - table->member);
+  }
+  return DFM_OK;
+}
+
 dfm_status dfm_tables_create(const dfm_tables_settings *settings, dfm_tables **out, dfm_error *error) {
   const int F = settings->encoder->F;
   dfm_tables *tables = NULL;
@@ -22,6 +40,7 @@ dfm_status dfm_tables_create(const dfm_tables_settings *settings, dfm_tables **o
   tables->optimizer = settings->optimizer;
   tables->kernel = settings->kernel;
   DFM_TRY_GOTO(status, dfm_alloc(&tables->table, (size_t)F, sizeof *tables->table, error), fail);
+  DFM_TRY_GOTO(status, list_members(tables, error), fail);
   size_t words = 0;
   for (int f = 0; f < F; f++) {
     dfm_table *table = &tables->table[f];
@@ -29,9 +48,11 @@ dfm_status dfm_tables_create(const dfm_tables_settings *settings, dfm_tables **o
     table->first = settings->first[f];
     table->n = settings->first[f] + settings->width[f];
     table->V = table->n > 0 ? dfm_encoder_rows(settings->encoder, f) : 0;
-    table->stride = table->n * (1 + tables->states) + 1;
-    table->is_swept = !settings->lazy && ((table->first && settings->l2_first > 0) ||
-                                          (settings->width[f] > 0 && settings->l2_factors > 0));
+    table->is_frozen = settings->encoder->category[f].settings.trainable == 0;
+    table->stride = table->n * (1 + (table->is_frozen ? 0 : tables->states)) + 1;
+    table->is_swept =
+        !settings->lazy && !table->is_frozen &&
+        ((table->first && settings->l2_first > 0) || (settings->width[f] > 0 && settings->l2_factors > 0));
     words += (size_t)table->V * (size_t)table->stride;
   }
   tables->size_bytes = words * sizeof(float);
@@ -52,6 +73,7 @@ void dfm_tables_free(dfm_tables *tables) {
   if (!tables) return;
   if (tables->pages) dfm_pages_free(tables->pages, tables->size_bytes);
   free(tables->table);
+  free(tables->member);
   free(tables);
 }
 
@@ -79,6 +101,7 @@ const float *dfm_table_read(const dfm_tables *tables, int f, uint32_t id, float 
     dfm_table_initial(tables, f, id, scratch);
     return scratch;
   }
+  if (tables->table[f].is_frozen) return row.w;
   const int64_t last = *row.touch - 1, now = dfm_optimizer_step_count(tables->optimizer);
   if (last == now || last == 0 || tables->states < 2) return row.w;
   const size_t n = (size_t)tables->table[f].n;

@@ -1,5 +1,9 @@
 /* Embedding tables: ids come in, rows of weights go out; gradients come in, stepped rows stay.
  *
+ * A table belongs to the category field f that owns its vocabulary; others may share it. What a batch asks of it are
+ * *places*: one per row for a single-valued field, one per item for a list. A table is planned, gathered and stepped
+ * once for all of its fields' places.
+ *
  * A row is packed, w (n) then the optimizer's states (n each) then the step of its last touch:
  *
  * OFFSET             SIZE       MEANING
@@ -24,18 +28,22 @@ typedef struct dfm_table_init {
 } dfm_table_init;
 
 typedef struct dfm_table {
-  int field; /* f, category field of the encoder */
+  int field;         /* f, category field of the encoder; n = 0 where that shares another's table */
+  const int *member; /* (n_members) the fields that use it: f, then those that share it, in order */
+  int n_members;
   uint32_t V;
-  int first;     /* 1: the row starts with a first-order weight */
-  int n;         /* weights per row: first + K */
-  int stride;    /* 4-byte words per row */
-  bool is_swept; /* every row moves at every step (coupled L2 under exact updates) */
-  float *rows;   /* (V, stride) */
+  int first;      /* 1: the row starts with a first-order weight */
+  int n;          /* weights per row: first + K */
+  int stride;     /* 4-byte words per row */
+  bool is_frozen; /* rows stay as they start, and have no states */
+  bool is_swept;  /* every row moves at every step (coupled L2 under exact updates) */
+  float *rows;    /* (V, stride) */
 } dfm_table;
 
 typedef struct dfm_tables {
   int F;
   dfm_table *table; /* (F) */
+  int *member;      /* (F) the tables' members, one after the other */
   int states;
   float l2_first, l2_factors;
   dfm_table_init init;
@@ -46,7 +54,8 @@ typedef struct dfm_tables {
   size_t size_bytes;
 } dfm_tables;
 
-/* Tables for F fields: first[f] (0 or 1) and width[f] (K >= 0) say what a row holds; n = 0 makes a table without rows. Keeps the pointers. */
+/* Tables for F fields: first[f] (0 or 1) and width[f] (K >= 0) say what a row of the table that f owns holds; n = 0 makes a table without rows, as
+ * it is of fields that share another's. Keeps the pointers. */
 typedef struct dfm_tables_settings {
   const dfm_encoder *encoder;
   const dfm_optimizer *optimizer;
@@ -69,42 +78,67 @@ const float *dfm_table_read(const dfm_tables *tables, int f, uint32_t id, float 
 /* Overwrites the weights of row `id` before the first step, with states zero. */
 void dfm_table_set(const dfm_tables *tables, int f, uint32_t id, const float *w);
 
-/* ---- one training step of one field: plan, gather, (net), update. Different fields, and different parts of one field's update, may run at once. */
+/* Starts the factors of f's table from a text file: lines "value v1 v2 ... vK", divided by tabs or spaces, as word vectors come; a first line of two
+ * whole numbers, how many there are and K, is that format's header. Values that the vocabulary lacks are passed over; those that the file lacks, and
+ * first-order weights, start as usual. `*found`: how many rows it set. */
+dfm_status dfm_table_preset(const dfm_tables *tables, int f, const char *path, int64_t *found, dfm_error *error);
 
-/* What a batch asks of one table. Row places with no id (DFM_ID_NONE) are in no unique row's list; their inverse is U. */
+/* ---- one training step: reserve, then by table plan and gather, (net), update. Different tables, and different parts of one table's update, may
+ * run at once. */
+
+/* By field. `at` and `winner` are field f's; the rest is of the table that f owns. Places of all its fields are numbered one after the other: place p
+ * of field f is at + p. Those without an id (DFM_ID_NONE) are in no unique row's list; their inverse is U. */
 typedef struct dfm_plan {
-  int capacity;
-  int U;             /* unique rows */
-  uint32_t *unique;  /* (U) ids, ascending */
-  uint32_t *start;   /* (U + 1) unique row u is wanted by order[start[u] .. start[u + 1]) */
-  uint32_t *order;   /* (B) places in the batch, ascending within a unique row */
-  uint32_t *inverse; /* (B) place -> u */
-  float *weights;    /* (U + 1, n) gathered rows; the last one is zero */
-  float *gradients;  /* (U, n), only while the gradient norm is clipped; else NULL */
-  uint32_t *scratch; /* (3 B) */
+  uint32_t at;
+  uint32_t *
+      winner; /* (rows of the batch, n) lists that pool by max: the place that each pooled weight comes from; written by who pools */
+
+  const dfm_batch *batch; /* the one planned */
+  size_t n;               /* places */
+  size_t capacity;        /* places that fit */
+  bool is_plain;          /* one field, no list: place = row, coefficient 1 */
+  int U;                  /* unique rows */
+  uint32_t *unique;       /* (U) ids, ascending */
+  uint32_t *start;        /* (U + 1) unique row u is wanted by order[start[u] .. start[u + 1]) */
+  uint32_t *order;        /* (n) places, ascending within a unique row */
+  uint32_t *inverse;      /* (n) place -> u */
+  float *weights;         /* (U + 1, row) gathered rows; the last one is zero */
+  float *gradients;       /* (U, row), only while the gradient norm is clipped; else NULL */
+  uint32_t *scratch;      /* (3 n) */
+  bool keeps_gradients;
 } dfm_plan;
-dfm_status dfm_plan_create(const dfm_table *table, int capacity, bool keeps_gradients, dfm_plan *plan,
-                           dfm_error *error);
-void dfm_plan_free(dfm_plan *plan);
+/* Plans (F) for batches of up to `capacity` rows. */
+dfm_status dfm_plans_create(const dfm_tables *tables, int capacity, bool keeps_gradients, dfm_plan **plans,
+                            dfm_error *error);
+void dfm_plans_free(dfm_plan *plans, int F); /* NULL accepted */
+/* Makes room for the batch's places, where its lists are longer than any before. */
+dfm_status dfm_plans_reserve(const dfm_tables *tables, dfm_plan *plans, const dfm_batch *batch, dfm_error *error);
 
-/* Plans the places of `id` (B) and gathers their rows, caught up to the step before the current one. */
-void dfm_table_gather(const dfm_tables *tables, int f, dfm_plan *plan, const uint32_t *id, int B);
+/* Plans the batch's places in the table of field f and gathers their rows, caught up to the step before the current one. */
+void dfm_table_gather(const dfm_tables *tables, int f, dfm_plan *plans, const dfm_batch *batch);
 
-/* Where a row's gradient comes from: place b adds dlogit[b] to the first-order weight and de[b * lde ...] (K) to the factors. */
+/* Where a row's gradient comes from. A place of field f in row b with coefficient c adds c dlogit[b] to the first-order weight and c de[b * lde ...]
+ * (K) to the factors; of a list pooled by max to those weights that it won. Where the field's items pair within fm, de is that of their sum, and
+ * the place takes its pair with itself away again: c^2 dlogit[b] times its factors. */
+typedef struct dfm_field_gradient {
+  bool has_first;  /* the field's first-order weights are in the logit */
+  bool has_within; /* the field's items pair with each other */
+  const float *de; /* (B, lde), already at the field's column; NULL where it has none */
+} dfm_field_gradient;
 typedef struct dfm_table_gradient {
   const float *dlogit; /* (B) */
-  const float *de;     /* (B, lde), already at the field's column; NULL where K = 0 */
   int lde;
+  const dfm_field_gradient *field; /* (F) */
 } dfm_table_gradient;
 
 /* Accumulates gradients in the order of places and steps the rows of part `part` of `parts` of the table. */
-void dfm_table_update(const dfm_tables *tables, int f, dfm_plan *plan, const dfm_table_gradient *gradient, int part,
+void dfm_table_update(const dfm_tables *tables, int f, dfm_plan *plans, const dfm_table_gradient *gradient, int part,
                       int parts);
 
 /* The same in two halves, for clipping: gradients of a part are kept in the plan and their squared norm (penalty included, rows that are only
  * swept too) returned; then, scaled, they step the rows. */
-double dfm_table_accumulate(const dfm_tables *tables, int f, dfm_plan *plan, const dfm_table_gradient *gradient,
+double dfm_table_accumulate(const dfm_tables *tables, int f, dfm_plan *plans, const dfm_table_gradient *gradient,
                             int part, int parts);
-void dfm_table_apply(const dfm_tables *tables, int f, dfm_plan *plan, float scale, int part, int parts);
+void dfm_table_apply(const dfm_tables *tables, int f, dfm_plan *plans, float scale, int part, int parts);
 
 #endif

@@ -23,20 +23,80 @@ static int lower_bound(const dfm_plan *plan, uint32_t id) {
   return low;
 }
 
-/* g (n) = sum over the places that want unique row u + penalty at its weights w. */
-static void row_gradient(const dfm_tables *tables, const dfm_table *table, const dfm_plan *plan, int u,
-                         const dfm_table_gradient *gradient, const float *w, float *g) {
-  const size_t K = (size_t)(table->n - table->first);
-  float *factors = g + table->first;
+typedef struct dfm_update {
+  const dfm_tables *tables;
+  const dfm_table *table;
+  const dfm_plan *plans, *plan; /* by field; the table's */
+  const dfm_table_gradient *gradient;
+  float scale;
+  double squares;
+} dfm_update;
+
+/* g (n) += the places of unique row u, where places are rows. */
+static void add_rows(const dfm_update *update, int u, float *g) {
+  const dfm_plan *plan = update->plan;
+  const dfm_table_gradient *gradient = update->gradient;
+  const float *de = gradient->field[update->table->field].de;
+  const size_t K = (size_t)(update->table->n - update->table->first);
+  float *factors = g + update->table->first;
   float first = 0;
-  memset(g, 0, (size_t)table->n * sizeof *g);
   for (uint32_t i = plan->start[u]; i < plan->start[u + 1]; i++) {
     const size_t b = plan->order[i];
     first += gradient->dlogit[b];
-    if (K > 0) tables->kernel->add(factors, gradient->de + b * (size_t)gradient->lde, K);
+    if (K > 0) update->tables->kernel->add(factors, de + b * (size_t)gradient->lde, K);
   }
-  if (table->first) g[0] = first + tables->l2_first * w[0];
-  if (tables->l2_factors > 0) tables->kernel->axpy(factors, tables->l2_factors, w + table->first, K);
+  if (update->table->first) g[0] = first;
+}
+
+/* One place of field f in row b with coefficient c; `place` within the field. */
+static void add_place(const dfm_update *update, int f, uint32_t place, size_t b, float c, float *g) {
+  const dfm_field_gradient *field = &update->gradient->field[f];
+  const int n = update->table->n, first = update->table->first;
+  const float dlogit = update->gradient->dlogit[b];
+  const float *de = field->de ? field->de + b * (size_t)update->gradient->lde : NULL;
+  const uint32_t *winner = update->plans[f].winner;
+  if (!winner) {
+    if (field->has_first) g[0] += c * dlogit;
+    if (de) update->tables->kernel->axpy(g + first, c, de, (size_t)(n - first));
+    return;
+  }
+  winner += b * (size_t)n;
+  if (field->has_first && winner[0] == place) g[0] += c * dlogit;
+  for (int j = first; de && j < n; j++)
+    if (winner[j] == place) g[j] += c * de[j - first];
+}
+
+/* g (n) += the places of unique row u, of any fields; w: its weights. */
+static void add_places(const dfm_update *update, int u, const float *w, float *g) {
+  const dfm_plan *plan = update->plan;
+  const dfm_table *table = update->table;
+  const size_t K = (size_t)(table->n - table->first);
+  float within = 0; /* sum of c^2 dlogit */
+  for (uint32_t i = plan->start[u], m = 0; i < plan->start[u + 1]; i++) {
+    while ((int)m + 1 < table->n_members && plan->order[i] >= update->plans[table->member[m + 1]].at) m++;
+    const int f = table->member[m];
+    const dfm_batch_list *list = &plan->batch->list[f];
+    const uint32_t place = plan->order[i] - update->plans[f].at;
+    const size_t b = list->offsets ? list->row[place] : place;
+    const float c = list->offsets ? list->coefficient[place] : 1;
+    add_place(update, f, place, b, c, g);
+    if (update->gradient->field[f].has_within) within += c * c * update->gradient->dlogit[b];
+  }
+  if (within != 0) update->tables->kernel->axpy(g + table->first, -within, w + table->first, K);
+}
+
+/* g (n) = sum over the places that want unique row u + penalty at its weights w. */
+static void row_gradient(const dfm_update *update, int u, const float *w, float *g) {
+  const dfm_tables *tables = update->tables;
+  const dfm_table *table = update->table;
+  const size_t K = (size_t)(table->n - table->first);
+  memset(g, 0, (size_t)table->n * sizeof *g);
+  if (update->plan->is_plain)
+    add_rows(update, u, g);
+  else
+    add_places(update, u, w, g);
+  if (table->first) g[0] += tables->l2_first * w[0];
+  if (tables->l2_factors > 0) tables->kernel->axpy(g + table->first, tables->l2_factors, w + table->first, K);
 }
 
 /* Gradient of a row that no place wants: the penalty alone. */
@@ -71,15 +131,6 @@ static void visit_part(const dfm_table *table, const dfm_plan *plan, int part, i
   }
 }
 
-typedef struct dfm_update {
-  const dfm_tables *tables;
-  const dfm_table *table;
-  const dfm_plan *plan;
-  const dfm_table_gradient *gradient;
-  float scale;
-  double squares;
-} dfm_update;
-
 /* An idle row of a swept table, ready to be stepped: initialised at the first step, up to date ever after. */
 static dfm_row swept_row(const dfm_update *update, uint32_t id) {
   const dfm_row row = dfm_row_at(update->table, id);
@@ -96,7 +147,7 @@ static void update_row(void *context, int u, uint32_t id) {
   dfm_row row;
   if (u >= 0) {
     row = dfm_row_at(update->table, id);
-    row_gradient(update->tables, update->table, update->plan, u, update->gradient, row.w, g);
+    row_gradient(update, u, row.w, g);
   } else {
     row = swept_row(update, id);
     idle_gradient(update->tables, update->table, row.w, g);
@@ -104,10 +155,18 @@ static void update_row(void *context, int u, uint32_t id) {
   step_row(update->tables, update->table, row, g);
 }
 
-void dfm_table_update(const dfm_tables *tables, int f, dfm_plan *plan, const dfm_table_gradient *gradient, int part,
+/* Visits the part's rows of field f's table; there are none where it is frozen. */
+static void visit_table(dfm_update *update, int f, int part, int parts, row_visitor *visit) {
+  update->table = &update->tables->table[f];
+  update->plan = &update->plans[f];
+  if (update->table->n > 0 && !update->table->is_frozen)
+    visit_part(update->table, update->plan, part, parts, visit, update);
+}
+
+void dfm_table_update(const dfm_tables *tables, int f, dfm_plan *plans, const dfm_table_gradient *gradient, int part,
                       int parts) {
-  dfm_update update = {.tables = tables, .table = &tables->table[f], .plan = plan, .gradient = gradient};
-  visit_part(update.table, plan, part, parts, update_row, &update);
+  dfm_update update = {.tables = tables, .plans = plans, .gradient = gradient};
+  visit_table(&update, f, part, parts, update_row);
 }
 
 static void accumulate_row(void *context, int u, uint32_t id) {
@@ -116,17 +175,17 @@ static void accumulate_row(void *context, int u, uint32_t id) {
   float idle[DFM_MAX_FIELD_WIDTH + 1], *g = idle;
   if (u >= 0) {
     g = update->plan->gradients + (size_t)u * n;
-    row_gradient(update->tables, update->table, update->plan, u, update->gradient, dfm_row_at(update->table, id).w, g);
+    row_gradient(update, u, dfm_row_at(update->table, id).w, g);
   } else {
     idle_gradient(update->tables, update->table, swept_row(update, id).w, g);
   }
   update->squares += update->tables->kernel->sum_squares(g, n);
 }
 
-double dfm_table_accumulate(const dfm_tables *tables, int f, dfm_plan *plan, const dfm_table_gradient *gradient,
+double dfm_table_accumulate(const dfm_tables *tables, int f, dfm_plan *plans, const dfm_table_gradient *gradient,
                             int part, int parts) {
-  dfm_update update = {.tables = tables, .table = &tables->table[f], .plan = plan, .gradient = gradient};
-  visit_part(update.table, plan, part, parts, accumulate_row, &update);
+  dfm_update update = {.tables = tables, .plans = plans, .gradient = gradient};
+  visit_table(&update, f, part, parts, accumulate_row);
   return update.squares;
 }
 
@@ -143,7 +202,7 @@ static void apply_row(void *context, int u, uint32_t id) {
   step_row(update->tables, update->table, row, g);
 }
 
-void dfm_table_apply(const dfm_tables *tables, int f, dfm_plan *plan, float scale, int part, int parts) {
-  dfm_update update = {.tables = tables, .table = &tables->table[f], .plan = plan, .scale = scale};
-  visit_part(update.table, plan, part, parts, apply_row, &update);
+void dfm_table_apply(const dfm_tables *tables, int f, dfm_plan *plans, float scale, int part, int parts) {
+  dfm_update update = {.tables = tables, .plans = plans, .scale = scale};
+  visit_table(&update, f, part, parts, apply_row);
 }

@@ -33,26 +33,64 @@ static const dfm_layer *linear_layer(const dfm_net *net) {
   return NULL;
 }
 
+/* The first-order weights of row b in field f, added up; pools are sums here (dfm_lbfgs_solve). */
+static double first_order(const dfm_solver_state *solver, const dfm_batch *batch, int f, int b) {
+  const double *x = solver->x + solver->first[solver->run->stepper->net->field[f].table];
+  const dfm_batch_list *list = &batch->list[f];
+  double z = 0;
+  if (!list->offsets) {
+    const uint32_t id = batch->id[(size_t)f * (size_t)batch->capacity + (size_t)b];
+    return id == DFM_ID_NONE ? 0 : x[id];
+  }
+  for (uint32_t p = list->offsets[b]; p < list->offsets[b + 1]; p++)
+    if (list->id[p] != DFM_ID_NONE) z += (double)list->coefficient[p] * x[list->id[p]];
+  return z;
+}
+
+static void add_first_order(const dfm_solver_state *solver, const dfm_batch *batch, int f, int b, double dz,
+                            double *gradient) {
+  const dfm_batch_list *list = &batch->list[f];
+  gradient += solver->first[solver->run->stepper->net->field[f].table];
+  if (!list->offsets) {
+    const uint32_t id = batch->id[(size_t)f * (size_t)batch->capacity + (size_t)b];
+    if (id != DFM_ID_NONE) gradient[id] += dz;
+    return;
+  }
+  for (uint32_t p = list->offsets[b]; p < list->offsets[b + 1]; p++)
+    if (list->id[p] != DFM_ID_NONE) gradient[list->id[p]] += (double)list->coefficient[p] * dz;
+}
+
 static void add_row(const dfm_solver_state *solver, const dfm_batch *batch, int b, double *gradient, double *loss) {
   const dfm_net *net = solver->run->stepper->net;
   const double *x = solver->x;
   const float *number = batch->number + (size_t)b * (size_t)net->D;
   double z = x[solver->n - 1];
-  for (int f = 0; f < net->F; f++) {
-    const uint32_t id = batch->id[(size_t)f * (size_t)batch->capacity + (size_t)b];
-    if (id != DFM_ID_NONE && net->field[f].first) z += x[solver->first[f] + id];
-  }
+  for (int f = 0; f < net->F; f++) z += net->field[f].first ? first_order(solver, batch, f, b) : 0;
   for (int i = 0; i < solver->n_columns; i++) z += x[solver->numbers + (size_t)i] * (double)number[solver->column[i]];
   const double y = (double)batch->label[b], w = (double)batch->weight[b];
   *loss += w * (fmax(z, 0) - z * y + log1p(exp(-fabs(z))));
   const double dz = w * (1 / (1 + exp(-z)) - y);
-  for (int f = 0; f < net->F; f++) {
-    const uint32_t id = batch->id[(size_t)f * (size_t)batch->capacity + (size_t)b];
-    if (id != DFM_ID_NONE && net->field[f].first) gradient[solver->first[f] + id] += dz;
-  }
+  for (int f = 0; f < net->F; f++)
+    if (net->field[f].first && !solver->run->stepper->tables->table[net->field[f].table].is_frozen)
+      add_first_order(solver, batch, f, b, dz, gradient);
   for (int i = 0; i < solver->n_columns; i++)
     gradient[solver->numbers + (size_t)i] += dz * (double)number[solver->column[i]];
   gradient[solver->n - 1] += dz;
+}
+
+/* Rows [at, at + n) of the training set, laid out. */
+static dfm_status lay_out(const dfm_dataset *rows, int64_t at, int64_t to, dfm_batch *batch, dfm_error *error) {
+  batch->rows = to - at < DFM_SHARD_BATCH ? (int)(to - at) : DFM_SHARD_BATCH;
+  for (int b = 0; b < batch->rows; b++) batch->row[b] = at + b;
+  return dfm_dataset_lay_out(rows, batch, error);
+}
+
+/* Makes the shard's batch as large as its longest lists need, so that nothing grows while the solver runs. */
+static dfm_status size_batch(const dfm_solver_state *solver, int shard, dfm_error *error) {
+  const dfm_dataset *rows = solver->run->trainer->train;
+  const int64_t n = dfm_dataset_rows(rows), from = n * shard / DFM_SHARDS, to = n * (shard + 1) / DFM_SHARDS;
+  for (int64_t at = from; at < to; at += DFM_SHARD_BATCH) DFM_TRY(lay_out(rows, at, to, solver->batch[shard], error));
+  return DFM_OK;
 }
 
 static void shard_task(void *context, int shard, int thread) {
@@ -64,8 +102,7 @@ static void shard_task(void *context, int shard, int thread) {
   (void)thread;
   memset(gradient, 0, solver->n * sizeof *gradient);
   for (int64_t at = from; at < to; at += batch->rows) {
-    batch->rows = to - at < DFM_SHARD_BATCH ? (int)(to - at) : DFM_SHARD_BATCH;
-    for (int b = 0; b < batch->rows; b++) batch->row[b] = at + b;
+    (void)!lay_out(rows, at, to, batch, NULL); /* size_batch made the room */
     dfm_dataset_fill(rows, batch, 0, batch->rows);
     for (int b = 0; b < batch->rows; b++) add_row(solver, batch, b, gradient, &loss);
   }
@@ -125,9 +162,22 @@ static void store(const dfm_solver_state *solver, const double *x) {
   }
 }
 
+/* The largest of some weights has corners, where L-BFGS stops. */
+static dfm_status check_pools(const dfm_stepper *stepper, dfm_error *error) {
+  for (int f = 0; f < stepper->net->F; f++) {
+    if (!stepper->net->field[f].pools_max) continue;
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "list '%s' is pooled by max, which lbfgs cannot solve; pool it by sum or mean, or set "
+                    "optimizer.name to adam",
+                    stepper->encoder->category[f].name);
+  }
+  return DFM_OK;
+}
+
 static dfm_status solve(dfm_solver_state *solver, double **x, double *objective, dfm_error *error) {
   const dfm_stepper *stepper = solver->run->stepper;
   const dfm_layer *layer = linear_layer(stepper->net);
+  DFM_TRY(check_pools(stepper, error));
   DFM_TRY(dfm_alloc(&solver->first, (size_t)stepper->net->F, sizeof *solver->first, error));
   for (int f = 0; f < stepper->net->F; f++) {
     solver->first[f] = solver->n;
@@ -147,6 +197,7 @@ static dfm_status solve(dfm_solver_state *solver, double **x, double *objective,
   DFM_TRY(dfm_alloc(&solver->gradient, DFM_SHARDS * solver->n, sizeof(double), error));
   for (int shard = 0; shard < DFM_SHARDS; shard++) {
     DFM_TRY(dfm_batch_create(stepper->net->F, stepper->net->D, DFM_SHARD_BATCH, &solver->batch[shard], error));
+    DFM_TRY(size_batch(solver, shard, error));
   }
   DFM_TRY(minimise(solver, *x, objective, error));
   *objective *=

@@ -32,8 +32,8 @@ static dfm_status create_tables(dfm_stepper *stepper, dfm_error *error) {
   int *shape = NULL;
   DFM_TRY(dfm_alloc(&shape, 2 * F, sizeof *shape, error));
   for (size_t f = 0; f < F; f++) {
-    shape[f] = stepper->net->field[f].first;
-    shape[F + f] = stepper->net->field[f].width;
+    shape[f] = stepper->net->table[f].first;
+    shape[F + f] = stepper->net->table[f].width;
   }
   const dfm_status status = dfm_tables_create(
       &(dfm_tables_settings){
@@ -52,6 +52,16 @@ static dfm_status create_tables(dfm_stepper *stepper, dfm_error *error) {
       &stepper->tables, error);
   free(shape);
   return status;
+}
+
+static dfm_status preset_tables(const dfm_stepper *stepper, dfm_error *error) {
+  const dfm_encoder *encoder = stepper->encoder;
+  for (int f = 0; f < encoder->F; f++) {
+    const char *path = encoder->schema->columns[encoder->category[f].column].initial;
+    int64_t found;
+    if (path && stepper->net->table[f].width > 0) DFM_TRY(dfm_table_preset(stepper->tables, f, path, &found, error));
+  }
+  return DFM_OK;
 }
 
 static dfm_status create_weights(dfm_stepper *stepper, dfm_error *error) {
@@ -74,14 +84,12 @@ static dfm_status create(dfm_stepper *stepper, int batch_size, int threads, dfm_
   DFM_TRY(dfm_net_build(recipe, stepper->encoder, &stepper->net, error));
   DFM_TRY(dfm_optimizer_create(&settings, stepper->kernel, &stepper->optimizer, error));
   DFM_TRY(create_tables(stepper, error));
+  DFM_TRY(preset_tables(stepper, error));
   DFM_TRY(create_weights(stepper, error));
   DFM_TRY(dfm_executor_create(stepper->net, stepper->kernel, stepper->weight, stepper->dweight, batch_size,
                               recipe->train.seed, &stepper->executor, error));
   DFM_TRY(dfm_batch_create(stepper->net->F, stepper->net->D, batch_size, &stepper->batch, error));
-  DFM_TRY(dfm_alloc(&stepper->plan, (size_t)stepper->net->F, sizeof *stepper->plan, error));
-  for (int f = 0; f < stepper->net->F; f++) {
-    DFM_TRY(dfm_plan_create(&stepper->tables->table[f], batch_size, clips, &stepper->plan[f], error));
-  }
+  DFM_TRY(dfm_plans_create(stepper->tables, batch_size, clips, &stepper->plans, error));
   /* Fixed numbers, whatever the threads: enough tasks to balance a handful of fields over as many threads. */
   stepper->table_parts = 4;
   const size_t tasks = (size_t)(dfm_executor_tasks(stepper->executor) + stepper->net->F * stepper->table_parts);
@@ -105,8 +113,7 @@ dfm_status dfm_stepper_create(const dfm_recipe *recipe, const dfm_dataset *datas
 
 void dfm_stepper_free(dfm_stepper *stepper) {
   if (!stepper) return;
-  for (int f = 0; stepper->plan && f < stepper->net->F; f++) dfm_plan_free(&stepper->plan[f]);
-  free(stepper->plan);
+  if (stepper->net) dfm_plans_free(stepper->plans, stepper->net->F);
   free(stepper->squares);
   dfm_batch_free(stepper->batch);
   dfm_executor_free(stepper->executor);
@@ -137,23 +144,29 @@ static void fill_task(void *context, int task, int thread) {
   dfm_dataset_fill(step->dataset, batch, first, left < DFM_FILL_ROWS ? left : DFM_FILL_ROWS);
 }
 
-/* Feeds the unknown row with a share of the cells, by (seed, field, step, place), so that it learns what an unseen value is like. */
-static void make_unknown(const dfm_stepper *stepper, int f, uint32_t *id) {
+/* Feeds the unknown row with a share of the cells or items, by (seed, field, step, place), so that it learns what an unseen value is like. */
+static void make_unknown(const dfm_stepper *stepper, int f) {
   const double rate = stepper->encoder->category[f].settings.unknown_rate;
   if (rate <= 0 || dfm_encoder_first(stepper->encoder, f) == 0) return;
+  const dfm_batch *batch = stepper->batch;
+  const dfm_batch_list *list = &batch->list[f];
+  uint32_t *id = list->offsets ? list->id : batch->id + (size_t)f * (size_t)batch->capacity;
+  const uint32_t n = list->offsets ? list->offsets[batch->rows] : (uint32_t)batch->rows;
   const uint64_t key = dfm_random_u64(dfm_random_key(stepper->recipe->train.seed, DFM_STREAM_UNKNOWN), (uint64_t)f);
   const uint64_t step = (uint64_t)dfm_optimizer_step_count(stepper->optimizer);
-  for (int b = 0; b < stepper->batch->rows; b++) {
-    if ((double)dfm_random_uniform(key, step << 32 | (uint32_t)b) < rate) id[b] = 0;
+  for (uint32_t p = 0; p < n; p++) {
+    if ((double)dfm_random_uniform(key, step << 32 | p) < rate) id[p] = 0;
   }
 }
 
+/* A table with all of its fields; nothing for fields that share another's. */
 static void gather_task(void *context, int f, int thread) {
   const dfm_stepper *stepper = ((const dfm_step *)context)->stepper;
-  uint32_t *id = stepper->batch->id + (size_t)f * (size_t)stepper->batch->capacity;
+  const dfm_table *table = &stepper->tables->table[f];
   (void)thread;
-  make_unknown(stepper, f, id);
-  dfm_table_gather(stepper->tables, f, &stepper->plan[f], id, stepper->batch->rows);
+  if (table->n_members == 0) return;
+  for (int m = 0; m < table->n_members; m++) make_unknown(stepper, table->member[m]);
+  dfm_table_gather(stepper->tables, f, stepper->plans, stepper->batch);
 }
 
 static float penalty(const dfm_recipe *recipe, dfm_part part) {
@@ -198,8 +211,8 @@ static void update_task(void *context, int task, int thread) {
     const int n = dense_gradient(stepper, task, span);
     for (int i = 0; i < n; i++) dense_step(stepper, &span[i]);
   } else {
-    const dfm_table_gradient gradient = dfm_executor_table_gradient(stepper->executor, f);
-    dfm_table_update(stepper->tables, f, &stepper->plan[f], &gradient, part, stepper->table_parts);
+    const dfm_table_gradient gradient = dfm_executor_table_gradient(stepper->executor);
+    dfm_table_update(stepper->tables, f, stepper->plans, &gradient, part, stepper->table_parts);
   }
 }
 
@@ -214,8 +227,8 @@ static void accumulate_task(void *context, int task, int thread) {
     *squares = 0;
     for (int i = 0; i < n; i++) *squares += stepper->kernel->sum_squares(stepper->dweight + span[i].offset, span[i].n);
   } else {
-    const dfm_table_gradient gradient = dfm_executor_table_gradient(stepper->executor, f);
-    *squares = dfm_table_accumulate(stepper->tables, f, &stepper->plan[f], &gradient, part, stepper->table_parts);
+    const dfm_table_gradient gradient = dfm_executor_table_gradient(stepper->executor);
+    *squares = dfm_table_accumulate(stepper->tables, f, stepper->plans, &gradient, part, stepper->table_parts);
   }
 }
 
@@ -224,7 +237,7 @@ static void apply_task(void *context, int task, int thread) {
   int f, part;
   (void)thread;
   if (!is_dense(stepper, task, &f, &part)) {
-    dfm_table_apply(stepper->tables, f, &stepper->plan[f], stepper->clip_scale, part, stepper->table_parts);
+    dfm_table_apply(stepper->tables, f, stepper->plans, stepper->clip_scale, part, stepper->table_parts);
   }
 }
 
@@ -254,10 +267,12 @@ dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int
   dfm_step step = {stepper, dataset};
   const int tasks = dfm_executor_tasks(stepper->executor) + stepper->net->F * stepper->table_parts;
   stepper->batch->rows = rows;
+  DFM_TRY(dfm_dataset_lay_out(dataset, stepper->batch, error));
+  DFM_TRY(dfm_plans_reserve(stepper->tables, stepper->plans, stepper->batch, error));
   DFM_TRY(dfm_optimizer_begin(stepper->optimizer, learning_rate, error));
   dfm_pool_run(stepper->pool, (rows + DFM_FILL_ROWS - 1) / DFM_FILL_ROWS, fill_task, &step);
   dfm_pool_run(stepper->pool, stepper->net->F, gather_task, &step);
-  stepper->loss = dfm_executor_train(stepper->executor, stepper->pool, stepper->plan, stepper->batch,
+  stepper->loss = dfm_executor_train(stepper->executor, stepper->pool, stepper->plans, stepper->batch,
                                      dfm_optimizer_step_count(stepper->optimizer));
   if (stepper->recipe->optimizer.clip_norm > 0)
     clipped_update(&step, tasks);

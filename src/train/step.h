@@ -20,14 +20,14 @@ typedef struct dfm_stepper {
   float *weight, *dweight, *state[2]; /* (n_weights) each */
   dfm_executor *executor;
   dfm_batch *batch;
-  dfm_plan *plan;  /* (F) */
+  dfm_plan *plans; /* (F) */
   double *squares; /* per update task; clipping only */
   float clip_scale;
   int table_parts; /* update tasks per field */
   double loss;     /* of the last step: sum of weighted log losses, before the step */
 } dfm_stepper;
 
-/* Everything at its start. `batch_size` rows per step at most; `threads` 0: one per core. */
+/* Everything at its start, tables from the files that the schema names (`initial`). `batch_size` rows per step at most; `threads` 0: one per core. */
 dfm_status dfm_stepper_create(const dfm_recipe *recipe, const dfm_dataset *dataset, int batch_size, int threads,
                               dfm_stepper **stepper, dfm_error *error);
 void dfm_stepper_free(dfm_stepper *stepper); /* NULL accepted */

@@ -138,7 +138,7 @@ static double monitor(const dfm_recipe *recipe, const dfm_metrics *valid) {
 static dfm_status evaluate(dfm_run *run, dfm_metrics *metrics, dfm_error *error) {
   const dfm_dataset *valid = run->trainer->valid;
   const int64_t n = dfm_dataset_rows(valid);
-  dfm_predictor_run(run->predictor, run->stepper->pool, valid, 0, n, run->valid_probability);
+  DFM_TRY(dfm_predictor_run(run->predictor, run->stepper->pool, valid, 0, n, run->valid_probability, error));
   return dfm_metrics_of(run->valid_probability, dfm_dataset_labels(valid), dfm_dataset_weights(valid), n, metrics,
                         error);
 }

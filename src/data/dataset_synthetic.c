@@ -1,0 +1,68 @@
+/* Datasets of random rows: an encoder and a seed come in; rows whose ids follow a power law go out. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "data/storage.h"
+
+/* A table row by a power law: P(id) falls as 1 / id. Row 0, unknown under its rule, is left out where there is another.
+ */
+static uint32_t random_id(const dfm_encoder *encoder, int f, float u) {
+  const uint32_t rows = dfm_encoder_rows(encoder, f), first = dfm_encoder_first(encoder, f), n = rows - first;
+  if (n == 0) return first == 1 ? 0 : DFM_ID_NONE;
+  const uint32_t rank = (uint32_t)(pow((double)n + 1, (double)u) - 1);
+  return first + (rank < n ? rank : n - 1);
+}
+
+/* A list of up to five items, their weights normal where they have some; the numbers are those of (key, counter). */
+static dfm_status random_list(dfm_storage *storage, const dfm_encoder *encoder, int f, uint64_t key, uint64_t counter,
+                              dfm_error *error) {
+  enum { MOST = 5 };
+  float u[1 + MOST];
+  uint64_t first;
+  dfm_random_fill_uniform(key, counter, u, 1 + MOST);
+  const size_t n = (size_t)(u[0] * (MOST + 1));
+  DFM_TRY(dfm_storage_add_items(storage, f, storage->rows - 1, n, &first, error));
+  dfm_list *list = &storage->list[f];
+  for (size_t i = 0; i < n; i++) list->ids[first + i] = random_id(encoder, f, u[1 + i]);
+  if (list->has_weights) dfm_random_fill_normal(key, counter + 1, list->weights + first, n);
+  return DFM_OK;
+}
+
+/* Row `i`, which was added: the numbers are those of (key, i). */
+static dfm_status random_row(dfm_storage *storage, const dfm_encoder *encoder, int64_t i, uint64_t key, float *u,
+                             dfm_error *error) {
+  uint32_t *ids = dfm_storage_ids(storage, i);
+  dfm_random_fill_uniform(key, 2 * (uint64_t)i, u, (size_t)encoder->F + 1);
+  for (int f = 0; f < encoder->F; f++) {
+    if (!encoder->category[f].is_list) {
+      ids[f] = random_id(encoder, f, u[f + 1]);
+      continue;
+    }
+    const uint64_t list_key = dfm_random_u64(key, (uint64_t)f);
+    DFM_TRY(random_list(storage, encoder, f, list_key, 2 * (uint64_t)i, error));
+  }
+  dfm_random_fill_normal(key, 2 * (uint64_t)i + 1, dfm_storage_numbers(storage, i), (size_t)encoder->D);
+  storage->label[i] = u[0] < 0.25F;
+  return DFM_OK;
+}
+
+dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, uint64_t seed, dfm_dataset **dataset,
+                                 dfm_error *error) {
+  const uint64_t key = dfm_random_key(seed, DFM_STREAM_BENCH);
+  dfm_storage *storage;
+  float *u = NULL;
+  if (rows < 1) return dfm_fail(error, DFM_ERROR_VALUE, "%lld random rows; at least 1 is needed", (long long)rows);
+  DFM_TRY(dfm_storage_create(encoder, (dfm_storage_has){.label = true}, NULL, &storage, error));
+  dfm_status status = dfm_alloc(&u, (size_t)encoder->F + 1, sizeof *u, error);
+  for (int64_t i = 0; status == DFM_OK && i < rows; i++) {
+    status = dfm_storage_add(storage, 1, error);
+    if (status == DFM_OK) status = random_row(storage, encoder, i, key, u, error);
+  }
+  if (status == DFM_OK) status = dfm_dataset_view(encoder, storage, 0, rows, dataset, error);
+  if (status == DFM_OK) dfm_dataset_count(*dataset);
+  free(u);
+  dfm_storage_release(storage);
+  return status;
+}

@@ -1,0 +1,116 @@
+/* Embedding: rows of tables come in; each field's goes to its columns, a list's items as their pooled row. */
+#include "layer/embed.h"
+
+#include <string.h>
+
+/* The weights that place `place` of field f asks for; zeros where it has no id. */
+static inline const float *row_of(const dfm_embedding *from, const dfm_net *net, int f, uint32_t id, size_t place,
+                                  float *scratch) {
+  static const float nothing[1 + DFM_MAX_FIELD_WIDTH];
+  const int t = net->field[f].table;
+  if (from->plans) {
+    const dfm_plan *plan = &from->plans[t];
+    const size_t n = (size_t)(net->table[t].first + net->table[t].width);
+    return plan->weights + plan->inverse[from->plans[f].at + place] * n;
+  }
+  return id == DFM_ID_NONE ? nothing : from->source->row(from->source->context, t, id, scratch);
+}
+
+/* A list's pooled row while its items come in. */
+typedef struct pooled {
+  float row[1 + DFM_MAX_FIELD_WIDTH]; /* as table rows are */
+  float squares;                      /* sum of c^2 |v|^2, of lists whose items pair */
+  bool is_empty;                      /* no item so far */
+} pooled;
+
+/* Takes in c times the item's weights w (n); with `winner` it pools by max and keeps the place that each weight came from. */
+static void pool_max(pooled *list, const float *w, float c, int n, uint32_t place, uint32_t *winner) {
+  for (int j = 0; j < n; j++) {
+    const float value = c * w[j];
+    if (!list->is_empty && !(value > list->row[j])) continue;
+    list->row[j] = value;
+    if (winner) winner[j] = place;
+  }
+}
+
+static void pool_sum(const dfm_kernel *kernel, pooled *list, const float *w, float c, int n) {
+  if (list->is_empty)
+    for (int j = 0; j < n; j++) list->row[j] = c * w[j];
+  else
+    kernel->axpy(list->row, c, w, (size_t)n);
+}
+
+/* The pooled row of list field f in row b of the batch; an empty list's is zero. */
+static void pool_list(const dfm_embedding *from, const dfm_pass *pass, const dfm_batch *batch, int f, int b,
+                      pooled *list) {
+  const dfm_net_field *field = &pass->net->field[f];
+  const dfm_net_table *table = &pass->net->table[field->table];
+  const dfm_batch_list *items = &batch->list[f];
+  const int n = table->first + table->width;
+  uint32_t *winner = from->plans && field->pools_max ? from->plans[f].winner + (size_t)b * (size_t)n : NULL;
+  float scratch[3 * (1 + DFM_MAX_FIELD_WIDTH)];
+  list->squares = 0;
+  list->is_empty = true;
+  memset(list->row, 0, (size_t)n * sizeof *list->row);
+  for (int j = 0; winner && j < n; j++) winner[j] = UINT32_MAX;
+  for (uint32_t p = items->offsets[b]; p < items->offsets[b + 1]; p++) {
+    if (items->id[p] == DFM_ID_NONE) continue;
+    const float c = items->coefficient[p], *w = row_of(from, pass->net, f, items->id[p], p, scratch);
+    if (field->pools_max)
+      pool_max(list, w, c, n, p, winner);
+    else
+      pool_sum(pass->kernel, list, w, c, n);
+    if (field->has_within)
+      list->squares += c * c * pass->kernel->dot(w + table->first, w + table->first, (size_t)table->width);
+    list->is_empty = false;
+  }
+}
+
+/* Puts the weights `w` of field f into row b of the EMBED and FIRST edges; `*first` is the next column of FIRST. */
+static inline void place_row(const dfm_pass *pass, int b, int f, const float *w, int *first) {
+  const dfm_net_field *field = &pass->net->field[f];
+  if (field->first) *dfm_value(pass, DFM_EDGE_FIRST, b, (*first)++) = w[0];
+  if (field->width > 0) {
+    memcpy(dfm_value(pass, DFM_EDGE_EMBED, b, field->column), w + pass->net->table[field->table].first,
+           (size_t)field->width * sizeof *w);
+  }
+}
+
+static void place_list(const dfm_embedding *from, const dfm_pass *pass, const dfm_batch *batch, int f, int b,
+                       int *first) {
+  const dfm_net_field *field = &pass->net->field[f];
+  pooled list;
+  pool_list(from, pass, batch, f, b, &list);
+  place_row(pass, b, f, list.row, first);
+  if (!field->has_within) return;
+  const float *s = dfm_value(pass, DFM_EDGE_EMBED, b, field->column);
+  *dfm_value(pass, DFM_EDGE_WITHIN, b, 0) += 0.5F * (pass->kernel->dot(s, s, (size_t)field->width) - list.squares);
+}
+
+/* What does not come from tables: the numbers, and sums that start at zero. */
+static inline void place_numbers(const dfm_pass *pass, int b) {
+  const dfm_net *net = pass->net;
+  const float *x = dfm_value(pass, DFM_EDGE_NUMBER, b, 0);
+  float *e = dfm_value(pass, DFM_EDGE_EMBED, b, net->embed_numbers);
+  for (int i = 0; i < net->n_dnn_number; i++) e[i] = x[net->dnn_number[i]];
+  *dfm_value(pass, DFM_EDGE_LOGIT, b, 0) = 0;
+  if (net->edge_n[DFM_EDGE_WITHIN] > 0) *dfm_value(pass, DFM_EDGE_WITHIN, b, 0) = 0;
+}
+
+void dfm_embed(const dfm_embedding *from, const dfm_pass *pass, const dfm_batch *batch, int b0, int b1) {
+  const dfm_net *net = pass->net;
+  float scratch[3 * (1 + DFM_MAX_FIELD_WIDTH)];
+  for (int b = b0; b < b1; b++) {
+    int first = 0;
+    place_numbers(pass, b);
+    for (int f = 0; f < net->F; f++) {
+      if (net->field[f].first + net->field[f].width == 0) continue;
+      if (batch->list[f].offsets) {
+        place_list(from, pass, batch, f, b, &first);
+        continue;
+      }
+      const uint32_t id = batch->id[(size_t)f * (size_t)batch->capacity + (size_t)b];
+      place_row(pass, b, f, row_of(from, net, f, id, (size_t)b, scratch), &first);
+    }
+  }
+}
