@@ -31,20 +31,30 @@ static dfm_field_settings resolve(const dfm_field_settings *own, const dfm_field
   return settings;
 }
 
-static void add_field(dfm_encoder *encoder, const dfm_data_settings *settings, size_t i) {
+/* A column's own settings against what the recipe says for all: hash for all, and a count for one. */
+static dfm_status check_settings(const dfm_column *column, const dfm_field_settings *resolved, dfm_error *error) {
+  dfm_column asked = *column;
+  asked.settings.hash = resolved->hash;
+  return dfm_column_check(&asked, "hash", error);
+}
+
+static dfm_status add_field(dfm_encoder *encoder, const dfm_data_settings *settings, size_t i, dfm_error *error) {
   const dfm_column *column = &encoder->schema->columns[i];
   if (column->kind == DFM_KIND_CATEGORY) {
     encoder->category[encoder->F++] =
         (dfm_category_field){.name = column->name,
                              .column = i,
                              .settings = resolve(&column->settings, settings ? &settings->category : NULL)};
-  } else if (column->kind == DFM_KIND_NUMBER) {
+    return check_settings(column, &encoder->category[encoder->F - 1].settings, error);
+  }
+  if (column->kind == DFM_KIND_NUMBER) {
     encoder->number[encoder->D++] =
         (dfm_number_field){.name = column->name,
                            .column = i,
                            .settings = resolve(&column->settings, settings ? &settings->number : NULL),
                            .scale = 1};
   }
+  return DFM_OK;
 }
 
 static dfm_status fill_fields(dfm_encoder *encoder, const dfm_schema *schema, const dfm_data_settings *settings,
@@ -62,7 +72,7 @@ static dfm_status fill_fields(dfm_encoder *encoder, const dfm_schema *schema, co
   }
   DFM_TRY(dfm_alloc(&encoder->category, F, sizeof *encoder->category, error));
   DFM_TRY(dfm_alloc(&encoder->number, D, sizeof *encoder->number, error));
-  for (size_t i = 0; i < schema->n_columns; i++) add_field(encoder, settings, i);
+  for (size_t i = 0; i < schema->n_columns; i++) DFM_TRY(add_field(encoder, settings, i, error));
   return DFM_OK;
 }
 
