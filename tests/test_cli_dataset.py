@@ -58,6 +58,11 @@ def test_same_model_last_rows_and_settings():
     same_model(["--valid-split", "0.2", "--min-count", "40", "--vocabulary-order", "sorted", "--unknown", "zero"])
 
 
+def test_same_model_buckets_and_few_values():
+    same_model(["--max-vocabulary", "5", "--set", "fields.C1.hash=7", "--set", "fields.C1.max_vocabulary=0"])
+    same_model(["--hash", "20", "--unknown", "zero"])
+
+
 def test_same_model_vocabulary_from_all():
     same_model(["--vocabulary-from", "all", "--set", "fields.C1.min_count=2", "--seed", "5"])
 
@@ -157,6 +162,8 @@ def test_messages():
         fails("train", *arguments, "-o", output, *SMALL, parts=parts, code=code, output=output)
 
     train_fails(dataset, "--min-count", "3", parts=["messages.safetensors", "another min_count"])
+    train_fails(dataset, "--max-vocabulary", "3", parts=["messages.safetensors", "another max_vocabulary"])
+    train_fails(dataset, "--hash", "3", parts=["messages.safetensors", "another hash"])
     train_fails(dataset, "--valid-split", "0.3", parts=["messages.safetensors", "another validation."])
     train_fails(dataset, "--valid", rows(), parts=["messages.safetensors", "another validation.random"])
     train_fails(dataset, "--label", "C1", parts=["leave out --label"], code=2)

@@ -284,6 +284,117 @@ static void damaged_vocabularies_are_refused(void **state) {
   }
 }
 
+/* ---- buckets, logs, limits */
+
+static const char SEEN[] =
+    "y,C1,C2,C3\n"
+    "1,100,abc,u\n"
+    "0,99,,u\n"
+    "0,,abd,v\n"
+    "1,1000000,abc,w\n"
+    "0,1000000,x,v\n"
+    "1,2,abc,v\n";
+
+/* C1: logs of numbers; C2: ten buckets; C3: the two most frequent values. */
+static dfm_status read_seen(const char *text, int rule, dfm_dataset **train, dfm_error *error) {
+  dfm_schema *schema = make_schema("y:label C1:category C2:category C3:category");
+  const dfm_data_settings settings = make_settings();
+  dfm_dataset *valid;
+  schema->columns[1].settings.transform = DFM_TRANSFORM_LOG2;
+  schema->columns[2].settings.hash = 10;
+  schema->columns[2].settings.unknown = rule;
+  schema->columns[3].settings.max_vocabulary = 2;
+  const dfm_status status = read_text("seen.csv", text, schema, &settings, train, &valid, error);
+  dfm_schema_free(schema);
+  return status;
+}
+
+static void assert_value_is(const dfm_encoder *encoder, int f, uint64_t i, const char *text) {
+  const dfm_vocabulary *vocabulary = &encoder->category[f].vocabulary;
+  assert_int_equal(vocabulary->offsets[i + 1] - vocabulary->offsets[i], strlen(text));
+  assert_memory_equal(vocabulary->bytes + vocabulary->offsets[i], text, strlen(text));
+}
+
+static void check_seen_rows(const dfm_dataset *train, uint32_t first) {
+  const dfm_encoder *encoder = dfm_dataset_encoder(train);
+  const uint32_t abc = (uint32_t)(XXH3_64bits("abc", 3) % 10) + first, bucket = abc - first;
+  uint64_t fingerprint;
+  char expected[64];
+  assert_int_equal(dfm_encoder_rows(encoder, 1), 10 + first);
+  sprintf(expected, "C1=1 C2=%u C3=2", abc);
+  assert_row(train, 0, expected);
+  sprintf(expected, "C1=1 C2=%u C3=2", (uint32_t)(XXH3_64bits("", 0) % 10) + first);
+  assert_row(train, 1, expected);
+  sprintf(expected, "C1=2 C2=%u C3=0", abc);
+  assert_row(train, 3, expected);
+  assert_true(dfm_encoder_fingerprint(encoder, 1, abc, &fingerprint));
+  assert_true(fingerprint == XXH3_64bits(&bucket, sizeof bucket));
+  assert_int_equal(dfm_dataset_field(train, 1).missing, 1);
+  assert_int_equal(dfm_dataset_field(train, 1).unknown, 0);
+  assert_int_equal(dfm_dataset_field(train, 2).unknown, 1);
+}
+
+static void values_become_buckets_logs_and_the_most_frequent(void **state) {
+  (void)state;
+  for (int rule = DFM_UNKNOWN_ROW; rule <= DFM_UNKNOWN_ERROR; rule++) {
+    dfm_error error;
+    dfm_dataset *train, *again;
+    dfm_encoder *loaded;
+    bool is_unknown;
+    assert_ok(read_seen(SEEN, rule, &train, &error));
+    const dfm_encoder *encoder = dfm_dataset_encoder(train);
+    assert_int_equal(encoder->category[0].vocabulary.n, 4);
+    assert_value_is(encoder, 0, 0, "21"); /* 100 and 99 */
+    assert_value_is(encoder, 0, 1, "190");
+    assert_value_is(encoder, 0, 2, "");
+    assert_value_is(encoder, 0, 3, "2");
+    assert_int_equal(encoder->category[2].vocabulary.n, 2);
+    assert_value_is(encoder, 2, 0, "v");
+    check_seen_rows(train, rule == DFM_UNKNOWN_ROW);
+    assert_int_equal(dfm_encoder_id(encoder, 0, "98.5", 4, &is_unknown), 1);
+    assert_int_equal(dfm_encoder_id(encoder, 0, "word", 4, &is_unknown), 0);
+    assert_true(is_unknown);
+    write_encoder(encoder, test_path("seen.safetensors"));
+    assert_ok(load_encoder(test_path("seen.safetensors"), &loaded, &error));
+    assert_true(dfm_encoder_hash(loaded) == dfm_encoder_hash(encoder));
+    assert_ok(read_encoded_file(test_write("again.csv", SEEN, strlen(SEEN)), loaded, NULL, &again, &error));
+    assert_true(dfm_dataset_fingerprint(again) == dfm_dataset_fingerprint(train));
+    check_seen_rows(again, rule == DFM_UNKNOWN_ROW);
+    dfm_encoder_release(loaded);
+    dfm_dataset_free(again);
+    dfm_dataset_free(train);
+  }
+}
+
+static void a_log_of_text_is_an_error_with_its_place(void **state) {
+  (void)state;
+  static const char text[] = "y,C1,C2,C3\n1,7,a,u\n0,many,b,v\n";
+  dfm_error error;
+  dfm_dataset *train;
+  assert_int_equal(read_seen(text, DFM_UNKNOWN_ROW, &train, &error), DFM_ERROR_FORMAT);
+  assert_non_null(strstr(error.message, "seen.csv:3:3: column 'C1' has transform log2"));
+  assert_non_null(strstr(error.message, "'many'"));
+}
+
+/* A count of one column's own does not fit the recipe's hash for all. */
+static void a_column_is_hashed_or_counted(void **state) {
+  (void)state;
+  dfm_error error;
+  dfm_encoder *encoder;
+  dfm_schema *schema = make_schema("y:label C1:category C2:category");
+  dfm_data_settings settings = make_settings();
+  settings.category.hash = 100;
+  schema->columns[2].settings.min_count = 3;
+  assert_int_equal(dfm_encoder_create(schema, &settings, &encoder, &error), DFM_ERROR_VALUE);
+  assert_non_null(strstr(error.message, "column 'C2' has both hash and min_count"));
+  schema->columns[2].settings.hash = 0;
+  assert_ok(dfm_encoder_create(schema, &settings, &encoder, &error));
+  assert_int_equal(dfm_encoder_values(encoder, 0), 100);
+  assert_int_equal(dfm_encoder_values(encoder, 1), 0);
+  dfm_encoder_release(encoder);
+  dfm_schema_free(schema);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(transforms_are_those_of_their_formulas),
     cmocka_unit_test(numbers_far_outside_training_stay_finite),
@@ -292,6 +403,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_loaded_encoder_is_the_same),
     cmocka_unit_test(a_synthetic_encoder_loads_without_vocabularies),
     cmocka_unit_test(damaged_vocabularies_are_refused),
+    cmocka_unit_test(values_become_buckets_logs_and_the_most_frequent),
+    cmocka_unit_test(a_log_of_text_is_an_error_with_its_place),
+    cmocka_unit_test(a_column_is_hashed_or_counted),
 };
 
 int main(int argc, char **argv) {

@@ -158,6 +158,16 @@ static void data_settings_mean_what_the_schema_means(void **state) {
        {"linear", "fm", "dnn", "linear,dnn", "[linear, fm, dnn]"},
        offsetof(dfm_recipe, data.category.into),
        offsetof(dfm_field_settings, into)},
+      {"data.max_vocabulary",
+       "max_vocabulary",
+       {"0", "10", "1000000000"},
+       offsetof(dfm_recipe, data.category.max_vocabulary),
+       offsetof(dfm_field_settings, max_vocabulary)},
+      {"data.hash",
+       "hash",
+       {"0", "1", "1000"},
+       offsetof(dfm_recipe, data.category.hash),
+       offsetof(dfm_field_settings, hash)},
       {"data.min_count",
        "min_count",
        {"1", "10", "1000"},
@@ -193,6 +203,15 @@ static void members_that_follow(void **state) {
   set(recipe, "validation.random", "0.2");
   set(recipe, "validation.split", "0.3");
   refuses_check(recipe, "validation.split is 0.3 and validation.random is 0.2");
+}
+
+static void hashing_keeps_no_vocabulary_to_shape(void **state) {
+  (void)state;
+  dfm_recipe *recipe = fresh();
+  set(recipe, "data.hash", "100");
+  assert_ok(dfm_recipe_check(recipe, &error));
+  set(recipe, "data.min_count", "2");
+  refuses_check(recipe, "data.hash is 100 and data.min_count is 2");
 }
 
 static void lists(void **state) {
@@ -448,6 +467,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(models_are_named),
       cmocka_unit_test(data_settings_mean_what_the_schema_means),
       cmocka_unit_test(members_that_follow),
+      cmocka_unit_test(hashing_keeps_no_vocabulary_to_shape),
       cmocka_unit_test(lists),
       cmocka_unit_test(bad_values_name_setting_value_and_range),
       cmocka_unit_test(misspelt_names_suggest_the_nearest),

@@ -35,7 +35,7 @@ static bool same_double(double a, double b) {
 static bool same_settings(const dfm_field_settings *x, const dfm_field_settings *y) {
   return x->min_count == y->min_count && x->unknown == y->unknown && x->unknown_rate == y->unknown_rate &&
          x->order == y->order && x->transform == y->transform && same_double(x->missing, y->missing) &&
-         x->into == y->into && x->width == y->width;
+         x->into == y->into && x->width == y->width && x->max_vocabulary == y->max_vocabulary && x->hash == y->hash;
 }
 
 static bool same_schema(const dfm_schema *a, const dfm_schema *b) {
@@ -73,7 +73,9 @@ static void every_key_is_read(void **state) {
       "- {name: age, kind: number, transform: log, missing: -1.5, into: [linear, dnn]}\n"
       "- name: city\n  kind: category\n  min_count: 5\n  unknown: zero\n  unknown_rate: 0.25\n  order: sorted\n  into: "
       "fm\n  width: 8\n"
-      "- {name: id, kind: ignore}\n");
+      "- {name: id, kind: ignore}\n"
+      "- {name: ad, kind: category, hash: 1000, max_vocabulary: 0}\n"
+      "- {name: seen, kind: category, transform: log2, max_vocabulary: 99}\n");
   assert_int_equal(s->separator, '\t');
   assert_false(s->has_header);
   assert_true(s->strip_spaces);
@@ -82,7 +84,7 @@ static void every_key_is_read(void **state) {
   assert_string_equal(s->missing_words[1], "NA");
   assert_string_equal(s->positives[0], ">50K");
   assert_string_equal(s->negatives[1], "<=50K.");
-  assert_int_equal(s->n_columns, 5);
+  assert_int_equal(s->n_columns, 7);
   assert_int_equal(s->columns[0].kind, DFM_KIND_LABEL);
   assert_int_equal(s->columns[1].kind, DFM_KIND_WEIGHT);
   const dfm_field_settings *age = &s->columns[2].settings, *city = &s->columns[3].settings;
@@ -97,6 +99,10 @@ static void every_key_is_read(void **state) {
   assert_int_equal(city->into, DFM_INTO_FM);
   assert_int_equal(city->width, 8);
   assert_int_equal(city->transform, -1);
+  assert_int_equal(city->hash, -1);
+  assert_int_equal(s->columns[5].settings.hash, 1000);
+  assert_int_equal(s->columns[6].settings.max_vocabulary, 99);
+  assert_int_equal(s->columns[6].settings.transform, DFM_TRANSFORM_LOG2);
   check_round_trip(s);
   dfm_schema *copy;
   assert_ok(dfm_schema_copy(s, &copy, &error));
@@ -211,6 +217,12 @@ static void yaml_errors_have_places(void **state) {
                 "unknown_rate is '1'; it must be a number in [0, 1)");
   check_refused("columns:\n- {name: a, kind: number, into: [linear, deep]}",
                 "into is 'linear,deep'; it must be one or more of linear");
+  check_refused("columns: [{name: a, kind: number, transform: log2}]",
+                "s.yaml:1:35: column 'a' is a number, and only a category has transform log2");
+  check_refused("columns: [{name: a, kind: number, hash: 9}]", "column 'a' is a number, and only a category has hash");
+  check_refused("columns: [{name: a, kind: category, hash: 9, min_count: 2}]",
+                "s.yaml:1:46: column 'a' has both hash and min_count");
+  check_refused("columns: [{name: a, kind: category, hash: -9}]", "hash is '-9'; it must be a whole number from 0 to");
   check_refused("columns:\n- {name: a, kind: label, width: 4}", "column 'a' is the label, which has no width");
   check_refused("label: clik\ncolumns:\n- {name: click}",
                 "s.yaml:1:8: label: there is no column 'clik'; did you mean 'click'?");
@@ -245,6 +257,10 @@ static void settings_from_text(void **state) {
   assert_non_null(strstr(error.message, "column 'C1': a field has no setting 'min_cuont'; did you mean min_count?"));
   assert_int_equal(dfm_schema_set(s, "C1", "transform", "log", &error), DFM_ERROR_VALUE);
   assert_non_null(strstr(error.message, "column 'C1' is a category, and only a number has transform"));
+  assert_ok(dfm_schema_set(s, "C1", "order", "sorted", &error));
+  assert_int_equal(dfm_schema_set(s, "C1", "hash", "5", &error), DFM_ERROR_VALUE);
+  assert_non_null(strstr(error.message, "column 'C1' has both hash and order"));
+  assert_int_equal(s->columns[1].settings.hash, -1);
   assert_int_equal(dfm_schema_set(s, "C1", "min_count", "-2", &error), DFM_ERROR_VALUE);
   assert_non_null(strstr(error.message, "min_count is '-2'; it must be a whole number from 1 to 1000000000"));
   assert_int_equal(dfm_schema_set(s, "C1", "missing", "inf", &error), DFM_ERROR_VALUE);

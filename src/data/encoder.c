@@ -44,7 +44,14 @@ static bool is_category(const dfm_column *column) {
   return column->kind == DFM_KIND_CATEGORY || column->kind == DFM_KIND_LIST;
 }
 
-static void add_field(dfm_encoder *encoder, const dfm_data_settings *settings, size_t i) {
+/* A column's own settings against what the recipe says for all: hash for all, and a count for one. */
+static dfm_status check_settings(const dfm_column *column, const dfm_field_settings *resolved, dfm_error *error) {
+  dfm_column asked = *column;
+  asked.settings.hash = resolved->hash;
+  return dfm_column_check(&asked, "hash", error);
+}
+
+static dfm_status add_field(dfm_encoder *encoder, const dfm_data_settings *settings, size_t i, dfm_error *error) {
   const dfm_column *column = &encoder->schema->columns[i];
   if (is_category(column)) {
     dfm_category_field *field = &encoder->category[encoder->F];
@@ -55,13 +62,16 @@ static void add_field(dfm_encoder *encoder, const dfm_data_settings *settings, s
                                   .settings = resolve(&column->settings, settings ? &settings->category : NULL)};
     resolve_list(&field->settings);
     encoder->F++;
-  } else if (column->kind == DFM_KIND_NUMBER) {
+    return check_settings(column, &field->settings, error);
+  }
+  if (column->kind == DFM_KIND_NUMBER) {
     encoder->number[encoder->D++] =
         (dfm_number_field){.name = column->name,
                            .column = i,
                            .settings = resolve(&column->settings, settings ? &settings->number : NULL),
                            .scale = 1};
   }
+  return DFM_OK;
 }
 
 /* Fields that share a table have its settings. */
@@ -76,6 +86,8 @@ static void share_tables(dfm_encoder *encoder) {
     field->settings.min_count = owners->min_count;
     field->settings.unknown = owners->unknown;
     field->settings.order = owners->order;
+    field->settings.max_vocabulary = owners->max_vocabulary;
+    field->settings.hash = owners->hash;
     field->settings.width = owners->width;
     field->settings.trainable = owners->trainable;
   }
@@ -97,7 +109,7 @@ static dfm_status fill_fields(dfm_encoder *encoder, const dfm_schema *schema, co
   }
   DFM_TRY(dfm_alloc(&encoder->category, F, sizeof *encoder->category, error));
   DFM_TRY(dfm_alloc(&encoder->number, D, sizeof *encoder->number, error));
-  for (size_t i = 0; i < schema->n_columns; i++) add_field(encoder, settings, i);
+  for (size_t i = 0; i < schema->n_columns; i++) DFM_TRY(add_field(encoder, settings, i, error));
   share_tables(encoder);
   return DFM_OK;
 }

@@ -15,27 +15,38 @@ static double log_of(double x) {
   return x > -1 ? log(1 + x) : -1;
 }
 
-static double mean_of(const double *x, int n) {
-  double sum = 0;
-  for (int i = 0; i < n; i++) sum += x[i];
-  return sum / n;
+/* Sums run in four lanes, because each addition to one waits for the last. `x` has room for a whole number of lanes. */
+enum { LANES = 4 };
+
+static void fill_lanes(double *x, int n, double value) {
+  for (; n % LANES != 0; n++) x[n] = value;
 }
 
-static double spread_of(const double *x, int n, double mean) {
-  double sum = 0;
-  for (int i = 0; i < n; i++) sum += (x[i] - mean) * (x[i] - mean);
-  return sum;
+static double mean_of(double *x, int n) {
+  double sum[LANES] = {0};
+  fill_lanes(x, n, 0);
+  for (int i = 0; i < n; i += LANES)
+    for (int k = 0; k < LANES; k++) sum[k] += x[i + k];
+  return (sum[0] + sum[1] + sum[2] + sum[3]) / n;
 }
 
-static double skew_of(const double *x, int n, double mean) {
-  double sum = 0;
-  for (int i = 0; i < n; i++) sum += (x[i] - mean) * (x[i] - mean) * (x[i] - mean);
-  return sum;
+static void spread_of(double *x, int n, double mean, double *spread, double *skew) {
+  double square[LANES] = {0}, cube[LANES] = {0};
+  fill_lanes(x, n, mean);
+  for (int i = 0; i < n; i += LANES) {
+    for (int k = 0; k < LANES; k++) {
+      const double away = x[i + k] - mean;
+      square[k] += away * away;
+      cube[k] += away * away * away;
+    }
+  }
+  *spread = square[0] + square[1] + square[2] + square[3];
+  *skew = cube[0] + cube[1] + cube[2] + cube[3];
 }
 
 dfm_column_moments dfm_moments_of(const dfm_field_settings *settings, const float *raw, size_t stride, int n) {
   dfm_column_moments made = {0};
-  double x[DFM_MOMENTS_ROWS];
+  double x[DFM_MOMENTS_ROWS + LANES], skew_log;
   int m = 0;
   for (int i = 0; i < n; i++) {
     x[m] = value_of(settings, raw[(size_t)i * stride]);
@@ -45,17 +56,16 @@ dfm_column_moments dfm_moments_of(const dfm_field_settings *settings, const floa
   made.n = m;
   made.minimum = made.maximum = x[0];
   for (int i = 0; i < m; i++) {
-    if (x[i] < made.minimum) made.minimum = x[i];
-    if (x[i] > made.maximum) made.maximum = x[i];
+    made.minimum = x[i] < made.minimum ? x[i] : made.minimum;
+    made.maximum = x[i] > made.maximum ? x[i] : made.maximum;
     made.n_at_most_minus_one += x[i] <= -1;
   }
   made.mean = mean_of(x, m);
-  made.spread = spread_of(x, m, made.mean);
+  spread_of(x, m, made.mean, &made.spread, &made.skew);
   if (settings->transform != DFM_TRANSFORM_AUTO) return made;
-  made.skew = skew_of(x, m, made.mean);
   for (int i = 0; i < m; i++) x[i] = log_of(x[i]);
   made.mean_log = mean_of(x, m);
-  made.spread_log = spread_of(x, m, made.mean_log);
+  spread_of(x, m, made.mean_log, &made.spread_log, &skew_log);
   return made;
 }
 

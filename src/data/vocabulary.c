@@ -19,48 +19,69 @@ uint64_t dfm_vocabulary_index_size(uint64_t n) {
   return size;
 }
 
-static uint32_t find(const dfm_vocabulary *vocabulary, uint64_t hash, const char *bytes, size_t n) {
+static inline uint32_t load_four(const void *bytes) {
+  uint32_t loaded;
+  memcpy(&loaded, bytes, sizeof loaded);
+  return loaded;
+}
+
+/* Most values are a few bytes long: comparing them by hand saves a call. No byte behind `a` is read. */
+static inline bool is_same(const uint8_t *a, const dfm_value *value) {
+  const uint32_t n = value->n;
+  const uint8_t *b = (const uint8_t *)dfm_value_bytes(value);
+  if (n > DFM_VALUE_HEAD) return memcmp(a, b, n) == 0;
+  if (n >= 4) return load_four(a) == load_four(b) && load_four(a + n - 4) == load_four(b + n - 4);
+  for (uint32_t i = 0; i < n; i++)
+    if (a[i] != b[i]) return false;
+  return true;
+}
+
+static inline uint32_t find(const dfm_vocabulary *vocabulary, const dfm_value *value) {
   const uint64_t mask = vocabulary->index_size - 1;
-  for (uint64_t slot = hash & mask; vocabulary->index[slot] != 0; slot = (slot + 1) & mask) {
-    const uint32_t value = vocabulary->index[slot] - 1;
-    const uint64_t start = vocabulary->offsets[value];
-    if (vocabulary->offsets[value + 1] - start == n && memcmp(vocabulary->bytes + start, bytes, n) == 0) return value;
+  for (uint64_t slot = value->hash & mask; vocabulary->index[slot] != 0; slot = (slot + 1) & mask) {
+    const uint32_t i = vocabulary->index[slot] - 1;
+    const uint64_t start = vocabulary->offsets[i];
+    if (vocabulary->offsets[i + 1] - start == value->n && is_same(vocabulary->bytes + start, value)) return i;
   }
   return DFM_ID_NONE;
 }
 
-/* A search is three memory misses, each the address of the next: slot, offset, bytes. Asks for the one of `stage`. */
-static inline void prefetch(const dfm_vocabulary *vocabulary, const dfm_value *value, int stage) {
-  const uint32_t *slot = &vocabulary->index[value->hash & (vocabulary->index_size - 1)];
-  if (value->n == DFM_VALUE_ABSENT) return;
-  if (stage == 0) {
-    __builtin_prefetch(slot);
-  } else if (*slot != 0) {
-    const uint64_t *offset = &vocabulary->offsets[*slot - 1];
+enum { STAGES = 3, AHEAD = 12 /* values between two stages */ };
+/* An index up to this lies with its values in the first caches: asking ahead costs more than it brings. */
+enum { NEAR_SLOTS = 4096 };
+
+/* A search is three memory misses, each the address of the next: slot, offset, bytes. Asks for the slot of value `i`,
+ * for the offset of the one AHEAD before it and for the bytes of the one before that. */
+static inline void prefetch(const dfm_vocabulary *vocabulary, const dfm_value *values, size_t n, size_t i) {
+  const uint64_t mask = vocabulary->index_size - 1;
+  if (i < n) __builtin_prefetch(&vocabulary->index[values[i].hash & mask]);
+  for (size_t stage = 1; stage < STAGES; stage++) {
+    if (i < stage * AHEAD || i - stage * AHEAD >= n) continue;
+    const uint32_t value = vocabulary->index[values[i - stage * AHEAD].hash & mask];
+    if (value == 0) continue;
+    const uint64_t *offset = &vocabulary->offsets[value - 1];
     __builtin_prefetch(stage == 1 ? (const void *)offset : (const void *)(vocabulary->bytes + *offset));
   }
 }
 
 void dfm_vocabulary_find_all(const dfm_vocabulary *vocabulary, dfm_value *values, size_t n) {
-  enum { STAGES = 3, AHEAD = 12 }; /* values between two stages */
-  if (!vocabulary->index) {
-    for (size_t i = 0; i < n; i++) values[i].id = DFM_ID_NONE;
-    return;
-  }
-  for (size_t i = 0; i < n + (size_t)STAGES * AHEAD; i++) {
-    for (size_t stage = 0; stage < STAGES; stage++)
-      if (i >= stage * AHEAD && i - stage * AHEAD < n) prefetch(vocabulary, &values[i - stage * AHEAD], (int)stage);
-    if (i < (size_t)STAGES * AHEAD) continue;
-    dfm_value *value = &values[i - (size_t)STAGES * AHEAD];
-    value->id =
-        value->n == DFM_VALUE_ABSENT ? DFM_ID_NONE : find(vocabulary, value->hash, dfm_value_bytes(value), value->n);
+  const bool is_near = vocabulary->index_size <= NEAR_SLOTS;
+  for (size_t i = 0; vocabulary->index && !is_near && i < (size_t)STAGES * AHEAD; i++)
+    prefetch(vocabulary, values, n, i);
+  for (size_t i = 0; i < n; i++) {
+    dfm_value *value = &values[i];
+    value->id = DFM_ID_NONE;
+    if (!vocabulary->index || value->n == DFM_VALUE_ABSENT) continue;
+    if (!is_near) prefetch(vocabulary, values, n, i + (size_t)STAGES * AHEAD);
+    value->id = find(vocabulary, value);
   }
 }
 
 uint64_t dfm_vocabulary_find(const dfm_vocabulary *vocabulary, const char *bytes, size_t n) {
   if (!vocabulary->index) return UINT64_MAX;
-  const uint32_t value = find(vocabulary, dfm_value_hash(bytes, n), bytes, n);
-  return value == DFM_ID_NONE ? UINT64_MAX : value;
+  const dfm_value value = dfm_value_of(bytes, n);
+  const uint32_t i = find(vocabulary, &value);
+  return i == DFM_ID_NONE ? UINT64_MAX : i;
 }
 
 /* ---- memory: one piece, [offsets | counts | index | bytes] */

@@ -5,6 +5,8 @@
 #include "data/vocabulary.h"
 
 enum { FIRST_SLOTS = 32, FIRST_RECORDS = 32, AHEAD = 12 };
+/* Slots and records of an index up to this lie in the first caches: asking for them ahead costs more than it brings. */
+enum { NEAR_SLOTS = 4096 };
 
 void dfm_vocabulary_builder_begin(dfm_vocabulary_builder *builder, const dfm_category_field *field) {
   *builder = (dfm_vocabulary_builder){.field = field, .empty = DFM_ID_NONE};
@@ -84,18 +86,26 @@ static dfm_status grow_slots(dfm_vocabulary_builder *builder, dfm_error *error) 
 
 /* ---- finding and adding */
 
-static bool is_value(const dfm_vocabulary_builder *builder, uint32_t number, const dfm_value *value) {
-  const dfm_record *record = dfm_builder_record(builder, number);
+/* Calls that most values need not; inlined they would slow those down. */
+#define RARE __attribute__((noinline))
+
+static RARE bool is_long_value(const dfm_vocabulary_builder *builder, const dfm_record *record,
+                               const dfm_value *value) {
   const uint64_t length = record->meta & DFM_LONG_LENGTH;
-  if (value->n <= DFM_VALUE_HEAD) return length == value->n && record->head == value->head;
   if (length != (value->n < DFM_LONG_LENGTH ? value->n : DFM_LONG_LENGTH)) return false;
   size_t n;
   const char *bytes = dfm_builder_bytes(builder, record, &n);
   return n == value->n && memcmp(bytes, value->bytes, n) == 0;
 }
 
+static inline bool is_value(const dfm_vocabulary_builder *builder, uint32_t number, const dfm_value *value) {
+  const dfm_record *record = dfm_builder_record(builder, number);
+  if (value->n > DFM_VALUE_HEAD) return is_long_value(builder, record, value);
+  return (record->meta & DFM_LONG_LENGTH) == value->n && record->head == value->head;
+}
+
 /* The slot that holds the value, or the empty one where it belongs. */
-static dfm_slot *find_slot(const dfm_vocabulary_builder *builder, const dfm_value *value) {
+static inline dfm_slot *find_slot(const dfm_vocabulary_builder *builder, const dfm_value *value) {
   const size_t mask = builder->n_slots - 1;
   const uint32_t hash = (uint32_t)(value->hash >> 32);
   for (size_t i = value->hash & mask;; i = (i + 1) & mask) {
@@ -120,14 +130,16 @@ static dfm_status keep_text(dfm_vocabulary_builder *builder, const dfm_value *va
   return DFM_OK;
 }
 
-static dfm_status add_new(dfm_vocabulary_builder *builder, const dfm_value *value, dfm_slot *slot, dfm_error *error) {
+static RARE dfm_status add_new(dfm_vocabulary_builder *builder, const dfm_value *value, dfm_slot *slot,
+                               dfm_error *error) {
   /* Ids are 32 bits, one row is the unknown one and the last id means none. */
   if (builder->n >= UINT32_MAX - 2) {
     return dfm_fail(error, DFM_ERROR_VALUE,
                     "column '%s' has more than %u distinct values; set hash for it, or ignore the column",
                     builder->field->name, UINT32_MAX - 2);
   }
-  if (5 * ((size_t)builder->n + 1) > 4 * builder->n_slots) {
+  const size_t room = builder->n_slots <= NEAR_SLOTS ? builder->n_slots / 2 : builder->n_slots / 5 * 4;
+  if (builder->n >= room) {
     DFM_TRY(grow_slots(builder, error));
     slot = find_slot(builder, value);
   }
@@ -147,8 +159,30 @@ static void number_buckets(const dfm_vocabulary_builder *builder, dfm_value *val
   }
 }
 
-/* Two memory misses a value, the record's address being in the slot: the slot is asked for two steps ahead, the record
- * one. */
+static inline dfm_status add(dfm_vocabulary_builder *builder, dfm_value *value, bool is_held, dfm_error *error) {
+  value->id = DFM_ID_NONE;
+  if (value->n == DFM_VALUE_ABSENT) return DFM_OK;
+  dfm_slot *slot = find_slot(builder, value);
+  if (slot->value == 0) {
+    value->id = builder->n;
+    DFM_TRY(add_new(builder, value, slot, error));
+  } else {
+    value->id = slot->value - 1;
+  }
+  if (!is_held) dfm_builder_record(builder, value->id)->meta += 1 << DFM_LENGTH_BITS;
+  return DFM_OK;
+}
+
+/* A value takes two memory misses, the record's address being in the slot: asks for the slot of value `i`, and for the
+ * record of the one AHEAD before it. */
+static inline void prefetch(const dfm_vocabulary_builder *builder, const dfm_value *values, size_t n, size_t i) {
+  const size_t mask = builder->n_slots - 1;
+  if (i < n) __builtin_prefetch(&builder->slots[values[i].hash & mask]);
+  if (i < AHEAD || i - AHEAD >= n) return;
+  const dfm_slot *slot = &builder->slots[values[i - AHEAD].hash & mask];
+  if (slot->value != 0) __builtin_prefetch(dfm_builder_record(builder, slot->value - 1), 1);
+}
+
 dfm_status dfm_vocabulary_builder_add_all(dfm_vocabulary_builder *builder, dfm_value *values, size_t n,
                                           const uint8_t *is_held, dfm_error *error) {
   if (builder->field->settings.hash > 0) {
@@ -156,26 +190,11 @@ dfm_status dfm_vocabulary_builder_add_all(dfm_vocabulary_builder *builder, dfm_v
     return DFM_OK;
   }
   if (builder->n_slots == 0) DFM_TRY(grow_slots(builder, error));
-  for (size_t i = 0; i < n + (size_t)2 * AHEAD; i++) {
-    const size_t mask = builder->n_slots - 1;
-    if (i < n) __builtin_prefetch(&builder->slots[values[i].hash & mask]);
-    if (i >= AHEAD && i - AHEAD < n) {
-      const dfm_slot *slot = &builder->slots[values[i - AHEAD].hash & mask];
-      if (slot->value != 0) __builtin_prefetch(dfm_builder_record(builder, slot->value - 1), 1);
-    }
-    if (i < (size_t)2 * AHEAD) continue;
-    const size_t at = i - (size_t)2 * AHEAD;
-    dfm_value *value = &values[at];
-    value->id = DFM_ID_NONE;
-    if (value->n == DFM_VALUE_ABSENT) continue;
-    dfm_slot *slot = find_slot(builder, value);
-    if (slot->value != 0) {
-      value->id = slot->value - 1;
-    } else {
-      value->id = builder->n;
-      DFM_TRY(add_new(builder, value, slot, error));
-    }
-    if (!is_held || !is_held[at]) dfm_builder_record(builder, value->id)->meta += 1 << DFM_LENGTH_BITS;
+  const bool is_near = builder->n_slots <= NEAR_SLOTS;
+  for (size_t i = 0; i < 2 * (size_t)AHEAD && !is_near; i++) prefetch(builder, values, n, i);
+  for (size_t i = 0; i < n; i++) {
+    if (!is_near) prefetch(builder, values, n, i + 2 * (size_t)AHEAD);
+    DFM_TRY(add(builder, &values[i], is_held && is_held[i], error));
   }
   return DFM_OK;
 }

@@ -215,7 +215,26 @@ static dfm_status check_lbfgs(const dfm_recipe *recipe, dfm_error *error) {
   return DFM_OK;
 }
 
+/* Hashing keeps no vocabulary that these could shape. */
+static dfm_status check_hash(const dfm_recipe *recipe, dfm_error *error) {
+  const dfm_field_settings *category = &recipe->data.category;
+  const char *ignored = category->min_count > 1               ? "data.min_count"
+                        : category->max_vocabulary > 0        ? "data.max_vocabulary"
+                        : category->order == DFM_ORDER_SORTED ? "data.vocabulary_order"
+                                                              : NULL;
+  char *value;
+  if (category->hash == 0 || !ignored) return DFM_OK;
+  DFM_TRY(dfm_recipe_get(recipe, ignored, &value, error));
+  const dfm_status status = dfm_fail(error, DFM_ERROR_VALUE,
+                                     "data.hash is %d and %s is %s, but hashing keeps no vocabulary; leave one of the "
+                                     "two out, or set hash for single fields",
+                                     category->hash, ignored, value);
+  free(value);
+  return status;
+}
+
 dfm_status dfm_recipe_check(const dfm_recipe *recipe, dfm_error *error) {
+  DFM_TRY(check_hash(recipe, error));
   if (recipe->optimizer.name == DFM_SOLVER_LBFGS) DFM_TRY(check_lbfgs(recipe, error));
   if (recipe->dnn.n_dropout > 1 && recipe->dnn.n_dropout != recipe->dnn.n_hidden)
     return dfm_fail(
