@@ -269,7 +269,7 @@ static void the_documented_example_is_valid(void **state) {
   yaml += strlen("```yaml\n");
   *strstr(yaml, "```") = 0;
   dfm_schema *s = parse(yaml);
-  assert_int_equal(s->n_columns, 7);
+  assert_int_equal(s->n_columns, 9);
   assert_int_equal(s->columns[5].settings.width, 4);
   assert_string_equal(s->missing_words[1], "\\N");
   check_round_trip(s);
