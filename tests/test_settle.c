@@ -35,7 +35,7 @@ static size_t value_text(uint32_t raw, char *text) {
 
 static void fill_row(test_scene *scene, int64_t row) {
   dfm_error error;
-  assert_ok(dfm_storage_add(scene->storage, &error));
+  assert_ok(dfm_storage_add(scene->storage, 1, &error));
   for (int f = 0; f < F; f++) {
     char text[64];
     const size_t n = value_text(raw_value(row, f), text);
@@ -59,7 +59,7 @@ static void set_up(test_scene *scene, int rule) {
   schema->columns[3].settings.min_count = 1;
   *scene = (struct test_scene){0};
   assert_ok(dfm_encoder_create(schema, &settings, &scene->encoder, &error));
-  assert_ok(dfm_storage_create(F, D, (dfm_storage_has){.label = true}, test_path("."), &scene->storage, &error));
+  assert_ok(dfm_storage_create(scene->encoder, (dfm_storage_has){.label = true}, test_path("."), &scene->storage, &error));
   for (int f = 0; f < F; f++) dfm_vocabulary_builder_begin(&scene->builder[f], &scene->encoder->category[f]);
   for (int64_t row = 0; row < ROWS; row++) fill_row(scene, row);
   assert_ok(dfm_dataset_view(scene->encoder, scene->storage, 0, ROWS - HELD, &scene->train, &error));
