@@ -278,7 +278,7 @@ static void a_loaded_encoder_is_the_same(void **state) {
   const char *path = test_write("again.csv", ROWS, strlen(ROWS));
   assert_ok(read_encoded_file(path, encoder, NULL, &before, &error));
   assert_ok(read_encoded_file(path, loaded, NULL, &after, &error));
-  assert_true(dfm_dataset_fingerprint(before) == dfm_dataset_fingerprint(after));
+  assert_true(fingerprint_of(before) == fingerprint_of(after));
   dfm_dataset_free(before);
   dfm_dataset_free(after);
   dfm_encoder_release(loaded);

@@ -81,24 +81,32 @@ static bool needs_fit(const dfm_number_field *field) {
   return field->settings.transform != DFM_TRANSFORM_NONE && field->settings.transform != DFM_TRANSFORM_LOG;
 }
 
-dfm_status dfm_settle_numbers(dfm_encoder *encoder, const dfm_dataset *train, dfm_error *error) {
-  dfm_column_moments *moments;
-  const int D = encoder->D;
-  DFM_TRY(dfm_alloc(&moments, (size_t)D, sizeof *moments, error));
-  for (int pass = 0; pass < 2; pass++) {
-    for (int64_t row = train->first; row < train->first + train->rows; row++) {
-      dfm_storage_pass(train->storage, row);
-      const float *numbers = dfm_storage_numbers(train->storage, row);
-      for (int d = 0; d < D; d++) {
+/* One pass over the rows for all fields; `is_second`: around the means that the first one found. */
+static dfm_status add_moments(const dfm_encoder *encoder, const dfm_dataset *train, bool is_second,
+                              dfm_column_moments *moments, dfm_error *error) {
+  dfm_scan scan = {.dataset = train, .end = train->rows};
+  for (;;) {
+    DFM_TRY(dfm_scan_next(&scan, error));
+    if (scan.n == 0) return DFM_OK;
+    for (int64_t row = scan.first; row < scan.first + scan.n; row++) {
+      const float *numbers = dfm_storage_numbers(train->storage, train->first + row);
+      for (int d = 0; d < encoder->D; d++) {
         const dfm_number_field *field = &encoder->number[d];
         if (needs_fit(field))
-          (pass == 0 ? dfm_moments_add : dfm_moments_spread)(&moments[d], &field->settings, numbers[d]);
+          (is_second ? dfm_moments_spread : dfm_moments_add)(&moments[d], &field->settings, numbers[d]);
       }
     }
   }
-  for (int d = 0; d < D; d++) dfm_transform_fit(&encoder->number[d], &moments[d]);
+}
+
+dfm_status dfm_settle_numbers(dfm_encoder *encoder, const dfm_dataset *train, dfm_error *error) {
+  dfm_column_moments *moments;
+  DFM_TRY(dfm_alloc(&moments, (size_t)encoder->D, sizeof *moments, error));
+  dfm_status status = add_moments(encoder, train, false, moments, error);
+  if (status == DFM_OK) status = add_moments(encoder, train, true, moments, error);
+  for (int d = 0; status == DFM_OK && d < encoder->D; d++) dfm_transform_fit(&encoder->number[d], &moments[d]);
   free(moments);
-  return DFM_OK;
+  return status;
 }
 
 /* What the encoder remembers of the rows that made it. */

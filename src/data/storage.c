@@ -56,6 +56,7 @@ dfm_status dfm_storage_create(int F, int D, dfm_storage_has has, const char *fol
 void dfm_storage_release(dfm_storage *storage) {
   if (!storage || atomic_fetch_sub(&storage->owners, 1) != 1) return;
   for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) dfm_spill_free(&storage->spill[i]);
+  dfm_storage_check_end(storage);
   dfm_st_close(storage->file);
   free(storage->folder);
   free(storage);
@@ -86,14 +87,36 @@ dfm_status dfm_storage_add(dfm_storage *storage, dfm_error *error) {
   return DFM_OK;
 }
 
-void dfm_storage_spent(const dfm_storage *storage, int64_t first, int64_t n) {
+const char *dfm_storage_array(const dfm_storage *storage, int i, int64_t row, size_t *row_bytes) {
   const char *const array[DFM_STORAGE_ARRAYS] = {(const char *)storage->category, (const char *)storage->number,
                                                  (const char *)storage->label,    (const char *)storage->weight,
                                                  (const char *)storage->truth,    (const char *)storage->file_row};
   size_t size[DFM_STORAGE_ARRAYS];
   row_sizes(storage, size);
+  *row_bytes = size[i];
+  return size[i] > 0 ? array[i] + (size_t)row * size[i] : NULL;
+}
+
+void dfm_storage_spent(const dfm_storage *storage, int64_t first, int64_t n) {
   for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) {
-    if (size[i] > 0 && ((storage->file && dfm_st_is_mapped(storage->file)) || storage->spill[i].is_file))
-      dfm_pages_spent(array[i] + (size_t)first * size[i], (size_t)n * size[i]);
+    size_t size;
+    const char *bytes = dfm_storage_array(storage, i, first, &size);
+    if (!bytes) continue;
+    if (storage->file)
+      dfm_st_spent(storage->file, bytes, (size_t)n * size);
+    else
+      dfm_spill_spent(&storage->spill[i], (size_t)first * size, (size_t)n * size);
+  }
+}
+
+void dfm_storage_ahead(const dfm_storage *storage, int64_t first, int64_t n) {
+  for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) {
+    size_t size;
+    const char *bytes = dfm_storage_array(storage, i, first, &size);
+    if (!bytes) continue;
+    if (storage->file)
+      dfm_st_ahead(storage->file, bytes, (size_t)n * size);
+    else if (storage->spill[i].is_file)
+      dfm_pages_ahead(bytes, (size_t)n * size);
   }
 }
