@@ -107,6 +107,8 @@ enum { CLI_SHORT = 32 };
 const char *cli_thousands(char out[CLI_SHORT], int64_t n);
 const char *cli_duration(char out[CLI_SHORT], double seconds);
 const char *cli_metric(char out[CLI_SHORT], double value);
+/* "0.7812" or, where it is not exact, "0.7812 +- 0.0001", the bound rounded up. */
+const char *cli_auc(char out[CLI_SHORT], double auc, double auc_error, int decimals);
 const char *cli_percent(char out[CLI_SHORT], int64_t part, int64_t whole);
 /* A file's name as a shell takes it, quoted where it must be. Cut where it does not fit. */
 enum { CLI_QUOTED = 1024 };

@@ -61,17 +61,44 @@ static int print_json(const cli_call *call, const cli_scoring *scoring, const df
   return cli_print_json(json);
 }
 
+/* Scores the rows piece by piece; `best` is told the true probabilities, where there are any. */
+static dfm_status measure(const cli_scoring *scoring, dfm_meter *meter, dfm_meter *best, dfm_error *error) {
+  const dfm_dataset *rows = scoring->rows;
+  const float *truth = dfm_dataset_truth(rows), *labels = dfm_dataset_labels(rows),
+              *weights = dfm_dataset_weights(rows);
+  dfm_status status = DFM_OK;
+  for (int64_t at = 0; at < dfm_dataset_rows(rows) && status == DFM_OK; at += CLI_PIECE) {
+    const int64_t n = cli_scoring_piece(scoring, at);
+    const float *of_rows = weights ? weights + at : NULL;
+    status = dfm_scorer_score(scoring->scorer, rows, at, n, scoring->probability, error);
+    if (status == DFM_OK) status = dfm_meter_add(meter, scoring->probability, labels + at, of_rows, n, error);
+    if (status == DFM_OK && truth) status = dfm_meter_add(best, truth + at, labels + at, of_rows, n, error);
+  }
+  return status;
+}
+
+static int measure_both(const cli_scoring *scoring, dfm_metrics *metrics, dfm_metrics *best) {
+  dfm_meter *meters[2] = {NULL, NULL};
+  dfm_error error;
+  dfm_status status = dfm_meter_create(&meters[0], &error);
+  if (status == DFM_OK) status = dfm_meter_create(&meters[1], &error);
+  if (status == DFM_OK) status = measure(scoring, meters[0], meters[1], &error);
+  if (status == DFM_OK) {
+    dfm_meter_finish(meters[0], metrics);
+    dfm_meter_finish(meters[1], best);
+  }
+  for (int i = 0; i < 2; i++) dfm_meter_free(meters[i]);
+  return status == DFM_OK ? CLI_OK : cli_fail(&error);
+}
+
 static int report(const cli_call *call, const cli_scoring *scoring) {
   const eval_options *o = call->options;
   const dfm_dataset *rows = scoring->rows;
+  const bool truth = dfm_dataset_truth(rows) != NULL;
   const int64_t n = dfm_dataset_rows(rows);
-  dfm_error error;
   dfm_metrics metrics, best;
-  const float *truth = dfm_dataset_truth(rows), *labels = dfm_dataset_labels(rows),
-              *weights = dfm_dataset_weights(rows);
-  if (dfm_metrics_of(scoring->probability, labels, weights, n, &metrics, &error) != DFM_OK ||
-      (truth && dfm_metrics_of(truth, labels, weights, n, &best, &error) != DFM_OK))
-    return cli_fail(&error);
+  const int code = measure_both(scoring, &metrics, &best);
+  if (code != CLI_OK) return code;
   const int64_t positives = dfm_dataset_positives(rows);
   if (positives == 0 || positives == n)
     cli_warn("all rows have label %d, so AUC is undefined; check the label column", positives > 0);
@@ -84,11 +111,11 @@ static int report(const cli_call *call, const cli_scoring *scoring) {
 static int run(const cli_call *call) {
   const eval_options *o = call->options;
   cli_scoring scoring;
-  int code = cli_scoring_run(call, o->missing_columns,
-                             (dfm_read_options){.truth_column = o->truth, .skip_bad_rows = o->skip_bad_rows},
-                             (int)o->threads, &scoring);
+  int code = cli_scoring_open(call, o->missing_columns,
+                              (dfm_read_options){.truth_column = o->truth, .skip_bad_rows = o->skip_bad_rows},
+                              (int)o->threads, &scoring);
   if (code == CLI_OK) code = report(call, &scoring);
-  cli_scoring_clear(&scoring);
+  cli_scoring_close(&scoring);
   return code;
 }
 
@@ -98,7 +125,8 @@ const cli_command cli_eval = {
     .help = "Measures a model on labelled rows",
     .details =
         "DATA is text, or what deepfm encode --like MODEL (or, for its own training rows, deepfm encode) wrote. Prints "
-        "log loss, exact AUC over all rows, accuracy at 0.5, the mean of the predicted probabilities beside the "
+        "log loss, AUC over all rows (exact up to 2^24 rows, beyond with its error bound), accuracy at 0.5, the mean "
+        "of the predicted probabilities beside the "
         "observed rate, "
         "and for each field how many rows had a value that the model does not know.",
     .example = "deepfm eval model.safetensors test.csv",

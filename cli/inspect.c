@@ -10,7 +10,7 @@
 typedef struct inspect_options {
   const char *field, *value;
   int64_t top;
-  bool is_json;
+  bool is_verified, is_json;
 } inspect_options;
 
 #define AT(member) offsetof(inspect_options, member)
@@ -19,6 +19,8 @@ static const cli_option options[] = {
     {"value", 0, "TEXT", NULL, "With --field: the weights of this raw value ('' is the empty cell)", CLI_TEXT,
      AT(value), 0, 0},
     {"top", 0, "N", "10", "How many of the most frequent values", CLI_INT, AT(top), 0, 1000000},
+    {"verify", 0, NULL, NULL, "Reads and checks all of the file first, which otherwise is done where it is first read",
+     CLI_SWITCH, AT(is_verified), 0, 0},
     {"json", 0, NULL, NULL, "Prints the result as one JSON object", CLI_SWITCH, AT(is_json), 0, 0},
 };
 #undef AT
@@ -212,6 +214,7 @@ static int inspect_dataset(const cli_call *call) {
   dfm_dataset *train = NULL, *valid = NULL;
   if (o->field)
     return cli_usage(call->command, "%s is a dataset file; --field and --value are for models", call->argument[0]);
+  if (o->is_verified && dfm_dataset_verify(call->argument[0], &error) != DFM_OK) return cli_fail(&error);
   if (dfm_dataset_load(call->argument[0], &train, &valid, &error) != DFM_OK) return cli_fail(&error);
   json_t *json = o->is_json ? cli_stats_json(train, valid) : NULL;
   int code = o->is_json ? CLI_FAILED : cli_print_stats(train, valid);

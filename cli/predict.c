@@ -30,25 +30,25 @@ static size_t format_line(char line[32], float value) {
   return (size_t)n + 1;
 }
 
-/* Rows of a dataset file may lie in another order than in its text: the probabilities go back to the text's. */
-static int order_as_text(cli_scoring *scoring) {
-  const uint64_t *text_row = dfm_dataset_text_rows(scoring->rows);
-  const int64_t n = dfm_dataset_rows(scoring->rows);
-  if (!text_row) return CLI_OK;
-  float *ordered = malloc((size_t)n * sizeof *ordered + 1);
-  if (!ordered) return cli_complain("no memory for the probabilities of %lld rows; split the file", (long long)n);
-  for (int64_t i = 0; i < n; i++) ordered[text_row[i]] = scoring->probability[i];
-  free(scoring->probability);
-  scoring->probability = ordered;
-  return CLI_OK;
-}
-
 static int write_lines(cli_output *output, const float *probability, int64_t n) {
   int code = CLI_OK;
   for (int64_t i = 0; i < n && code == CLI_OK; i++) {
     char line[32];
     const size_t length = format_line(line, probability[i]);
     code = cli_output_write(output, line, length);
+  }
+  return code;
+}
+
+/* In the order of the text, whatever that of a dataset file is. */
+static int write_all(cli_output *output, const cli_scoring *scoring) {
+  dfm_error error;
+  int code = CLI_OK;
+  for (int64_t at = 0; at < dfm_dataset_rows(scoring->rows) && code == CLI_OK; at += CLI_PIECE) {
+    const int64_t n = cli_scoring_piece(scoring, at);
+    if (dfm_scorer_score_text(scoring->scorer, scoring->rows, at, n, scoring->probability, &error) != DFM_OK)
+      return cli_fail(&error);
+    code = write_lines(output, scoring->probability, n);
   }
   return code;
 }
@@ -61,12 +61,11 @@ static int run(const cli_call *call) {
   int code = cli_keep_apart(call, "output", o->output, "MODEL", call->argument[0]);
   if (code == CLI_OK) code = cli_keep_data(call, 1, "output", o->output);
   if (code != CLI_OK) return code;
-  code = cli_scoring_run(call, o->missing_columns, reading, (int)o->threads, &scoring);
-  if (code == CLI_OK) code = order_as_text(&scoring);
+  code = cli_scoring_open(call, o->missing_columns, reading, (int)o->threads, &scoring);
   if (code == CLI_OK) code = cli_output_open(&output, o->output);
-  if (code == CLI_OK) code = write_lines(&output, scoring.probability, dfm_dataset_rows(scoring.rows));
+  if (code == CLI_OK) code = write_all(&output, &scoring);
   code = cli_output_close(&output, code);
-  cli_scoring_clear(&scoring);
+  cli_scoring_close(&scoring);
   return code;
 }
 

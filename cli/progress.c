@@ -56,15 +56,20 @@ static void print_value(const char *name, double value) {
     fprintf(stderr, "  %s %.4f", name, value);
 }
 
+static void print_auc(const char *name, const dfm_metrics *metrics) {
+  char auc[CLI_SHORT];
+  fprintf(stderr, "  %s %s", name, cli_auc(auc, metrics->auc, metrics->auc_error, 4));
+}
+
 static void print_epoch(const dfm_progress *p) {
   char seconds[CLI_SHORT], rate[CLI_SHORT];
   fprintf(stderr, "Epoch %d/%d  %s  %s rows/s", p->epoch, p->epochs, cli_duration(seconds, p->seconds),
           cli_thousands(rate, llround(p->rows_per_second)));
   print_value("loss", p->train.logloss);
-  print_value("auc", p->train.auc);
+  print_auc("auc", &p->train);
   if (p->has_valid) {
     print_value("val_loss", p->valid.logloss);
-    print_value("val_auc", p->valid.auc);
+    print_auc("val_auc", &p->valid);
   }
   if (p->has_valid && p->is_best) fputs("  best", stderr);
   if (p->learning_rate_dropped) fprintf(stderr, "  learning rate lowered to %g", p->learning_rate);
@@ -76,7 +81,7 @@ static void print_evaluation(const dfm_progress *p) {
   fprintf(stderr, "  step %s", cli_thousands(step, p->step));
   print_value("loss", p->train.logloss);
   print_value("val_loss", p->valid.logloss);
-  print_value("val_auc", p->valid.auc);
+  print_auc("val_auc", &p->valid);
   fputc('\n', stderr);
 }
 

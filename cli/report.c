@@ -10,10 +10,11 @@ json_t *cli_json_number(double value) {
 }
 
 json_t *cli_json_metrics(const dfm_metrics *m) {
-  return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "rows", (json_int_t)m->rows, "weight",
+  return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "rows", (json_int_t)m->rows, "weight",
                    cli_json_number(m->weight), "logloss", cli_json_number(m->logloss), "auc", cli_json_number(m->auc),
-                   "accuracy", cli_json_number(m->accuracy), "mean_predicted", cli_json_number(m->mean_predicted),
-                   "mean_observed", cli_json_number(m->mean_observed));
+                   "auc_error", cli_json_number(m->auc_error), "accuracy", cli_json_number(m->accuracy),
+                   "mean_predicted", cli_json_number(m->mean_predicted), "mean_observed",
+                   cli_json_number(m->mean_observed));
 }
 
 json_t *cli_json_text(const char *bytes, size_t n) {
@@ -35,22 +36,22 @@ int cli_print_json(json_t *json) {
 }
 
 void cli_print_metrics(FILE *file, const dfm_metrics *m, const dfm_metrics *best) {
-  const struct {
-    const char *name;
-    double model, best;
-  } rows[] = {
-      {"log loss", m->logloss, best ? best->logloss : 0},
-      {"AUC", m->auc, best ? best->auc : 0},
-      {"accuracy", m->accuracy, best ? best->accuracy : 0},
-      {"mean predicted", m->mean_predicted, best ? best->mean_predicted : 0},
-      {"mean observed", m->mean_observed, best ? best->mean_observed : 0},
-  };
+  enum { AUC = 1 };
+  static const char *const names[] = {"log loss", "AUC", "accuracy", "mean predicted", "mean observed"};
+  const dfm_metrics *const columns[] = {m, best};
+  const int width = m->auc_error > 0 ? 22 : 13;
   char value[CLI_SHORT];
-  fprintf(file, "%-18s %13s", "rows", cli_thousands(value, m->rows));
-  fprintf(file, best ? " %15s\n" : "\n", "best possible");
-  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    fprintf(file, "%-18s %13s", rows[i].name, cli_metric(value, rows[i].model));
-    if (best) fprintf(file, " %15s", cli_metric(value, rows[i].best));
+  fprintf(file, "%-18s %*s", "rows", width, cli_thousands(value, m->rows));
+  if (best) fprintf(file, " %*s", width + 2, "best possible");
+  fputc('\n', file);
+  for (int i = 0; i < (int)(sizeof names / sizeof *names); i++) {
+    fprintf(file, "%-18s", names[i]);
+    for (int c = 0; c < 2 && columns[c]; c++) {
+      const dfm_metrics *of = columns[c];
+      const double values[] = {of->logloss, of->auc, of->accuracy, of->mean_predicted, of->mean_observed};
+      fprintf(file, " %*s", width + 2 * c,
+              i == AUC ? cli_auc(value, of->auc, of->auc_error, 6) : cli_metric(value, values[i]));
+    }
     fputc('\n', file);
   }
 }

@@ -1,4 +1,4 @@
-/* What comes in: MODEL and DATA of a call. What goes out: every row's probability, in the order of the data. */
+/* What comes in: MODEL and DATA of a call. What goes out: rows and what scores them, piece by piece. */
 #include "scoring.h"
 
 #include <stdlib.h>
@@ -6,8 +6,8 @@
 
 #include "rows.h"
 
-int cli_scoring_run(const cli_call *call, const char *missing_columns, dfm_read_options reading, int threads,
-                    cli_scoring *scoring) {
+int cli_scoring_open(const cli_call *call, const char *missing_columns, dfm_read_options reading, int threads,
+                     cli_scoring *scoring) {
   dfm_error error;
   const bool is_unknown = missing_columns && strcmp(missing_columns, "unknown") == 0;
   *scoring = (cli_scoring){0};
@@ -21,17 +21,19 @@ int cli_scoring_run(const cli_call *call, const char *missing_columns, dfm_read_
   if (dfm_dataset_read(scoring->input, scoring->model, &reading, &scoring->rows, &error) != DFM_OK)
     return cli_fail(&error);
   cli_say_skipped(scoring->rows, NULL);
-  const int64_t n = dfm_dataset_rows(scoring->rows);
-  scoring->probability = malloc((size_t)n * sizeof *scoring->probability + 1);
-  if (!scoring->probability)
-    return cli_complain("no memory for the probabilities of %lld rows; split the file", (long long)n);
-  if (dfm_predict(scoring->model, scoring->rows, threads, scoring->probability, &error) != DFM_OK)
-    return cli_fail(&error);
-  return CLI_OK;
+  if (dfm_scorer_create(scoring->model, threads, &scoring->scorer, &error) != DFM_OK) return cli_fail(&error);
+  scoring->probability = malloc(CLI_PIECE * sizeof *scoring->probability);
+  return scoring->probability ? CLI_OK : cli_complain("no memory for the probabilities of %d rows", CLI_PIECE);
 }
 
-void cli_scoring_clear(cli_scoring *scoring) {
+int64_t cli_scoring_piece(const cli_scoring *scoring, int64_t at) {
+  const int64_t left = dfm_dataset_rows(scoring->rows) - at;
+  return left < CLI_PIECE ? left : CLI_PIECE;
+}
+
+void cli_scoring_close(cli_scoring *scoring) {
   free(scoring->probability);
+  dfm_scorer_free(scoring->scorer);
   dfm_dataset_free(scoring->rows);
   dfm_input_free(scoring->input);
   dfm_model_free(scoring->model);

@@ -1,20 +1,26 @@
-/* A model file and data come in; their rows, encoded and scored, go out. What eval and predict share. */
+/* A model file and data come in; their rows, encoded, go out with a scorer for them. What eval and predict share. */
 #ifndef CLI_SCORING_H
 #define CLI_SCORING_H
 
 #include "cli.h"
 
+/* Rows that are scored at a time. */
+enum { CLI_PIECE = 1 << 16 };
+
 typedef struct cli_scoring {
   dfm_model *model;
   dfm_input *input;
   dfm_dataset *rows;
-  float *probability; /* (rows) */
+  dfm_scorer *scorer;
+  float *probability; /* (CLI_PIECE) room for a piece's */
 } cli_scoring;
 
-/* `missing_columns` is the option's text: NULL or "error", or "unknown". On failure says why; the caller clears in
+/* `missing_columns` is the option's text: NULL or "error", or "unknown". On failure says why; the caller closes in
  * any case. */
-int cli_scoring_run(const cli_call *call, const char *missing_columns, dfm_read_options reading, int threads,
-                    cli_scoring *scoring);
-void cli_scoring_clear(cli_scoring *scoring);
+int cli_scoring_open(const cli_call *call, const char *missing_columns, dfm_read_options reading, int threads,
+                     cli_scoring *scoring);
+/* Rows of the piece that starts at row `at`. */
+int64_t cli_scoring_piece(const cli_scoring *scoring, int64_t at);
+void cli_scoring_close(cli_scoring *scoring);
 
 #endif

@@ -22,7 +22,8 @@ static void print_validation(const char *text) {
   if (json_is_object(valid))
     printf("Validation: log loss %s, AUC %s on %s rows, epoch %lld\n",
            cli_metric(loss, json_number_value(json_object_get(valid, "logloss"))),
-           cli_metric(area, json_is_number(auc) ? json_number_value(auc) : NAN),
+           cli_auc(area, json_is_number(auc) ? json_number_value(auc) : NAN,
+                   json_number_value(json_object_get(valid, "auc_error")), 6),
            cli_thousands(rows, json_integer_value(json_object_get(valid, "rows"))),
            (long long)json_integer_value(json_object_get(json, "epoch")));
   else

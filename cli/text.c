@@ -113,6 +113,17 @@ const char *cli_metric(char out[CLI_SHORT], double value) {
   return out;
 }
 
+const char *cli_auc(char out[CLI_SHORT], double auc, double auc_error, int decimals) {
+  const double unit = pow(10, -decimals);
+  if (isnan(auc))
+    snprintf(out, CLI_SHORT, "undefined");
+  else if (auc_error > 0)
+    snprintf(out, CLI_SHORT, "%.*f +- %.*f", decimals, auc, decimals, ceil(auc_error / unit) * unit);
+  else
+    snprintf(out, CLI_SHORT, "%.*f", decimals, auc);
+  return out;
+}
+
 const char *cli_percent(char out[CLI_SHORT], int64_t part, int64_t whole) {
   const double percent = whole > 0 ? 100.0 * (double)part / (double)whole : 0;
   if (percent > 0 && percent < 0.1)

@@ -190,7 +190,8 @@ static void say_kept(const train_run *run) {
   else
     fprintf(stderr, "Kept the last state");
   if (r->has_valid)
-    fprintf(stderr, ": val_loss %s, val_auc %s", cli_metric(loss, r->valid.logloss), cli_metric(auc, r->valid.auc));
+    fprintf(stderr, ": val_loss %s, val_auc %s", cli_metric(loss, r->valid.logloss),
+            cli_auc(auc, r->valid.auc, r->valid.auc_error, 6));
   if (!isnan(r->objective)) fprintf(stderr, "; objective %.6f", r->objective);
   fprintf(stderr, ". %s\n", cli_duration(seconds, r->seconds));
 }

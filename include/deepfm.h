@@ -160,7 +160,7 @@ DFM_API DFM_MUST_USE dfm_status dfm_dataset_read_train(dfm_input *train_input, d
                                                        const dfm_read_options *options, dfm_dataset **train,
                                                        dfm_dataset **valid, dfm_error *error);
 /* Reads rows as `model` encodes them, in the order of the text; the columns are found by name. Of a dataset file all rows, in its own order
- * (dfm_dataset_text_rows), if it was encoded with the model's vocabularies. */
+ * (dfm_scorer_score_text restores the text's), if it was encoded with the model's vocabularies. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_read(dfm_input *input, const dfm_model *model,
                                                  const dfm_read_options *options, dfm_dataset **dataset,
                                                  dfm_error *error);
@@ -173,6 +173,7 @@ DFM_API int64_t dfm_dataset_positives(const dfm_dataset *dataset);
 DFM_API const char *dfm_dataset_skipped(const dfm_dataset *dataset, size_t i, int64_t *rows, const char **example);
 /* The true probabilities of the rows (read with `truth_column`), or NULL. Length rows. */
 DFM_API const float *dfm_dataset_truth(const dfm_dataset *dataset);
+/* Their labels, or NULL. Of a dataset file, these three are good for rows that were scored. Length rows. */
 DFM_API const float *dfm_dataset_labels(const dfm_dataset *dataset);
 /* Their weights, or NULL where every weight is 1. Length rows. */
 DFM_API const float *dfm_dataset_weights(const dfm_dataset *dataset);
@@ -193,13 +194,14 @@ DFM_API void dfm_dataset_free(dfm_dataset *dataset);
  * be NULL) were read with; NULL: `train` was read with a model. The same rows give the same bytes. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
                                                   const dfm_recipe *recipe, dfm_error *error);
-/* Opens a dataset file on its own and checks all of it; `*valid` becomes NULL where it has no validation rows. */
+/* Opens a dataset file on its own; `*valid` becomes NULL where it has no validation rows. Header and vocabularies are checked at once, rows when they
+ * are first read: whatever reads them returns DFM_ERROR_FORMAT where they are damaged. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_load(const char *path, dfm_dataset **train, dfm_dataset **valid,
                                                  dfm_error *error);
+/* Reads and checks all of a dataset file. */
+DFM_API DFM_MUST_USE dfm_status dfm_dataset_verify(const char *path, dfm_error *error);
 /* Whether rows at `path` would be read as a dataset file: a regular file that starts as safetensors do. */
 DFM_API bool dfm_dataset_is_at(const char *path);
-/* The rows' numbers in the text they were encoded from, or NULL where they lie in its order. Length rows. */
-DFM_API const uint64_t *dfm_dataset_text_rows(const dfm_dataset *dataset);
 
 /* What a field's cells are, over the rows of one or two datasets of one encoder. */
 typedef struct dfm_field_stats {
@@ -222,13 +224,24 @@ typedef struct dfm_metrics {
   int64_t rows;
   double weight;         /* sum of the rows' weights */
   double logloss;        /* mean of -ln p(label), in nats, weighted */
-  double auc;            /* exact, pooled over all rows, ties count half; NaN where only one class is present */
+  double auc;            /* pooled over all rows, ties count half; NaN where only one class is present */
+  double auc_error;      /* what `auc` is off by at most: 0 (exact) up to 2^24 rows */
   double accuracy;       /* at probability 0.5, weighted */
   double mean_predicted; /* weighted */
   double mean_observed;  /* weighted */
 } dfm_metrics;
 
-/* Metrics of `n` probabilities in [0, 1] against labels 0 or 1; `weight` (n) may be NULL. Any thread. */
+/* Measures rows that come some at a time. Memory: 4 bytes a row (8 where weights differ) up to 2^24 rows; then 8 MB. */
+typedef struct dfm_meter dfm_meter;
+DFM_API DFM_MUST_USE dfm_status dfm_meter_create(dfm_meter **meter, dfm_error *error);
+/* `n` probabilities in [0, 1] against labels 0 or 1; `weight` (n) may be NULL. The result depends on the rows and their order, not on how they were
+ * cut into pieces. */
+DFM_API DFM_MUST_USE dfm_status dfm_meter_add(dfm_meter *meter, const float *probability, const float *label,
+                                              const float *weight, int64_t n, dfm_error *error);
+/* The metrics of all rows added; the meter is empty afterwards and may be used again. */
+DFM_API void dfm_meter_finish(dfm_meter *meter, dfm_metrics *metrics);
+DFM_API void dfm_meter_free(dfm_meter *meter);
+/* The same for rows that are all at hand. Any thread. */
 DFM_API DFM_MUST_USE dfm_status dfm_metrics_of(const float *probability, const float *label, const float *weight,
                                                int64_t n, dfm_metrics *metrics, dfm_error *error);
 
@@ -325,16 +338,19 @@ DFM_API void dfm_trainer_free(dfm_trainer *trainer);
 
 /* ---- MARK: scorer -------------------------------------------------------------------------------------------- */
 
-/* Scratch space of one thread that scores rows with a model. Keeps no reference: free it before its model. */
+/* Scores rows with a model, by threads of its own. Keeps no reference: free it before its model. */
 typedef struct dfm_scorer dfm_scorer;
-DFM_API DFM_MUST_USE dfm_status dfm_scorer_create(const dfm_model *model, dfm_scorer **scorer, dfm_error *error);
-/* Probabilities of rows [first, first + n) of `dataset` into `probability` (n). The dataset must have been read with the scorer's model. */
+/* `threads` 0: one per core. */
+DFM_API DFM_MUST_USE dfm_status dfm_scorer_create(const dfm_model *model, int threads, dfm_scorer **scorer,
+                                                  dfm_error *error);
+/* Probabilities of rows [first, first + n) of `dataset` into `probability` (n). The dataset must have been read with the scorer's model. To pass over
+ * many rows ask for some 10^5 at a time, in order: what was passed is given back, and memory does not grow with the rows. */
 DFM_API DFM_MUST_USE dfm_status dfm_scorer_score(dfm_scorer *scorer, const dfm_dataset *dataset, int64_t first,
                                                  int64_t n, float *probability, dfm_error *error);
+/* The same for rows [first, first + n) of the text that the dataset was made from, whatever the dataset's own order. */
+DFM_API DFM_MUST_USE dfm_status dfm_scorer_score_text(dfm_scorer *scorer, const dfm_dataset *dataset, int64_t first,
+                                                      int64_t n, float *probability, dfm_error *error);
 DFM_API void dfm_scorer_free(dfm_scorer *scorer);
-/* All rows of `dataset` with `threads` scorers (0: one per core), in row order. */
-DFM_API DFM_MUST_USE dfm_status dfm_predict(const dfm_model *model, const dfm_dataset *dataset, int threads,
-                                            float *probability, dfm_error *error);
 
 /* ---- MARK: synth --------------------------------------------------------------------------------------------- */
 

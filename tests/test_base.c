@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "base/sort.h"
 #include "base/spill.h"
 
 /* ---- error */
@@ -308,13 +309,41 @@ static void spill_keeps_its_bytes(void **state) {
       assert_int_equal(spill.bytes[filled], 0);
       spill.bytes[filled] = (unsigned char)(filled * 7);
     }
-    if (spill.is_file) dfm_pages_spent(spill.bytes, filled);
+    dfm_spill_spent(&spill, 0, filled);
   }
   for (size_t k = 0; k < filled; k++) assert_int_equal(spill.bytes[k], (unsigned char)(k * 7));
   dfm_spill_free(&spill);
   assert_int_equal(dfm_spill_grow(&spill, 10, true, "/nowhere", &error), DFM_ERROR_IO);
   assert_non_null(strstr(error.message, "/nowhere"));
   assert_null(spill.bytes);
+}
+
+/* Keys of all sizes, many equal, few, and none; values stay with their keys. */
+static void sorts_agree(void **state) {
+  (void)state;
+  enum { N = 20000 };
+  static const size_t sizes[] = {0, 1, 31, 33, 1000, N};
+  static const uint32_t masks[] = {UINT32_MAX, 0xff, 0xff00ff00, 3, 0};
+  static uint32_t keys[N], room[4][N];
+  static float values[N];
+  for (size_t m = 0; m < sizeof masks / sizeof *masks; m++) {
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+      const size_t n = sizes[s];
+      dfm_pairs pairs = {{room[0], room[1]}, {room[2], room[3]}};
+      for (size_t i = 0; i < n; i++) {
+        keys[i] = room[0][i] = (uint32_t)dfm_random_u64(5, i) & masks[m];
+        values[i] = (float)(keys[i] % 1000);
+        room[2][i] = (uint32_t)i;
+      }
+      dfm_sort_in_place(keys, n % 2 ? NULL : values, n);
+      dfm_sort_pairs(&pairs, n, UINT32_MAX);
+      for (size_t i = 0; i < n; i++) {
+        assert_int_equal(keys[i], pairs.key[0][i]);
+        assert_true(n % 2 || values[i] == (float)(keys[i] % 1000));
+        assert_true(i == 0 || pairs.key[0][i - 1] < pairs.key[0][i] || pairs.value[0][i - 1] < pairs.value[0][i]);
+      }
+    }
+  }
 }
 
 static const struct CMUnitTest tests[] = {
@@ -329,6 +358,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(pages_are_zeroed_and_aligned),
     cmocka_unit_test(text_grows),
     cmocka_unit_test(spill_keeps_its_bytes),
+    cmocka_unit_test(sorts_agree),
     cmocka_unit_test(philox_gives_the_known_answers),
     cmocka_unit_test(keys_differ),
     cmocka_unit_test(below_is_even),

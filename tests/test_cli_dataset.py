@@ -246,18 +246,62 @@ def rewritten(good, name, change):
 
 
 def test_wrong_contents():
-    good, output = read(encode("good.safetensors")), path("bad.model")
+    own, output = encode("own.safetensors"), path("bad.model")
+    succeeds("train", own, "-o", path("own.model"), *TRAIN)
+    good = read(own)
     cases = [
         ("category", struct.pack("<I", 1000), "row 0"),
         ("label", struct.pack("<f", 0.5), "row 0"),
         ("number", struct.pack("<f", float("inf")), "row 0"),
-        ("row", struct.pack("<Q", 10**9), "parts do not fit"),
     ]
     for name, change, message in cases:
         wrong = write("wrong.safetensors", rewritten(good, name, change))
         fails("train", wrong, "-o", output, *SMALL, parts=["wrong.safetensors", message], output=output)
+        fails("inspect", wrong, "--verify", parts=["wrong.safetensors", message])
+    for number in (0, 5, 10**9):
+        order = write("order.safetensors", rewritten(good, "row", struct.pack("<Q", number)))
+        if tensors(own)[1]["row"][0] != number:
+            fails("predict", path("own.model"), order, parts=["order.safetensors", "of its text"])
+            fails("inspect", order, "--verify", parts=["order.safetensors", "of its text"])
+    counted = write("counted.safetensors", rewritten(good, "label", struct.pack("<f", 1.0 - tensors(own)[1]["label"][0])))
+    fails("inspect", counted, "--verify", parts=["counted.safetensors", "counts do not fit"])
     fine = write("fine.safetensors", rewritten(good, "label", b""))
     succeeds("train", fine, "-o", path("fine.model"), *TRAIN)
+    succeeds("inspect", fine, "--verify")
+
+
+def test_rows_are_checked_when_they_are_first_read():
+    """A bit that flips far into the rows: the file opens, and whatever reads the row says where the damage is."""
+    data = write("many.csv", rows_text(20000))
+    succeeds("encode", data, "-o", path("many.safetensors"), "-q", "--valid-split", "0.5")
+    succeeds("train", path("many.safetensors"), "-o", path("many.model"), *TRAIN, "--epochs", "1")
+    content = bytearray(read(path("many.safetensors")))
+    (length,) = struct.unpack("<Q", content[:8])
+    at = json.loads(content[8 : 8 + length])["category"]["data_offsets"][1] - 16  # of the last validation rows
+    content[8 + length + at] ^= 1
+    damaged, message = write("flipped.safetensors", bytes(content)), ["flipped.safetensors is damaged", "'category'"]
+    fails("train", damaged, "-o", path("bad.model"), *TRAIN, parts=message, output=path("bad.model"))
+    for command in (["eval"], ["predict"]):
+        fails(*command, path("many.model"), damaged, parts=message)
+    for flag in ([], ["--verify"]):
+        fails("inspect", damaged, *flag, parts=message)
+
+
+def test_scores_of_many_rows():
+    """More rows than are scored at a time, in the order of the text although the file has another."""
+    data = write("most.csv", rows_text(140000))
+    succeeds("encode", data, "-o", path("most.safetensors"), "-q")
+    succeeds("train", path("most.safetensors"), "-o", path("most.model"), *TRAIN, "--max-steps", "20")
+    expected = succeeds("predict", path("most.model"), data, "--threads", "1").out
+    for threads in ("1", "3"):
+        got = succeeds("predict", path("most.model"), path("most.safetensors"), "--threads", threads).out
+        check(got == expected, f"{threads} threads")
+    of_file, of_text = [
+        json.loads(succeeds("eval", path("most.model"), name, "--json").out)["metrics"]
+        for name in (path("most.safetensors"), data)
+    ]
+    check(of_file["rows"] == of_text["rows"] == 140000 and of_file["auc_error"] == 0, of_file)
+    check(abs(of_file["auc"] - of_text["auc"]) < 1e-9, (of_file, of_text))
 
 
 def test_threads_change_no_byte():

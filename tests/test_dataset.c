@@ -379,7 +379,7 @@ static void fingerprint_depends_on_the_rows_alone(void **state) {
   const char *texts[] = {PLAIN, PLAIN, changed};
   for (int i = 0; i < 3; i++) {
     assert_ok(read_text(i == 0 ? "one.csv" : "two.csv", texts[i], schema, &settings, &train, &valid, &error));
-    fingerprint[i] = dfm_dataset_fingerprint(train);
+    fingerprint[i] = fingerprint_of(train);
     dfm_dataset_free(train);
   }
   assert_true(fingerprint[0] == fingerprint[1]);

@@ -220,7 +220,7 @@ static void a_loaded_encoder_is_the_same(void **state) {
   const char *path = test_write("again.csv", ROWS, strlen(ROWS));
   assert_ok(read_encoded_file(path, encoder, NULL, &before, &error));
   assert_ok(read_encoded_file(path, loaded, NULL, &after, &error));
-  assert_true(dfm_dataset_fingerprint(before) == dfm_dataset_fingerprint(after));
+  assert_true(fingerprint_of(before) == fingerprint_of(after));
   dfm_dataset_free(before);
   dfm_dataset_free(after);
   dfm_encoder_release(loaded);
@@ -358,7 +358,7 @@ static void values_become_buckets_logs_and_the_most_frequent(void **state) {
     assert_ok(load_encoder(test_path("seen.safetensors"), &loaded, &error));
     assert_true(dfm_encoder_hash(loaded) == dfm_encoder_hash(encoder));
     assert_ok(read_encoded_file(test_write("again.csv", SEEN, strlen(SEEN)), loaded, NULL, &again, &error));
-    assert_true(dfm_dataset_fingerprint(again) == dfm_dataset_fingerprint(train));
+    assert_true(fingerprint_of(again) == fingerprint_of(train));
     check_seen_rows(again, rule == DFM_UNKNOWN_ROW);
     dfm_encoder_release(loaded);
     dfm_dataset_free(again);

@@ -99,7 +99,7 @@ static void files_are_read_as_one(void **state) {
   assert_ok(read_text("all.csv", "y,C1\n1,a\n0,b\n1,a\n1,a\n0,b\n", schema, &settings, &one, &valid, &error));
   assert_ok(read_files(paths, 5, schema, &settings, &many, &valid));
   assert_int_equal(dfm_dataset_rows(many), 5);
-  assert_true(dfm_dataset_fingerprint(one) == dfm_dataset_fingerprint(many));
+  assert_true(fingerprint_of(one) == fingerprint_of(many));
   dfm_dataset_free(one);
   dfm_dataset_free(many);
   /* without header every line is a row */
@@ -188,7 +188,7 @@ static void a_pipe_is_guessed_from_and_then_read(void **state) {
   assert_ok(dfm_dataset_read_training(input, NULL, schema, &settings, NULL, &train, &valid, &error));
   assert_int_equal(dfm_dataset_rows(train), 200000);
   assert_ok(read_text("plain.csv", text, schema, &settings, &plain, &valid, &error));
-  assert_true(dfm_dataset_fingerprint(train) == dfm_dataset_fingerprint(plain));
+  assert_true(fingerprint_of(train) == fingerprint_of(plain));
   dfm_dataset *again = NULL;
   assert_int_equal(dfm_dataset_read_training(input, NULL, schema, &settings, NULL, &again, &valid, &error),
                    DFM_ERROR_IO);
@@ -233,7 +233,7 @@ static void compressed_real_files_train_as_they_are(void **state) {
     snprintf(command, sizeof command, "gzip -dc '%s' > '%s'", path, test_path("unpacked"));
     assert_int_equal(system(command), 0);
     assert_ok(read_training_files(test_path("unpacked"), NULL, schema, &settings, NULL, &unpacked, &valid, &error));
-    assert_true(dfm_dataset_fingerprint(train) == dfm_dataset_fingerprint(unpacked));
+    assert_true(fingerprint_of(train) == fingerprint_of(unpacked));
     dfm_dataset_free(train);
     dfm_dataset_free(unpacked);
     dfm_schema_free(schema);

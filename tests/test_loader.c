@@ -18,6 +18,13 @@ static dfm_dataset *make_rows(int F, int64_t rows) {
   return dataset;
 }
 
+static int next_batch(dfm_loader *loader, int64_t *row) {
+  dfm_error error;
+  int n = -1;
+  assert_ok(dfm_loader_next(loader, row, &n, &error));
+  return n;
+}
+
 /* The rows of one epoch in their order; free() it. */
 static int64_t *epoch_order(dfm_loader *loader, int64_t epoch, int64_t rows, int batch_size) {
   dfm_error error;
@@ -25,7 +32,7 @@ static int64_t *epoch_order(dfm_loader *loader, int64_t epoch, int64_t rows, int
   assert_non_null(order);
   assert_ok(dfm_loader_seek(loader, epoch, 0, &error));
   int64_t at = 0, batches = 0;
-  for (int n; (n = dfm_loader_next(loader, order + at)) > 0; at += n, batches++) {
+  for (int n; (n = next_batch(loader, order + at)) > 0; at += n, batches++) {
     assert_true(at + n <= rows);
     assert_true(n == batch_size || at + n == rows);
   }
@@ -115,11 +122,11 @@ static void seeking_equals_running_also_between_windows(void **state) {
   for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
     assert_ok(dfm_loader_seek(loader, 3, places[i], &error));
     for (int64_t at = places[i]; at < dfm_loader_batches(loader); at++) {
-      const int n = dfm_loader_next(loader, batch);
+      const int n = next_batch(loader, batch);
       assert_int_equal(n, at == N / B ? N % B : B);
       assert_memory_equal(batch, order + at * B, (size_t)n * sizeof *batch);
     }
-    assert_int_equal(dfm_loader_next(loader, batch), 0);
+    assert_int_equal(next_batch(loader, batch), 0);
   }
   free(order);
   dfm_loader_free(loader);
@@ -160,7 +167,7 @@ static void places_that_are_not_there_are_refused(void **state) {
   assert_int_equal(dfm_loader_seek(loader, 1, 5, &error), DFM_ERROR_VALUE);
   assert_non_null(strstr(error.message, "no batch 5 of epoch 1"));
   assert_ok(dfm_loader_seek(loader, 1, 4, &error));
-  assert_int_equal(dfm_loader_next(loader, row), 0);
+  assert_int_equal(next_batch(loader, row), 0);
   dfm_loader_free(loader);
   dfm_dataset_free(dataset);
 }

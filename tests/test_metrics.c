@@ -3,6 +3,7 @@
 
 #include "base/random.h"
 #include "test.h"
+#include "train/metrics.h"
 
 static double auc_of_pairs(const float *p, const float *y, const float *w, int n) {
   double above = 0, pairs = 0;
@@ -76,8 +77,106 @@ static void test_bad_rows(void **state) {
   assert_non_null(strstr(error.message, "label 1 is 0.5"));
 }
 
+enum { MANY = 30000 };
+
+/* Rows of four kinds: spread, few distinct values, sure ones at both ends, and all alike. */
+static void make_many(int kind, float *p, float *y, float *w) {
+  for (int i = 0; i < MANY; i++) {
+    const uint64_t r = dfm_random_u64(17, (uint64_t)i);
+    const double u = (double)(r % 1000003) / 1000003, z = 8 * u - 5;
+    const double spread = 1 / (1 + exp(-z)), sure = exp(-60 * u);
+    p[i] = (float)(kind == 0 ? spread : kind == 1 ? (double)(r % 7) / 6 : kind == 2 ? (r % 2 ? sure : 1 - sure) : 0.25);
+    y[i] = (double)dfm_random_uniform(18, (uint64_t)i) < spread;
+    w[i] = (float)(r / 1024 % 3);
+  }
+}
+
+static dfm_metrics measure(int64_t exact_rows, const float *p, const float *y, const float *w, int piece) {
+  dfm_meter *meter;
+  dfm_metrics metrics;
+  dfm_error error;
+  assert_ok(dfm_meter_create_exact(exact_rows, &meter, &error));
+  for (int at = 0; at < MANY; at += piece)
+    assert_ok(dfm_meter_add(meter, p + at, y + at, w ? w + at : NULL, MANY - at < piece ? MANY - at : piece, &error));
+  dfm_meter_finish(meter, &metrics);
+  dfm_meter_free(meter);
+  return metrics;
+}
+
+/* Beyond the limit: the bound holds, and is small; values that are equal cost nothing; all else stays exact. */
+static void test_bound(void **state) {
+  static float p[MANY], y[MANY], w[MANY];
+  (void)state;
+  for (int kind = 0; kind < 4; kind++) {
+    make_many(kind, p, y, w);
+    for (int weighted = 0; weighted < 2; weighted++) {
+      const float *weight = weighted ? w : NULL;
+      const dfm_metrics exact = measure(MANY, p, y, weight, MANY), bins = measure(100, p, y, weight, 777);
+      assert_near(exact.auc_error, 0, 0);
+      assert_true(fabs(bins.auc - exact.auc) <= bins.auc_error + 1e-12);
+      assert_true(bins.auc_error < 1e-4 || kind == 2); /* most of those are beyond the last bins */
+      assert_true((bins.auc_error > 0) == (kind == 0 || kind == 2));
+      assert_true(bins.rows == exact.rows && bins.logloss == exact.logloss && bins.accuracy == exact.accuracy &&
+                  bins.weight == exact.weight && bins.mean_predicted == exact.mean_predicted &&
+                  bins.mean_observed == exact.mean_observed);
+    }
+  }
+}
+
+static void test_coarse_bound(void **state) {
+  static float p[MANY], y[MANY], w[MANY];
+  (void)state;
+  make_many(0, p, y, w);
+  for (int i = 0; i < MANY; i++) p[i] = 0.3F + 1e-5F * p[i]; /* all in one bin or two */
+  const dfm_metrics exact = measure(MANY, p, y, NULL, MANY), bins = measure(0, p, y, NULL, 5000);
+  assert_true(bins.auc_error > 0.05 && fabs(bins.auc - exact.auc) <= bins.auc_error);
+  assert_true(fabs(bins.auc - exact.auc) > 0.01); /* the bound was needed */
+}
+
+static void test_pieces_and_limits_change_nothing(void **state) {
+  static const int pieces[] = {1, 100, 4096, MANY};
+  static float p[MANY], y[MANY], w[MANY];
+  (void)state;
+  make_many(0, p, y, w);
+  for (int beyond = 0; beyond < 2; beyond++) {
+    const int64_t limit = beyond ? 12345 : MANY;
+    const dfm_metrics whole = measure(limit, p, y, w, MANY);
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+      const dfm_metrics cut = measure(limit, p, y, w, pieces[i]);
+      assert_memory_equal(&cut, &whole, sizeof whole);
+    }
+  }
+}
+
+/* Finishing empties: the same rows again give the same, exact, result. */
+static void test_meter_is_used_again(void **state) {
+  static float p[MANY], y[MANY], w[MANY];
+  dfm_meter *meter;
+  dfm_metrics first, second;
+  dfm_error error;
+  (void)state;
+  make_many(0, p, y, w);
+  assert_ok(dfm_meter_create_exact(1000, &meter, &error));
+  assert_ok(dfm_meter_add(meter, p, y, w, MANY, &error));
+  dfm_meter_finish(meter, &first);
+  assert_true(first.auc_error > 0);
+  assert_ok(dfm_meter_add(meter, p, y, NULL, 900, &error));
+  dfm_meter_finish(meter, &second);
+  assert_ok(dfm_metrics_of(p, y, NULL, 900, &first, &error));
+  assert_memory_equal(&first, &second, sizeof first);
+  assert_near(first.auc, auc_of_pairs(p, y, NULL, 900), 1e-12);
+  dfm_meter_free(meter);
+  dfm_meter_free(NULL);
+}
+
 int main(int argc, char **argv) {
-  static const struct CMUnitTest tests[] = {cmocka_unit_test(test_auc), cmocka_unit_test(test_values),
-                                            cmocka_unit_test(test_one_class), cmocka_unit_test(test_bad_rows)};
+  static const struct CMUnitTest tests[] = {cmocka_unit_test(test_auc),
+                                            cmocka_unit_test(test_values),
+                                            cmocka_unit_test(test_one_class),
+                                            cmocka_unit_test(test_bad_rows),
+                                            cmocka_unit_test(test_bound),
+                                            cmocka_unit_test(test_coarse_bound),
+                                            cmocka_unit_test(test_pieces_and_limits_change_nothing),
+                                            cmocka_unit_test(test_meter_is_used_again)};
   return test_main(argc, argv, "metrics", tests, sizeof tests / sizeof *tests);
 }

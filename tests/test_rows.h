@@ -83,4 +83,11 @@ static inline void assert_row(const dfm_dataset *dataset, int64_t row, const cha
   dfm_string_free(text);
 }
 
+static inline uint64_t fingerprint_of(const dfm_dataset *dataset) {
+  dfm_error error;
+  uint64_t fingerprint = 0;
+  assert_ok(dfm_dataset_fingerprint(dataset, &fingerprint, &error));
+  return fingerprint;
+}
+
 #endif

@@ -8,7 +8,7 @@
 #include "base/random.h"
 #include "base/safetensors.h"
 
-enum { BLOCK = 1 << 20 };
+enum { BLOCK = 16 << 10 };
 
 typedef struct sample {
   const char *name;
@@ -162,6 +162,43 @@ static dfm_status open_and_verify(const char *path, dfm_error *error) {
   status = dfm_st_verify(file, error);
   dfm_st_close(file);
   return status;
+}
+
+static void parts_are_checked_alone(void **state) {
+  (void)state;
+  static unsigned char bytes[5 * BLOCK + 7];
+  const uint64_t size = sizeof bytes;
+  dfm_error error;
+  dfm_st_writer *writer;
+  dfm_st_file *file, *same;
+  int index;
+  const char *path = test_path("parts.st");
+  assert_ok(dfm_st_writer_create(&writer, &error));
+  assert_ok(dfm_st_add_tensor(writer, "x", DFM_U8, 1, &size, &index, &error));
+  assert_ok(dfm_st_begin(writer, path, &error));
+  assert_ok(dfm_st_write(writer, bytes, size, &error));
+  assert_ok(dfm_st_commit(writer, &error));
+  assert_ok(dfm_st_open(path, &file, &error));
+  const uint64_t digest = dfm_st_digest(file);
+  dfm_st_close(file);
+  const int fd = open(path, O_RDWR);
+  assert_true(fd >= 0);
+  assert_int_equal(pwrite(fd, "!", 1, lseek(fd, 0, SEEK_END) - (off_t)(7 * 8) - (off_t)size + 3 * BLOCK + 5), 1);
+  close(fd);
+  assert_ok(dfm_st_open(path, &file, &error));
+  assert_ok(dfm_st_open(path, &same, &error));
+  const unsigned char *x = dfm_st_tensor(file, "x")->data;
+  assert_int_equal(x[3 * BLOCK + 5], '!');
+  assert_ok(dfm_st_check(file, x, 3 * BLOCK, &error));
+  assert_ok(dfm_st_check(file, x + 4 * BLOCK, BLOCK + 7, &error));
+  assert_ok(dfm_st_check(file, x + 4 * BLOCK, 0, &error));
+  assert_int_equal(dfm_st_check(file, x + 3 * BLOCK - 1, 2, &error), DFM_ERROR_FORMAT);
+  assert_int_equal(dfm_st_check(file, x + 4 * BLOCK - 1, 1, &error), DFM_ERROR_FORMAT);
+  assert_non_null(strstr(error.message, "parts.st is damaged"));
+  assert_int_equal(dfm_st_verify(file, &error), DFM_ERROR_FORMAT);
+  assert_true(dfm_st_digest(same) == digest); /* of the checksums, not of the data */
+  dfm_st_close(file);
+  dfm_st_close(same);
 }
 
 static void put_byte(int fd, size_t at, unsigned char byte) {
@@ -482,12 +519,19 @@ static void random_edits_do_no_harm(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(written_is_read_back),        cmocka_unit_test(bytes_depend_on_the_declarations_alone),
-    cmocka_unit_test(exact_blocks_have_checksums), cmocka_unit_test(damage_is_found),
-    cmocka_unit_test(damaged_part_is_named),       cmocka_unit_test(impossible_declarations_are_refused),
-    cmocka_unit_test(wrong_amounts_make_no_file),  cmocka_unit_test(misleading_headers_are_refused),
-    cmocka_unit_test(lengths_are_bounded),         cmocka_unit_test(files_of_others_are_read),
-    cmocka_unit_test(needs_are_checked),           cmocka_unit_test(thousands_of_tensors_are_found),
+    cmocka_unit_test(written_is_read_back),
+    cmocka_unit_test(bytes_depend_on_the_declarations_alone),
+    cmocka_unit_test(exact_blocks_have_checksums),
+    cmocka_unit_test(parts_are_checked_alone),
+    cmocka_unit_test(damage_is_found),
+    cmocka_unit_test(damaged_part_is_named),
+    cmocka_unit_test(impossible_declarations_are_refused),
+    cmocka_unit_test(wrong_amounts_make_no_file),
+    cmocka_unit_test(misleading_headers_are_refused),
+    cmocka_unit_test(lengths_are_bounded),
+    cmocka_unit_test(files_of_others_are_read),
+    cmocka_unit_test(needs_are_checked),
+    cmocka_unit_test(thousands_of_tensors_are_found),
     cmocka_unit_test(random_edits_do_no_harm),
 };
 

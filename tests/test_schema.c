@@ -219,7 +219,8 @@ static void yaml_errors_have_places(void **state) {
                 "into is 'linear,deep'; it must be one or more of linear");
   check_refused("columns: [{name: a, kind: number, transform: log2}]",
                 "s.yaml:1:35: column 'a' is a number, and only a category has transform log2");
-  check_refused("columns: [{name: a, kind: number, hash: 9}]", "column 'a' is a number, and only a category or list has hash");
+  check_refused("columns: [{name: a, kind: number, hash: 9}]",
+                "column 'a' is a number, and only a category or list has hash");
   check_refused("columns: [{name: a, kind: category, hash: 9, min_count: 2}]",
                 "s.yaml:1:46: column 'a' has both hash and min_count");
   check_refused("columns: [{name: a, kind: category, hash: -9}]", "hash is '-9'; it must be a whole number from 0 to");

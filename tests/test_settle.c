@@ -59,7 +59,8 @@ static void set_up(test_scene *scene, int rule) {
   schema->columns[3].settings.min_count = 1;
   *scene = (struct test_scene){0};
   assert_ok(dfm_encoder_create(schema, &settings, &scene->encoder, &error));
-  assert_ok(dfm_storage_create(scene->encoder, (dfm_storage_has){.label = true}, test_path("."), &scene->storage, &error));
+  assert_ok(
+      dfm_storage_create(scene->encoder, (dfm_storage_has){.label = true}, test_path("."), &scene->storage, &error));
   for (int f = 0; f < F; f++) dfm_vocabulary_builder_begin(&scene->builder[f], &scene->encoder->category[f]);
   for (int64_t row = 0; row < ROWS; row++) fill_row(scene, row);
   assert_ok(dfm_dataset_view(scene->encoder, scene->storage, 0, ROWS - HELD, &scene->train, &error));

@@ -276,6 +276,14 @@ static void test_exact_equals_sweep(void **state) {
   }
 }
 
+static void score_all(const dfm_model *model, const dfm_dataset *rows, int threads, int64_t n, float *probability) {
+  dfm_scorer *scorer = NULL;
+  dfm_error error;
+  assert_ok(dfm_scorer_create(model, threads, &scorer, &error));
+  assert_ok(dfm_scorer_score(scorer, rows, 0, n, probability, &error));
+  dfm_scorer_free(scorer);
+}
+
 /* L-BFGS and many Adam steps over all rows reach the same optimum of a convex model. */
 static void test_lbfgs_is_the_optimum(void **state) {
   static const char *const adam[] = {"model=lr",
@@ -300,7 +308,7 @@ static void test_lbfgs_is_the_optimum(void **state) {
     assert_int_equal(isfinite(result.objective), i == 0);
     assert_ok(dfm_model_load(test_path("lr.safetensors"), &model, &error));
     assert_ok(test_dataset_read(rows, model, NULL, &all, &error));
-    assert_ok(dfm_predict(model, all, 1, probability[i], &error));
+    score_all(model, all, 1, ROWS, probability[i]);
     dfm_dataset_free(all);
     dfm_model_free(model);
     tear_down(&setup);
@@ -347,12 +355,12 @@ static void test_saved_model_scores_as_trained(void **state) {
   assert_ok(dfm_model_load(test_path("m.safetensors"), &model, &error));
   assert_ok(test_dataset_read(valid_path, model, NULL, &rows, &error));
   float probability[700], again[700];
-  assert_ok(dfm_predict(model, rows, 3, probability, &error));
+  score_all(model, rows, 3, 700, probability);
   assert_ok(dfm_metrics_of(probability, dfm_dataset_labels(rows), NULL, 700, &metrics, &error));
   assert_near(metrics.logloss, result.valid.logloss, 1e-9);
   assert_near(metrics.auc, result.valid.auc, 1e-9);
   dfm_scorer *scorer = NULL;
-  assert_ok(dfm_scorer_create(model, &scorer, &error));
+  assert_ok(dfm_scorer_create(model, 1, &scorer, &error));
   assert_ok(dfm_scorer_score(scorer, rows, 100, 600, again, &error));
   for (int i = 0; i < 600; i++) assert_near(again[i], probability[100 + i], 1e-6);
   assert_int_equal(dfm_scorer_score(scorer, rows, 200, 600, again, &error), DFM_ERROR_VALUE);

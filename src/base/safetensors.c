@@ -33,6 +33,7 @@ struct dfm_st_file {
   size_t n;
   json_t *index;              /* name -> place in `tensor` */
   const dfm_tensor *checksum; /* NULL: none */
+  atomic_uchar *is_checked;   /* (blocks of data) */
 };
 
 size_t dfm_dtype_size(dfm_dtype dtype) {
@@ -255,7 +256,7 @@ static dfm_status check_header(dfm_st_file *file, dfm_error *error) {
     return damaged(file, error, "its checksums do not fit its data");
   if (!is_right(found, 0, file->mapping.bytes, file->data_at))
     return damaged(file, error, "its header does not match its checksum");
-  return DFM_OK;
+  return dfm_alloc(&file->is_checked, found->shape[0], sizeof *file->is_checked, error);
 }
 
 bool dfm_st_has_checksum(const dfm_st_file *file) {
@@ -269,23 +270,55 @@ static const char *tensor_at(const dfm_st_file *file, const uint8_t *byte) {
   return file->tensor[i].name;
 }
 
-dfm_status dfm_st_verify(const dfm_st_file *file, dfm_error *error) {
-  if (!file->checksum) return DFM_OK;
+static dfm_status check_block(const dfm_st_file *file, uint64_t i, dfm_error *error) {
   const uint8_t *data = file->mapping.bytes + file->data_at;
-  const uint64_t data_bytes = checked_bytes(file);
-  for (uint64_t at = 0, i = 1; at < data_bytes; at += DFM_CHECKSUM_BLOCK, i++) {
-    const uint64_t left = data_bytes - at, n = left < DFM_CHECKSUM_BLOCK ? left : DFM_CHECKSUM_BLOCK;
-    if (is_right(file->checksum, i, data + at, (size_t)n)) {
-      if (!file->mapping.is_heap) dfm_pages_spent(data + at, (size_t)n);
-      continue;
-    }
-    return dfm_fail(error, DFM_ERROR_FORMAT,
-                    "%s is damaged: bytes %" PRIu64 " to %" PRIu64
-                    ", from tensor '%.200s' on, do not match their checksum; take it from a backup "
-                    "or make it anew",
-                    file->path, file->data_at + at, file->data_at + at + n - 1, tensor_at(file, data + at));
+  const uint64_t at = i * DFM_CHECKSUM_BLOCK, left = checked_bytes(file) - at,
+                 n = left < DFM_CHECKSUM_BLOCK ? left : DFM_CHECKSUM_BLOCK;
+  if (is_right(file->checksum, i + 1, data + at, (size_t)n)) {
+    atomic_store_explicit(&file->is_checked[i], 1, memory_order_relaxed);
+    return DFM_OK;
+  }
+  return dfm_fail(error, DFM_ERROR_FORMAT,
+                  "%s is damaged: bytes %" PRIu64 " to %" PRIu64
+                  ", from tensor '%.200s' on, do not match their checksum; take it from a backup "
+                  "or make it anew",
+                  file->path, file->data_at + at, file->data_at + at + n - 1, tensor_at(file, data + at));
+}
+
+dfm_status dfm_st_check(const dfm_st_file *file, const void *bytes, size_t n, dfm_error *error) {
+  if (!file->checksum || n == 0) return DFM_OK;
+  const uint64_t from = (uint64_t)((const uint8_t *)bytes - (file->mapping.bytes + file->data_at));
+  for (uint64_t i = from / DFM_CHECKSUM_BLOCK; i <= (from + n - 1) / DFM_CHECKSUM_BLOCK; i++) {
+    if (!atomic_load_explicit(&file->is_checked[i], memory_order_relaxed)) DFM_TRY(check_block(file, i, error));
   }
   return DFM_OK;
+}
+
+dfm_status dfm_st_verify(const dfm_st_file *file, dfm_error *error) {
+  enum { BLOCKS = 256 }; /* between two words with the system */
+  const uint8_t *data = file->mapping.bytes + file->data_at;
+  if (!file->checksum) return DFM_OK;
+  const uint64_t blocks = file->checksum->shape[0] - 1, total = checked_bytes(file);
+  for (uint64_t i = 0; i < blocks; i++) {
+    const uint64_t at = i * DFM_CHECKSUM_BLOCK, piece = (uint64_t)BLOCKS * DFM_CHECKSUM_BLOCK;
+    if (i % BLOCKS == 0 && i > 0) dfm_st_spent(file, data + at - piece, piece);
+    if (i % BLOCKS == 0 && at + piece < total)
+      dfm_st_ahead(file, data + at + piece, total - at - piece < piece ? total - at - piece : piece);
+    DFM_TRY(check_block(file, i, error));
+  }
+  return DFM_OK;
+}
+
+uint64_t dfm_st_digest(const dfm_st_file *file) {
+  return file->checksum ? XXH3_64bits(file->checksum->data, file->checksum->size_bytes) : 0;
+}
+
+void dfm_st_spent(const dfm_st_file *file, const void *bytes, size_t n) {
+  if (!file->mapping.is_heap) dfm_pages_spent(bytes, n, file->mapping.bytes, file->mapping.size_bytes);
+}
+
+void dfm_st_ahead(const dfm_st_file *file, const void *bytes, size_t n) {
+  if (!file->mapping.is_heap) dfm_pages_ahead(bytes, n);
 }
 
 /* ---- life */
@@ -311,10 +344,6 @@ dfm_st_file *dfm_st_retain(dfm_st_file *file) {
   return file;
 }
 
-bool dfm_st_is_mapped(const dfm_st_file *file) {
-  return !file->mapping.is_heap;
-}
-
 const char *dfm_st_path(const dfm_st_file *file) {
   return file->path;
 }
@@ -337,6 +366,7 @@ void dfm_st_close(dfm_st_file *file) {
   json_decref(file->header);
   json_decref(file->index);
   free(file->tensor);
+  free(file->is_checked);
   dfm_mapping_close(&file->mapping);
   free(file->path);
   free(file);

@@ -6,8 +6,8 @@
  *                   padded with spaces so that the data starts at a multiple of 64
  * 8 + N    rest     the tensors, in order of element size (8, 4, 1 bytes), then of declaration, no gaps
  * The last tensor is ours: "checksum" U8 [n, 8], the XXH3-64 (little-endian) of the header (bytes 0 to 8 + N) and of
- * each 1 MiB block of the data before it, so that a file can be checked piece by piece. Files without it (made by
- * others) load without that check. */
+ * each 16 KiB block of the data before it, so that a file can be checked piece by piece, rows of it when they are
+ * first read. Files without it (made by others) load without that check. */
 #ifndef DFM_BASE_SAFETENSORS_H
 #define DFM_BASE_SAFETENSORS_H
 
@@ -48,7 +48,15 @@ typedef struct dfm_tensor {
 dfm_status dfm_st_open(const char *path, dfm_st_file **file, dfm_error *error);
 /* Checks the data against the checksums, all of it; the error names the damaged part. A file without them passes. */
 dfm_status dfm_st_verify(const dfm_st_file *file, dfm_error *error);
+/* The same for the blocks that [bytes, bytes + n), a part of the data, lies in; those that passed before are taken as
+ * good. Any thread. */
+dfm_status dfm_st_check(const dfm_st_file *file, const void *bytes, size_t n, dfm_error *error);
+/* [bytes, bytes + n), a part of the data, is not needed for now; or is needed soon. Any thread. */
+void dfm_st_spent(const dfm_st_file *file, const void *bytes, size_t n);
+void dfm_st_ahead(const dfm_st_file *file, const void *bytes, size_t n);
 bool dfm_st_has_checksum(const dfm_st_file *file);
+/* A number that differs where any byte does, made from the checksums; 0: it has none. */
+uint64_t dfm_st_digest(const dfm_st_file *file);
 const char *dfm_st_metadata(const dfm_st_file *file, const char *key); /* NULL: none */
 /* The tensor `name`, as given to dfm_st_add_tensor; NULL: none. */
 const dfm_tensor *dfm_st_tensor(const dfm_st_file *file, const char *name);
@@ -60,8 +68,7 @@ size_t dfm_st_count(const dfm_st_file *file);
 const dfm_tensor *dfm_st_at(const dfm_st_file *file, size_t i);
 /* One more owner, who closes it too. */
 dfm_st_file *dfm_st_retain(dfm_st_file *file);
-void dfm_st_close(dfm_st_file *file);           /* NULL accepted */
-bool dfm_st_is_mapped(const dfm_st_file *file); /* false: it was read into memory */
+void dfm_st_close(dfm_st_file *file); /* NULL accepted */
 /* The path that it was opened by. */
 const char *dfm_st_path(const dfm_st_file *file);
 /* Whether a regular file looks like safetensors by its first bytes, be it damaged or not. No text does: its header's

@@ -95,8 +95,25 @@ void dfm_spill_free(dfm_spill *spill) {
   *spill = (dfm_spill){0};
 }
 
-void dfm_pages_spent(const void *bytes, size_t n) {
+void dfm_spill_spent(const dfm_spill *spill, size_t at, size_t n) {
+  if (spill->is_file) dfm_pages_spent(spill->bytes + at, n, spill->bytes, spill->capacity_bytes);
+}
+
+/* A page that is touched brings its neighbours, up to this many bytes, aligned: they must go with it, or a pass over
+ * pieces far apart would slowly collect the whole file. */
+static const uintptr_t AROUND = 64 << 10;
+
+void dfm_pages_spent(const void *bytes, size_t n, const void *mapping, size_t size) {
+  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), unit = page > AROUND ? page : AROUND;
+  const uintptr_t low = (uintptr_t)mapping, high = (low + size + page - 1) / page * page;
+  uintptr_t from = (uintptr_t)bytes / unit * unit, to = ((uintptr_t)bytes + n + unit - 1) / unit * unit;
+  if (from < low) from = low / page * page;
+  if (to > high) to = high;
+  if (n > 0 && to > from) (void)madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+void dfm_pages_ahead(const void *bytes, size_t n) {
   const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-  const uintptr_t from = ((uintptr_t)bytes + page - 1) / page * page, to = ((uintptr_t)bytes + n) / page * page;
-  if (to > from) (void)madvise((void *)from, to - from, MADV_DONTNEED);
+  const uintptr_t from = (uintptr_t)bytes / page * page;
+  if (n > 0) (void)madvise((void *)from, (uintptr_t)bytes + n - from, MADV_WILLNEED);
 }

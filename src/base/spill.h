@@ -20,8 +20,14 @@ dfm_status dfm_spill_grow(dfm_spill *spill, size_t size_bytes, bool to_file, con
 void dfm_spill_seal(dfm_spill *spill);
 void dfm_spill_free(dfm_spill *spill); /* {0} accepted */
 
-/* Tells the system that whole pages within [bytes, bytes + n) of a mapped file are not needed for now: they no longer
- * count as this process's memory and come back from the file when touched. Not for memory that is no file's. */
-void dfm_pages_spent(const void *bytes, size_t n);
+/* Bytes [at, at + n) are not needed for now; where they lie in a file, their memory goes back. Any thread. */
+void dfm_spill_spent(const dfm_spill *spill, size_t at, size_t n);
+
+/* Tells the system that [bytes, bytes + n) of a mapped file ([mapping, mapping + size)) is not needed for now: it no
+ * longer counts as this process's memory and comes back from the file when touched; so does what the system had mapped
+ * around it. Not for memory that is no file's. */
+void dfm_pages_spent(const void *bytes, size_t n, const void *mapping, size_t size);
+/* Asks for [bytes, bytes + n) of a mapped file to be read from its disk while others work. */
+void dfm_pages_ahead(const void *bytes, size_t n);
 
 #endif

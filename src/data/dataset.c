@@ -97,7 +97,7 @@ int64_t dfm_dataset_row_bytes(const dfm_dataset *dataset) {
   for (int f = 0; f < storage->F; f++) {
     const dfm_list *list = &storage->list[f];
     if (!dfm_storage_is_list(storage, f)) continue;
-    const uint64_t items = list->offsets[dataset->first + dataset->rows] - list->offsets[dataset->first];
+    const uint64_t items = dfm_list_items(list, dataset->first, dataset->rows);
     const uint64_t item_bytes = items * (list->weights ? 8 : 4), rows = (uint64_t)dataset->rows;
     bytes += 8 + (int64_t)(rows > 0 ? (item_bytes + rows - 1) / rows : 0);
   }
@@ -135,53 +135,59 @@ dfm_field_count dfm_dataset_field(const dfm_dataset *dataset, size_t i) {
                            .missing = counts->missing};
 }
 
-const uint64_t *dfm_dataset_text_rows(const dfm_dataset *dataset) {
-  return dataset->storage->has.file_row ? dataset->storage->file_row + dataset->first : NULL;
-}
-
-void dfm_dataset_spent(const dfm_dataset *dataset, int64_t first, int64_t n) {
-  dfm_storage_spent(dataset->storage, dataset->first + first, n);
-}
-
 /* ---- fingerprint */
 
-/* The view's rows of an array with `width` bytes a row, in pieces whose memory is given back. */
-static void hash_rows(XXH3_state_t *state, const dfm_dataset *dataset, const void *array, size_t width) {
-  enum { PIECE = DFM_STORAGE_PASS_ROWS };
-  for (int64_t at = 0; array && at < dataset->rows; at += PIECE) {
-    const int64_t row = dataset->first + at, n = dataset->rows - at < PIECE ? dataset->rows - at : PIECE;
-    (void)XXH3_64bits_update(state, (const char *)array + (size_t)row * width, (size_t)n * width);
-    dfm_storage_spent(dataset->storage, row, n);
-  }
-}
+/* The arrays whose rows count, as in a storage: categories, numbers, labels, weights; and behind them the lists. */
+enum { N_HASHED = 4 };
 
 /* Row by row how many items and which. */
-static void hash_list(XXH3_state_t *state, const dfm_dataset *dataset, const dfm_list *list) {
-  for (int64_t row = dataset->first; row < dataset->first + dataset->rows; row++) {
-    const uint64_t first = list->offsets[row], n = list->offsets[row + 1] - first;
-    dfm_storage_pass(dataset->storage, row);
+static void hash_list(XXH3_state_t *state, const dfm_list *list, int64_t first, int64_t rows) {
+  for (int64_t row = first; row < first + rows; row++) {
+    const uint64_t from = list->offsets[row], n = list->offsets[row + 1] - from;
     (void)XXH3_64bits_update(state, &n, sizeof n);
-    (void)XXH3_64bits_update(state, list->ids + first, n * sizeof *list->ids);
-    if (list->weights) (void)XXH3_64bits_update(state, list->weights + first, n * sizeof *list->weights);
+    (void)XXH3_64bits_update(state, list->ids + from, n * sizeof *list->ids);
+    if (list->weights) (void)XXH3_64bits_update(state, list->weights + from, n * sizeof *list->weights);
   }
 }
 
-uint64_t dfm_dataset_fingerprint(const dfm_dataset *dataset) {
+static dfm_status hash_rows(XXH3_state_t *const state[N_HASHED + 1], const dfm_dataset *dataset, dfm_error *error) {
   const dfm_storage *storage = dataset->storage;
-  const int64_t shape[] = {dataset->rows, storage->F, storage->D, dfm_dataset_has_label(dataset), storage->has.weight};
-  XXH3_state_t *state = XXH3_createState();
-  if (!state) return 0;
-  (void)XXH3_64bits_reset(state);
-  (void)XXH3_64bits_update(state, shape, sizeof shape);
-  hash_rows(state, dataset, storage->category, (size_t)storage->F * sizeof *storage->category);
-  hash_rows(state, dataset, storage->number, (size_t)storage->D * sizeof *storage->number);
-  hash_rows(state, dataset, dfm_dataset_has_label(dataset) ? storage->label : NULL, sizeof *storage->label);
-  hash_rows(state, dataset, storage->weight, sizeof *storage->weight);
-  for (int f = 0; f < storage->F; f++)
-    if (dfm_storage_is_list(storage, f)) hash_list(state, dataset, &storage->list[f]);
-  const uint64_t fingerprint = XXH3_64bits_digest(state);
-  (void)XXH3_freeState(state);
-  return fingerprint;
+  dfm_scan scan = {.dataset = dataset, .end = dataset->rows};
+  for (;;) {
+    DFM_TRY(dfm_scan_next(&scan, error));
+    if (scan.n == 0) return DFM_OK;
+    for (int i = 0; i < N_HASHED; i++) {
+      size_t size;
+      const char *rows = dfm_storage_array(storage, i, dataset->first + scan.first, &size);
+      const bool is_left_out = i == 2 && !dfm_dataset_has_label(dataset);
+      if (rows && !is_left_out) (void)XXH3_64bits_update(state[i], rows, (size_t)scan.n * size);
+    }
+    for (int f = 0; f < storage->F; f++)
+      if (dfm_storage_is_list(storage, f))
+        hash_list(state[N_HASHED], &storage->list[f], dataset->first + scan.first, scan.n);
+  }
+}
+
+dfm_status dfm_dataset_fingerprint(const dfm_dataset *dataset, uint64_t *fingerprint, dfm_error *error) {
+  const dfm_storage *storage = dataset->storage;
+  uint64_t parts[6 + N_HASHED] = {(uint64_t)dataset->rows, (uint64_t)storage->F, (uint64_t)storage->D,
+                                  dfm_dataset_has_label(dataset), storage->has.weight};
+  XXH3_state_t *state[N_HASHED + 1];
+  dfm_status status = DFM_OK;
+  for (int i = 0; i <= N_HASHED; i++) {
+    state[i] = XXH3_createState();
+    if (!state[i])
+      status = dfm_fail(error, DFM_ERROR_MEMORY, "out of memory for a fingerprint of the rows");
+    else
+      (void)XXH3_64bits_reset(state[i]);
+  }
+  if (status == DFM_OK) status = hash_rows(state, dataset, error);
+  for (int i = 0; i <= N_HASHED; i++) {
+    if (status == DFM_OK) parts[5 + i] = XXH3_64bits_digest(state[i]);
+    (void)XXH3_freeState(state[i]);
+  }
+  if (status == DFM_OK) *fingerprint = XXH3_64bits(parts, sizeof parts);
+  return status;
 }
 
 /* ---- a row for people */
@@ -226,6 +232,7 @@ dfm_status dfm_dataset_row_text(const dfm_dataset *dataset, int64_t row, char **
                     (long long)dataset->rows - 1);
   }
   dfm_text made = {0};
+  DFM_TRY(dfm_dataset_check(dataset, row, 1, error));
   const dfm_status status = row_text(dataset, dataset->first + row, &made, error);
   if (status != DFM_OK) {
     free(made.bytes);

@@ -50,17 +50,41 @@ int64_t dfm_dataset_row_bytes(const dfm_dataset *dataset);
 bool dfm_dataset_has_weight(const dfm_dataset *dataset);
 /* A number that depends on what the dataset holds (rows, ids, numbers, labels, weights) and nothing else: checkpoints
  * use it to see that the data is the same. Reads every row: call it once. */
-uint64_t dfm_dataset_fingerprint(const dfm_dataset *dataset);
+dfm_status dfm_dataset_fingerprint(const dfm_dataset *dataset, uint64_t *fingerprint, dfm_error *error);
 
 /* Lays out the lists of the batch's rows, batch->row[0 .. batch->rows), before dfm_dataset_fill: where their places are.
  * Grows the arrays for them; where they were large enough before it cannot fail. */
 dfm_status dfm_dataset_lay_out(const dfm_dataset *dataset, dfm_batch *batch, dfm_error *error);
-/* Fills rows [first, first + n) of `batch` from the dataset's rows batch->row[...]. Any thread; disjoint rows may be
- * filled at once. */
+/* Fills rows [first, first + n) of `batch` from the dataset's rows batch->row[...], which must have been checked
+ * (dfm_dataset_check; the loader and dfm_scan do it). Any thread; disjoint rows may be filled at once. */
 void dfm_dataset_fill(const dfm_dataset *dataset, dfm_batch *batch, int first, int n);
 
-/* Rows [first, first + n) are not needed for now: where they lie in a file, their memory goes back. Any thread. */
+/* Checks rows [first, first + n), where they come from a dataset file and were not checked before: a file of any size
+ * opens at once, and its damage is an error where it is first met. Any thread. */
+dfm_status dfm_dataset_check(const dfm_dataset *dataset, int64_t first, int64_t n, dfm_error *error);
+/* They are not needed for now: where they lie in a file, their memory goes back. Any thread. */
 void dfm_dataset_spent(const dfm_dataset *dataset, int64_t first, int64_t n);
+/* They are needed soon: where they lie in a file, it is read meanwhile. Any thread. */
+void dfm_dataset_ahead(const dfm_dataset *dataset, int64_t first, int64_t n);
+
+/* A pass over rows, piece by piece: those of a piece are checked, those of the next are asked for, those of the pieces
+ * before are given back. {dataset, first, n = 0, end = first + rows to pass} at the start. */
+typedef struct dfm_scan {
+  const dfm_dataset *dataset;
+  int64_t first, n; /* the piece at hand */
+  int64_t end;
+} dfm_scan;
+enum { DFM_SCAN_ROWS = 1 << 16 };
+/* The next piece, at most DFM_SCAN_ROWS; n 0: there is none. */
+dfm_status dfm_scan_next(dfm_scan *scan, dfm_error *error);
+
+/* Into `row` (n) the dataset's numbers of the rows [first, first + n) of its text, checked; `range` gets the two ranges
+ * that they lie in. */
+typedef struct dfm_row_range {
+  int64_t first, n;
+} dfm_row_range;
+dfm_status dfm_dataset_text_order(const dfm_dataset *dataset, int64_t first, int64_t n, int64_t *row,
+                                  dfm_row_range range[2], dfm_error *error);
 
 /* Random rows for benchmarks and tests, from (seed, row): ids by a power law within each field, normal numbers, 25 %
  * positive. */
@@ -68,7 +92,8 @@ dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, uint64_t se
                                  dfm_error *error);
 
 /* ---- loader: chunks of 1024 rows are permuted over the whole dataset, then rows within a window of as many chunks as
- * 256 MB of encoded rows hold. The order depends on seed, epoch and dataset size alone. */
+ * 256 MB of encoded rows hold. The order depends on seed, epoch and dataset size alone. Where rows lie in a file, chunks
+ * of the next window are asked for while this one is used, and those of the last one are given back. */
 typedef struct dfm_loader dfm_loader;
 dfm_status dfm_loader_create(dfm_dataset *dataset, int batch_size, bool shuffle, uint64_t seed, dfm_loader **loader,
                              dfm_error *error);
@@ -76,7 +101,7 @@ void dfm_loader_free(dfm_loader *loader);
 int64_t dfm_loader_batches(const dfm_loader *loader); /* per epoch; the last one may be smaller */
 /* Goes to batch `batch` (0-based) of epoch `epoch` (1-based). */
 dfm_status dfm_loader_seek(dfm_loader *loader, int64_t epoch, int64_t batch, dfm_error *error);
-/* Row numbers of the next batch into `row`; returns how many, 0 at the epoch's end. */
-int dfm_loader_next(dfm_loader *loader, int64_t *row);
+/* Row numbers of the next batch into `row`, `*n` of them, checked; 0 at the epoch's end. */
+dfm_status dfm_loader_next(dfm_loader *loader, int64_t *row, int *n, dfm_error *error);
 
 #endif

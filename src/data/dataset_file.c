@@ -111,7 +111,7 @@ static dfm_status map_part(const dfm_st_file *file, const char *name, const char
   return status;
 }
 
-/* Offsets are checked here: they are indices into what is checked with the rows. */
+/* What lies between the first offset and the last is checked with the rows. */
 static dfm_status map_list(const dfm_st_file *file, const dfm_category_field *field, int64_t rows, dfm_list *list,
                            dfm_error *error) {
   const dfm_tensor *offsets, *ids, *weights;
@@ -124,9 +124,8 @@ static dfm_status map_list(const dfm_st_file *file, const dfm_category_field *fi
     DFM_TRY(map_part(file, field->name, "weights", DFM_F32, list->items, &weights, error));
     list->weights = (float *)(uintptr_t)weights->data;
   }
-  bool is_good = list->offsets[0] == 0 && list->offsets[rows] == list->items;
-  for (int64_t row = 0; row < rows; row++) is_good &= list->offsets[row] <= list->offsets[row + 1];
-  return is_good ? DFM_OK : damaged(file, "a list's items do not fit its rows", error);
+  if (list->offsets[0] == 0 && list->offsets[rows] == list->items) return DFM_OK;
+  return damaged(file, "a list's items do not fit its rows", error);
 }
 
 static dfm_status map_lists(const dfm_st_file *file, const dfm_encoder *encoder, dfm_storage *storage,
@@ -134,62 +133,6 @@ static dfm_status map_lists(const dfm_st_file *file, const dfm_encoder *encoder,
   for (int f = 0; f < encoder->F; f++) {
     if (encoder->category[f].is_list)
       DFM_TRY(map_list(file, &encoder->category[f], storage->rows, &storage->list[f], error));
-  }
-  return DFM_OK;
-}
-
-static bool is_good_id(const dfm_encoder *encoder, int f, uint32_t id) {
-  return id < dfm_encoder_rows(encoder, f) || (dfm_encoder_first(encoder, f) == 0 && id == DFM_ID_NONE);
-}
-
-/* The list's offsets were checked. */
-static bool is_good_list(const dfm_encoder *encoder, const dfm_list *list, int f, int64_t row) {
-  bool is_good = true;
-  for (uint64_t i = list->offsets[row]; i < list->offsets[row + 1]; i++) {
-    is_good &= is_good_id(encoder, f, list->ids[i]);
-    if (list->weights) is_good &= isfinite(list->weights[i]) != 0;
-  }
-  return is_good;
-}
-
-static bool is_good_row(const dfm_encoder *encoder, const dfm_storage *storage, int64_t row) {
-  const uint32_t *ids = dfm_storage_ids(storage, row);
-  const float *numbers = dfm_storage_numbers(storage, row);
-  bool is_good = true;
-  for (int f = 0; f < storage->F; f++) {
-    is_good &= dfm_storage_is_list(storage, f) ? ids[f] == 0 && is_good_list(encoder, &storage->list[f], f, row)
-                                               : is_good_id(encoder, f, ids[f]);
-  }
-  for (int d = 0; d < storage->D; d++) is_good &= !isinf(numbers[d]);
-  if (storage->label) is_good &= storage->label[row] == 0 || storage->label[row] == 1;
-  if (storage->weight) is_good &= storage->weight[row] >= 0 && isfinite(storage->weight[row]);
-  if (storage->truth) is_good &= storage->truth[row] >= 0 && storage->truth[row] <= 1;
-  return is_good;
-}
-
-/* The two parts' numbers, each ascending, are together 0 to rows - 1. */
-static bool is_order(const dfm_storage *storage, int64_t n_train) {
-  int64_t train = 0, valid = n_train;
-  for (int64_t i = 0; storage->file_row && i < storage->rows; i++) {
-    if (train < n_train && storage->file_row[train] == (uint64_t)i) {
-      train++;
-    } else if (valid < storage->rows && storage->file_row[valid] == (uint64_t)i) {
-      valid++;
-    } else {
-      return false;
-    }
-  }
-  return true;
-}
-
-static dfm_status check_rows(const dfm_st_file *file, const dfm_encoder *encoder, const dfm_storage *storage,
-                             dfm_error *error) {
-  for (int64_t row = 0; row < storage->rows; row++) {
-    dfm_storage_pass(storage, row);
-    if (is_good_row(encoder, storage, row)) continue;
-    return dfm_fail(error, DFM_ERROR_FORMAT,
-                    "%s: row %lld has an id, number, label or weight that cannot be; encode the rows again",
-                    dfm_st_path(file), (long long)row);
   }
   return DFM_OK;
 }
@@ -218,15 +161,17 @@ static bool read_counts(const json_t *list, int n, dfm_dataset *part, bool is_mi
 
 static dfm_status view_part(const dfm_st_file *file, const json_t *part, dfm_encoder *encoder, dfm_storage *storage,
                             int64_t first, dfm_dataset **dataset, dfm_error *error) {
-  const json_t *rows = json_object_get(part, "rows");
-  const json_int_t n = json_integer_value(rows);
+  const json_t *rows = json_object_get(part, "rows"), *positives = json_object_get(part, "positives");
+  const json_int_t n = json_integer_value(rows), n_positives = json_integer_value(positives);
   if (!json_is_integer(rows) || n < 0 || n > storage->rows - first)
     return damaged(file, "its parts do not fit its rows", error);
+  if (!json_is_integer(positives) || n_positives < 0 || n_positives > n)
+    return damaged(file, "its counts do not fit its rows", error);
   DFM_TRY(dfm_dataset_view(encoder, storage, first, n, dataset, error));
   if (!read_counts(json_object_get(part, "unknown_cells"), encoder->F, *dataset, false) ||
       !read_counts(json_object_get(part, "missing_cells"), encoder->F + encoder->D, *dataset, true))
     return damaged(file, "its counts do not fit its rows", error);
-  for (int64_t i = first; storage->label && i < first + n; i++) (*dataset)->positives += storage->label[i] == 1;
+  (*dataset)->positives = storage->label ? n_positives : 0;
   return DFM_OK;
 }
 
@@ -239,7 +184,8 @@ static dfm_status view_parts(const dfm_st_file *file, const json_t *root, dfm_en
   for (int d = 0; d < encoder->D; d++) encoder->number[d].is_auto = json_is_true(json_array_get(autos, (size_t)d));
   DFM_TRY(view_part(file, json_array_get(list, 0), encoder, storage, 0, &part[0], error));
   if (n == 2) DFM_TRY(view_part(file, json_array_get(list, 1), encoder, storage, part[0]->rows, &part[1], error));
-  if (part[0]->rows + (part[1] ? part[1]->rows : 0) != storage->rows || !is_order(storage, part[0]->rows))
+  storage->second = part[0]->rows;
+  if (part[0]->rows + (part[1] ? part[1]->rows : 0) != storage->rows)
     return damaged(file, "its parts do not fit its rows", error);
   return DFM_OK;
 }
@@ -263,7 +209,19 @@ static void close_file(dataset_file *open) {
   dfm_st_close(open->file);
 }
 
+/* Vocabularies are looked at as a whole when they are taken over, rows when they are first read. */
+static dfm_status check_vocabularies(const dfm_st_file *file, dfm_error *error) {
+  static const char prefix[] = "vocabulary.";
+  for (size_t i = 0; i < dfm_st_count(file); i++) {
+    const dfm_tensor *tensor = dfm_st_at(file, i);
+    if (strncmp(tensor->name, prefix, sizeof prefix - 1) != 0) continue;
+    DFM_TRY(dfm_st_check(file, tensor->data, tensor->size_bytes, error));
+  }
+  return DFM_OK;
+}
+
 static dfm_status load_encoder(dataset_file *open, dfm_error *error) {
+  DFM_TRY(check_vocabularies(open->file, error));
   const dfm_status status = dfm_encoder_load(dfm_st_retain(open->file), &open->encoder, error);
   if (status != DFM_OK) dfm_st_close(open->file);
   DFM_TRY(status);
@@ -273,13 +231,12 @@ static dfm_status load_encoder(dataset_file *open, dfm_error *error) {
 static dfm_status open_parts(const char *path, dataset_file *open, dfm_error *error) {
   DFM_TRY(dfm_st_open(path, &open->file, error));
   DFM_TRY(check_format(open->file, error));
-  DFM_TRY(dfm_st_verify(open->file, error));
   DFM_TRY(load_encoder(open, error));
   DFM_TRY(read_json(open->file, "dataset", &open->root, error));
   DFM_TRY(dfm_storage_create(open->encoder, (dfm_storage_has){0}, "", &open->storage, error));
   DFM_TRY(map_rows(open->file, open->encoder, open->storage, error));
   DFM_TRY(map_lists(open->file, open->encoder, open->storage, error));
-  DFM_TRY(check_rows(open->file, open->encoder, open->storage, error));
+  DFM_TRY(dfm_storage_check_begin(open->storage, open->encoder, error));
   return view_parts(open->file, open->root, open->encoder, open->storage, open->part, error);
 }
 
@@ -298,6 +255,46 @@ dfm_status dfm_dataset_file_load(const char *path, dfm_dataset **train, dfm_data
   open.part[0] = open.part[1] = NULL;
   close_file(&open);
   return DFM_OK;
+}
+
+/* ---- all of it at once */
+
+static dfm_status verify_part(const dfm_st_file *file, const dfm_dataset *part, dfm_error *error) {
+  const float *labels = dfm_dataset_labels(part);
+  int64_t positives = 0;
+  dfm_scan scan = {.dataset = part, .end = part->rows};
+  for (;;) {
+    DFM_TRY(dfm_scan_next(&scan, error));
+    if (scan.n == 0) break;
+    for (int64_t i = scan.first; labels && i < scan.first + scan.n; i++) positives += labels[i] == 1;
+  }
+  return positives == part->positives ? DFM_OK : damaged(file, "its counts do not fit its rows", error);
+}
+
+static dfm_status verify_order(const dfm_dataset *part, dfm_error *error) {
+  const dfm_storage *storage = part->storage;
+  const dfm_dataset all = {.storage = part->storage, .encoder = part->encoder, .rows = storage->rows};
+  int64_t *row;
+  dfm_status status = DFM_OK;
+  DFM_TRY(dfm_alloc(&row, DFM_SCAN_ROWS, sizeof *row, error));
+  for (int64_t at = 0; status == DFM_OK && at < all.rows; at += DFM_SCAN_ROWS) {
+    const int64_t left = all.rows - at;
+    dfm_row_range range[2];
+    status = dfm_dataset_text_order(&all, at, left < DFM_SCAN_ROWS ? left : DFM_SCAN_ROWS, row, range, error);
+    for (int k = 0; status == DFM_OK && k < 2; k++) dfm_dataset_spent(&all, range[k].first, range[k].n);
+  }
+  free(row);
+  return status;
+}
+
+dfm_status dfm_dataset_file_verify(const char *path, dfm_error *error) {
+  dataset_file open;
+  DFM_TRY(open_file(path, &open, error));
+  dfm_status status = dfm_st_verify(open.file, error);
+  for (int i = 0; i < 2 && open.part[i] && status == DFM_OK; i++) status = verify_part(open.file, open.part[i], error);
+  if (status == DFM_OK) status = verify_order(open.part[0], error);
+  close_file(&open);
+  return status;
 }
 
 static dfm_status fail_label(const dataset_file *open, const dfm_read_options *options, dfm_error *error) {

@@ -1,5 +1,5 @@
-/* Dataset file: settled rows and their encoder come in and are written; a file comes in, is checked, and the rows go
- * out, mapped. docs/design.md draws the format. */
+/* Dataset file: settled rows and their encoder come in and are written; a file comes in, and its rows go out, mapped
+ * and checked when first read. docs/design.md draws the format. */
 #ifndef DFM_DATA_DATASET_FILE_H
 #define DFM_DATA_DATASET_FILE_H
 
@@ -20,8 +20,10 @@ dfm_status dfm_dataset_file_write(const char *path, const dfm_dataset *train, co
 
 /* Whether `path` is a safetensors file, and so a dataset file where rows are asked for. */
 bool dfm_dataset_is_file(const char *path);
-/* Opens and checks all of the file; what it lacks becomes NULL. */
+/* Opens the file; rows are checked when they are first read. What it lacks becomes NULL. */
 dfm_status dfm_dataset_file_load(const char *path, dfm_dataset **train, dfm_dataset **valid, dfm_error *error);
+/* Reads and checks all of the file. */
+dfm_status dfm_dataset_file_verify(const char *path, dfm_error *error);
 /* All its rows as rows of `encoder`'s model, whose vocabularies must be the file's. */
 dfm_status dfm_dataset_file_read(const char *path, dfm_encoder *encoder, const dfm_read_options *options,
                                  dfm_dataset **dataset, dfm_error *error);

@@ -55,8 +55,9 @@ static json_t *parts_json(const parts *written) {
     if (!part) continue;
     const int F = part->encoder->F, D = part->encoder->D;
     json_array_append_new(
-        list, json_pack("{s:s, s:I, s:o, s:o}", "name", i == 0 ? "train" : "valid", "rows", (json_int_t)part->rows,
-                        "unknown_cells", counts_json(part, false, F), "missing_cells", counts_json(part, true, F + D)));
+        list, json_pack("{s:s, s:I, s:I, s:o, s:o}", "name", i == 0 ? "train" : "valid", "rows", (json_int_t)part->rows,
+                        "positives", (json_int_t)part->positives, "unknown_cells", counts_json(part, false, F),
+                        "missing_cells", counts_json(part, true, F + D)));
   }
   return list;
 }
@@ -125,12 +126,13 @@ static dfm_status write_array(dfm_st_writer *writer, const parts *written, const
   for (int i = 0; i < 2; i++) {
     const dfm_dataset *part = written->part[i];
     if (!part) continue;
-    for (int64_t at = 0; at < part->rows; at += DFM_STORAGE_PASS_ROWS) {
-      const int64_t left = part->rows - at, n = left < DFM_STORAGE_PASS_ROWS ? left : DFM_STORAGE_PASS_ROWS;
-      const int64_t row = part->first + at;
-      DFM_TRY(
-          dfm_st_write(writer, (const char *)from->storage[i] + (size_t)row * row_bytes, (size_t)n * row_bytes, error));
-      dfm_storage_spent(part->storage, row, n);
+    /* No dfm_scan, which would have the other arrays read ahead too. */
+    for (int64_t at = 0; at < part->rows; at += DFM_SCAN_ROWS) {
+      const int64_t left = part->rows - at, n = left < DFM_SCAN_ROWS ? left : DFM_SCAN_ROWS;
+      const char *rows = (const char *)from->storage[i] + (size_t)(part->first + at) * row_bytes;
+      DFM_TRY(dfm_dataset_check(part, at, n, error));
+      DFM_TRY(dfm_st_write(writer, rows, (size_t)n * row_bytes, error));
+      dfm_dataset_spent(part, at, n);
     }
   }
   return DFM_OK;

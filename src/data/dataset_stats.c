@@ -44,18 +44,26 @@ static bool has_value(const dfm_storage *storage, int64_t row, int f, uint32_t i
   return false;
 }
 
-static void add_rows(field_sum *sums, const dfm_dataset *part) {
+static void add_piece(field_sum *sums, const dfm_dataset *part, int64_t first, int64_t n) {
   const dfm_storage *storage = part->storage;
   const float *labels = dfm_dataset_labels(part);
-  for (int64_t i = 0; i < part->rows; i++) {
+  for (int64_t i = first; i < first + n; i++) {
     const int64_t row = part->first + i;
-    dfm_storage_pass(storage, row);
     for (int f = 0; f < storage->F; f++) {
       const bool is_top = has_value(storage, row, f, sums[f].top);
       sums[f].rows += is_top;
       sums[f].positives += is_top && labels && labels[i] == 1;
     }
     add_numbers(sums + storage->F, dfm_storage_numbers(storage, row), storage->D);
+  }
+}
+
+static dfm_status add_rows(field_sum *sums, const dfm_dataset *part, dfm_error *error) {
+  dfm_scan scan = {.dataset = part, .end = part->rows};
+  for (;;) {
+    DFM_TRY(dfm_scan_next(&scan, error));
+    if (scan.n == 0) return DFM_OK;
+    add_piece(sums, part, scan.first, scan.n);
   }
 }
 
@@ -97,14 +105,14 @@ dfm_status dfm_dataset_stats(const dfm_dataset *train, const dfm_dataset *valid,
   field_sum *sums;
   DFM_TRY(dfm_alloc(&sums, n, sizeof *sums, error));
   for (int f = 0; f < encoder->F; f++) sums[f].top = top_value(encoder, f);
-  add_rows(sums, train);
-  if (valid) add_rows(sums, valid);
-  for (size_t i = 0; i < n; i++) {
+  dfm_status status = add_rows(sums, train, error);
+  if (status == DFM_OK && valid) status = add_rows(sums, valid, error);
+  for (size_t i = 0; status == DFM_OK && i < n; i++) {
     stats[i] = field_stats(train, i, sums);
     if (!valid) continue;
     stats[i].unknown += dfm_dataset_field(valid, i).unknown;
     stats[i].missing += dfm_dataset_field(valid, i).missing;
   }
   free(sums);
-  return DFM_OK;
+  return status;
 }

@@ -22,6 +22,8 @@ struct dfm_loader {
   int64_t n_chunks, window_chunks;
   int64_t *window; /* row numbers of the chunks [next_chunk - window_chunks, next_chunk) of the order, mixed */
   int64_t window_start, window_rows, next_chunk;
+  int64_t asked; /* chunks of the order that were asked for */
+  dfm_scan scan; /* not shuffled: rows up to its piece's end are in reach */
 };
 
 static int64_t smaller(int64_t a, int64_t b) {
@@ -43,44 +45,58 @@ static int64_t chunk_rows(const dfm_loader *loader, int64_t chunk) {
   return smaller(CHUNK_ROWS, loader->rows - chunk * CHUNK_ROWS);
 }
 
+static bool has_windows(const dfm_loader *loader) {
+  return loader->window_chunks < loader->n_chunks;
+}
+
 /* Gives back the memory of the window's rows, where the dataset is larger than a window. */
 static void spend_window(const dfm_loader *loader) {
-  if (loader->window_rows == 0 || loader->window_chunks == loader->n_chunks) return;
+  if (loader->window_rows == 0 || !has_windows(loader)) return;
   const int64_t first = loader->next_chunk > loader->window_chunks ? loader->next_chunk - loader->window_chunks : 0;
   for (int64_t i = first; i < loader->next_chunk; i++)
     dfm_dataset_spent(loader->dataset, loader->chunk[i] * CHUNK_ROWS, chunk_rows(loader, loader->chunk[i]));
 }
 
+/* Asks for the chunks before place `end` of the order that were not asked for yet. */
+static void ask_ahead(dfm_loader *loader, int64_t end) {
+  end = smaller(end, loader->n_chunks);
+  for (; loader->asked < end; loader->asked++) {
+    const int64_t chunk = loader->chunk[loader->asked];
+    dfm_dataset_ahead(loader->dataset, chunk * CHUNK_ROWS, chunk_rows(loader, chunk));
+  }
+}
+
 /* Fills the window with the next chunks' rows, from position `window_start + window_rows` on, and mixes them. */
-static void next_window(dfm_loader *loader) {
+static dfm_status next_window(dfm_loader *loader, dfm_error *error) {
   spend_window(loader);
   loader->window_start += loader->window_rows;
   loader->window_rows = 0;
   const int64_t end = smaller(loader->next_chunk + loader->window_chunks, loader->n_chunks);
+  ask_ahead(loader, end);
   for (; loader->next_chunk < end; loader->next_chunk++) {
     const int64_t first = loader->chunk[loader->next_chunk] * CHUNK_ROWS,
                   last = smaller(first + CHUNK_ROWS, loader->rows);
+    DFM_TRY(dfm_dataset_check(loader->dataset, first, last - first, error));
     for (int64_t row = first; row < last; row++) loader->window[loader->window_rows++] = row;
   }
   shuffle(loader->window, loader->window_rows, loader->epoch_key, (uint64_t)loader->window_start);
+  return DFM_OK;
 }
 
 /* Starts the epoch's order and mixes the window that `position` is in; the windows before it are only counted. */
-static void start_epoch(dfm_loader *loader) {
+static dfm_status start_epoch(dfm_loader *loader, dfm_error *error) {
   for (int64_t i = 0; i < loader->n_chunks; i++) loader->chunk[i] = i;
   shuffle(loader->chunk, loader->n_chunks, loader->epoch_key, CHUNK_COUNTER);
-  loader->window_start = loader->window_rows = loader->next_chunk = 0;
+  loader->window_start = loader->window_rows = loader->next_chunk = loader->asked = 0;
   while (loader->next_chunk < loader->n_chunks) {
     const int64_t end = smaller(loader->next_chunk + loader->window_chunks, loader->n_chunks);
     int64_t n = 0;
     for (int64_t i = loader->next_chunk; i < end; i++) n += chunk_rows(loader, loader->chunk[i]);
-    if (loader->position < loader->window_start + n) {
-      next_window(loader);
-      return;
-    }
+    if (loader->position < loader->window_start + n) return next_window(loader, error);
     loader->window_start += n;
-    loader->next_chunk = end;
+    loader->next_chunk = loader->asked = end;
   }
+  return DFM_OK;
 }
 
 static dfm_status allocate(dfm_loader *loader, dfm_error *error) {
@@ -130,21 +146,31 @@ dfm_status dfm_loader_seek(dfm_loader *loader, int64_t epoch, int64_t batch, dfm
                     "there is no batch %lld of epoch %lld; epochs start at 1 and have batches 0 to %lld",
                     (long long)batch, (long long)epoch, (long long)dfm_loader_batches(loader) - 1);
   }
+  if (loader->is_shuffled) spend_window(loader);
   loader->position = smaller(batch * loader->batch_size, loader->rows);
   loader->epoch_key = dfm_random_u64(loader->key, (uint64_t)epoch);
-  if (loader->is_shuffled) start_epoch(loader);
+  if (loader->is_shuffled) return start_epoch(loader, error);
+  loader->scan = (dfm_scan){.dataset = loader->dataset, .first = loader->position, .end = loader->rows};
   return DFM_OK;
 }
 
-int dfm_loader_next(dfm_loader *loader, int64_t *row) {
-  const int n = (int)smaller(loader->batch_size, loader->rows - loader->position);
-  for (int i = 0; i < n; i++, loader->position++) {
-    if (!loader->is_shuffled) {
-      row[i] = loader->position;
-      continue;
-    }
-    if (loader->position == loader->window_start + loader->window_rows) next_window(loader);
-    row[i] = loader->window[loader->position - loader->window_start];
+static dfm_status next_row(dfm_loader *loader, int64_t *row, dfm_error *error) {
+  if (loader->is_shuffled) {
+    if (loader->position == loader->window_start + loader->window_rows) DFM_TRY(next_window(loader, error));
+    *row = loader->window[loader->position - loader->window_start];
+  } else {
+    if (loader->position == loader->scan.first + loader->scan.n) DFM_TRY(dfm_scan_next(&loader->scan, error));
+    *row = loader->position;
   }
-  return n;
+  loader->position++;
+  return DFM_OK;
+}
+
+dfm_status dfm_loader_next(dfm_loader *loader, int64_t *row, int *n, dfm_error *error) {
+  *n = (int)smaller(loader->batch_size, loader->rows - loader->position);
+  for (int i = 0; i < *n; i++) DFM_TRY(next_row(loader, &row[i], error));
+  /* As many chunks of the next window as this one has given out: asking for all at once would push out what is in use. */
+  if (loader->is_shuffled && has_windows(loader))
+    ask_ahead(loader, loader->next_chunk + (loader->position - loader->window_start) / CHUNK_ROWS + 1);
+  return DFM_OK;
 }

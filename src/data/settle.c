@@ -166,11 +166,20 @@ static void fit_range(void *context, int task, int thread) {
   dfm_storage_spent(run->view->storage, run->view->first + first, end - first);
 }
 
+/* Rows of a file are checked before several threads read them. */
+static dfm_status check_rows(const dfm_dataset *view, dfm_error *error) {
+  dfm_scan scan = {.dataset = view, .end = view->storage->file ? view->rows : 0};
+  do DFM_TRY(dfm_scan_next(&scan, error));
+  while (scan.n > 0);
+  return DFM_OK;
+}
+
 dfm_status dfm_settle_numbers(dfm_encoder *encoder, const dfm_dataset *train, dfm_pool *pool, dfm_error *error) {
   fitting run = {.encoder = encoder, .view = train};
   const size_t D = (size_t)encoder->D;
   const int n_ranges = ranges_of(train);
   if (D == 0) return DFM_OK;
+  DFM_TRY(check_rows(train, error));
   DFM_TRY(dfm_alloc(&run.moments, (size_t)n_ranges * D, sizeof *run.moments, error));
   dfm_pool_run(pool, n_ranges, fit_range, &run);
   for (size_t d = 0; d < D; d++) {

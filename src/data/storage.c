@@ -73,6 +73,7 @@ void dfm_storage_release(dfm_storage *storage) {
   for (int f = 0; storage->list && f < storage->F; f++)
     for (int i = 0; i < DFM_LIST_ARRAYS; i++) dfm_spill_free(&storage->list[f].spill[i]);
   free(storage->list);
+  dfm_storage_check_end(storage);
   dfm_st_close(storage->file);
   free(storage->folder);
   free(storage);
@@ -158,29 +159,56 @@ dfm_status dfm_storage_add_items(dfm_storage *storage, int f, int64_t row, size_
   return DFM_OK;
 }
 
-/* The items of rows [first, first + n) of lists that lie in a file. */
-static void lists_spent(const dfm_storage *storage, int64_t first, int64_t n) {
-  const bool is_mapped = storage->file && dfm_st_is_mapped(storage->file);
-  for (int f = 0; f < storage->F; f++) {
-    const dfm_list *list = &storage->list[f];
-    if (!dfm_storage_is_list(storage, f) || n == 0) continue;
-    const uint64_t from = list->offsets[first], items = list->offsets[first + n] - from;
-    if (is_mapped || list->spill[1].is_file) dfm_pages_spent(list->ids + from, items * sizeof *list->ids);
-    if (list->weights && (is_mapped || list->spill[2].is_file))
-      dfm_pages_spent(list->weights + from, items * sizeof *list->weights);
-    if (is_mapped || list->spill[0].is_file) dfm_pages_spent(list->offsets + first, (size_t)n * sizeof *list->offsets);
-  }
-}
+/* ---- giving back and asking ahead */
 
-void dfm_storage_spent(const dfm_storage *storage, int64_t first, int64_t n) {
+const char *dfm_storage_array(const dfm_storage *storage, int i, int64_t row, size_t *row_bytes) {
   const char *const array[DFM_STORAGE_ARRAYS] = {(const char *)storage->category, (const char *)storage->number,
                                                  (const char *)storage->label,    (const char *)storage->weight,
                                                  (const char *)storage->truth,    (const char *)storage->file_row};
   size_t size[DFM_STORAGE_ARRAYS];
   row_sizes(storage, size);
+  *row_bytes = size[i];
+  return size[i] > 0 ? array[i] + (size_t)row * size[i] : NULL;
+}
+
+/* What is done to a piece of array `i` of the storage (or of a list's): given back, or asked for. */
+typedef void piece_visitor(const dfm_storage *storage, const dfm_spill *spill, const char *bytes, size_t n);
+
+static void visit_rows(const dfm_storage *storage, int64_t first, int64_t n, piece_visitor *visit) {
   for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) {
-    if (size[i] > 0 && ((storage->file && dfm_st_is_mapped(storage->file)) || storage->spill[i].is_file))
-      dfm_pages_spent(array[i] + (size_t)first * size[i], (size_t)n * size[i]);
+    size_t size;
+    const char *bytes = dfm_storage_array(storage, i, first, &size);
+    if (bytes) visit(storage, &storage->spill[i], bytes, (size_t)n * size);
   }
-  lists_spent(storage, first, n);
+  for (int f = 0; f < storage->F; f++) {
+    const dfm_list *list = &storage->list[f];
+    if (!dfm_storage_is_list(storage, f) || n == 0) continue;
+    const uint64_t items = dfm_list_items(list, first, n), from = items > 0 ? list->offsets[first] : 0;
+    visit(storage, &list->spill[1], (const char *)(list->ids + from), items * sizeof *list->ids);
+    if (list->weights)
+      visit(storage, &list->spill[2], (const char *)(list->weights + from), items * sizeof *list->weights);
+    visit(storage, &list->spill[0], (const char *)(list->offsets + first), (size_t)n * sizeof *list->offsets);
+  }
+}
+
+static void spend(const dfm_storage *storage, const dfm_spill *spill, const char *bytes, size_t n) {
+  if (storage->file)
+    dfm_st_spent(storage->file, bytes, n);
+  else
+    dfm_spill_spent(spill, (size_t)(bytes - (const char *)spill->bytes), n);
+}
+
+static void ask(const dfm_storage *storage, const dfm_spill *spill, const char *bytes, size_t n) {
+  if (storage->file)
+    dfm_st_ahead(storage->file, bytes, n);
+  else if (spill->is_file)
+    dfm_pages_ahead(bytes, n);
+}
+
+void dfm_storage_spent(const dfm_storage *storage, int64_t first, int64_t n) {
+  visit_rows(storage, first, n, spend);
+}
+
+void dfm_storage_ahead(const dfm_storage *storage, int64_t first, int64_t n) {
+  visit_rows(storage, first, n, ask);
 }

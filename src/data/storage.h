@@ -30,6 +30,9 @@ typedef struct dfm_list {
   dfm_spill spill[DFM_LIST_ARRAYS];
 } dfm_list;
 
+/* Rows of a file are checked when they are first asked for, in chunks. */
+typedef struct dfm_row_check dfm_row_check;
+
 typedef struct dfm_storage {
   int F, D;
   dfm_storage_has has;
@@ -46,6 +49,8 @@ typedef struct dfm_storage {
   dfm_spill spill[DFM_STORAGE_ARRAYS];
   char *folder;      /* of the files */
   dfm_st_file *file; /* a dataset file's, retained: the arrays are its tensors, read-only; NULL: the arrays are ours */
+  int64_t second;    /* rows [0, second) and [second, rows) ascend in `file_row` */
+  dfm_row_check *check; /* what is still to be checked of a file's rows; NULL: the arrays are ours */
   atomic_int owners;
 } dfm_storage;
 
@@ -74,6 +79,15 @@ dfm_status dfm_storage_add(dfm_storage *storage, int64_t n, dfm_error *error);
 dfm_status dfm_storage_add_items(dfm_storage *storage, int f, int64_t row, size_t n, uint64_t *first, dfm_error *error);
 /* Rows [first, first + n) are not needed for now; where they lie in a file, their memory goes back. Any thread. */
 void dfm_storage_spent(const dfm_storage *storage, int64_t first, int64_t n);
+/* They are needed soon: where they lie in a file, it is read meanwhile. */
+void dfm_storage_ahead(const dfm_storage *storage, int64_t first, int64_t n);
+/* Whoever hands out a file's rows calls dfm_storage_check for them first: checksums, ids against the tables that
+ * `encoder` has, finiteness; what passed before is taken as good. Any thread. */
+dfm_status dfm_storage_check_begin(dfm_storage *storage, const dfm_encoder *encoder, dfm_error *error);
+dfm_status dfm_storage_check(const dfm_storage *storage, int64_t first, int64_t n, dfm_error *error);
+void dfm_storage_check_end(dfm_storage *storage);
+/* The arrays in the order of `spill`: where row `row` lies (NULL: no such array) and its bytes. */
+const char *dfm_storage_array(const dfm_storage *storage, int i, int64_t row, size_t *row_bytes);
 
 static inline uint32_t *dfm_storage_ids(const dfm_storage *storage, int64_t row) {
   return storage->category + (size_t)row * (size_t)storage->F;
@@ -83,11 +97,18 @@ static inline bool dfm_storage_is_list(const dfm_storage *storage, int f) {
   return storage->list[f].offsets != NULL;
 }
 
+/* Items of rows [first, first + n); 0 where a file's offsets, perhaps not yet checked, make no sense. */
+static inline uint64_t dfm_list_items(const dfm_list *list, int64_t first, int64_t n) {
+  const uint64_t from = list->offsets[first], to = list->offsets[first + n];
+  return from <= to && to <= list->items ? to - from : 0;
+}
+
 static inline float *dfm_storage_numbers(const dfm_storage *storage, int64_t row) {
   return storage->number + (size_t)row * (size_t)storage->D;
 }
 
-/* For passes from the first row to the last: called before each row, gives back those far enough behind. */
+/* For passes over rows that are ours, from the first to the last: called before each row, gives back those far enough
+ * behind. dfm_scan (dataset.h) is for any rows. */
 enum { DFM_STORAGE_PASS_ROWS = 1 << 16 };
 static inline void dfm_storage_pass(const dfm_storage *storage, int64_t row) {
   if (row % DFM_STORAGE_PASS_ROWS == 0 && row > 0)

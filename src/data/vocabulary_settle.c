@@ -127,7 +127,7 @@ dfm_status dfm_vocabulary_settle(dfm_vocabulary_builder *builder, const char *fo
   if (status == DFM_OK) {
     memset(place, 0xFF, (size_t)builder->n * sizeof *place);
     freeze(builder, ranked, vocabulary, place);
-    if (vocabulary->spill.bytes) dfm_pages_spent(vocabulary->spill.bytes, vocabulary->spill.capacity_bytes);
+    dfm_spill_spent(&vocabulary->spill, 0, vocabulary->spill.capacity_bytes);
   } else {
     dfm_vocabulary_clear(vocabulary);
   }

@@ -21,6 +21,7 @@ struct dfm_predictor {
   int threads;
   /* the run at hand */
   const dfm_dataset *dataset;
+  const int64_t *row; /* (n); NULL: from `first` on */
   int64_t first, n;
   float *probability;
 };
@@ -61,20 +62,16 @@ static void score_block(void *context, int block, int thread) {
   dfm_worker *worker = &predictor->worker[thread];
   const int64_t at = (int64_t)block * DFM_SCORE_ROWS, left = predictor->n - at;
   worker->batch->rows = left < DFM_SCORE_ROWS ? (int)left : DFM_SCORE_ROWS;
-  for (int b = 0; b < worker->batch->rows; b++) worker->batch->row[b] = predictor->first + at + b;
+  for (int b = 0; b < worker->batch->rows; b++)
+    worker->batch->row[b] = predictor->row ? predictor->row[at + b] : predictor->first + at + b;
   if (worker->status == DFM_OK) worker->status = dfm_dataset_lay_out(predictor->dataset, worker->batch, &worker->error);
   if (worker->status != DFM_OK) return;
   dfm_dataset_fill(predictor->dataset, worker->batch, 0, worker->batch->rows);
   dfm_executor_score(worker->executor, &predictor->source, worker->batch, predictor->probability + at);
 }
 
-dfm_status dfm_predictor_run(dfm_predictor *predictor, dfm_pool *pool, const dfm_dataset *dataset, int64_t first,
-                             int64_t n, float *probability, dfm_error *error) {
-  const int blocks = (int)((n + DFM_SCORE_ROWS - 1) / DFM_SCORE_ROWS);
-  predictor->dataset = dataset;
-  predictor->first = first;
-  predictor->n = n;
-  predictor->probability = probability;
+static dfm_status score(dfm_predictor *predictor, dfm_pool *pool, dfm_error *error) {
+  const int blocks = (int)((predictor->n + DFM_SCORE_ROWS - 1) / DFM_SCORE_ROWS);
   for (int i = 0; i < predictor->threads; i++) predictor->worker[i].status = DFM_OK;
   dfm_pool_run(pool, blocks, score_block, predictor);
   for (int i = 0; i < predictor->threads; i++) {
@@ -82,4 +79,28 @@ dfm_status dfm_predictor_run(dfm_predictor *predictor, dfm_pool *pool, const dfm
     if (worker->status != DFM_OK) return dfm_fail(error, worker->status, "%s", worker->error.message);
   }
   return DFM_OK;
+}
+
+dfm_status dfm_predictor_run(dfm_predictor *predictor, dfm_pool *pool, const dfm_dataset *dataset, int64_t first,
+                             int64_t n, float *probability, dfm_error *error) {
+  dfm_scan scan = {.dataset = dataset, .first = first, .end = first + n};
+  predictor->dataset = dataset;
+  predictor->row = NULL;
+  for (;;) {
+    DFM_TRY(dfm_scan_next(&scan, error));
+    if (scan.n == 0) return DFM_OK;
+    predictor->first = scan.first;
+    predictor->n = scan.n;
+    predictor->probability = probability + (scan.first - first);
+    DFM_TRY(score(predictor, pool, error));
+  }
+}
+
+dfm_status dfm_predictor_run_rows(dfm_predictor *predictor, dfm_pool *pool, const dfm_dataset *dataset,
+                                  const int64_t *row, int64_t n, float *probability, dfm_error *error) {
+  predictor->dataset = dataset;
+  predictor->row = row;
+  predictor->n = n;
+  predictor->probability = probability;
+  return score(predictor, pool, error);
 }

@@ -11,9 +11,12 @@ dfm_status dfm_predictor_create(const dfm_net *net, const dfm_kernel *kernel, fl
                                 const dfm_row_source *source, int threads, dfm_predictor **predictor, dfm_error *error);
 void dfm_predictor_free(dfm_predictor *predictor); /* NULL accepted */
 
-/* Rows [first, first + n) into probability (n). `pool` has at most the predictor's threads. Errors: memory for longer lists than any
- * before. */
+/* Rows [first, first + n) into probability (n), as a pass (dfm_scan): rows are checked before, and given back behind.
+ * `pool` has at most the predictor's threads. Errors: damage, and memory for longer lists than any before. */
 dfm_status dfm_predictor_run(dfm_predictor *predictor, dfm_pool *pool, const dfm_dataset *dataset, int64_t first,
                              int64_t n, float *probability, dfm_error *error);
+/* The rows whose numbers are in `row` (n), which must have been checked. */
+dfm_status dfm_predictor_run_rows(dfm_predictor *predictor, dfm_pool *pool, const dfm_dataset *dataset,
+                                  const int64_t *row, int64_t n, float *probability, dfm_error *error);
 
 #endif

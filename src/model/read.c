@@ -65,6 +65,10 @@ dfm_status dfm_dataset_load(const char *path, dfm_dataset **train, dfm_dataset *
   return dfm_dataset_file_load(path, train, valid, error);
 }
 
+dfm_status dfm_dataset_verify(const char *path, dfm_error *error) {
+  return dfm_dataset_file_verify(path, error);
+}
+
 /* ---- the settings that shape a dataset file */
 
 static dfm_status shaping_json(const dfm_recipe *recipe, char **text, dfm_error *error) {

@@ -8,8 +8,9 @@
 
 struct dfm_scorer {
   const dfm_model *model;
-  dfm_pool *pool; /* of the calling thread alone: sets its floating-point and OpenMP mode, as dfm_predict's does */
+  dfm_pool *pool;
   dfm_predictor *predictor;
+  int64_t *row; /* (DFM_SCAN_ROWS) of a piece of the text */
 };
 
 static dfm_status create_predictor(const dfm_model *model, int threads, dfm_predictor **predictor, dfm_error *error) {
@@ -44,13 +45,14 @@ static dfm_status check_probabilities(const float *probability, int64_t first, i
   return DFM_OK;
 }
 
-dfm_status dfm_scorer_create(const dfm_model *model, dfm_scorer **out, dfm_error *error) {
+dfm_status dfm_scorer_create(const dfm_model *model, int threads, dfm_scorer **out, dfm_error *error) {
   dfm_scorer *scorer = NULL;
   dfm_status status;
   DFM_TRY(dfm_alloc(&scorer, 1, sizeof *scorer, error));
   scorer->model = model;
-  DFM_TRY_GOTO(status, dfm_pool_create(1, &scorer->pool, error), fail);
-  DFM_TRY_GOTO(status, create_predictor(model, 1, &scorer->predictor, error), fail);
+  DFM_TRY_GOTO(status, dfm_pool_create(threads, &scorer->pool, error), fail);
+  DFM_TRY_GOTO(status, create_predictor(model, dfm_pool_threads(scorer->pool), &scorer->predictor, error), fail);
+  DFM_TRY_GOTO(status, dfm_alloc(&scorer->row, DFM_SCAN_ROWS, sizeof *scorer->row, error), fail);
   *out = scorer;
   return DFM_OK;
 fail:
@@ -65,26 +67,35 @@ dfm_status dfm_scorer_score(dfm_scorer *scorer, const dfm_dataset *dataset, int6
   return check_probabilities(probability, first, n, error);
 }
 
+/* Rows [first, first + n) of the text, at most DFM_SCAN_ROWS. */
+static dfm_status score_piece(dfm_scorer *scorer, const dfm_dataset *dataset, int64_t first, int64_t n,
+                              float *probability, dfm_error *error) {
+  dfm_row_range range[2];
+  DFM_TRY(dfm_dataset_text_order(dataset, first, n, scorer->row, range, error));
+  for (int k = 0; k < 2; k++) {
+    const int64_t next = range[k].first + range[k].n, left = dfm_dataset_rows(dataset) - next;
+    dfm_dataset_ahead(dataset, next, left < range[k].n ? left : range[k].n);
+  }
+  DFM_TRY(dfm_predictor_run_rows(scorer->predictor, scorer->pool, dataset, scorer->row, n, probability, error));
+  for (int k = 0; k < 2; k++) dfm_dataset_spent(dataset, range[k].first, range[k].n);
+  return check_probabilities(probability, first, n, error);
+}
+
+dfm_status dfm_scorer_score_text(dfm_scorer *scorer, const dfm_dataset *dataset, int64_t first, int64_t n,
+                                 float *probability, dfm_error *error) {
+  DFM_TRY(check_rows(scorer->model, dataset, first, n, error));
+  for (int64_t at = 0; at < n; at += DFM_SCAN_ROWS) {
+    const int64_t left = n - at;
+    DFM_TRY(
+        score_piece(scorer, dataset, first + at, left < DFM_SCAN_ROWS ? left : DFM_SCAN_ROWS, probability + at, error));
+  }
+  return DFM_OK;
+}
+
 void dfm_scorer_free(dfm_scorer *scorer) {
   if (!scorer) return;
   dfm_predictor_free(scorer->predictor);
   dfm_pool_free(scorer->pool);
+  free(scorer->row);
   free(scorer);
-}
-
-dfm_status dfm_predict(const dfm_model *model, const dfm_dataset *dataset, int threads, float *probability,
-                       dfm_error *error) {
-  const int64_t n = dfm_dataset_rows(dataset);
-  dfm_predictor *predictor = NULL;
-  dfm_pool *pool = NULL;
-  dfm_status status;
-  DFM_TRY(check_rows(model, dataset, 0, n, error));
-  DFM_TRY_GOTO(status, dfm_pool_create(threads, &pool, error), done);
-  DFM_TRY_GOTO(status, create_predictor(model, dfm_pool_threads(pool), &predictor, error), done);
-  DFM_TRY_GOTO(status, dfm_predictor_run(predictor, pool, dataset, 0, n, probability, error), done);
-  status = check_probabilities(probability, 0, n, error);
-done:
-  dfm_predictor_free(predictor);
-  dfm_pool_free(pool);
-  return status;
 }

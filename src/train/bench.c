@@ -135,7 +135,8 @@ static dfm_status time_steps(dfm_stepper *stepper, const dfm_dataset *dataset, d
   const double start = dfm_seconds();
   double rows = 0, seconds = 0;
   while (seconds < DFM_BENCH_SECONDS) {
-    const int n = dfm_loader_next(loader, stepper->batch->row);
+    int n;
+    DFM_TRY(dfm_loader_next(loader, stepper->batch->row, &n, error));
     if (n == 0) {
       DFM_TRY(dfm_loader_seek(loader, ++*epoch, 0, error));
       continue;

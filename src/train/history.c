@@ -18,23 +18,25 @@ static double value_of(const json_t *json) {
 }
 
 json_t *dfm_metrics_to_json(const dfm_metrics *metrics) {
-  return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "rows", (json_int_t)metrics->rows, "weight",
+  return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "rows", (json_int_t)metrics->rows, "weight",
                    number(metrics->weight), "logloss", number(metrics->logloss), "auc", number(metrics->auc),
-                   "accuracy", number(metrics->accuracy), "mean_predicted", number(metrics->mean_predicted),
-                   "mean_observed", number(metrics->mean_observed));
+                   "auc_error", number(metrics->auc_error), "accuracy", number(metrics->accuracy), "mean_predicted",
+                   number(metrics->mean_predicted), "mean_observed", number(metrics->mean_observed));
 }
 
 bool dfm_metrics_from_json(json_t *json, dfm_metrics *metrics) {
   json_int_t rows;
-  json_t *weight, *logloss, *auc, *accuracy, *predicted, *observed;
-  if (json_unpack(json, "{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "rows", &rows, "weight", &weight, "logloss", &logloss,
-                  "auc", &auc, "accuracy", &accuracy, "mean_predicted", &predicted, "mean_observed", &observed) != 0 ||
+  json_t *weight, *logloss, *auc, *auc_error, *accuracy, *predicted, *observed;
+  if (json_unpack(json, "{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "rows", &rows, "weight", &weight, "logloss",
+                  &logloss, "auc", &auc, "auc_error", &auc_error, "accuracy", &accuracy, "mean_predicted", &predicted,
+                  "mean_observed", &observed) != 0 ||
       rows < 0)
     return false;
   *metrics = (dfm_metrics){.rows = rows,
                            .weight = value_of(weight),
                            .logloss = value_of(logloss),
                            .auc = value_of(auc),
+                           .auc_error = value_of(auc_error),
                            .accuracy = value_of(accuracy),
                            .mean_predicted = value_of(predicted),
                            .mean_observed = value_of(observed)};

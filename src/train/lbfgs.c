@@ -105,8 +105,17 @@ static void shard_task(void *context, int shard, int thread) {
     (void)!lay_out(rows, at, to, batch, NULL); /* size_batch made the room */
     dfm_dataset_fill(rows, batch, 0, batch->rows);
     for (int b = 0; b < batch->rows; b++) add_row(solver, batch, b, gradient, &loss);
+    dfm_dataset_spent(rows, at, batch->rows);
   }
   solver->loss[shard] = loss;
+}
+
+/* The callback below cannot fail. */
+static dfm_status check_all_rows(const dfm_dataset *rows, dfm_error *error) {
+  dfm_scan scan = {.dataset = rows, .end = dfm_dataset_rows(rows)};
+  do DFM_TRY(dfm_scan_next(&scan, error));
+  while (scan.n > 0);
+  return DFM_OK;
 }
 
 /* liblbfgs's callback: objective and gradient at x. The unknown row keeps its zero where no training row feeds it: its gradient is the penalty's. */
@@ -209,6 +218,7 @@ static dfm_status solve(dfm_solver_state *solver, double **x, double *objective,
 dfm_status dfm_lbfgs_solve(dfm_run *run, double *objective, dfm_error *error) {
   dfm_solver_state solver = {.run = run};
   double *x = NULL;
+  DFM_TRY(check_all_rows(run->trainer->train, error));
   const dfm_status status = solve(&solver, &x, objective, error);
   for (int shard = 0; shard < DFM_SHARDS; shard++) dfm_batch_free(solver.batch[shard]);
   free(solver.gradient);

@@ -1,4 +1,9 @@
-/* Metrics: probabilities and labels come in; log loss, exact AUC, accuracy and means go out. */
+/* Metrics: probabilities and labels come in, any number at a time; log loss, AUC, accuracy and means go out.
+ *
+ * Sums are in the order of the rows. For the AUC each row is kept as 4 bytes (8 where weights differ) up to 2^24 rows;
+ * beyond, rows are counted by bins of their logit, and what the bins cannot tell is the error bound. */
+#include "train/metrics.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,85 +12,213 @@
 #include "base/sort.h"
 
 /* A float32 probability of exactly 0 or 1 is wrong by at most this; keeps the log loss of a wrong sure row finite. */
-static const double DFM_SMALLEST = 1e-7;
+static const double SMALLEST = 1e-7;
 
-static double row_weight(const float *weight, int64_t i) {
+/* Rows whose AUC is exact: 64 MB of keys. */
+static const int64_t EXACT_ROWS = INT64_C(1) << 24;
+
+/* Bins of 2^-13 over logits from -16 to 16; the first and the last hold what lies beyond. A probability just under 1
+ * has a logit of 16.6. */
+enum { N_BINS = 1 << 18, BINS_PER_UNIT = 1 << 13, LARGEST_LOGIT = 16 };
+
+typedef struct bin {
+  double positives, negatives; /* sums of weights */
+  float low, high;             /* probabilities; low > high: none yet */
+} bin;
+
+struct dfm_meter {
+  int64_t exact_rows, rows;
+  double weight, loss, right, predicted, observed; /* sums over the rows */
+  /* up to exact_rows rows */
+  uint32_t *key;     /* (rows) the probability's bits, which ascend with it, and the label as lowest bit */
+  float *row_weight; /* (rows); NULL: every weight was 1 so far */
+  size_t key_capacity, weight_capacity;
+  /* beyond */
+  bin *bins; /* (N_BINS); NULL: not beyond */
+};
+
+dfm_status dfm_meter_create_exact(int64_t exact_rows, dfm_meter **meter, dfm_error *error) {
+  dfm_meter *made;
+  DFM_TRY(dfm_alloc(&made, 1, sizeof *made, error));
+  made->exact_rows = exact_rows;
+  *meter = made;
+  return DFM_OK;
+}
+
+dfm_status dfm_meter_create(dfm_meter **meter, dfm_error *error) {
+  return dfm_meter_create_exact(EXACT_ROWS, meter, error);
+}
+
+static void clear(dfm_meter *meter) {
+  free(meter->key);
+  free(meter->row_weight);
+  free(meter->bins);
+  *meter = (dfm_meter){.exact_rows = meter->exact_rows};
+}
+
+void dfm_meter_free(dfm_meter *meter) {
+  if (!meter) return;
+  clear(meter);
+  free(meter);
+}
+
+/* ---- adding */
+
+static double weight_at(const float *weight, int64_t i) {
   return weight ? (double)weight[i] : 1;
 }
 
-static dfm_status check_rows(const float *probability, const float *label, int64_t n, dfm_error *error) {
+static dfm_status check_rows(const dfm_meter *meter, const float *probability, const float *label, int64_t n,
+                             dfm_error *error) {
   for (int64_t i = 0; i < n; i++) {
+    const long long row = (long long)(meter->rows + i);
     if (!(probability[i] >= 0 && probability[i] <= 1)) {
-      return dfm_fail(error, DFM_ERROR_VALUE, "probability %lld is %g; probabilities are in [0, 1]", (long long)i,
+      return dfm_fail(error, DFM_ERROR_VALUE, "probability %lld is %g; probabilities are in [0, 1]", row,
                       (double)probability[i]);
     }
-    if (label[i] != 0 && label[i] != 1) {
-      return dfm_fail(error, DFM_ERROR_VALUE, "label %lld is %g; labels are 0 or 1", (long long)i, (double)label[i]);
-    }
+    if (label[i] != 0 && label[i] != 1)
+      return dfm_fail(error, DFM_ERROR_VALUE, "label %lld is %g; labels are 0 or 1", row, (double)label[i]);
   }
   return DFM_OK;
 }
 
-static void sum_up(const float *probability, const float *label, const float *weight, int64_t n, dfm_metrics *metrics) {
-  double loss = 0, right = 0, predicted = 0, observed = 0, total = 0;
+static void sum_up(dfm_meter *meter, const float *probability, const float *label, const float *weight, int64_t n) {
   for (int64_t i = 0; i < n; i++) {
-    const double w = row_weight(weight, i), p = (double)probability[i];
-    const double sure = fmin(fmax(label[i] == 1 ? p : 1 - p, DFM_SMALLEST), 1);
-    loss -= w * log(sure);
-    right += w * ((p >= 0.5) == (label[i] == 1));
-    predicted += w * p;
-    observed += w * (double)label[i];
-    total += w;
+    const double w = weight_at(weight, i), p = (double)probability[i];
+    const double sure = fmin(fmax(label[i] == 1 ? p : 1 - p, SMALLEST), 1);
+    meter->loss -= w * log(sure);
+    meter->right += w * ((p >= 0.5) == (label[i] == 1));
+    meter->predicted += w * p;
+    meter->observed += w * (double)label[i];
+    meter->weight += w;
   }
-  const double scale = total > 0 ? 1 / total : (double)NAN;
-  *metrics = (dfm_metrics){.rows = n,
-                           .weight = total,
-                           .logloss = loss * scale,
-                           .auc = (double)NAN,
-                           .accuracy = right * scale,
-                           .mean_predicted = predicted * scale,
-                           .mean_observed = observed * scale};
 }
 
-/* Rows in ascending order of probability: the weight of positives above each negative, ties half. Fawcett, "An introduction to ROC analysis", 2006. */
-static double area(const dfm_pairs *sorted, const float *label, const float *weight, int64_t n) {
-  double pairs = 0, positives = 0, negatives = 0;
-  for (int64_t i = 0; i < n;) {
-    double tied_positives = 0, tied_negatives = 0;
-    const uint32_t key = sorted->key[0][i];
-    for (; i < n && sorted->key[0][i] == key; i++) {
-      const uint32_t row = sorted->value[0][i];
-      if (label[row] == 1)
-        tied_positives += row_weight(weight, row);
-      else
-        tied_negatives += row_weight(weight, row);
-    }
-    pairs += tied_positives * (negatives + tied_negatives / 2);
-    positives += tied_positives;
-    negatives += tied_negatives;
+static uint32_t key_of(float probability, bool is_positive) {
+  const float p = probability + 0.0F; /* -0 becomes +0; floats from 0 up are in the order of their bits */
+  uint32_t bits;
+  memcpy(&bits, &p, sizeof bits);
+  return bits << 1 | is_positive; /* 1 is 0x3f800000: no bit is lost */
+}
+
+static float probability_of(uint32_t key) {
+  const uint32_t bits = key >> 1;
+  float p;
+  memcpy(&p, &bits, sizeof p);
+  return p;
+}
+
+static bool has_weights(const float *weight, int64_t n) {
+  for (int64_t i = 0; weight && i < n; i++)
+    if (weight[i] != 1) return true;
+  return false;
+}
+
+static dfm_status keep_rows(dfm_meter *meter, const float *probability, const float *label, const float *weight,
+                            int64_t n, dfm_error *error) {
+  const size_t at = (size_t)meter->rows, end = at + (size_t)n;
+  const bool is_first = !meter->row_weight && has_weights(weight, n);
+  DFM_TRY(dfm_grow(&meter->key, &meter->key_capacity, end, sizeof *meter->key, error));
+  if (is_first || meter->row_weight)
+    DFM_TRY(dfm_grow(&meter->row_weight, &meter->weight_capacity, end, sizeof *meter->row_weight, error));
+  for (size_t i = 0; is_first && i < at; i++) meter->row_weight[i] = 1;
+  for (size_t i = 0; i < (size_t)n; i++) {
+    meter->key[at + i] = key_of(probability[i], label[i] == 1);
+    if (meter->row_weight) meter->row_weight[at + i] = weight ? weight[i] : 1;
   }
-  return positives > 0 && negatives > 0 ? pairs / (positives * negatives) : (double)NAN;
+  return DFM_OK;
+}
+
+static void count_row(bin *bins, float probability, bool is_positive, double weight) {
+  const double p = (double)probability, logit = log(p / (1 - p)); /* infinite where p is 0 or 1 */
+  const double place = (fmin(fmax(logit, -LARGEST_LOGIT), LARGEST_LOGIT) + LARGEST_LOGIT) * BINS_PER_UNIT;
+  bin *at = &bins[place < N_BINS ? (int)place : N_BINS - 1];
+  *(is_positive ? &at->positives : &at->negatives) += weight;
+  at->low = fminf(at->low, probability);
+  at->high = fmaxf(at->high, probability);
+}
+
+/* The rows kept so far go to bins. */
+static dfm_status begin_bins(dfm_meter *meter, dfm_error *error) {
+  DFM_TRY(dfm_alloc(&meter->bins, N_BINS, sizeof *meter->bins, error));
+  for (int i = 0; i < N_BINS; i++) meter->bins[i] = (bin){.low = 2, .high = -1};
+  for (int64_t i = 0; i < meter->rows; i++)
+    count_row(meter->bins, probability_of(meter->key[i]), meter->key[i] & 1, weight_at(meter->row_weight, i));
+  free(meter->key);
+  free(meter->row_weight);
+  meter->key = NULL;
+  meter->row_weight = NULL;
+  meter->key_capacity = meter->weight_capacity = 0;
+  return DFM_OK;
+}
+
+dfm_status dfm_meter_add(dfm_meter *meter, const float *probability, const float *label, const float *weight, int64_t n,
+                         dfm_error *error) {
+  DFM_TRY(check_rows(meter, probability, label, n, error));
+  if (!meter->bins && meter->rows + n > meter->exact_rows) DFM_TRY(begin_bins(meter, error));
+  if (!meter->bins) DFM_TRY(keep_rows(meter, probability, label, weight, n, error));
+  for (int64_t i = 0; meter->bins && i < n; i++)
+    count_row(meter->bins, probability[i], label[i] == 1, weight_at(weight, i));
+  sum_up(meter, probability, label, weight, n);
+  meter->rows += n;
+  return DFM_OK;
+}
+
+/* ---- the area: the weight of positives above each negative, ties half. Fawcett, "An introduction to ROC analysis",
+ * 2006. */
+
+typedef struct area {
+  double pairs, positives, negatives;
+  double doubt; /* of `pairs`, at most */
+} area;
+
+/* Rows of which none is told apart, above all that were added before; `is_tied`: they are equal, and not only near. */
+static void add_group(area *sum, double positives, double negatives, bool is_tied) {
+  sum->pairs += positives * (sum->negatives + negatives / 2);
+  if (!is_tied) sum->doubt += positives * negatives / 2;
+  sum->positives += positives;
+  sum->negatives += negatives;
+}
+
+static area area_of_rows(dfm_meter *meter) {
+  area sum = {0};
+  dfm_sort_in_place(meter->key, meter->row_weight, (size_t)meter->rows);
+  for (int64_t i = 0; i < meter->rows;) {
+    double of_class[2] = {0, 0};
+    const uint32_t probability = meter->key[i] >> 1;
+    for (; i < meter->rows && meter->key[i] >> 1 == probability; i++)
+      of_class[meter->key[i] & 1] += weight_at(meter->row_weight, i);
+    add_group(&sum, of_class[1], of_class[0], true);
+  }
+  return sum;
+}
+
+static area area_of_bins(const bin *bins) {
+  area sum = {0};
+  for (int i = 0; i < N_BINS; i++) add_group(&sum, bins[i].positives, bins[i].negatives, !(bins[i].low < bins[i].high));
+  return sum;
+}
+
+void dfm_meter_finish(dfm_meter *meter, dfm_metrics *metrics) {
+  const area sum = meter->bins ? area_of_bins(meter->bins) : area_of_rows(meter);
+  const double pairs = sum.positives * sum.negatives, scale = meter->weight > 0 ? 1 / meter->weight : (double)NAN;
+  *metrics = (dfm_metrics){.rows = meter->rows,
+                           .weight = meter->weight,
+                           .logloss = meter->loss * scale,
+                           .auc = pairs > 0 ? sum.pairs / pairs : (double)NAN,
+                           .auc_error = pairs > 0 ? sum.doubt / pairs : 0,
+                           .accuracy = meter->right * scale,
+                           .mean_predicted = meter->predicted * scale,
+                           .mean_observed = meter->observed * scale};
+  clear(meter);
 }
 
 dfm_status dfm_metrics_of(const float *probability, const float *label, const float *weight, int64_t n,
                           dfm_metrics *metrics, dfm_error *error) {
-  uint32_t *room = NULL;
-  if (n < 0 || n >= UINT32_MAX) {
-    return dfm_fail(error, DFM_ERROR_VALUE, "%lld rows are more than an exact AUC is made of (%u)", (long long)n,
-                    UINT32_MAX - 1);
-  }
-  const size_t rows = (size_t)n;
-  DFM_TRY(check_rows(probability, label, n, error));
-  DFM_TRY(dfm_alloc(&room, 4 * rows, sizeof *room, error));
-  dfm_pairs pairs = {{room, room + rows}, {room + 2 * rows, room + 3 * rows}};
-  for (size_t i = 0; i < rows; i++) {
-    const float p = probability[i] + 0.0F; /* -0 becomes +0; floats from 0 up are in the order of their bits */
-    memcpy(&pairs.key[0][i], &p, sizeof p);
-    pairs.value[0][i] = (uint32_t)i;
-  }
-  dfm_sort_pairs(&pairs, rows, UINT32_MAX);
-  sum_up(probability, label, weight, n, metrics);
-  metrics->auc = area(&pairs, label, weight, n);
-  free(room);
-  return DFM_OK;
+  dfm_meter *meter;
+  DFM_TRY(dfm_meter_create(&meter, error));
+  const dfm_status status = dfm_meter_add(meter, probability, label, weight, n, error);
+  if (status == DFM_OK) dfm_meter_finish(meter, metrics);
+  dfm_meter_free(meter);
+  return status;
 }

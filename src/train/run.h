@@ -24,9 +24,9 @@ typedef struct dfm_position {
   dfm_metrics valid; /* of the best epoch, with keep: last of the last one that ended; rows 0: none yet */
 } dfm_position;
 
-/* Probabilities before each step, over the rows of the epoch so far: pooled training metrics. */
+/* The rows of the epoch so far, each as it was scored before its step. */
 typedef struct dfm_epoch_rows {
-  float *probability, *label, *weight; /* (rows of the training set) */
+  dfm_meter *meter;
   int64_t n;
   double loss, weights; /* running sums */
   double seconds;       /* spent in steps */
@@ -38,7 +38,8 @@ typedef struct dfm_run {
   dfm_stepper *stepper;
   dfm_loader *loader;
   dfm_predictor *predictor; /* NULL without validation */
-  float *valid_probability; /* (rows of the validation set) */
+  dfm_meter *valid_meter;   /* of the validation rows */
+  float *probability;       /* (DFM_SCAN_ROWS, or a batch's rows) */
   uint64_t fingerprint;     /* of the rows; only where checkpoints are made or read */
   dfm_position position;
   dfm_epoch_rows seen;

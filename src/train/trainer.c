@@ -1,7 +1,6 @@
 /* Trainer: a recipe and datasets come in; epochs run, the best one is kept on disk. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -82,8 +81,10 @@ void dfm_trainer_free(dfm_trainer *trainer) {
 static dfm_status continue_run(dfm_run *run, dfm_error *error) {
   const dfm_run_options *options = run->options;
   if (options->checkpoint_path || options->resume_path) {
-    run->fingerprint = dfm_dataset_fingerprint(run->trainer->train);
-    if (run->trainer->valid) run->fingerprint ^= dfm_random_u64(dfm_dataset_fingerprint(run->trainer->valid), 1);
+    uint64_t of_valid = 0;
+    DFM_TRY(dfm_dataset_fingerprint(run->trainer->train, &run->fingerprint, error));
+    if (run->trainer->valid) DFM_TRY(dfm_dataset_fingerprint(run->trainer->valid, &of_valid, error));
+    if (run->trainer->valid) run->fingerprint ^= dfm_random_u64(of_valid, 1);
   }
   if (!options->resume_path) return DFM_OK;
   DFM_TRY(dfm_checkpoint_resume(run, options->resume_path, error));
@@ -93,8 +94,7 @@ static dfm_status continue_run(dfm_run *run, dfm_error *error) {
 static dfm_status open_run(dfm_run *run, dfm_error *error) {
   const dfm_trainer *trainer = run->trainer;
   const dfm_recipe *recipe = trainer->recipe;
-  const int64_t rows = dfm_dataset_rows(trainer->train);
-  const int size = batch_size(trainer);
+  const int size = batch_size(trainer), piece = size > DFM_SCAN_ROWS ? size : DFM_SCAN_ROWS;
   DFM_TRY(dfm_stepper_create(recipe, trainer->train, size, run->options->threads, &run->stepper, error));
   if (run->options->init_path && recipe->optimizer.name == DFM_SOLVER_LBFGS) {
     return dfm_fail(error, DFM_ERROR_VALUE,
@@ -107,11 +107,10 @@ static dfm_status open_run(dfm_run *run, dfm_error *error) {
     const dfm_row_source rows_now = dfm_stepper_rows(run->stepper);
     DFM_TRY(dfm_predictor_create(run->stepper->net, run->stepper->kernel, run->stepper->weight, &rows_now,
                                  dfm_pool_threads(run->stepper->pool), &run->predictor, error));
-    DFM_TRY(dfm_alloc(&run->valid_probability, (size_t)dfm_dataset_rows(trainer->valid), sizeof(float), error));
+    DFM_TRY(dfm_meter_create(&run->valid_meter, error));
   }
-  DFM_TRY(dfm_alloc(&run->seen.probability, (size_t)rows, sizeof(float), error));
-  DFM_TRY(dfm_alloc(&run->seen.label, (size_t)rows, sizeof(float), error));
-  DFM_TRY(dfm_alloc(&run->seen.weight, (size_t)rows, sizeof(float), error));
+  DFM_TRY(dfm_meter_create(&run->seen.meter, error));
+  DFM_TRY(dfm_alloc(&run->probability, (size_t)piece, sizeof *run->probability, error));
   run->position =
       (dfm_position){.epoch = 1, .learning_rate = recipe->optimizer.learning_rate, .best = -(double)INFINITY};
   run->result->memory_tables = (int64_t)run->stepper->tables->size_bytes;
@@ -119,10 +118,9 @@ static dfm_status open_run(dfm_run *run, dfm_error *error) {
 }
 
 static void close_run(dfm_run *run) {
-  free(run->seen.probability);
-  free(run->seen.label);
-  free(run->seen.weight);
-  free(run->valid_probability);
+  dfm_meter_free(run->seen.meter);
+  dfm_meter_free(run->valid_meter);
+  free(run->probability);
   dfm_predictor_free(run->predictor);
   dfm_loader_free(run->loader);
   dfm_stepper_free(run->stepper);
@@ -137,22 +135,25 @@ static double monitor(const dfm_recipe *recipe, const dfm_metrics *valid) {
 
 static dfm_status evaluate(dfm_run *run, dfm_metrics *metrics, dfm_error *error) {
   const dfm_dataset *valid = run->trainer->valid;
-  const int64_t n = dfm_dataset_rows(valid);
-  DFM_TRY(dfm_predictor_run(run->predictor, run->stepper->pool, valid, 0, n, run->valid_probability, error));
-  return dfm_metrics_of(run->valid_probability, dfm_dataset_labels(valid), dfm_dataset_weights(valid), n, metrics,
-                        error);
+  const float *labels = dfm_dataset_labels(valid), *weights = dfm_dataset_weights(valid);
+  for (int64_t at = 0; at < dfm_dataset_rows(valid); at += DFM_SCAN_ROWS) {
+    const int64_t left = dfm_dataset_rows(valid) - at, n = left < DFM_SCAN_ROWS ? left : DFM_SCAN_ROWS;
+    DFM_TRY(dfm_predictor_run(run->predictor, run->stepper->pool, valid, at, n, run->probability, error));
+    DFM_TRY(dfm_meter_add(run->valid_meter, run->probability, labels + at, weights ? weights + at : NULL, n, error));
+  }
+  dfm_meter_finish(run->valid_meter, metrics);
+  return DFM_OK;
 }
 
-static void remember_batch(dfm_run *run, int rows) {
+static dfm_status measure_batch(dfm_run *run, int rows, dfm_error *error) {
   dfm_epoch_rows *seen = &run->seen;
   const dfm_batch *batch = run->stepper->batch;
-  const size_t bytes = (size_t)rows * sizeof(float);
-  run->stepper->kernel->sigmoid(seen->probability + seen->n, dfm_executor_logits(run->stepper->executor), (size_t)rows);
-  memcpy(seen->label + seen->n, batch->label, bytes);
-  memcpy(seen->weight + seen->n, batch->weight, bytes);
+  run->stepper->kernel->sigmoid(run->probability, dfm_executor_logits(run->stepper->executor), (size_t)rows);
+  DFM_TRY(dfm_meter_add(seen->meter, run->probability, batch->label, batch->weight, rows, error));
   seen->n += rows;
   seen->loss += run->stepper->loss;
   for (int b = 0; b < rows; b++) seen->weights += (double)batch->weight[b];
+  return DFM_OK;
 }
 
 static void fill_progress(dfm_run *run) {
@@ -197,7 +198,7 @@ static dfm_status run_batch(dfm_run *run, int rows, dfm_error *error) {
   const double start = dfm_seconds();
   DFM_TRY(dfm_stepper_run(run->stepper, run->trainer->train, rows, run->position.learning_rate, error));
   DFM_TRY(check_loss(run, error));
-  remember_batch(run, rows);
+  DFM_TRY(measure_batch(run, rows, error));
   run->seen.seconds += dfm_seconds() - start;
   run->position.batch++;
   return DFM_OK;
@@ -219,7 +220,10 @@ static dfm_status run_epoch(dfm_run *run, bool *is_last, bool *is_stopped, dfm_e
   run->seen.loss = run->seen.weights = run->seen.seconds = 0;
   DFM_TRY(dfm_loader_seek(run->loader, run->position.epoch, run->position.batch, error));
   *is_last = is_at_limit(run);
-  for (int rows; !*is_last && !*is_stopped && (rows = dfm_loader_next(run->loader, run->stepper->batch->row)) > 0;) {
+  while (!*is_last && !*is_stopped) {
+    int rows;
+    DFM_TRY(dfm_loader_next(run->loader, run->stepper->batch->row, &rows, error));
+    if (rows == 0) break;
     DFM_TRY(run_batch(run, rows, error));
     fill_progress(run);
     const int64_t step = run->progress.step;
@@ -261,9 +265,8 @@ static void judge_epoch(dfm_run *run) {
 /* Measures the epoch, keeps it if it is the best, and moves on to the next; `*is_stopped` as the caller says. */
 static dfm_status finish_epoch(dfm_run *run, bool *is_stopped, dfm_error *error) {
   const dfm_run_options *options = run->options;
-  dfm_epoch_rows *seen = &run->seen;
   fill_progress(run);
-  DFM_TRY(dfm_metrics_of(seen->probability, seen->label, seen->weight, seen->n, &run->progress.train, error));
+  dfm_meter_finish(run->seen.meter, &run->progress.train);
   run->progress.is_epoch_end = true;
   if (run->predictor) {
     DFM_TRY(evaluate(run, &run->progress.valid, error));
