@@ -109,6 +109,18 @@ void dfm_storage_spent(const dfm_storage *storage, int64_t first, int64_t n) {
   }
 }
 
+void dfm_storage_apart(const dfm_storage *storage, int64_t first, int64_t n) {
+  for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) {
+    size_t size;
+    const char *bytes = dfm_storage_array(storage, i, first, &size);
+    if (!bytes) continue;
+    if (storage->file)
+      dfm_st_apart(storage->file, bytes, (size_t)n * size);
+    else if (storage->spill[i].is_file)
+      dfm_pages_apart(bytes, (size_t)n * size);
+  }
+}
+
 void dfm_storage_ahead(const dfm_storage *storage, int64_t first, int64_t n) {
   for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) {
     size_t size;
