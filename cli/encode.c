@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "memory.h"
 #include "rows.h"
 #include "stats.h"
 
@@ -43,23 +44,13 @@ typedef struct encode_run {
   dfm_model *model;
   cli_rows rows;
   double seconds;
+  cli_memory memory;
 } encode_run;
 
 static double now(void) {
   struct timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
   return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-/* A line of /proc/self/status in bytes; 0 where there is none. */
-static int64_t memory_of(const char *key) {
-  char line[256];
-  long long kilobytes = 0;
-  FILE *file = fopen("/proc/self/status", "r");
-  while (file && fgets(line, sizeof line, file))
-    if (strncmp(line, key, strlen(key)) == 0) kilobytes = strtoll(line + strlen(key), NULL, 10);
-  if (file) fclose(file);
-  return (int64_t)kilobytes * 1024;
 }
 
 static int check(const cli_call *call, const encode_run *run) {
@@ -138,8 +129,7 @@ static int report(const encode_run *run) {
   json_object_set_new(json, "dataset", cli_json_text(o->output, strlen(o->output)));
   json_object_set_new(json, "seconds", cli_json_number(run->seconds));
   json_object_set_new(json, "rows_per_second", cli_json_number(rate));
-  json_object_set_new(json, "memory_anonymous", json_integer(memory_of("RssAnon:")));
-  json_object_set_new(json, "memory_peak", json_integer(memory_of("VmHWM:")));
+  cli_memory_add(&run->memory, json);
   return cli_print_json(json);
 }
 
@@ -153,12 +143,15 @@ static int run_stages(const cli_call *call, encode_run *run) {
   if (dfm_dataset_write(run->options->output, run->rows.train, run->rows.valid, run->rows.recipe, &error) != DFM_OK)
     return cli_fail(&error);
   run->seconds = now() - start;
+  cli_memory_stop(&run->memory);
   return report(run);
 }
 
 static int run(const cli_call *call) {
   encode_run state = {.options = call->options};
+  cli_memory_start(&state.memory, state.options->is_json);
   const int code = run_stages(call, &state);
+  cli_memory_stop(&state.memory);
   cli_rows_clear(&state.rows);
   dfm_model_free(state.model);
   return code;

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "memory.h"
 #include "progress.h"
 #include "report.h"
 #include "rows.h"
@@ -53,6 +54,7 @@ typedef struct train_run {
   dfm_trainer *trainer;
   dfm_run_result result;
   cli_progress progress;
+  cli_memory memory;
 } train_run;
 
 static void release(train_run *run) {
@@ -214,14 +216,16 @@ static int print_result(const train_run *run) {
   const dfm_run_result *r = &run->result;
   json_t *valid = r->has_valid ? cli_json_metrics(&r->valid) : json_null();
   const int64_t n_valid = run->rows.valid ? dfm_dataset_rows(run->rows.valid) : 0;
-  return cli_print_json(json_pack("{s:o, s:I, s:I, s:I, s:i, s:i, s:I, s:b, s:b, s:o, s:o, s:o, s:I}", "model",
-                                  cli_json_text(run->options->output, strlen(run->options->output)), "train_rows",
-                                  (json_int_t)dfm_dataset_rows(run->rows.train), "train_positives",
-                                  (json_int_t)dfm_dataset_positives(run->rows.train), "valid_rows", (json_int_t)n_valid,
-                                  "epochs", r->epochs, "best_epoch", r->best_epoch, "steps", (json_int_t)r->steps,
-                                  "stopped", r->stopped, "stopped_early", r->stopped_early, "valid", valid, "seconds",
-                                  cli_json_number(r->seconds), "objective", cli_json_number(r->objective),
-                                  "memory_tables", (json_int_t)r->memory_tables));
+  json_t *json =
+      json_pack("{s:o, s:I, s:I, s:I, s:i, s:i, s:I, s:b, s:b, s:o, s:o, s:o, s:I}", "model",
+                cli_json_text(run->options->output, strlen(run->options->output)), "train_rows",
+                (json_int_t)dfm_dataset_rows(run->rows.train), "train_positives",
+                (json_int_t)dfm_dataset_positives(run->rows.train), "valid_rows", (json_int_t)n_valid, "epochs",
+                r->epochs, "best_epoch", r->best_epoch, "steps", (json_int_t)r->steps, "stopped", r->stopped,
+                "stopped_early", r->stopped_early, "valid", valid, "seconds", cli_json_number(r->seconds), "objective",
+                cli_json_number(r->objective), "memory_tables", (json_int_t)r->memory_tables);
+  cli_memory_add(&run->memory, json);
+  return cli_print_json(json);
 }
 
 static int run_stages(const cli_call *call, train_run *run) {
@@ -236,6 +240,7 @@ static int run_stages(const cli_call *call, train_run *run) {
     return cli_fail(&error);
   if (!o->is_quiet) code = say_summary(run);
   if (code == CLI_OK) code = train(run);
+  cli_memory_stop(&run->memory);
   if (code != CLI_OK) return code;
   if (!o->is_quiet) {
     say_kept(run);
@@ -246,7 +251,9 @@ static int run_stages(const cli_call *call, train_run *run) {
 
 static int run(const cli_call *call) {
   train_run state = {.call = call, .options = call->options};
+  cli_memory_start(&state.memory, state.options->is_json);
   const int code = run_stages(call, &state);
+  cli_memory_stop(&state.memory);
   release(&state);
   return code;
 }

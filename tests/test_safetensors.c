@@ -8,7 +8,7 @@
 #include "base/random.h"
 #include "base/safetensors.h"
 
-enum { BLOCK = 16 << 10 };
+enum { BLOCK = 4 << 10 };
 
 typedef struct sample {
   const char *name;

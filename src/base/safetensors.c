@@ -295,7 +295,7 @@ dfm_status dfm_st_check(const dfm_st_file *file, const void *bytes, size_t n, df
 }
 
 dfm_status dfm_st_verify(const dfm_st_file *file, dfm_error *error) {
-  enum { BLOCKS = 256 }; /* between two words with the system */
+  enum { BLOCKS = 1024 }; /* between two words with the system */
   const uint8_t *data = file->mapping.bytes + file->data_at;
   if (!file->checksum) return DFM_OK;
   const uint64_t blocks = file->checksum->shape[0] - 1, total = checked_bytes(file);
@@ -313,12 +313,34 @@ uint64_t dfm_st_digest(const dfm_st_file *file) {
   return file->checksum ? XXH3_64bits(file->checksum->data, file->checksum->size_bytes) : 0;
 }
 
+/* [*bytes, *bytes + *n) with all of the blocks that it lies in: checking reads them whole. */
+static void widen(const dfm_st_file *file, const uint8_t **bytes, size_t *n) {
+  const uint8_t *data = file->mapping.bytes + file->data_at, *end = file->mapping.bytes + file->mapping.size_bytes;
+  const size_t from = (size_t)(*bytes - data) / DFM_CHECKSUM_BLOCK * DFM_CHECKSUM_BLOCK;
+  const size_t to = ((size_t)(*bytes - data) + *n + DFM_CHECKSUM_BLOCK - 1) / DFM_CHECKSUM_BLOCK * DFM_CHECKSUM_BLOCK;
+  *bytes = data + from;
+  *n = to - from < (size_t)(end - *bytes) ? to - from : (size_t)(end - *bytes);
+}
+
 void dfm_st_spent(const dfm_st_file *file, const void *bytes, size_t n) {
-  if (!file->mapping.is_heap) dfm_pages_spent(bytes, n, file->mapping.bytes, file->mapping.size_bytes);
+  const uint8_t *from = bytes;
+  if (file->mapping.is_heap) return;
+  widen(file, &from, &n);
+  dfm_pages_spent(from, n, file->mapping.bytes, file->mapping.size_bytes);
+}
+
+void dfm_st_apart(const dfm_st_file *file, const void *bytes, size_t n) {
+  const uint8_t *from = bytes;
+  if (file->mapping.is_heap) return;
+  widen(file, &from, &n);
+  dfm_pages_apart(from, n);
 }
 
 void dfm_st_ahead(const dfm_st_file *file, const void *bytes, size_t n) {
-  if (!file->mapping.is_heap) dfm_pages_ahead(bytes, n);
+  const uint8_t *from = bytes;
+  if (file->mapping.is_heap) return;
+  widen(file, &from, &n);
+  dfm_pages_ahead(from, n);
 }
 
 /* ---- life */

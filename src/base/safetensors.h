@@ -6,7 +6,7 @@
  *                   padded with spaces so that the data starts at a multiple of 64
  * 8 + N    rest     the tensors, in order of element size (8, 4, 1 bytes), then of declaration, no gaps
  * The last tensor is ours: "checksum" U8 [n, 8], the XXH3-64 (little-endian) of the header (bytes 0 to 8 + N) and of
- * each 16 KiB block of the data before it, so that a file can be checked piece by piece, rows of it when they are
+ * each 4 KiB block of the data before it, so that a file can be checked piece by piece, rows of it when they are
  * first read. Files without it (made by others) load without that check. */
 #ifndef DFM_BASE_SAFETENSORS_H
 #define DFM_BASE_SAFETENSORS_H
@@ -51,8 +51,10 @@ dfm_status dfm_st_verify(const dfm_st_file *file, dfm_error *error);
 /* The same for the blocks that [bytes, bytes + n), a part of the data, lies in; those that passed before are taken as
  * good. Any thread. */
 dfm_status dfm_st_check(const dfm_st_file *file, const void *bytes, size_t n, dfm_error *error);
-/* [bytes, bytes + n), a part of the data, is not needed for now; or is needed soon. Any thread. */
+/* [bytes, bytes + n), a part of the data, is not needed for now; is read here and there until then; is needed soon
+ * (spill.h). Any thread. */
 void dfm_st_spent(const dfm_st_file *file, const void *bytes, size_t n);
+void dfm_st_apart(const dfm_st_file *file, const void *bytes, size_t n);
 void dfm_st_ahead(const dfm_st_file *file, const void *bytes, size_t n);
 bool dfm_st_has_checksum(const dfm_st_file *file);
 /* A number that differs where any byte does, made from the checksums; 0: it has none. */

@@ -99,8 +99,12 @@ void dfm_spill_spent(const dfm_spill *spill, size_t at, size_t n) {
   if (spill->is_file) dfm_pages_spent(spill->bytes + at, n, spill->bytes, spill->capacity_bytes);
 }
 
-/* A page that is touched brings its neighbours, up to this many bytes, aligned: they must go with it, or a pass over
- * pieces far apart would slowly collect the whole file. */
+static void advise(const void *bytes, size_t n, int advice) {
+  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)bytes / page * page;
+  if (n > 0) (void)madvise((void *)from, (uintptr_t)bytes + n - from, advice);
+}
+
+/* A page that is touched brings its neighbours, mostly up to this many bytes, aligned: they must go with it. */
 static const uintptr_t AROUND = 64 << 10;
 
 void dfm_pages_spent(const void *bytes, size_t n, const void *mapping, size_t size) {
@@ -110,10 +114,14 @@ void dfm_pages_spent(const void *bytes, size_t n, const void *mapping, size_t si
   if (from < low) from = low / page * page;
   if (to > high) to = high;
   if (n > 0 && to > from) (void)madvise((void *)from, to - from, MADV_DONTNEED);
+  advise(bytes, n, MADV_NORMAL);
+}
+
+/* The system maps around a page what lies in the same area of advice. */
+void dfm_pages_apart(const void *bytes, size_t n) {
+  advise(bytes, n, MADV_RANDOM);
 }
 
 void dfm_pages_ahead(const void *bytes, size_t n) {
-  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-  const uintptr_t from = (uintptr_t)bytes / page * page;
-  if (n > 0) (void)madvise((void *)from, (uintptr_t)bytes + n - from, MADV_WILLNEED);
+  advise(bytes, n, MADV_WILLNEED);
 }

@@ -64,6 +64,8 @@ void dfm_dataset_fill(const dfm_dataset *dataset, dfm_batch *batch, int first, i
 dfm_status dfm_dataset_check(const dfm_dataset *dataset, int64_t first, int64_t n, dfm_error *error);
 /* They are not needed for now: where they lie in a file, their memory goes back. Any thread. */
 void dfm_dataset_spent(const dfm_dataset *dataset, int64_t first, int64_t n);
+/* They are read in any order until then. Any thread. */
+void dfm_dataset_apart(const dfm_dataset *dataset, int64_t first, int64_t n);
 /* They are needed soon: where they lie in a file, it is read meanwhile. Any thread. */
 void dfm_dataset_ahead(const dfm_dataset *dataset, int64_t first, int64_t n);
 
@@ -92,7 +94,7 @@ dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, uint64_t se
                                  dfm_error *error);
 
 /* ---- loader: chunks of 1024 rows are permuted over the whole dataset, then rows within a window of as many chunks as
- * 256 MB of encoded rows hold. The order depends on seed, epoch and dataset size alone. Where rows lie in a file, chunks
+ * 256 MB hold. The order depends on seed, epoch and dataset size alone. Where rows lie in a file, chunks
  * of the next window are asked for while this one is used, and those of the last one are given back. */
 typedef struct dfm_loader dfm_loader;
 dfm_status dfm_loader_create(dfm_dataset *dataset, int batch_size, bool shuffle, uint64_t seed, dfm_loader **loader,

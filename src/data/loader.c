@@ -5,7 +5,8 @@
 #include "base/random.h"
 #include "data/dataset.h"
 
-enum { CHUNK_ROWS = 1024, WINDOW_BYTES = 256 << 20 };
+/* A window's memory is what its chunks map: of each array their rows, and up to AROUND_BYTES around them (spill.h). */
+enum { CHUNK_ROWS = 1024, WINDOW_BYTES = 256 << 20, AROUND_BYTES = 64 << 10 };
 
 /* Numbers for the order of chunks are apart from those for the order of rows, which start at the row's position. */
 #define CHUNK_COUNTER (UINT64_C(1) << 63)
@@ -76,6 +77,7 @@ static dfm_status next_window(dfm_loader *loader, dfm_error *error) {
   for (; loader->next_chunk < end; loader->next_chunk++) {
     const int64_t first = loader->chunk[loader->next_chunk] * CHUNK_ROWS,
                   last = smaller(first + CHUNK_ROWS, loader->rows);
+    if (has_windows(loader)) dfm_dataset_apart(loader->dataset, first, last - first);
     DFM_TRY(dfm_dataset_check(loader->dataset, first, last - first, error));
     for (int64_t row = first; row < last; row++) loader->window[loader->window_rows++] = row;
   }
@@ -83,24 +85,28 @@ static dfm_status next_window(dfm_loader *loader, dfm_error *error) {
   return DFM_OK;
 }
 
-/* Starts the epoch's order and mixes the window that `position` is in; the windows before it are only counted. */
-static dfm_status start_epoch(dfm_loader *loader, dfm_error *error) {
+/* Starts the epoch's order and goes to the window that `position` is in, which is filled when its first row is asked
+ * for; the windows before it are only counted. */
+static void start_epoch(dfm_loader *loader) {
   for (int64_t i = 0; i < loader->n_chunks; i++) loader->chunk[i] = i;
   shuffle(loader->chunk, loader->n_chunks, loader->epoch_key, CHUNK_COUNTER);
-  loader->window_start = loader->window_rows = loader->next_chunk = loader->asked = 0;
+  loader->window_start = loader->window_rows = loader->next_chunk = 0;
   while (loader->next_chunk < loader->n_chunks) {
     const int64_t end = smaller(loader->next_chunk + loader->window_chunks, loader->n_chunks);
     int64_t n = 0;
     for (int64_t i = loader->next_chunk; i < end; i++) n += chunk_rows(loader, loader->chunk[i]);
-    if (loader->position < loader->window_start + n) return next_window(loader, error);
+    if (loader->position < loader->window_start + n) break;
     loader->window_start += n;
-    loader->next_chunk = loader->asked = end;
+    loader->next_chunk = end;
   }
-  return DFM_OK;
+  loader->asked = loader->next_chunk;
 }
 
 static dfm_status allocate(dfm_loader *loader, dfm_error *error) {
-  const int64_t fitting = WINDOW_BYTES / (dfm_dataset_row_bytes(loader->dataset) * CHUNK_ROWS);
+  const dfm_encoder *encoder = dfm_dataset_encoder(loader->dataset);
+  const int64_t arrays = 1 + dfm_dataset_has_weight(loader->dataset) + (encoder->F > 0) + (encoder->D > 0);
+  const int64_t row_bytes = dfm_dataset_row_bytes(loader->dataset);
+  const int64_t fitting = WINDOW_BYTES / (row_bytes * CHUNK_ROWS + arrays * AROUND_BYTES);
   loader->n_chunks = (loader->rows + CHUNK_ROWS - 1) / CHUNK_ROWS;
   loader->window_chunks = smaller(fitting > 0 ? fitting : 1, loader->n_chunks);
   if (!loader->is_shuffled) return DFM_OK;
@@ -149,14 +155,14 @@ dfm_status dfm_loader_seek(dfm_loader *loader, int64_t epoch, int64_t batch, dfm
   if (loader->is_shuffled) spend_window(loader);
   loader->position = smaller(batch * loader->batch_size, loader->rows);
   loader->epoch_key = dfm_random_u64(loader->key, (uint64_t)epoch);
-  if (loader->is_shuffled) return start_epoch(loader, error);
+  if (loader->is_shuffled) start_epoch(loader);
   loader->scan = (dfm_scan){.dataset = loader->dataset, .first = loader->position, .end = loader->rows};
   return DFM_OK;
 }
 
 static dfm_status next_row(dfm_loader *loader, int64_t *row, dfm_error *error) {
   if (loader->is_shuffled) {
-    if (loader->position == loader->window_start + loader->window_rows) DFM_TRY(next_window(loader, error));
+    if (loader->position >= loader->window_start + loader->window_rows) DFM_TRY(next_window(loader, error));
     *row = loader->window[loader->position - loader->window_start];
   } else {
     if (loader->position == loader->scan.first + loader->scan.n) DFM_TRY(dfm_scan_next(&loader->scan, error));

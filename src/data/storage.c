@@ -198,6 +198,13 @@ static void spend(const dfm_storage *storage, const dfm_spill *spill, const char
     dfm_spill_spent(spill, (size_t)(bytes - (const char *)spill->bytes), n);
 }
 
+static void set_apart(const dfm_storage *storage, const dfm_spill *spill, const char *bytes, size_t n) {
+  if (storage->file)
+    dfm_st_apart(storage->file, bytes, n);
+  else if (spill->is_file)
+    dfm_pages_apart(bytes, n);
+}
+
 static void ask(const dfm_storage *storage, const dfm_spill *spill, const char *bytes, size_t n) {
   if (storage->file)
     dfm_st_ahead(storage->file, bytes, n);
@@ -207,6 +214,10 @@ static void ask(const dfm_storage *storage, const dfm_spill *spill, const char *
 
 void dfm_storage_spent(const dfm_storage *storage, int64_t first, int64_t n) {
   visit_rows(storage, first, n, spend);
+}
+
+void dfm_storage_apart(const dfm_storage *storage, int64_t first, int64_t n) {
+  visit_rows(storage, first, n, set_apart);
 }
 
 void dfm_storage_ahead(const dfm_storage *storage, int64_t first, int64_t n) {
