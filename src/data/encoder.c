@@ -22,7 +22,8 @@ static dfm_field_settings resolve(const dfm_field_settings *own, const dfm_field
   if (settings.unknown < 0) settings.unknown = otherwise->unknown;
   if (settings.unknown_rate < 0) settings.unknown_rate = otherwise->unknown_rate;
   if (settings.max_vocabulary < 0) settings.max_vocabulary = otherwise->max_vocabulary;
-  if (settings.hash < 0) settings.hash = otherwise->hash;
+  if (settings.buckets < 0) settings.buckets = otherwise->buckets;
+  if (settings.hash < 0) settings.hash = settings.buckets > 0 ? 0 : otherwise->hash;
   if (settings.order < 0) settings.order = otherwise->order;
   if (settings.transform < 0) settings.transform = otherwise->transform;
   if (isnan(settings.missing)) settings.missing = otherwise->missing;
@@ -97,7 +98,10 @@ dfm_encoder *dfm_encoder_retain(dfm_encoder *encoder) {
 
 void dfm_encoder_release(dfm_encoder *encoder) {
   if (!encoder || atomic_fetch_sub(&encoder->owners, 1) != 1) return;
-  for (int f = 0; f < encoder->F; f++) dfm_vocabulary_clear(&encoder->category[f].vocabulary);
+  for (int f = 0; f < encoder->F; f++) {
+    dfm_vocabulary_clear(&encoder->category[f].vocabulary);
+    free(encoder->category[f].bucket_from);
+  }
   dfm_st_close(encoder->file);
   free(encoder->category);
   free(encoder->number);
@@ -168,9 +172,9 @@ uint32_t dfm_encoder_id(const dfm_encoder *encoder, int f, const char *bytes, si
 static void hash_category(XXH3_state_t *state, const dfm_encoder *encoder, int f) {
   const dfm_vocabulary *vocabulary = &encoder->category[f].vocabulary;
   const dfm_field_settings *settings = &encoder->category[f].settings;
-  const uint64_t shape[4] = {vocabulary->n, dfm_encoder_first(encoder, f),
+  const uint64_t shape[5] = {vocabulary->n, dfm_encoder_first(encoder, f),
                              settings->hash > 0 ? (uint64_t)settings->hash : 0,
-                             settings->transform == DFM_TRANSFORM_LOG2};
+                             settings->transform == DFM_TRANSFORM_LOG2, settings->buckets > 0};
   (void)XXH3_64bits_update(state, shape, sizeof shape);
   if (!vocabulary->offsets) return;
   (void)XXH3_64bits_update(state, vocabulary->offsets, (vocabulary->n + 1) * sizeof *vocabulary->offsets);

@@ -31,7 +31,9 @@ typedef struct dfm_category_field {
   const char *name;
   size_t column; /* in the schema */
   dfm_field_settings settings;
-  dfm_vocabulary vocabulary;          /* empty where settings.hash gives buckets instead */
+  dfm_vocabulary vocabulary; /* empty where settings.hash gives buckets instead */
+  double *bucket_from;       /* with settings.buckets: (n_buckets) the least number of each, ascending */
+  uint32_t n_buckets;
   int64_t unknown_rows, missing_rows; /* of the training rows: value under min_count; empty cell */
 } dfm_category_field;
 

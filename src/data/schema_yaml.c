@@ -282,6 +282,7 @@ static const key_row column_rows[] = {
     {"width", read_setting},
     {"max_vocabulary", read_setting},
     {"hash", read_setting},
+    {"buckets", read_setting},
 };
 
 static const yaml_node_t *find_key(reader *r, const yaml_node_t *mapping, const char *name) {

@@ -110,11 +110,11 @@ static dfm_status fail_count(const dfm_source *source, size_t n, dfm_error *erro
 static dfm_status transform_category(dfm_source *source, int f, dfm_error *error) {
   const dfm_category_field *field = &source->encoder->category[f];
   dfm_cell *cell = &source->category[f];
-  if (field->settings.transform != DFM_TRANSFORM_LOG2 || cell->n == 0) return DFM_OK;
+  if (!dfm_category_is_number(&field->settings) || cell->n == 0) return DFM_OK;
   source->named[f] = dfm_value_of(cell->bytes, cell->n);
   if (dfm_category_transform(&field->settings, &source->named[f]) != DFM_NUMBER_OK)
-    return fail_cell(source, cell, field->name, "has transform log2, which takes numbers, but has text",
-                     "correct the cell, or leave the transform out", error);
+    return fail_cell(source, cell, field->name, "is put in buckets by its numbers but has text",
+                     "correct the cell, or leave transform and buckets out", error);
   cell->bytes = dfm_value_bytes(&source->named[f]);
   cell->n = source->named[f].n;
   return DFM_OK;
