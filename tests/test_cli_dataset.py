@@ -60,6 +60,7 @@ def test_same_model_last_rows_and_settings():
 
 def test_same_model_buckets_and_few_values():
     same_model(["--max-vocabulary", "5", "--set", "fields.C1.hash=7", "--set", "fields.C1.max_vocabulary=0"])
+    same_model(["--set", "fields.I1.kind=category", "--set", "fields.I1.buckets=6"])
     same_model(["--hash", "20", "--unknown", "zero"])
 
 

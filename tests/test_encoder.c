@@ -372,7 +372,7 @@ static void a_log_of_text_is_an_error_with_its_place(void **state) {
   dfm_error error;
   dfm_dataset *train;
   assert_int_equal(read_seen(text, DFM_UNKNOWN_ROW, &train, &error), DFM_ERROR_FORMAT);
-  assert_non_null(strstr(error.message, "seen.csv:3:3: column 'C1' has transform log2"));
+  assert_non_null(strstr(error.message, "seen.csv:3:3: column 'C1' is put in buckets by its numbers but has text"));
   assert_non_null(strstr(error.message, "'many'"));
 }
 
@@ -395,6 +395,85 @@ static void a_column_is_hashed_or_counted(void **state) {
   dfm_schema_free(schema);
 }
 
+/* Reads C1 in `buckets`, the cells being those of `text`. */
+static dfm_status read_buckets(const char *text, int buckets, dfm_dataset **train, dfm_error *error) {
+  dfm_schema *schema = make_schema("y:label C1:category");
+  const dfm_data_settings settings = make_settings();
+  dfm_dataset *valid;
+  schema->columns[1].settings.buckets = buckets;
+  const dfm_status status = read_text("buckets.csv", text, schema, &settings, train, &valid, error);
+  dfm_schema_free(schema);
+  return status;
+}
+
+static void numbers_are_cut_where_rows_make_equal_parts(void **state) {
+  (void)state;
+  static const struct {
+    const char *cells;
+    int buckets;
+    const char *values, *ids; /* the buckets' starts, and the cells' rows in the table */
+  } cases[] = {
+      {"1 2 3 4 5 6 7 8", 4, "1 3 5 7", "1 1 2 2 3 3 4 4"},
+      {"8 -1.5 1e3 0.25", 2, "-1.5 8", "2 1 2 1"},
+      {"7 7 7 7 7 1 9 7", 4, "1 9", "1 1 1 1 1 1 2 1"}, /* ties are not cut */
+      {"3 _ 1 _ 2", 3, "1 2 3 _", "3 4 1 4 2"},
+      {"-0 0 0.0", 5, "0", "1 1 1"},
+      {"1 2", 10, "1 2", "1 2"},
+      {"_ _", 3, "_", "1 1"},
+      {"0.1 1e300 5e-324", 3, "5e-324 0.1 1e+300", "2 3 1"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char text[256] = "y,C1\n", cell[32], made[256] = "";
+    const char *at = cases[i].cells;
+    dfm_error error;
+    dfm_dataset *train;
+    for (int n; sscanf(at, " %31s%n", cell, &n) == 1; at += n)
+      sprintf(text + strlen(text), "1,%s\n", strcmp(cell, "_") == 0 ? "" : cell);
+    assert_ok(read_buckets(text, cases[i].buckets, &train, &error));
+    const dfm_vocabulary *vocabulary = &dfm_dataset_encoder(train)->category[0].vocabulary;
+    for (uint64_t v = 0; v < vocabulary->n; v++) {
+      const int n = (int)(vocabulary->offsets[v + 1] - vocabulary->offsets[v]);
+      sprintf(made + strlen(made), "%s%.*s", v > 0 ? " " : "", n > 0 ? n : 1,
+              n > 0 ? (const char *)vocabulary->bytes + vocabulary->offsets[v] : "_");
+    }
+    assert_string_equal(made, cases[i].values);
+    at = cases[i].ids;
+    for (int64_t row = 0; row < dfm_dataset_rows(train); row++, at += 2) {
+      sprintf(made, "C1=%c", *at);
+      assert_row(train, row, made);
+    }
+    dfm_dataset_free(train);
+  }
+}
+
+static void loaded_buckets_are_searched(void **state) {
+  (void)state;
+  static const char text[] = "y,C1\n1,10\n0,20\n1,30\n0,40\n";
+  dfm_error error;
+  dfm_dataset *train;
+  dfm_encoder *loaded;
+  bool is_unknown;
+  assert_ok(read_buckets(text, 2, &train, &error));
+  write_encoder(dfm_dataset_encoder(train), test_path("buckets.safetensors"));
+  assert_ok(load_encoder(test_path("buckets.safetensors"), &loaded, &error));
+  assert_true(dfm_encoder_hash(loaded) == dfm_encoder_hash(dfm_dataset_encoder(train)));
+  assert_int_equal(dfm_encoder_id(loaded, 0, "-5", 2, &is_unknown), 1);
+  assert_int_equal(dfm_encoder_id(loaded, 0, "29.99", 5, &is_unknown), 1);
+  assert_int_equal(dfm_encoder_id(loaded, 0, "30.0", 4, &is_unknown), 2);
+  assert_int_equal(dfm_encoder_id(loaded, 0, "1e9", 3, &is_unknown), 2);
+  assert_false(is_unknown);
+  assert_int_equal(dfm_encoder_id(loaded, 0, "", 0, &is_unknown), 0); /* training had none */
+  assert_true(is_unknown);
+  dfm_encoder_release(loaded);
+  memcpy((char *)(uintptr_t)dfm_dataset_encoder(train)->category[0].vocabulary.bytes, "99", 2);
+  write_encoder(dfm_dataset_encoder(train), test_path("buckets.safetensors"));
+  assert_int_equal(load_encoder(test_path("buckets.safetensors"), &loaded, &error), DFM_ERROR_FORMAT);
+  assert_non_null(strstr(error.message, "the buckets are no ascending numbers"));
+  dfm_dataset_free(train);
+  assert_int_equal(read_buckets("y,C1\n1,7\n0,x7\n", 2, &train, &error), DFM_ERROR_FORMAT);
+  assert_non_null(strstr(error.message, "buckets.csv:3:3: column 'C1' is put in buckets"));
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(transforms_are_those_of_their_formulas),
     cmocka_unit_test(numbers_far_outside_training_stay_finite),
@@ -406,6 +485,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(values_become_buckets_logs_and_the_most_frequent),
     cmocka_unit_test(a_log_of_text_is_an_error_with_its_place),
     cmocka_unit_test(a_column_is_hashed_or_counted),
+    cmocka_unit_test(numbers_are_cut_where_rows_make_equal_parts),
+    cmocka_unit_test(loaded_buckets_are_searched),
 };
 
 int main(int argc, char **argv) {

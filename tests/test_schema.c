@@ -35,7 +35,8 @@ static bool same_double(double a, double b) {
 static bool same_settings(const dfm_field_settings *x, const dfm_field_settings *y) {
   return x->min_count == y->min_count && x->unknown == y->unknown && x->unknown_rate == y->unknown_rate &&
          x->order == y->order && x->transform == y->transform && same_double(x->missing, y->missing) &&
-         x->into == y->into && x->width == y->width && x->max_vocabulary == y->max_vocabulary && x->hash == y->hash;
+         x->into == y->into && x->width == y->width && x->max_vocabulary == y->max_vocabulary && x->hash == y->hash &&
+         x->buckets == y->buckets;
 }
 
 static bool same_schema(const dfm_schema *a, const dfm_schema *b) {
@@ -75,6 +76,7 @@ static void every_key_is_read(void **state) {
       "fm\n  width: 8\n"
       "- {name: id, kind: ignore}\n"
       "- {name: ad, kind: category, hash: 1000, max_vocabulary: 0}\n"
+      "- {name: price, kind: category, buckets: 20}\n"
       "- {name: seen, kind: category, transform: log2, max_vocabulary: 99}\n");
   assert_int_equal(s->separator, '\t');
   assert_false(s->has_header);
@@ -84,7 +86,7 @@ static void every_key_is_read(void **state) {
   assert_string_equal(s->missing_words[1], "NA");
   assert_string_equal(s->positives[0], ">50K");
   assert_string_equal(s->negatives[1], "<=50K.");
-  assert_int_equal(s->n_columns, 7);
+  assert_int_equal(s->n_columns, 8);
   assert_int_equal(s->columns[0].kind, DFM_KIND_LABEL);
   assert_int_equal(s->columns[1].kind, DFM_KIND_WEIGHT);
   const dfm_field_settings *age = &s->columns[2].settings, *city = &s->columns[3].settings;
@@ -101,8 +103,9 @@ static void every_key_is_read(void **state) {
   assert_int_equal(city->transform, -1);
   assert_int_equal(city->hash, -1);
   assert_int_equal(s->columns[5].settings.hash, 1000);
-  assert_int_equal(s->columns[6].settings.max_vocabulary, 99);
-  assert_int_equal(s->columns[6].settings.transform, DFM_TRANSFORM_LOG2);
+  assert_int_equal(s->columns[6].settings.buckets, 20);
+  assert_int_equal(s->columns[7].settings.max_vocabulary, 99);
+  assert_int_equal(s->columns[7].settings.transform, DFM_TRANSFORM_LOG2);
   check_round_trip(s);
   dfm_schema *copy;
   assert_ok(dfm_schema_copy(s, &copy, &error));
@@ -223,6 +226,8 @@ static void yaml_errors_have_places(void **state) {
                 "column 'a' is a number, and only a category or list has hash");
   check_refused("columns: [{name: a, kind: category, hash: 9, min_count: 2}]",
                 "s.yaml:1:46: column 'a' has both hash and min_count");
+  check_refused("columns: [{name: a, kind: category, buckets: 9, transform: log2}]",
+                "column 'a' has both buckets and transform");
   check_refused("columns: [{name: a, kind: category, hash: -9}]", "hash is '-9'; it must be a whole number from 0 to");
   check_refused("columns:\n- {name: a, kind: label, width: 4}", "column 'a' is the label, which has no width");
   check_refused("label: clik\ncolumns:\n- {name: click}",

@@ -226,7 +226,7 @@ static void held_values_have_numbers_and_no_counts(void **state) {
   dfm_vocabulary vocabulary;
   uint32_t place[3];
   dfm_value values[5];
-  for (int i = 0; i < 5; i++) values[i] = dfm_value_of("xyzzy" + (i < 3 ? i : 2), 1); /* x y z z z */
+  for (int i = 0; i < 5; i++) values[i] = dfm_value_of(&"xyzzz"[i], 1);
   dfm_vocabulary_builder_begin(&builder, &field);
   assert_ok(dfm_vocabulary_builder_add_all(&builder, values, 5, is_held, &error));
   dfm_vocabulary_builder_uncount(&builder, values[1].id);

@@ -186,3 +186,15 @@ bool dfm_parse_int64(const char *bytes, size_t n, long long *value) {
   *value = is_negative ? sum : -sum;
   return true;
 }
+
+size_t dfm_format_double(char text[DFM_DOUBLE_BYTES], double value) {
+  size_t n = 0;
+  for (int precision = 1; precision <= 17; precision++) {
+    double back;
+    n = (size_t)snprintf(text, DFM_DOUBLE_BYTES, "%.*g", precision, value);
+    char *point = strpbrk(text, ","); /* the program's locale may have another point */
+    if (point) *point = '.';
+    if (dfm_parse_double(text, n, &back) == DFM_NUMBER_OK && back == value) break;
+  }
+  return n;
+}

@@ -19,4 +19,8 @@ dfm_number_result dfm_parse_float(const char *bytes, size_t n, float *value);
 /* Decimal with optional sign; spaces and tabs around it allowed. false: it is anything else, or does not fit. */
 bool dfm_parse_int64(const char *bytes, size_t n, long long *value);
 
+/* The shortest decimal that reads back as the same finite double, terminated; returns its length. */
+enum { DFM_DOUBLE_BYTES = 40 };
+size_t dfm_format_double(char text[DFM_DOUBLE_BYTES], double value);
+
 #endif

@@ -41,6 +41,7 @@ typedef struct dfm_worker {
 struct dfm_pool {
   int n_threads, n_started; /* n_started workers, beside the caller */
   int spins;
+  bool is_exact;
   void (*omp_set)(int); /* OpenMP's thread count of the calling thread; NULL where the process has no OpenMP */
   int (*omp_get)(void);
   dfm_worker *workers;
@@ -93,12 +94,12 @@ static void restore_denormals(uint64_t before) {
 static dfm_mode enter_mode(const dfm_pool *pool) {
   dfm_mode before = {.omp_threads = pool->omp_set ? pool->omp_get() : 0};
   if (before.omp_threads > 1) pool->omp_set(1);
-  before.float_control = flush_denormals();
+  if (!pool->is_exact) before.float_control = flush_denormals();
   return before;
 }
 
 static void leave_mode(const dfm_pool *pool, dfm_mode before) {
-  restore_denormals(before.float_control);
+  if (!pool->is_exact) restore_denormals(before.float_control);
   if (before.omp_threads > 1) pool->omp_set(before.omp_threads);
 }
 
@@ -243,13 +244,14 @@ static dfm_status start_workers(dfm_pool *pool, dfm_error *error) {
                   pool->n_threads, strerror(refused));
 }
 
-dfm_status dfm_pool_create(int n_threads, dfm_pool **pool, dfm_error *error) {
+static dfm_status create(int n_threads, bool is_exact, dfm_pool **pool, dfm_error *error) {
   if (n_threads < 0 || n_threads > MAX_THREADS)
     return dfm_fail(error, DFM_ERROR_VALUE, "threads is %d; it must be in [0, %d], 0 for one per core", n_threads,
                     (int)MAX_THREADS);
   const int cores = usable_cores();
   dfm_pool *made;
   DFM_TRY(dfm_pages_alloc(&made, sizeof *made, error));
+  made->is_exact = is_exact;
   made->n_threads = n_threads > 0 ? n_threads : cores < MAX_THREADS ? cores : MAX_THREADS;
   made->spins = made->n_threads > cores ? 0 : SPINS; /* spinning would keep the awaited thread from its core */
   find_openmp(made);
@@ -261,6 +263,14 @@ dfm_status dfm_pool_create(int n_threads, dfm_pool **pool, dfm_error *error) {
   }
   *pool = made;
   return DFM_OK;
+}
+
+dfm_status dfm_pool_create(int n_threads, dfm_pool **pool, dfm_error *error) {
+  return create(n_threads, false, pool, error);
+}
+
+dfm_status dfm_pool_create_exact(int n_threads, dfm_pool **pool, dfm_error *error) {
+  return create(n_threads, true, pool, error);
 }
 
 void dfm_pool_free(dfm_pool *pool) {

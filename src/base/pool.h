@@ -2,7 +2,7 @@
  *
  * Which thread runs which task is not defined, so a task may only write what it alone owns; then results do not
  * depend on the number of threads. Inside tasks denormals are flushed to zero on every thread, the caller's
- * included, and each thread runs oneDNN with one OpenMP thread. */
+ * included (unless the pool is exact), and each thread runs oneDNN with one OpenMP thread. */
 #ifndef DFM_BASE_POOL_H
 #define DFM_BASE_POOL_H
 
@@ -16,6 +16,8 @@ typedef void (*dfm_task_fn)(void *context, int task, int thread);
 
 /* `n_threads` 0: one per core the process may use; at most 1024. The calling thread is one of them. */
 dfm_status dfm_pool_create(int n_threads, dfm_pool **pool, dfm_error *error);
+/* A pool whose tasks leave denormals as they are: for reading, where a number is what its text says. */
+dfm_status dfm_pool_create_exact(int n_threads, dfm_pool **pool, dfm_error *error);
 void dfm_pool_free(dfm_pool *pool); /* NULL accepted */
 int dfm_pool_threads(const dfm_pool *pool);
 

@@ -387,14 +387,18 @@ static dfm_status take_categories(const dataset_file *open, dfm_encoder *wanted,
     if (to->settings.max_vocabulary != from->settings.max_vocabulary)
       return fail_setting(path, "max_vocabulary", error);
     if (to->settings.hash != from->settings.hash) return fail_setting(path, "hash", error);
+    if (to->settings.buckets != from->settings.buckets) return fail_setting(path, "buckets", error);
     if (is_logged(to) != is_logged(from)) return fail_setting(path, "transform of a category", error);
     if (to->settings.unknown != from->settings.unknown) return fail_setting(path, "rule for unknown values", error);
     if (to->settings.order != from->settings.order) return fail_setting(path, "vocabulary order", error);
   }
   for (int f = 0; f < wanted->F; f++) {
     dfm_category_field *to = &wanted->category[f];
-    const dfm_category_field *from = &open->encoder->category[f];
+    dfm_category_field *from = &open->encoder->category[f];
     to->vocabulary = from->vocabulary;
+    to->bucket_from = from->bucket_from;
+    to->n_buckets = from->n_buckets;
+    from->bucket_from = NULL; /* one owner */
     to->unknown_rows = from->unknown_rows;
     to->missing_rows = from->missing_rows;
   }

@@ -117,7 +117,7 @@ dfm_status dfm_dataset_read_encoded(dfm_input *input, dfm_encoder *encoder, cons
   dfm_pool *pool;
   reading run = {.dataset = NULL};
   if (file) return dfm_dataset_file_read(file, encoder, options, dataset, error);
-  DFM_TRY(dfm_pool_create(options ? options->threads : 0, &pool, error));
+  DFM_TRY(dfm_pool_create_exact(options ? options->threads : 0, &pool, error));
   dfm_status status = dfm_source_open(input, encoder, options, pool, &run.source, error);
   if (status == DFM_OK) {
     status = read_source(&run, encoder, options, error);

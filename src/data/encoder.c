@@ -22,7 +22,8 @@ static dfm_field_settings resolve(const dfm_field_settings *own, const dfm_field
   if (settings.unknown < 0) settings.unknown = otherwise->unknown;
   if (settings.unknown_rate < 0) settings.unknown_rate = otherwise->unknown_rate;
   if (settings.max_vocabulary < 0) settings.max_vocabulary = otherwise->max_vocabulary;
-  if (settings.hash < 0) settings.hash = otherwise->hash;
+  if (settings.buckets < 0) settings.buckets = otherwise->buckets;
+  if (settings.hash < 0) settings.hash = settings.buckets > 0 ? 0 : otherwise->hash;
   if (settings.order < 0) settings.order = otherwise->order;
   if (settings.transform < 0) settings.transform = otherwise->transform;
   if (isnan(settings.missing)) settings.missing = otherwise->missing;
@@ -88,6 +89,7 @@ static void share_tables(dfm_encoder *encoder) {
     field->settings.order = owners->order;
     field->settings.max_vocabulary = owners->max_vocabulary;
     field->settings.hash = owners->hash;
+    field->settings.buckets = owners->buckets;
     field->settings.width = owners->width;
     field->settings.trainable = owners->trainable;
   }
@@ -135,7 +137,10 @@ dfm_encoder *dfm_encoder_retain(dfm_encoder *encoder) {
 
 void dfm_encoder_release(dfm_encoder *encoder) {
   if (!encoder || atomic_fetch_sub(&encoder->owners, 1) != 1) return;
-  for (int f = 0; f < encoder->F; f++) dfm_vocabulary_clear(&encoder->category[f].vocabulary);
+  for (int f = 0; f < encoder->F; f++) {
+    dfm_vocabulary_clear(&encoder->category[f].vocabulary);
+    free(encoder->category[f].bucket_from);
+  }
   dfm_st_close(encoder->file);
   free(encoder->category);
   free(encoder->number);
@@ -207,9 +212,9 @@ static void hash_category(XXH3_state_t *state, const dfm_encoder *encoder, int f
   const dfm_vocabulary *vocabulary = &encoder->category[f].vocabulary;
   const dfm_category_field *field = &encoder->category[f];
   const dfm_field_settings *settings = &field->settings;
-  const uint64_t shape[4] = {vocabulary->n, dfm_encoder_first(encoder, f),
+  const uint64_t shape[5] = {vocabulary->n, dfm_encoder_first(encoder, f),
                              settings->hash > 0 ? (uint64_t)settings->hash : 0,
-                             settings->transform == DFM_TRANSFORM_LOG2};
+                             settings->transform == DFM_TRANSFORM_LOG2, settings->buckets > 0};
   const int cell[3] = {field->is_list, dfm_encoder_has_weights(encoder, f), field->table};
   (void)XXH3_64bits_update(state, shape, sizeof shape);
   (void)XXH3_64bits_update(state, cell, sizeof cell);

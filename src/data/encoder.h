@@ -36,7 +36,9 @@ typedef struct dfm_category_field {
    * then has. Its own `vocabulary` stays empty there: dfm_encoder_vocabulary is what to ask. */
   int table;
   dfm_field_settings settings;
-  dfm_vocabulary vocabulary;          /* empty where settings.hash gives buckets instead */
+  dfm_vocabulary vocabulary; /* empty where settings.hash gives buckets instead */
+  double *bucket_from;       /* with settings.buckets: (n_buckets) the least number of each, ascending */
+  uint32_t n_buckets;
   int64_t unknown_rows, missing_rows; /* of the training rows: cells (items of lists) under min_count; empty cells */
 } dfm_category_field;
 

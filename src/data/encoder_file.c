@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "base/memory.h"
+#include "data/buckets.h"
 #include "data/encoder.h"
 #include "data/vocabulary.h"
 
@@ -34,6 +35,7 @@ static const struct {
 } INTEGERS[] = {{"min_count", offsetof(dfm_field_settings, min_count), 0, INT_MAX},
                 {"max_vocabulary", offsetof(dfm_field_settings, max_vocabulary), 0, INT_MAX},
                 {"hash", offsetof(dfm_field_settings, hash), 0, INT_MAX},
+                {"buckets", offsetof(dfm_field_settings, buckets), 0, INT_MAX},
                 {"unknown", offsetof(dfm_field_settings, unknown), DFM_UNKNOWN_ROW, DFM_UNKNOWN_ERROR},
                 {"order", offsetof(dfm_field_settings, order), DFM_ORDER_FREQUENCY, DFM_ORDER_SORTED},
                 {"transform", offsetof(dfm_field_settings, transform), DFM_TRANSFORM_NONE, DFM_TRANSFORM_LOG2},
@@ -272,7 +274,11 @@ static dfm_status map_vocabulary(const dfm_st_file *file, dfm_category_field *fi
   vocabulary->index = tensor[2]->data;
   vocabulary->index_size = length[2];
   vocabulary->bytes = tensor[3]->data;
-  return check_vocabulary(field, tensor[3]->size_bytes, error);
+  DFM_TRY(check_vocabulary(field, tensor[3]->size_bytes, error));
+  if (field->settings.buckets <= 0) return DFM_OK;
+  bool is_good;
+  DFM_TRY(dfm_buckets_load(field, &is_good, error));
+  return is_good ? DFM_OK : fail_damaged("the buckets are no ascending numbers", field->name, error);
 }
 
 static dfm_status load_fields(const dfm_st_file *file, dfm_encoder *encoder, dfm_error *error) {
@@ -299,9 +305,7 @@ dfm_status dfm_encoder_load(dfm_st_file *file, dfm_encoder **encoder, dfm_error 
   DFM_TRY(status);
   status = load_fields(file, made, error);
   if (status != DFM_OK) {
-    /* The vocabularies point into the file, which stays the caller's: nothing of them is this encoder's to free. */
-    for (int f = 0; f < made->F; f++) made->category[f].vocabulary = (dfm_vocabulary){0};
-    dfm_encoder_release(made);
+    dfm_encoder_release(made); /* and not the file, which stays the caller's */
     return status;
   }
   made->file = file;

@@ -12,7 +12,7 @@
 #include "base/number.h"
 
 /* Also of max_vocabulary and hash. */
-enum { MAX_COUNT = 1000000000 };
+enum { MAX_COUNT = 1000000000, MAX_BUCKETS = 65536 };
 
 /* A setting whose value is one of a few words; the word's index is the enum's value. */
 typedef struct choice {
@@ -39,6 +39,7 @@ static const struct {
                    {"min_count", ANY_CATEGORY},
                    {"max_vocabulary", ANY_CATEGORY},
                    {"hash", ANY_CATEGORY},
+                   {"buckets", ANY_CATEGORY},
                    {"unknown", ANY_CATEGORY},
                    {"unknown_rate", ANY_CATEGORY},
                    {"order", ANY_CATEGORY},
@@ -86,16 +87,18 @@ char dfm_separator_named(const char *value) {
   return strlen(value) == 1 ? *value : 0;
 }
 
-/* Hashing keeps no values to count or order. */
-static dfm_status check_hash(const dfm_field_settings *s, const char *shown, dfm_error *error) {
-  const char *other = s->min_count > 1               ? "min_count"
-                      : s->max_vocabulary > 0        ? "max_vocabulary"
-                      : s->order == DFM_ORDER_SORTED ? "order"
-                                                     : NULL;
-  if (s->hash <= 0 || !other) return DFM_OK;
+/* Ways to make ids that exclude each other: hashing and buckets of numbers keep no values to count or order. */
+static dfm_status check_way(const dfm_field_settings *s, const char *shown, dfm_error *error) {
+  const char *way = s->buckets > 0 ? "buckets" : "hash";
+  const char *other = s->buckets > 0 && s->hash > 0                          ? "hash"
+                      : s->buckets > 0 && s->transform == DFM_TRANSFORM_LOG2 ? "transform"
+                      : s->min_count > 1                                     ? "min_count"
+                      : s->max_vocabulary > 0                                ? "max_vocabulary"
+                      : s->order == DFM_ORDER_SORTED                         ? "order"
+                                                                             : NULL;
+  if ((s->buckets <= 0 && s->hash <= 0) || !other) return DFM_OK;
   return dfm_fail(error, DFM_ERROR_VALUE,
-                  "column '%s' has both hash and %s, but hashing keeps no vocabulary; remove one of the two", shown,
-                  other);
+                  "column '%s' has both %s and %s, which exclude each other; remove one of them", shown, way, other);
 }
 
 static dfm_status check_transform(const dfm_column *column, const char *shown, dfm_error *error) {
@@ -120,8 +123,8 @@ dfm_status dfm_column_check(const dfm_column *column, const char *key, dfm_error
   if (other)
     return dfm_fail(error, DFM_ERROR_VALUE, "column '%s' is a %s, and only a %s has %s; remove it, or set kind: %s",
                     shown, kind, other, key, other);
-  if (strcmp(key, "transform") == 0) return check_transform(column, shown, error);
-  return check_hash(&column->settings, shown, error);
+  if (strcmp(key, "transform") == 0) DFM_TRY(check_transform(column, shown, error));
+  return check_way(&column->settings, shown, error);
 }
 
 static dfm_status parse_choice(const char *key, const char *value, int *out, dfm_error *error) {
@@ -254,6 +257,7 @@ dfm_status dfm_column_set(dfm_column *column, const char *key, const char *value
   if (strcmp(key, "min_count") == 0) return parse_integer(key, value, 1, MAX_COUNT, &settings->min_count, error);
   if (strcmp(key, "max_vocabulary") == 0)
     return parse_integer(key, value, 0, MAX_COUNT, &settings->max_vocabulary, error);
+  if (strcmp(key, "buckets") == 0) return parse_integer(key, value, 0, MAX_BUCKETS, &settings->buckets, error);
   if (strcmp(key, "hash") == 0) return parse_integer(key, value, 0, MAX_COUNT, &settings->hash, error);
   if (strcmp(key, "width") == 0) return parse_integer(key, value, 1, DFM_MAX_FIELD_WIDTH, &settings->width, error);
   if (strcmp(key, "unknown") == 0) return parse_choice(key, value, &settings->unknown, error);
@@ -284,6 +288,7 @@ dfm_field_settings dfm_field_settings_unset(void) {
   return (dfm_field_settings){.min_count = -1,
                               .max_vocabulary = -1,
                               .hash = -1,
+                              .buckets = -1,
                               .unknown = -1,
                               .unknown_rate = -1,
                               .order = -1,

@@ -44,6 +44,7 @@ typedef struct dfm_field_settings {
   int min_count;       /* category: values with fewer training rows than this are unknown */
   int max_vocabulary;  /* category: only so many values, the most frequent, are known; 0: all */
   int hash;            /* category: buckets that values are hashed to, in place of a vocabulary; 0: none */
+  int buckets;         /* category: buckets of equally many training rows that numbers are put in; 0: none */
   int unknown;         /* dfm_unknown_rule */
   double unknown_rate; /* category: share of training cells that are fed to the unknown row instead, [0, 1) */
   int order;           /* dfm_order of ids */

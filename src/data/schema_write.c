@@ -61,16 +61,9 @@ static dfm_status add_string(dfm_text *text, const char *s, dfm_error *error) {
   return dfm_text_add(text, "\"", 1, error);
 }
 
-/* Shortest decimal that reads back as the same double, whatever the program's locale. */
 static dfm_status add_number(dfm_text *text, double value, dfm_error *error) {
-  char digits[40];
-  for (int precision = 1; precision <= 17; precision++) {
-    double back;
-    snprintf(digits, sizeof digits, "%.*g", precision, value);
-    char *point = strpbrk(digits, ",");
-    if (point) *point = '.';
-    if (dfm_parse_double(digits, strlen(digits), &back) == DFM_NUMBER_OK && back == value) break;
-  }
+  char digits[DFM_DOUBLE_BYTES];
+  dfm_format_double(digits, value);
   return dfm_text_printf(text, error, "%s", digits);
 }
 
@@ -157,6 +150,7 @@ static dfm_status add_settings(dfm_text *text, const dfm_field_settings *s, dfm_
   if (s->min_count >= 0) DFM_TRY(dfm_text_printf(text, error, ", min_count: %d", s->min_count));
   if (s->max_vocabulary >= 0) DFM_TRY(dfm_text_printf(text, error, ", max_vocabulary: %d", s->max_vocabulary));
   if (s->hash >= 0) DFM_TRY(dfm_text_printf(text, error, ", hash: %d", s->hash));
+  if (s->buckets >= 0) DFM_TRY(dfm_text_printf(text, error, ", buckets: %d", s->buckets));
   DFM_TRY(add_choice(text, "unknown", s->unknown, error));
   if (s->unknown_rate >= 0) {
     DFM_TRY(dfm_text_printf(text, error, ", unknown_rate: "));

@@ -283,6 +283,7 @@ static const key_row column_rows[] = {
     {"weights", read_setting},
     {"pool", read_setting},
     {"within", read_setting},
+    {"buckets", read_setting},
 };
 
 static const yaml_node_t *find_key(reader *r, const yaml_node_t *mapping, const char *name) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "data/buckets.h"
 #include "data/transform.h"
 
 enum { RANGE_ROWS = DFM_STORAGE_PASS_ROWS };
@@ -102,8 +103,11 @@ static dfm_status freeze_field(const freezing *run, int f, dfm_error *error) {
     return dfm_vocabulary_allocate(&field->vocabulary, 0, 0, run->folder, error);
   }
   at->is_large = builder->n > LARGE_PLACES;
+  dfm_vocabulary_builder_close(builder);
   DFM_TRY(dfm_slab_alloc(&at->place, builder->n, sizeof *at->place, error));
-  DFM_TRY(dfm_vocabulary_settle(builder, run->folder, &field->vocabulary, at->place, error));
+  DFM_TRY(field->settings.buckets > 0
+              ? dfm_buckets_settle(builder, field, at->place, error)
+              : dfm_vocabulary_settle(builder, run->folder, &field->vocabulary, at->place, error));
   for (uint32_t i = 0; i < at->n; i++) at->place[i] = at->place[i] == DFM_ID_NONE ? unknown : at->place[i] + first;
   return DFM_OK;
 }

@@ -116,8 +116,8 @@ static dfm_status read_list(const dfm_source *source, const dfm_row_span *span, 
 static dfm_status fail_bucket(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell, int f,
                               dfm_error *error) {
   return dfm_source_fail_cell(source, span, cell, source->encoder->category[f].name,
-                              "has transform log2, which takes numbers, but has text",
-                              "correct the cell, or leave the transform out", error);
+                              "is put in buckets by its numbers but has text",
+                              "correct the cell, or leave transform and buckets out", error);
 }
 
 static dfm_status read_categories(const dfm_source *source, const dfm_row_span *span, const dfm_cells *cells,

@@ -285,7 +285,7 @@ dfm_status dfm_dataset_read_training(dfm_input *train_input, dfm_input *valid_in
                                      dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
   training run = {.train_input = train_input, .valid_input = valid_input, .settings = settings, .options = options};
   const char *file = dfm_input_dataset(train_input);
-  DFM_TRY(dfm_pool_create(options ? options->threads : 0, &run.pool, error));
+  DFM_TRY(dfm_pool_create_exact(options ? options->threads : 0, &run.pool, error));
   dfm_status status = dfm_encoder_create(schema, settings, &run.encoder, error);
   if (status == DFM_OK) status = file ? read_file(&run, file, error) : run_training(&run, error);
   for (int f = 0; run.builder && f < run.encoder->F; f++) dfm_vocabulary_builder_clear(&run.builder[f]);
