@@ -37,6 +37,16 @@ typedef struct dfm_setup {
   dfm_dataset *train, *valid;
 } dfm_setup;
 
+static void set_all(dfm_recipe *recipe, const char *const *settings) {
+  dfm_error error;
+  for (int i = 0; settings[i]; i++) {
+    char name[64];
+    const char *equals = strchr(settings[i], '=');
+    snprintf(name, sizeof name, "%.*s", (int)(equals - settings[i]), settings[i]);
+    assert_ok(dfm_recipe_set(recipe, name, equals + 1, &error));
+  }
+}
+
 static void set_up(dfm_setup *setup, const char *path, const char *valid, const char *columns,
                    const char *const *settings) {
   char yaml[2048];
@@ -47,12 +57,7 @@ static void set_up(dfm_setup *setup, const char *path, const char *valid, const 
   const char *file = test_write("schema.yaml", yaml, strlen(yaml));
   assert_ok(dfm_schema_load(file, &schema, &error));
   assert_ok(dfm_recipe_create(&setup->recipe, &error));
-  for (int i = 0; settings[i]; i++) {
-    char name[64];
-    const char *equals = strchr(settings[i], '=');
-    snprintf(name, sizeof name, "%.*s", (int)(equals - settings[i]), settings[i]);
-    assert_ok(dfm_recipe_set(setup->recipe, name, equals + 1, &error));
-  }
+  set_all(setup->recipe, settings);
   assert_ok(test_dataset_read_train(path, valid, schema, setup->recipe, &setup->train, &setup->valid, &error));
   dfm_schema_free(schema);
 }
@@ -205,6 +210,40 @@ static void models_score_as_they_were_trained(void **state) {
   tear_down(&setup);
 }
 
+/* The DeepCTR sample as it is: ratings above 3, genres such as "Comedy|Drama". */
+static void movielens_trains_and_predicts(void **state) {
+  static const char *const settings[] = {"fields.genres.kind=list", "fields.genres.pool=max", "embedding.width=4",
+                                         NULL};
+  const char *path = test_data("movielens_sample/movielens_sample.txt");
+  dfm_setup setup = {0};
+  dfm_schema *schema;
+  dfm_model *model;
+  dfm_dataset *rows;
+  dfm_metrics metrics;
+  dfm_error error;
+  float probability[200];
+  (void)state;
+  if (!path) return;
+  assert_ok(test_schema_guess(path, &(dfm_schema_options){.label = "rating", .header = -1}, &schema, &error));
+  assert_ok(dfm_recipe_create(&setup.recipe, &error));
+  set_all(setup.recipe, settings);
+  assert_ok(test_dataset_read_train(path, NULL, schema, setup.recipe, &setup.train, &setup.valid, &error));
+  train(&setup, &(dfm_run_options){.model_path = test_path("m.st"), .threads = 2});
+  assert_ok(dfm_model_load(test_path("m.st"), &model, &error));
+  for (size_t i = 0; i < dfm_model_fields(model); i++) {
+    const dfm_field_info info = dfm_model_field(model, i);
+    if (strcmp(info.name, "genres") == 0) assert_int_equal(info.vocabulary, 17);
+  }
+  assert_ok(test_dataset_read(path, model, NULL, &rows, &error));
+  assert_ok(dfm_predict(model, rows, 2, probability, &error));
+  assert_ok(dfm_metrics_of(probability, dfm_dataset_labels(rows), NULL, 200, &metrics, &error));
+  assert_true(metrics.auc > 0.6);
+  dfm_dataset_free(rows);
+  dfm_model_free(model);
+  dfm_schema_free(schema);
+  tear_down(&setup);
+}
+
 /* ---- tables that start from a file */
 
 static const char *const SMALL[] = {"model=deepfm",   "embedding.width=2",  "dnn.hidden=4",
@@ -315,6 +354,7 @@ int main(int argc, char **argv) {
                                             cmocka_unit_test(models_score_as_they_were_trained),
                                             cmocka_unit_test(tables_start_from_a_file),
                                             cmocka_unit_test(bad_vectors_have_lines),
-                                            cmocka_unit_test(lbfgs_takes_no_maxima)};
+                                            cmocka_unit_test(lbfgs_takes_no_maxima),
+                                            cmocka_unit_test(movielens_trains_and_predicts)};
   return test_main(argc, argv, "list_training", tests, sizeof tests / sizeof *tests);
 }
