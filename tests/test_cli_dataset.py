@@ -310,6 +310,87 @@ def test_threads_change_no_byte():
     check(read(one) == read(three), "the dataset file depends on the threads")
 
 
+LISTS = [
+    "--set",
+    "fields.G.kind=list",
+    "--set",
+    "fields.G.weights=:",
+    "--set",
+    "fields.H.kind=list",
+    "--set",
+    "fields.H.share=C1",
+    "--set",
+    "fields.H.separator=;",
+    "--set",
+    "fields.C1.kind=category",
+]
+
+
+def list_rows(n=900, seed=0):
+    """label, C1, G (weighted items, some lists empty), H (values of C1)."""
+    lines = ["label,C1,G,H"]
+    for i in range(n):
+        h = (i * 2654435761 + seed * 97) % 2**32
+        g = "|".join(f"g{(h >> 4) % 7 + k}:{k - 0.5}" for k in range(h % 4))
+        lines.append(f"{int(h % 5 in (1, 3))},v{h % 5},{g},{';'.join('v' + str((h >> k) % 6) for k in range(i % 3))}")
+    return "\n".join(lines) + "\n"
+
+
+def list_file(name, *arguments):
+    return encode(name, *LISTS, *arguments, data=write("lists.csv", list_rows()))
+
+
+def test_lists_give_the_model_of_the_text():
+    for split in (["--valid-split", "0.3"], ["--valid-fraction-random", "0.25"], ["--valid-fraction-random", "0"]):
+        dataset = list_file("lists.safetensors", *split)
+        succeeds("train", path("lists.csv"), "-o", path("text.model"), *TRAIN, *LISTS, *split)
+        for threads in ("1", "3"):
+            succeeds("train", dataset, "-o", path("file.model"), *TRAIN, *LISTS, *split, "--threads", threads)
+            check(read(path("text.model")) == read(path("file.model")), f"{split} at {threads} threads")
+        expected = predictions(path("text.model"), path("lists.csv"))
+        got = predictions(path("text.model"), dataset)
+        check(max(abs(a - b) for a, b in zip(expected, got)) < 1e-6, split)
+
+
+def test_lists_decode_to_the_text():
+    metadata, found = tensors(list_file("decode.safetensors"))
+    text = list(csv.DictReader(list_rows().splitlines()))
+    check("vocabulary.H.bytes" not in found and "list.H.weights" not in found, sorted(found))
+    for name, owner, separator in (("G", "G", "|"), ("H", "C1", ";")):
+        starts, ids = found[f"list.{name}.offsets"], found[f"list.{name}.ids"]
+        offsets, values = found[f"vocabulary.{owner}.offsets"], found[f"vocabulary.{owner}.bytes"].tobytes()
+        check(len(starts) == 901 and starts[0] == 0 and starts[900] == len(ids), starts)
+        for i, at in enumerate(found["row"]):
+            items = [item for item in text[at][name].split(separator) if item]
+            here = range(starts[i], starts[i + 1])
+            check(len(items) == len(here), (name, i, items))
+            for k, item in zip(here, items):
+                value, _, weight = item.partition(":")
+                if ids[k] > 0:
+                    check(values[offsets[ids[k] - 1] : offsets[ids[k]]].decode() == value, (name, i, item))
+                if name == "G":
+                    check(found["list.G.weights"][k] == float(weight), (i, item))
+
+
+def test_lists_with_wrong_contents():
+    good, output = read(list_file("good.safetensors")), path("bad.model")
+    cases = [
+        ("list.G.offsets", struct.pack("<Q", 1), "items do not fit"),
+        ("list.G.offsets", struct.pack("<QQ", 0, 10**6), "items do not fit"),
+        ("list.H.ids", struct.pack("<I", 1000), "cannot be"),
+        ("list.G.weights", struct.pack("<f", float("nan")), "cannot be"),
+        ("category", struct.pack("<III", 1, 1, 1), "row 0"),
+    ]
+    for name, change, message in cases:
+        wrong = write("wrong.safetensors", rewritten(good, name, change))
+        fails("train", wrong, "-o", output, *SMALL, parts=["wrong.safetensors", message], output=output)
+    for setting in ("fields.G.separator=;", "fields.G.weights=none", "fields.H.kind=category"):
+        other = ["--set", setting]
+        fails("train", path("good.safetensors"), "-o", output, *other, parts=["another schema"], output=output)
+    pooled = ["--set", "fields.G.pool=sum", "--set", "fields.G.within=true"]
+    succeeds("train", path("good.safetensors"), "-o", path("pooled.model"), *TRAIN, *pooled)
+
+
 def test_a_pattern_may_name_a_dataset_file():
     encode("only.safetensors")
     succeeds("train", path("onl?.safetensors"), "-o", path("pattern.model"), *TRAIN)
