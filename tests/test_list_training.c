@@ -200,7 +200,10 @@ static void models_score_as_they_were_trained(void **state) {
   const dfm_run_result result = train(&setup, &(dfm_run_options){.model_path = test_path("m.st"), .threads = 2});
   assert_ok(dfm_model_load(test_path("m.st"), &model, &error));
   assert_ok(test_dataset_read(valid, model, NULL, &again, &error));
-  assert_ok(dfm_predict(model, again, 3, probability, &error));
+  dfm_scorer *scorer;
+  assert_ok(dfm_scorer_create(model, 3, &scorer, &error));
+  assert_ok(dfm_scorer_score(scorer, again, 0, VALID, probability, &error));
+  dfm_scorer_free(scorer);
   assert_ok(dfm_metrics_of(probability, dfm_dataset_labels(again), NULL, VALID, &metrics, &error));
   assert_near(metrics.logloss, result.valid.logloss, 1e-9);
   assert_near(metrics.auc, result.valid.auc, 1e-9);
