@@ -65,8 +65,11 @@ static int read_rows(const cli_rows_options *o, const dfm_schema *schema, cli_ro
   dfm_error error;
   char *folder = cli_spill_folder(o->output);
   const dfm_read_options reading = {.truth_column = o->truth, .spill_folder = folder};
-  const dfm_status status = dfm_dataset_read_train(rows->input, rows->valid_input, schema, rows->recipe, &reading,
-                                                   &rows->train, &rows->valid, &error);
+  const dfm_status status =
+      o->cache ? dfm_dataset_read_cached(rows->input, rows->valid_input, schema, rows->recipe, &reading, o->cache,
+                                         &rows->train, &rows->valid, &rows->cache_note, &error)
+               : dfm_dataset_read_train(rows->input, rows->valid_input, schema, rows->recipe, &reading, &rows->train,
+                                        &rows->valid, &error);
   free(folder);
   return status == DFM_OK ? CLI_OK : cli_fail(&error);
 }
@@ -101,4 +104,5 @@ void cli_rows_clear(cli_rows *rows) {
   dfm_recipe_free(rows->recipe);
   dfm_input_free(rows->valid_input);
   dfm_input_free(rows->input);
+  dfm_string_free(rows->cache_note);
 }
