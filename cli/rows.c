@@ -66,8 +66,11 @@ static int read_rows(const cli_rows_options *o, const dfm_schema *schema, cli_ro
   char *folder = cli_spill_folder(o->output);
   const dfm_read_options reading = {
       .threads = (int)o->threads, .skip_bad_rows = o->skip_bad_rows, .truth_column = o->truth, .spill_folder = folder};
-  const dfm_status status = dfm_dataset_read_train(rows->input, rows->valid_input, schema, rows->recipe, &reading,
-                                                   &rows->train, &rows->valid, &error);
+  const dfm_status status =
+      o->cache ? dfm_dataset_read_cached(rows->input, rows->valid_input, schema, rows->recipe, &reading, o->cache,
+                                         &rows->train, &rows->valid, &rows->cache_note, &error)
+               : dfm_dataset_read_train(rows->input, rows->valid_input, schema, rows->recipe, &reading, &rows->train,
+                                        &rows->valid, &error);
   free(folder);
   if (status != DFM_OK) return cli_fail(&error);
   cli_say_skipped(rows->train, rows->valid);
@@ -126,4 +129,5 @@ void cli_rows_clear(cli_rows *rows) {
   dfm_recipe_free(rows->recipe);
   dfm_input_free(rows->valid_input);
   dfm_input_free(rows->input);
+  dfm_string_free(rows->cache_note);
 }

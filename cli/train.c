@@ -10,7 +10,7 @@
 #include "rows.h"
 
 typedef struct train_options {
-  const char *valid, *schema, *label, *weight, *output, *init, *checkpoint, *resume, *history;
+  const char *valid, *schema, *label, *weight, *cache, *output, *init, *checkpoint, *resume, *history;
   int64_t checkpoint_every, eval_every, threads, skip_bad_rows;
   bool is_quiet, is_json;
 } train_options;
@@ -27,6 +27,10 @@ static const cli_option options[] = {
     {"schema", 0, "FILE", NULL,
      "What the columns are, in YAML; guessed from DATA where it is left out; a dataset file has its own", CLI_TEXT,
      AT(schema), 0, 0},
+    {"cache", 0, "DIR", NULL,
+     "Keeps the encoded rows there, and takes them from there the next time, as long as DATA, schema and settings that "
+     "shape rows are the same",
+     CLI_TEXT, AT(cache), 0, 0},
     {"init", 0, "FILE", NULL, "Initial weights by tensor name, safetensors", CLI_TEXT, AT(init), 0, 0},
     {"checkpoint", 0, "FILE", NULL, "Where to keep the state of training, to resume from", CLI_TEXT, AT(checkpoint), 0,
      0},
@@ -113,6 +117,7 @@ static int read_rows(const cli_call *call, train_run *run) {
                                     .weight = o->weight,
                                     .threads = o->threads,
                                     .skip_bad_rows = o->skip_bad_rows,
+                                    .cache = o->cache,
                                     .output = o->output};
   return cli_rows_read(call, &reading, &run->rows);
 }
@@ -145,6 +150,10 @@ static void say_what_was_read(const train_run *run) {
           run->rows.valid_input ? dfm_input_name(run->rows.valid_input) : "", cli_thousands(rows, n_train),
           run->rows.valid ? cli_thousands(valid_rows, n_valid) : "none",
           cli_percent(share, positives, n_train + n_valid), fields - numbers, numbers);
+}
+
+static void say_cache(const train_run *run) {
+  if (run->rows.cache_note) fprintf(stderr, "%s\n", run->rows.cache_note);
 }
 
 static int say_summary(const train_run *run) {
@@ -224,6 +233,8 @@ static int print_result(const train_run *run) {
                 r->epochs, "best_epoch", r->best_epoch, "steps", (json_int_t)r->steps, "stopped", r->stopped,
                 "stopped_early", r->stopped_early, "valid", valid, "seconds", cli_json_number(r->seconds), "objective",
                 cli_json_number(r->objective), "memory_tables", (json_int_t)r->memory_tables);
+  const char *note = run->rows.cache_note;
+  if (note) json_object_set_new(json, "cache", cli_json_text(note, strlen(note)));
   cli_memory_add(&run->memory, json);
   return cli_print_json(json);
 }
@@ -235,6 +246,7 @@ static int run_stages(const cli_call *call, train_run *run) {
   if (code == CLI_OK) code = read_rows(call, run);
   if (code != CLI_OK) return code;
   warn_of_one_class(run);
+  if (!o->is_quiet) say_cache(run);
   if (!o->is_quiet) say_what_was_read(run);
   if (dfm_trainer_create(run->rows.recipe, run->rows.train, run->rows.valid, &run->trainer, &error) != DFM_OK)
     return cli_fail(&error);

@@ -376,7 +376,7 @@ def test_lists_with_wrong_contents():
     good, output = read(list_file("good.safetensors")), path("bad.model")
     cases = [
         ("list.G.offsets", struct.pack("<Q", 1), "items do not fit"),
-        ("list.G.offsets", struct.pack("<QQ", 0, 10**6), "items do not fit"),
+        ("list.G.offsets", struct.pack("<QQ", 0, 10**6), "items that cannot be"),
         ("list.H.ids", struct.pack("<I", 1000), "cannot be"),
         ("list.G.weights", struct.pack("<f", float("nan")), "cannot be"),
         ("category", struct.pack("<III", 1, 1, 1), "row 0"),

@@ -238,7 +238,10 @@ static void movielens_trains_and_predicts(void **state) {
     if (strcmp(info.name, "genres") == 0) assert_int_equal(info.vocabulary, 17);
   }
   assert_ok(test_dataset_read(path, model, NULL, &rows, &error));
-  assert_ok(dfm_predict(model, rows, 2, probability, &error));
+  dfm_scorer *scorer;
+  assert_ok(dfm_scorer_create(model, 2, &scorer, &error));
+  assert_ok(dfm_scorer_score(scorer, rows, 0, 200, probability, &error));
+  dfm_scorer_free(scorer);
   assert_ok(dfm_metrics_of(probability, dfm_dataset_labels(rows), NULL, 200, &metrics, &error));
   assert_true(metrics.auc > 0.6);
   dfm_dataset_free(rows);

@@ -16,6 +16,10 @@
 typedef enum dfm_dtype { DFM_F32, DFM_U8, DFM_U32, DFM_U64 } dfm_dtype;
 size_t dfm_dtype_size(dfm_dtype dtype);
 
+/* A name as JSON takes it: bytes that are no UTF-8 become \xNN. Column names come from users' files, so any
+ * byte may occur. free() it. */
+dfm_status dfm_st_safe_name(const char *name, char **safe, dfm_error *error);
+
 /* ---- writing: declare all, then write each tensor's bytes in file order, piece by piece */
 typedef struct dfm_st_writer dfm_st_writer;
 dfm_status dfm_st_writer_create(dfm_st_writer **writer, dfm_error *error);

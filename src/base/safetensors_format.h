@@ -20,8 +20,4 @@ static inline uint64_t dfm_checksum_count(uint64_t data_bytes) {
   return 1 + data_bytes / DFM_CHECKSUM_BLOCK + (data_bytes % DFM_CHECKSUM_BLOCK != 0);
 }
 
-/* A tensor name as JSON takes it: bytes that are no UTF-8 become \xNN. Column names come from users' files, so any
- * byte may occur. free() it. */
-dfm_status dfm_st_safe_name(const char *name, char **safe, dfm_error *error);
-
 #endif

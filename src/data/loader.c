@@ -23,8 +23,9 @@ struct dfm_loader {
   int64_t n_chunks, window_chunks;
   int64_t *window; /* row numbers of the chunks [next_chunk - window_chunks, next_chunk) of the order, mixed */
   int64_t window_start, window_rows, next_chunk;
-  int64_t asked; /* chunks of the order that were asked for */
-  dfm_scan scan; /* not shuffled: rows up to its piece's end are in reach */
+  int64_t old_first, old_end; /* places of the last window's chunks, until the batch that ended it was used */
+  int64_t asked;              /* chunks of the order that were asked for */
+  dfm_scan scan;              /* not shuffled: rows up to its piece's end are in reach */
 };
 
 static int64_t smaller(int64_t a, int64_t b) {
@@ -50,12 +51,26 @@ static bool has_windows(const dfm_loader *loader) {
   return loader->window_chunks < loader->n_chunks;
 }
 
-/* Gives back the memory of the window's rows, where the dataset is larger than a window. */
-static void spend_window(const dfm_loader *loader) {
-  if (loader->window_rows == 0 || !has_windows(loader)) return;
-  const int64_t first = loader->next_chunk > loader->window_chunks ? loader->next_chunk - loader->window_chunks : 0;
-  for (int64_t i = first; i < loader->next_chunk; i++)
+/* Gives back the memory of the chunks at places [first, end) of the order. */
+static void spend(const dfm_loader *loader, int64_t first, int64_t end) {
+  for (int64_t i = first; i < end; i++)
     dfm_dataset_spent(loader->dataset, loader->chunk[i] * CHUNK_ROWS, chunk_rows(loader, loader->chunk[i]));
+}
+
+/* Gives back the window's chunks, where the dataset is larger than a window. The batch at hand may still have some of
+ * their rows: its pages go when the next one is asked for. */
+static void spend_window(dfm_loader *loader) {
+  if (loader->window_rows == 0 || !has_windows(loader)) return;
+  loader->old_end = loader->next_chunk;
+  loader->old_first = loader->next_chunk - (loader->window_rows + CHUNK_ROWS - 1) / CHUNK_ROWS;
+  spend(loader, loader->old_first, loader->old_end);
+  for (int64_t i = loader->old_first; i < loader->old_end; i++)
+    dfm_dataset_apart(loader->dataset, loader->chunk[i] * CHUNK_ROWS, chunk_rows(loader, loader->chunk[i]));
+}
+
+static void spend_old_window(dfm_loader *loader) {
+  spend(loader, loader->old_first, loader->old_end);
+  loader->old_first = loader->old_end = 0;
 }
 
 /* Asks for the chunks before place `end` of the order that were not asked for yet. */
@@ -152,7 +167,8 @@ dfm_status dfm_loader_seek(dfm_loader *loader, int64_t epoch, int64_t batch, dfm
                     "there is no batch %lld of epoch %lld; epochs start at 1 and have batches 0 to %lld",
                     (long long)batch, (long long)epoch, (long long)dfm_loader_batches(loader) - 1);
   }
-  if (loader->is_shuffled) spend_window(loader);
+  spend_window(loader);
+  spend_old_window(loader);
   loader->position = smaller(batch * loader->batch_size, loader->rows);
   loader->epoch_key = dfm_random_u64(loader->key, (uint64_t)epoch);
   if (loader->is_shuffled) start_epoch(loader);
@@ -173,6 +189,7 @@ static dfm_status next_row(dfm_loader *loader, int64_t *row, dfm_error *error) {
 }
 
 dfm_status dfm_loader_next(dfm_loader *loader, int64_t *row, int *n, dfm_error *error) {
+  spend_old_window(loader);
   *n = (int)smaller(loader->batch_size, loader->rows - loader->position);
   for (int i = 0; i < *n; i++) DFM_TRY(next_row(loader, &row[i], error));
   /* As many chunks of the next window as this one has given out: asking for all at once would push out what is in use. */

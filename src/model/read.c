@@ -7,6 +7,7 @@
 
 #include "data/dataset_file.h"
 #include "model/model.h"
+#include "model/read.h"
 
 /* Settings that a dataset file was made by, and that training on it takes over. */
 static const char *const SHAPING[] = {"train.seed",     "validation.split",      "validation.random",
@@ -71,7 +72,7 @@ dfm_status dfm_dataset_verify(const char *path, dfm_error *error) {
 
 /* ---- the settings that shape a dataset file */
 
-static dfm_status shaping_json(const dfm_recipe *recipe, char **text, dfm_error *error) {
+dfm_status dfm_shaping_json(const dfm_recipe *recipe, char **text, dfm_error *error) {
   dfm_status status = DFM_OK;
   json_t *root = json_object();
   for (int i = 0; i < N_SHAPING && status == DFM_OK; i++) {
@@ -91,7 +92,7 @@ dfm_status dfm_dataset_write(const char *path, const dfm_dataset *train, const d
   char *text = NULL;
   if (!recipe) return dfm_dataset_file_write(path, train, valid, &(dfm_dataset_origin){0}, error);
   const dfm_data_settings settings = data_settings(recipe);
-  DFM_TRY(shaping_json(recipe, &text, error));
+  DFM_TRY(dfm_shaping_json(recipe, &text, error));
   const dfm_dataset_origin origin = {.settings = &settings, .recipe_json = text};
   const dfm_status status = dfm_dataset_file_write(path, train, valid, &origin, error);
   free(text);

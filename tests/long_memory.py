@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Synth rows with one fixed set of values come in, 1 and 5 million of them, and are encoded and trained on; their peaks of memory are shown and compared.
+Where memory can be limited for a process (a memory cgroup that this user may make), a file of several times the limit trains nearly as fast as without."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+from _cli import CLI, check, main, path  # noqa: E402
+
+MILLION = 1000000
+TRAIN = ["--width", "8", "--hidden", "16", "--epochs", "1", "--batch-size", "4096", "-q", "--json"]
+MB = 1 << 20
+
+
+def once():
+    """A million rows, made once."""
+    if not os.path.exists(path("once.csv")):
+        subprocess.run([CLI, "synth", "--rows", str(MILLION), "-o", path("once.csv")], check=True)
+    return path("once.csv")
+
+
+def encode(times):
+    """The million rows, `times` times over, through a pipe: no more values than once."""
+    output = path(f"{times}.safetensors")
+    process = subprocess.Popen([CLI, "encode", "-", "-o", output, "-q", "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    for i in range(times):
+        with open(once(), "rb") as text:
+            header = text.readline()
+            if i == 0:
+                process.stdin.write(header)
+            while piece := text.read(MB):
+                process.stdin.write(piece)
+    process.stdin.close()
+    result = json.loads(process.stdout.read())
+    check(process.wait() == 0, "encode failed")
+    return output, result
+
+
+def train(dataset, **options):
+    done = subprocess.run([CLI, "train", dataset, "-o", path("m.safetensors"), *TRAIN], stdout=subprocess.PIPE, check=True, **options)
+    return json.loads(done.stdout)
+
+
+def test_memory_does_not_grow():
+    figures = []
+    print("rows        encode: anonymous  total   train: tables  anonymous  total   MB")
+    for times in (1, 5):
+        dataset, encoded = encode(times)
+        trained = train(dataset)
+        sizes = [encoded["memory_anonymous_peak"], encoded["memory_peak"], trained["memory_tables"],
+                 trained["memory_anonymous_peak"], trained["memory_peak"]]
+        print(f"{times * MILLION:<11,} {sizes[0] // MB:>17} {sizes[1] // MB:>6} {sizes[2] // MB:>15} {sizes[3] // MB:>10} {sizes[4] // MB:>6}", flush=True)
+        figures.append(sizes)
+        check(sizes[0] < 200 * MB + 40 * 750000, "encoding holds more than its budget")
+        check(sizes[3] < 200 * MB + sizes[2], "training holds more than its budget")
+        check(sizes[4] < 500 * MB + sizes[2], "training maps more than its budget")
+    first, last = figures
+    check(last[0] - first[0] < 24 * MB, "encoding's memory grows with the rows")
+    # 4 bytes a row for exact metrics, up to 64 MB, and the window's row numbers: both end.
+    check(last[3] - last[2] - (first[3] - first[2]) < 40 * MB, "training's memory grows with the rows")
+
+
+# ---- a file larger than memory
+
+
+def make_group(limit):
+    """A folder that limits who is in it, and the file that names its members; None where this machine has none to give."""
+    for folder, knob in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
+        group = f"{folder}/deepfm-test-{os.getpid()}"
+        try:
+            os.mkdir(group)
+        except OSError:
+            continue
+        try:
+            with open(f"{group}/{knob}", "w") as file:
+                file.write(str(limit))
+            return group
+        except OSError:
+            os.rmdir(group)
+    return None
+
+
+def speed_of(dataset, group):
+    """Rows a second, from a cold file."""
+    with open(dataset, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def enter():
+        with open(f"{group}/cgroup.procs", "w") as file:
+            file.write(str(os.getpid()))
+
+    result = train(dataset, preexec_fn=enter if group else None)
+    return result["train_rows"] / result["seconds"]
+
+
+def test_file_larger_than_memory():
+    limit = 560 * MB
+    group = make_group(limit)
+    if not group:
+        print("skipped: no memory cgroup can be made here")
+        return
+    try:
+        times = int(os.environ.get("DFM_MEMORY_TEST_MILLIONS", "12"))
+        dataset, _ = encode(times)
+        size = os.path.getsize(dataset)
+        free, limited = speed_of(dataset, None), speed_of(dataset, group)
+        print(f"{size / MB:,.0f} MB file: {free:,.0f} rows/s, with {limit // MB} MB of memory {limited:,.0f} ({limited / free:.0%})")
+        check(limited > 0.7 * free, "training from a file larger than memory is slow")
+    finally:
+        for _ in range(50):
+            try:
+                os.rmdir(group)
+                break
+            except OSError:
+                time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    sys.exit(main("long_memory", globals()))
