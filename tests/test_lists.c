@@ -81,8 +81,11 @@ static void unknown_rules_hold_for_items(void **state) {
   assert_row(train, 2, "G=[0 1] H=[0]");
   assert_row(valid, 0, "G=[1 0 0] H=[none 0]");
   assert_int_equal(dfm_dataset_field(train, 0).unknown, 2);
+  assert_int_equal(dfm_dataset_field(train, 0).cells, 5);
+  assert_true(dfm_dataset_field(train, 0).is_list);
   assert_int_equal(dfm_dataset_field(valid, 0).unknown, 2);
   assert_int_equal(dfm_dataset_encoder(train)->category[0].unknown_rows, 2);
+  assert_int_equal(dfm_dataset_encoder(train)->category[0].cells, 5);
   dfm_dataset_free(train);
   dfm_dataset_free(valid);
   settings.category.min_count = 1;

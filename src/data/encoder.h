@@ -34,7 +34,8 @@ typedef struct dfm_category_field {
   int table;
   dfm_field_settings settings;
   dfm_vocabulary vocabulary;
-  int64_t unknown_rows, missing_rows; /* of the training rows: cells (items of lists) under min_count; empty cells */
+  int64_t cells;                      /* of the training rows: those, or the items of the list */
+  int64_t unknown_rows, missing_rows; /* cells whose value is under min_count; empty cells */
 } dfm_category_field;
 
 typedef struct dfm_number_field {
