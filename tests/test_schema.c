@@ -227,11 +227,6 @@ static void yaml_errors_have_places(void **state) {
                 "s.yaml:2:27: column 'a' is a number, and only a category or list has width");
   check_refused("columns:\n- {name: a, kind: category, pool: sum}",
                 "s.yaml:2:29: column 'a' is a category, and only a list has pool; remove it, or set kind: list");
-  check_refused("columns:\n- {name: a, kind: list, pool: min}", "pool is 'min'; it must be one of sum, mean, max");
-  check_refused("columns:\n- {name: a, kind: list, separator: ab}", "separator is 'ab'; it must be one character");
-  check_refused("columns:\n- {name: a, kind: list, weights: ab}", "weights is 'ab'; it must be one character, or none");
-  check_refused("columns:\n- {name: a, kind: list, trainable: no}", "trainable is 'no'; it must be one of false, true");
-  check_refused("columns:\n- {name: a, kind: list, initial: ''}", "initial is empty; give a file, or leave it out");
   check_refused("columns:\n- {name: b, kind: list}\n- {name: a, kind: category, share: bb}",
                 "s.yaml:3:3: column 'a': share: there is no column 'bb'; did you mean 'b'?");
   check_refused("columns:\n- {name: a, kind: list, within: true}",
