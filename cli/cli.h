@@ -119,6 +119,8 @@ const char *cli_quoted_data(char out[CLI_QUOTED], const char *const *paths, int 
 /* Bytes of a vocabulary made printable: control and non-UTF-8 bytes as \xNN. Cut with "..." where `size` is too
  * small. */
 const char *cli_show(char *out, size_t size, const char *bytes, size_t n);
+/* "number", "list" or "category". */
+const char *cli_kind(bool is_number, bool is_list);
 
 /* ---- output.c: a file that appears whole or not at all, or standard output */
 typedef struct cli_output {

@@ -27,16 +27,15 @@ static const cli_option options[] = {
 #undef AT
 
 static void print_fields(const dfm_dataset *rows) {
-  const int64_t n = dfm_dataset_rows(rows);
   bool has_title = false;
   for (size_t i = 0; i < dfm_dataset_fields(rows); i++) {
     const dfm_field_count field = dfm_dataset_field(rows, i);
     char share[CLI_SHORT], count[CLI_SHORT], name[160];
     if (field.unknown == 0) continue;
-    if (!has_title) printf("\n%-32s %15s %10s\n", "unknown values in field", "rows", "share");
+    if (!has_title) printf("\n%-32s %15s %10s\n", "unknown values in field", "cells", "share");
     has_title = true;
     printf("%-32s %15s %10s\n", cli_show(name, sizeof name, field.name, strlen(field.name)),
-           cli_thousands(count, field.unknown), cli_percent(share, field.unknown, n));
+           cli_thousands(count, field.unknown), cli_percent(share, field.unknown, field.cells));
   }
 }
 
@@ -45,7 +44,7 @@ static json_t *fields_json(const dfm_dataset *rows) {
   for (size_t i = 0; i < dfm_dataset_fields(rows); i++) {
     const dfm_field_count field = dfm_dataset_field(rows, i);
     json_array_append_new(list, json_pack("{s:o, s:s, s:I, s:I}", "name", cli_json_text(field.name, strlen(field.name)),
-                                          "kind", field.is_number ? "number" : "category", "unknown",
+                                          "kind", cli_kind(field.is_number, field.is_list), "unknown",
                                           (json_int_t)field.unknown, "missing", (json_int_t)field.missing));
   }
   return list;
@@ -128,7 +127,7 @@ const cli_command cli_eval = {
         "log loss, AUC over all rows (exact up to 2^24 rows, beyond with its error bound), accuracy at 0.5, the mean "
         "of the predicted probabilities beside the "
         "observed rate, "
-        "and for each field how many rows had a value that the model does not know.",
+        "and for each field how many cells, or items of lists, had a value that the model does not know.",
     .example = "deepfm eval model.safetensors test.csv",
     .run = run,
     .options = options,

@@ -69,8 +69,8 @@ static int print_field(const dfm_model *model, size_t i, int64_t top) {
   const dfm_field_info info = dfm_model_field(model, i);
   char name[128], size[CLI_SHORT], unknown[CLI_SHORT], missing[CLI_SHORT], text[64];
   printf("%-24s %-9s %12s %10s %10s  ", cli_show(name, sizeof name, info.name, strlen(info.name)),
-         info.is_number ? "number" : "category", info.is_number ? "-" : cli_thousands(size, info.vocabulary),
-         info.is_number ? "-" : cli_percent(unknown, info.unknown_rows, info.rows),
+         cli_kind(info.is_number, info.is_list), info.is_number ? "-" : cli_thousands(size, info.vocabulary),
+         info.is_number ? "-" : cli_percent(unknown, info.unknown_rows, info.cells),
          cli_percent(missing, info.missing_rows, info.rows));
   if (info.is_number) {
     printf("shift %.6g, scale %.6g\n", info.shift, info.scale);
@@ -95,7 +95,7 @@ static int print_values(const dfm_model *model, size_t i, int64_t top) {
   for (int64_t v = 0; v < n && v < top; v++) {
     char text[160], count[CLI_SHORT], share[CLI_SHORT];
     printf("%-32s %15s %10s\n", shown_value(text, sizeof text, values[v].bytes, values[v].n),
-           cli_thousands(count, values[v].count), cli_percent(share, values[v].count, info.rows));
+           cli_thousands(count, values[v].count), cli_percent(share, values[v].count, info.cells));
   }
   free(values);
   return CLI_OK;
@@ -115,7 +115,7 @@ static json_t *field_json(const dfm_model *model, size_t i, int64_t top) {
     json_array_append_new(list, json_pack("{s:o, s:I}", "value", cli_json_text(values[v].bytes, values[v].n), "rows",
                                           (json_int_t)values[v].count));
   free(values);
-  return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:o}", "name", name, "kind", "category", "rows",
+  return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:o}", "name", name, "kind", cli_kind(false, info.is_list), "rows",
                    (json_int_t)info.rows, "vocabulary", (json_int_t)info.vocabulary, "unknown_rows",
                    (json_int_t)info.unknown_rows, "missing_rows", (json_int_t)info.missing_rows, "values", list);
 }

@@ -25,8 +25,8 @@ static int64_t rows_of(const dfm_dataset *train, const dfm_dataset *valid) {
 static void print_field(const dfm_field_stats *s, int64_t rows, bool has_label) {
   char name[128], size[CLI_SHORT], unknown[CLI_SHORT], missing[CLI_SHORT], top[64], share[CLI_SHORT], rate[CLI_SHORT];
   printf("%-24s %-9s %12s %10s %10s  ", cli_show(name, sizeof name, s->name, strlen(s->name)),
-         s->is_number ? "number" : "category", s->is_number ? "-" : cli_thousands(size, s->vocabulary),
-         s->is_number ? "-" : cli_percent(unknown, s->unknown, rows), cli_percent(missing, s->missing, rows));
+         cli_kind(s->is_number, s->is_list), s->is_number ? "-" : cli_thousands(size, s->vocabulary),
+         s->is_number ? "-" : cli_percent(unknown, s->unknown, s->cells), cli_percent(missing, s->missing, rows));
   if (s->is_number) {
     printf("%.6g to %.6g, mean %.6g\n", s->minimum, s->maximum, s->mean);
   } else if (s->top) {
@@ -62,7 +62,7 @@ static json_t *field_json(const dfm_field_stats *s, bool has_label) {
     top = json_pack(
         "{s:o, s:I, s:o}", "value", cli_json_text(s->top, s->top_length), "rows", (json_int_t)s->top_rows, "label_rate",
         has_label && s->top_rows > 0 ? json_real((double)s->top_positives / (double)s->top_rows) : json_null());
-  return json_pack("{s:o, s:s, s:I, s:I, s:I, s:o}", "name", name, "kind", "category", "vocabulary",
+  return json_pack("{s:o, s:s, s:I, s:I, s:I, s:o}", "name", name, "kind", cli_kind(false, s->is_list), "vocabulary",
                    (json_int_t)s->vocabulary, "unknown", (json_int_t)s->unknown, "missing", (json_int_t)s->missing,
                    "top", top);
 }

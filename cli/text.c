@@ -170,6 +170,10 @@ static size_t utf8_length(const unsigned char *s, size_t n) {
   return is_overlong || is_outside || is_control ? 0 : length;
 }
 
+const char *cli_kind(bool is_number, bool is_list) {
+  return is_number ? "number" : is_list ? "list" : "category";
+}
+
 const char *cli_show(char *out, size_t size, const char *bytes, size_t n) {
   size_t to = 0;
   for (size_t i = 0; i < n;) {

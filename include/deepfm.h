@@ -189,12 +189,15 @@ DFM_API const float *dfm_dataset_weights(const dfm_dataset *dataset);
 /* Field by field: name, how many cells had a value that the vocabulary lacks, how many were empty. F + D fields. */
 typedef struct dfm_field_count {
   const char *name;
-  bool is_number;
-  int64_t unknown, missing;
+  bool is_number, is_list;
+  int64_t cells;   /* rows; of a list its items: what unknown ones are a share of */
+  int64_t unknown; /* cells, or items */
+  int64_t missing; /* empty cells */
 } dfm_field_count;
 DFM_API size_t dfm_dataset_fields(const dfm_dataset *dataset);
 DFM_API dfm_field_count dfm_dataset_field(const dfm_dataset *dataset, size_t i);
-/* One row as encoded, for people: "I2=1.386294 C18=66 ..." with ids for categories and transformed numbers. */
+/* One row as encoded, for people: "I2=1.386294 C18=66 G=[3 7*0.5] ..." with ids for categories and lists' items, their weights, and transformed
+ * numbers. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_row_text(const dfm_dataset *dataset, int64_t row, char **text,
                                                      dfm_error *error);
 DFM_API void dfm_dataset_free(dfm_dataset *dataset);
@@ -215,8 +218,9 @@ DFM_API bool dfm_dataset_is_at(const char *path);
 /* What a field's cells are, over the rows of one or two datasets of one encoder. */
 typedef struct dfm_field_stats {
   const char *name;
-  bool is_number;
-  int64_t unknown, missing; /* cells */
+  bool is_number, is_list;
+  int64_t cells;            /* rows; of a list its items: what unknown ones are a share of */
+  int64_t unknown, missing; /* cells, or items; empty cells */
   int64_t vocabulary;       /* categories: values that have an id */
   const char *top;          /* the most frequent of them (not terminated), and its rows and positives; NULL: none */
   size_t top_length;
@@ -270,10 +274,12 @@ DFM_API const char *dfm_model_metrics_json(const dfm_model *model);
 typedef struct dfm_field_info {
   const char *name;
   bool is_number;
-  int64_t vocabulary;   /* distinct values kept; 0 for numbers */
-  int64_t rows;         /* training rows seen */
-  int64_t unknown_rows; /* of those, rows whose value fell under min_count */
-  int64_t missing_rows; /* of those, rows with an empty cell */
+  int64_t vocabulary; /* distinct values kept; 0 for numbers */
+  int64_t rows;       /* training rows seen */
+  bool is_list;
+  int64_t cells;        /* those rows; of a list their items */
+  int64_t unknown_rows; /* of the cells, those whose value fell under min_count */
+  int64_t missing_rows; /* of the rows, those with an empty cell */
   double shift, scale;  /* numbers: transformed = (f(x) - shift) * scale */
 } dfm_field_info;
 /* Fields in the order of the file's columns: categories and numbers. */

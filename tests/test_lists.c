@@ -81,8 +81,11 @@ static void unknown_rules_hold_for_items(void **state) {
   assert_row(train, 2, "G=[0 1] H=[0]");
   assert_row(valid, 0, "G=[1 0 0] H=[none 0]");
   assert_int_equal(dfm_dataset_field(train, 0).unknown, 2);
+  assert_int_equal(dfm_dataset_field(train, 0).cells, 5);
+  assert_true(dfm_dataset_field(train, 0).is_list);
   assert_int_equal(dfm_dataset_field(valid, 0).unknown, 2);
   assert_int_equal(dfm_dataset_encoder(train)->category[0].unknown_rows, 2);
+  assert_int_equal(dfm_dataset_encoder(train)->category[0].cells, 5);
   dfm_dataset_free(train);
   dfm_dataset_free(valid);
   settings.category.min_count = 1;
@@ -153,6 +156,33 @@ static void schemas_that_cannot_be(void **state) {
     assert_int_equal(dfm_encoder_create(schema, &settings, &encoder, &error), DFM_ERROR_VALUE);
     dfm_schema_free(schema);
   }
+}
+
+static void settings_that_cannot_be(void **state) {
+  (void)state;
+  static const struct {
+    const char *key, *value, *message;
+  } cases[] = {
+      {"pool", "min", "column 'L': pool is 'min'; it must be one of sum, mean, max"},
+      {"separator", "ab", "column 'L': separator is 'ab'; it must be one character, such as \"|\""},
+      {"weights", "ab", "column 'L': weights is 'ab'; it must be one character, or none, such as \":\""},
+      {"trainable", "no", "column 'L': trainable is 'no'; it must be one of false, true"},
+      {"initial", "", "column 'L': initial is empty; give a file, or leave it out"},
+      {"share", "", "column 'L': share is empty; name a column, or leave it out"},
+      {"missing", "0", "column 'L' is a list, and only a number has missing"},
+  };
+  dfm_schema *schema = make_schema("y:label L:list");
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    dfm_error error;
+    assert_int_equal(dfm_schema_set(schema, "L", cases[i].key, cases[i].value, &error), DFM_ERROR_VALUE);
+    if (!strstr(error.message, cases[i].message)) fail_msg("'%s' lacks '%s'", error.message, cases[i].message);
+  }
+  set(schema, "L", "pool", "max");
+  set(schema, "L", "width", "3");
+  set(schema, "L", "kind", "category"); /* drops what only lists have */
+  assert_int_equal(schema->columns[1].settings.pool, -1);
+  assert_int_equal(schema->columns[1].settings.width, 3);
+  dfm_schema_free(schema);
 }
 
 /* What a place is multiplied by, for each pool; items without an id do not count in a mean. */
@@ -231,13 +261,10 @@ static void lists_spill(void **state) {
 
 int main(int argc, char **argv) {
   static const struct CMUnitTest tests[] = {
-      cmocka_unit_test(items_are_values_of_their_own),
-      cmocka_unit_test(weights_are_cut_at_the_last_mark),
-      cmocka_unit_test(unknown_rules_hold_for_items),
-      cmocka_unit_test(shared_vocabularies_count_together),
-      cmocka_unit_test(schemas_that_cannot_be),
-      cmocka_unit_test(coefficients_follow_the_pool),
-      cmocka_unit_test(lists_spill),
+      cmocka_unit_test(items_are_values_of_their_own), cmocka_unit_test(weights_are_cut_at_the_last_mark),
+      cmocka_unit_test(unknown_rules_hold_for_items),  cmocka_unit_test(shared_vocabularies_count_together),
+      cmocka_unit_test(schemas_that_cannot_be),        cmocka_unit_test(settings_that_cannot_be),
+      cmocka_unit_test(coefficients_follow_the_pool),  cmocka_unit_test(lists_spill),
   };
   return test_main(argc, argv, "lists", tests, sizeof tests / sizeof *tests);
 }

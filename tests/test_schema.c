@@ -35,8 +35,13 @@ static bool same_double(double a, double b) {
 static bool same_settings(const dfm_field_settings *x, const dfm_field_settings *y) {
   return x->min_count == y->min_count && x->unknown == y->unknown && x->unknown_rate == y->unknown_rate &&
          x->order == y->order && x->transform == y->transform && same_double(x->missing, y->missing) &&
-         x->into == y->into && x->width == y->width && x->max_vocabulary == y->max_vocabulary && x->hash == y->hash &&
-         x->buckets == y->buckets;
+         x->into == y->into && x->width == y->width && x->trainable == y->trainable && x->separator == y->separator &&
+         x->weights == y->weights && x->pool == y->pool && x->within == y->within &&
+         x->max_vocabulary == y->max_vocabulary && x->hash == y->hash && x->buckets == y->buckets;
+}
+
+static bool same_text(const char *a, const char *b) {
+  return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
 static bool same_schema(const dfm_schema *a, const dfm_schema *b) {
@@ -48,7 +53,9 @@ static bool same_schema(const dfm_schema *a, const dfm_schema *b) {
               same_words(a->negatives, a->n_negatives, b->negatives, b->n_negatives);
   for (size_t i = 0; same && i < a->n_columns; i++)
     same = strcmp(a->columns[i].name, b->columns[i].name) == 0 && a->columns[i].kind == b->columns[i].kind &&
-           same_settings(&a->columns[i].settings, &b->columns[i].settings);
+           same_settings(&a->columns[i].settings, &b->columns[i].settings) &&
+           same_text(a->columns[i].share, b->columns[i].share) &&
+           same_text(a->columns[i].initial, b->columns[i].initial);
   return same;
 }
 
@@ -75,6 +82,8 @@ static void every_key_is_read(void **state) {
       "- name: city\n  kind: category\n  min_count: 5\n  unknown: zero\n  unknown_rate: 0.25\n  order: sorted\n  into: "
       "fm\n  width: 8\n"
       "- {name: id, kind: ignore}\n"
+      "- {name: tags, kind: list, separator: semicolon, weights: ':', pool: sum, within: true, initial: a b.txt, "
+      "trainable: false}\n- {name: more, kind: list, weights: none, share: tags}\n"
       "- {name: ad, kind: category, hash: 1000, max_vocabulary: 0}\n"
       "- {name: price, kind: category, buckets: 20}\n"
       "- {name: seen, kind: category, transform: log2, max_vocabulary: 99}\n");
@@ -86,9 +95,20 @@ static void every_key_is_read(void **state) {
   assert_string_equal(s->missing_words[1], "NA");
   assert_string_equal(s->positives[0], ">50K");
   assert_string_equal(s->negatives[1], "<=50K.");
-  assert_int_equal(s->n_columns, 8);
+  assert_int_equal(s->n_columns, 10);
   assert_int_equal(s->columns[0].kind, DFM_KIND_LABEL);
   assert_int_equal(s->columns[1].kind, DFM_KIND_WEIGHT);
+  const dfm_field_settings *tags = &s->columns[5].settings;
+  assert_int_equal(s->columns[5].kind, DFM_KIND_LIST);
+  assert_int_equal(tags->separator, ';');
+  assert_int_equal(tags->weights, ':');
+  assert_int_equal(tags->pool, DFM_POOL_SUM);
+  assert_int_equal(tags->within, 1);
+  assert_int_equal(tags->trainable, 0);
+  assert_string_equal(s->columns[5].initial, "a b.txt");
+  assert_string_equal(s->columns[6].share, "tags");
+  assert_int_equal(s->columns[6].settings.weights, 0);
+  assert_int_equal(s->columns[6].settings.separator, -1);
   const dfm_field_settings *age = &s->columns[2].settings, *city = &s->columns[3].settings;
   assert_int_equal(age->transform, DFM_TRANSFORM_LOG);
   assert_near(age->missing, -1.5, 0);
@@ -102,10 +122,10 @@ static void every_key_is_read(void **state) {
   assert_int_equal(city->width, 8);
   assert_int_equal(city->transform, -1);
   assert_int_equal(city->hash, -1);
-  assert_int_equal(s->columns[5].settings.hash, 1000);
-  assert_int_equal(s->columns[6].settings.buckets, 20);
-  assert_int_equal(s->columns[7].settings.max_vocabulary, 99);
-  assert_int_equal(s->columns[7].settings.transform, DFM_TRANSFORM_LOG2);
+  assert_int_equal(s->columns[7].settings.hash, 1000);
+  assert_int_equal(s->columns[8].settings.buckets, 20);
+  assert_int_equal(s->columns[9].settings.max_vocabulary, 99);
+  assert_int_equal(s->columns[9].settings.transform, DFM_TRANSFORM_LOG2);
   check_round_trip(s);
   dfm_schema *copy;
   assert_ok(dfm_schema_copy(s, &copy, &error));
@@ -214,6 +234,12 @@ static void yaml_errors_have_places(void **state) {
                 "column 'a' is a category, and only a number has transform");
   check_refused("columns:\n- {name: a, kind: number, width: 4}",
                 "s.yaml:2:27: column 'a' is a number, and only a category or list has width");
+  check_refused("columns:\n- {name: a, kind: category, pool: sum}",
+                "s.yaml:2:29: column 'a' is a category, and only a list has pool; remove it, or set kind: list");
+  check_refused("columns:\n- {name: b, kind: list}\n- {name: a, kind: category, share: bb}",
+                "s.yaml:3:3: column 'a': share: there is no column 'bb'; did you mean 'b'?");
+  check_refused("columns:\n- {name: a, kind: list, within: true}",
+                "s.yaml:2:3: column 'a' has within: true, which needs pool: sum");
   check_refused("columns:\n- {name: a, kind: category, width: 0}",
                 "width is '0'; it must be a whole number from 1 to 1024");
   check_refused("columns:\n- {name: a, kind: category, unknown_rate: 1}",

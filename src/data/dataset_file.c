@@ -141,9 +141,7 @@ static dfm_status map_lists(const dfm_st_file *file, const dfm_encoder *encoder,
 
 /* What is counted: rows, and of a list's unknown ones items. */
 static int64_t most_counts(const dfm_dataset *part, int i, bool is_missing) {
-  const dfm_storage *storage = part->storage;
-  if (is_missing || !dfm_storage_is_list(storage, i)) return part->rows;
-  return (int64_t)(storage->list[i].offsets[part->first + part->rows] - storage->list[i].offsets[part->first]);
+  return is_missing ? part->rows : dfm_dataset_cells(part, i);
 }
 
 /* Counts below 0 or above what there is are no counts. */
@@ -399,6 +397,7 @@ static dfm_status take_categories(const dataset_file *open, dfm_encoder *wanted,
     to->bucket_from = from->bucket_from;
     to->n_buckets = from->n_buckets;
     from->bucket_from = NULL; /* one owner */
+    to->cells = from->cells;
     to->unknown_rows = from->unknown_rows;
     to->missing_rows = from->missing_rows;
   }

@@ -141,9 +141,7 @@ static dfm_status write_array(dfm_st_writer *writer, const parts *written, const
 /* ---- lists */
 
 static uint64_t count_items(const dfm_dataset *part, int f) {
-  if (!part) return 0;
-  const uint64_t *offsets = part->storage->list[f].offsets;
-  return offsets[part->first + part->rows] - offsets[part->first];
+  return part ? (uint64_t)dfm_dataset_cells(part, f) : 0;
 }
 
 static dfm_status declare_list(dfm_st_writer *writer, output *out, int f, int64_t rows, dfm_error *error) {

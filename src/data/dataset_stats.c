@@ -75,6 +75,8 @@ static dfm_field_stats field_stats(const dfm_dataset *part, size_t i, const fiel
   const field_sum *sum = &sums[is_number ? encoder->F + index : index];
   dfm_field_stats stats = {.name = count.name,
                            .is_number = is_number,
+                           .is_list = count.is_list,
+                           .cells = count.cells,
                            .unknown = count.unknown,
                            .missing = count.missing,
                            .minimum = NAN,
@@ -110,8 +112,10 @@ dfm_status dfm_dataset_stats(const dfm_dataset *train, const dfm_dataset *valid,
   for (size_t i = 0; status == DFM_OK && i < n; i++) {
     stats[i] = field_stats(train, i, sums);
     if (!valid) continue;
-    stats[i].unknown += dfm_dataset_field(valid, i).unknown;
-    stats[i].missing += dfm_dataset_field(valid, i).missing;
+    const dfm_field_count count = dfm_dataset_field(valid, i);
+    stats[i].cells += count.cells;
+    stats[i].unknown += count.unknown;
+    stats[i].missing += count.missing;
   }
   free(sums);
   return status;

@@ -39,7 +39,8 @@ typedef struct dfm_category_field {
   dfm_vocabulary vocabulary; /* empty where settings.hash gives buckets instead */
   double *bucket_from;       /* with settings.buckets: (n_buckets) the least number of each, ascending */
   uint32_t n_buckets;
-  int64_t unknown_rows, missing_rows; /* of the training rows: cells (items of lists) under min_count; empty cells */
+  int64_t cells;                      /* of the training rows: those, or the items of the list */
+  int64_t unknown_rows, missing_rows; /* cells whose value is under min_count; empty cells */
 } dfm_category_field;
 
 typedef struct dfm_number_field {

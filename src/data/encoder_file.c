@@ -59,6 +59,7 @@ static json_t *category_to_json(const dfm_category_field *field) {
   json_t *object = json_object();
   json_object_set_new(object, "name", json_string(field->name));
   json_object_set_new(object, "values", json_integer((json_int_t)field->vocabulary.n));
+  if (field->is_list) json_object_set_new(object, "items", json_integer(field->cells));
   json_object_set_new(object, "unknown_rows", json_integer(field->unknown_rows));
   json_object_set_new(object, "missing_rows", json_integer(field->missing_rows));
   json_object_set_new(object, "settings", settings_to_json(&field->settings));
@@ -198,7 +199,7 @@ static bool category_from_json(const json_t *object, dfm_category_field *field) 
     return false;
   }
   field->vocabulary.n = (uint64_t)values;
-  return true;
+  return !field->is_list || get_count(object, "items", &field->cells);
 }
 
 static bool number_from_json(const json_t *object, dfm_number_field *field) {
@@ -219,6 +220,7 @@ static dfm_status fields_from_json(const json_t *root, dfm_encoder *encoder, dfm
     if (!category_from_json(json_array_get(category, (size_t)f), &encoder->category[f])) {
       return fail_damaged("the settings", encoder->category[f].name, error);
     }
+    if (!encoder->category[f].is_list) encoder->category[f].cells = encoder->rows;
   }
   for (int f = 0; f < encoder->F; f++) {
     const dfm_field_settings *own = &encoder->category[f].settings,

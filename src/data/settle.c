@@ -304,6 +304,7 @@ static dfm_status place_values(const field_place *places, dfm_dataset *view, dfm
 static void add_counts(dfm_encoder *encoder, const dfm_dataset *view) {
   encoder->rows += view->rows;
   for (int f = 0; f < encoder->F; f++) {
+    encoder->category[f].cells += dfm_dataset_cells(view, f);
     encoder->category[f].unknown_rows += view->counts[f].unknown;
     encoder->category[f].missing_rows += view->counts[f].missing;
   }

@@ -121,6 +121,8 @@ static inline void dfm_storage_pass(const dfm_storage *storage, int64_t row) {
  * whoever makes ids set them. */
 dfm_status dfm_dataset_view(dfm_encoder *encoder, dfm_storage *storage, int64_t first, int64_t rows,
                             dfm_dataset **dataset, dfm_error *error);
+/* Cells of category field f that a value can be in: the view's rows, or the items of the list. */
+int64_t dfm_dataset_cells(const dfm_dataset *dataset, int f);
 /* Counts the view's positive labels and its empty number cells. */
 void dfm_dataset_count(dfm_dataset *dataset);
 /* Adds the empty number cells of the view's rows [first, first + rows) to `counts` (D); returns their positive labels. */

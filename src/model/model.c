@@ -55,6 +55,8 @@ dfm_field_info dfm_model_field(const dfm_model *model, size_t i) {
     return (dfm_field_info){.name = field->name,
                             .vocabulary = (int64_t)dfm_encoder_values(encoder, index),
                             .rows = encoder->rows,
+                            .is_list = field->is_list,
+                            .cells = field->cells,
                             .unknown_rows = field->unknown_rows,
                             .missing_rows = field->missing_rows};
   }
@@ -62,6 +64,7 @@ dfm_field_info dfm_model_field(const dfm_model *model, size_t i) {
   return (dfm_field_info){.name = field->name,
                           .is_number = true,
                           .rows = encoder->rows,
+                          .cells = encoder->rows,
                           .missing_rows = field->missing_rows,
                           .shift = field->shift,
                           .scale = field->scale};
