@@ -250,14 +250,21 @@ dfm_status dfm_recipe_check(const dfm_recipe *recipe, dfm_error *error) {
   return DFM_OK;
 }
 
+/* Kinds come first: they decide which other settings there are. */
+static dfm_status apply_overrides(const dfm_recipe *recipe, bool are_kinds, dfm_schema *schema, dfm_error *error) {
+  for (size_t i = 0; i < recipe->n_overrides; i++) {
+    const dfm_override *at = &recipe->overrides[i];
+    if ((strcmp(at->key, "kind") == 0) == are_kinds)
+      DFM_TRY(dfm_schema_set(schema, at->field, at->key, at->value, error));
+  }
+  return DFM_OK;
+}
+
 dfm_status dfm_recipe_apply(const dfm_recipe *recipe, const dfm_schema *schema, dfm_schema **result, dfm_error *error) {
   dfm_schema *copy;
   DFM_TRY(dfm_schema_copy(schema, &copy, error));
-  dfm_status status = DFM_OK;
-  for (size_t i = 0; status == DFM_OK && i < recipe->n_overrides; i++) {
-    const dfm_override *at = &recipe->overrides[i];
-    status = dfm_schema_set(copy, at->field, at->key, at->value, error);
-  }
+  dfm_status status = apply_overrides(recipe, true, copy, error);
+  if (status == DFM_OK) status = apply_overrides(recipe, false, copy, error);
   if (status == DFM_OK)
     *result = copy;
   else
