@@ -97,9 +97,8 @@ int64_t dfm_dataset_row_bytes(const dfm_dataset *dataset) {
   for (int f = 0; f < storage->F; f++) {
     const dfm_list *list = &storage->list[f];
     if (!dfm_storage_is_list(storage, f)) continue;
-    const uint64_t items = dfm_list_items(list, dataset->first, dataset->rows);
-    const uint64_t item_bytes = items * (list->weights ? 8 : 4), rows = (uint64_t)dataset->rows;
-    bytes += 8 + (int64_t)(rows > 0 ? (item_bytes + rows - 1) / rows : 0);
+    const int64_t item_bytes = dfm_dataset_cells(dataset, f) * (list->weights ? 8 : 4);
+    bytes += 8 + (dataset->rows > 0 ? (item_bytes + dataset->rows - 1) / dataset->rows : 0);
   }
   return bytes;
 }
@@ -127,7 +126,7 @@ size_t dfm_dataset_fields(const dfm_dataset *dataset) {
 int64_t dfm_dataset_cells(const dfm_dataset *dataset, int f) {
   const dfm_list *list = &dataset->storage->list[f];
   if (!dfm_storage_is_list(dataset->storage, f)) return dataset->rows;
-  return (int64_t)(list->offsets[dataset->first + dataset->rows] - list->offsets[dataset->first]);
+  return (int64_t)dfm_list_items(list, dataset->first, dataset->rows);
 }
 
 dfm_field_count dfm_dataset_field(const dfm_dataset *dataset, size_t i) {

@@ -33,10 +33,9 @@ static void clear_data(dfm_data_settings *data) {
 
 /* ---- overrides */
 
-/* By field, then the kind before the keys that it decides about. */
 static int compare_override(const dfm_override *a, const char *field, const char *key) {
-  const int order = strcmp(a->field, field), kinds = (strcmp(key, "kind") == 0) - (strcmp(a->key, "kind") == 0);
-  return order ? order : kinds ? kinds : strcmp(a->key, key);
+  const int order = strcmp(a->field, field);
+  return order ? order : strcmp(a->key, key);
 }
 
 static void override_clear(dfm_override *override) {
