@@ -45,6 +45,8 @@ def time_reader(name, text, threads):
 
 
 def time_encode(deepfm, text, output, threads):
+    if os.path.exists(output):
+        os.remove(output)
     command = [deepfm, "encode", text, "-o", output, "--threads", str(threads), "--json", "-q"]
     if threads == 1:
         command = ["taskset", "-c", "0", *command]

@@ -13,7 +13,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 
-enum { BUFFER_BYTES = 256 << 10 };
+enum { BUFFER_BYTES = 256 << 10, STEP_BYTES = 8 << 20 };
 
 struct dfm_writer {
   int fd;
@@ -22,6 +22,7 @@ struct dfm_writer {
   char *temporary;       /* beside the target; NULL: written directly, or none made yet */
   unsigned char *buffer; /* (BUFFER_BYTES) */
   size_t fill;
+  off_t written, started; /* bytes written; those whose way to the disk was started */
 };
 
 static dfm_status fail_write(const dfm_writer *writer, int reason, dfm_error *error) {
@@ -136,6 +137,14 @@ fail:
   return status;
 }
 
+/* Has the disk begin with what was written, so that the sync at the end finds most of it there. Advice only. */
+static void start_writeback(dfm_writer *writer, size_t n) {
+  writer->written += (off_t)n;
+  if (!writer->temporary || writer->written - writer->started < STEP_BYTES) return;
+  (void)!sync_file_range(writer->fd, writer->started, writer->written - writer->started, SYNC_FILE_RANGE_WRITE);
+  writer->started = writer->written;
+}
+
 static dfm_status write_out(dfm_writer *writer, const unsigned char *bytes, size_t size, dfm_error *error) {
   while (size > 0) {
     const ssize_t n = write(writer->fd, bytes, size);
@@ -143,6 +152,7 @@ static dfm_status write_out(dfm_writer *writer, const unsigned char *bytes, size
     if (n < 0) return fail_write(writer, errno, error);
     bytes += n;
     size -= (size_t)n;
+    start_writeback(writer, (size_t)n);
   }
   return DFM_OK;
 }

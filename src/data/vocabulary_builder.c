@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "data/vocabulary.h"
 
-enum { FIRST_SLOTS = 32, FIRST_RECORDS = 32, AHEAD = 12 };
+enum { FIRST_SLOTS = 32, FIRST_RECORDS = 32, AHEAD = 16 };
 /* Slots and records of an index up to this lie in the first caches: asking for them ahead costs more than it brings. */
 enum { NEAR_SLOTS = 4096 };
 
