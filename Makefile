@@ -6,7 +6,7 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 export JOBS
 
-.PHONY: help deps build demo test test-long ci asan tsan bench format check-format check-includes check-symbols check-install \
+.PHONY: help deps build demo test test-long ci asan tsan fuzz bench format check-format check-includes check-symbols check-install \
   check-readme install clean
 
 help: ## this list
@@ -37,6 +37,9 @@ asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 tsan: ## the tests that use threads under ThreadSanitizer
 	@scripts/build.sh tsan
 	@scripts/run-tests.sh tsan
+
+fuzz: ## every fuzz target for a minute (ARGS=SECONDS), with clang's libFuzzer
+	@scripts/fuzz.sh $(or $(ARGS),60)
 
 bench: build ## training speed on this machine; ARGS="--help" shows what can be set
 	@build/release/deepfm bench $(ARGS)
