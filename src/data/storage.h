@@ -91,8 +91,9 @@ void dfm_storage_check_end(dfm_storage *storage);
 /* The arrays in the order of `spill`: where row `row` lies (NULL: no such array) and its bytes. */
 const char *dfm_storage_array(const dfm_storage *storage, int i, int64_t row, size_t *row_bytes);
 
+/* NULL where there are no categories. */
 static inline uint32_t *dfm_storage_ids(const dfm_storage *storage, int64_t row) {
-  return storage->category + (size_t)row * (size_t)storage->F;
+  return storage->F > 0 ? storage->category + (size_t)row * (size_t)storage->F : NULL;
 }
 
 static inline bool dfm_storage_is_list(const dfm_storage *storage, int f) {
@@ -105,8 +106,9 @@ static inline uint64_t dfm_list_items(const dfm_list *list, int64_t first, int64
   return from <= to && to <= list->items ? to - from : 0;
 }
 
+/* NULL where there are no numbers. */
 static inline float *dfm_storage_numbers(const dfm_storage *storage, int64_t row) {
-  return storage->number + (size_t)row * (size_t)storage->D;
+  return storage->D > 0 ? storage->number + (size_t)row * (size_t)storage->D : NULL;
 }
 
 /* For passes over rows that are ours, from the first to the last: called before each row, gives back those far enough
