@@ -250,12 +250,39 @@ static dfm_status find_header(guess *g, dfm_error *error) {
 
 /* ---- kinds */
 
-/* The name of a text column that the integers of column `c` number, or NULL. */
-static const char *find_twin(const guess *g, size_t c) {
-  for (size_t w = 0; w < g->sample.n_columns; w++)
+/* Columns of text by how many values they have: those with n stand in column[first[n] .. first[n + 1]). */
+typedef struct text_columns {
+  size_t *column;
+  size_t first[DFM_PROFILE_VALUES + 2];
+} text_columns;
+
+/* Of the other columns: none. */
+static size_t n_values(const guess *g, size_t c) {
+  const dfm_profile *p = &g->profiles[c];
+  return p->is_numeric || p->n_distinct > DFM_PROFILE_VALUES ? 0 : p->n_distinct;
+}
+
+static dfm_status group_texts(const guess *g, text_columns *texts, dfm_error *error) {
+  *texts = (text_columns){0};
+  DFM_TRY(dfm_alloc(&texts->column, g->sample.n_columns, sizeof *texts->column, error));
+  for (size_t c = 0; c < g->sample.n_columns; c++) texts->first[n_values(g, c) + 1]++;
+  for (size_t n = 1; n < DFM_PROFILE_VALUES + 2; n++) texts->first[n] += texts->first[n - 1];
+  size_t at[DFM_PROFILE_VALUES + 2];
+  memcpy(at, texts->first, sizeof at);
+  for (size_t c = 0; c < g->sample.n_columns; c++) texts->column[at[n_values(g, c)]++] = c;
+  return DFM_OK;
+}
+
+/* The name of the text column that numeric column `c` numbers, or NULL. */
+static const char *find_twin(const guess *g, const text_columns *texts, size_t c) {
+  const dfm_profile *p = &g->profiles[c];
+  if (!p->is_numeric || p->n_distinct > DFM_PROFILE_VALUES) return NULL;
+  for (size_t i = texts->first[p->n_distinct]; i < texts->first[p->n_distinct + 1]; i++) {
+    const size_t w = texts->column[i];
     if (g->schema->columns[w].kind != DFM_KIND_LABEL &&
         dfm_profile_are_twins(&g->sample, g->first_row, g->profiles, c, w))
       return g->schema->columns[w].name;
+  }
   return NULL;
 }
 
@@ -264,13 +291,13 @@ static bool is_truth(const dfm_column *column, const dfm_profile *p) {
   return strcmp(column->name, "truth") == 0 && p->is_numeric && p->has_point && p->min >= 0 && p->max <= 1;
 }
 
-static dfm_status choose_kinds(guess *g, dfm_error *error) {
+static dfm_status choose_kinds_by(guess *g, const text_columns *texts, dfm_error *error) {
   char reason[512], twin[DFM_SHOW_BYTES];
   for (size_t c = 0; c < g->sample.n_columns; c++) {
     dfm_column *column = &g->schema->columns[c];
     const dfm_profile *p = &g->profiles[c];
     if (column->kind == DFM_KIND_LABEL || column->kind == DFM_KIND_WEIGHT) continue;
-    const char *other = find_twin(g, c);
+    const char *other = find_twin(g, texts, c);
     if (other) dfm_show(twin, other, strlen(other));
     column->kind = dfm_profile_kind(p, column->name, g->has_name[c], other ? twin : NULL, reason, sizeof reason);
     if (g->schema->has_header && !g->has_name[c] && p->is_numeric && p->is_ordered && p->n_distinct > 1) {
@@ -284,6 +311,14 @@ static dfm_status choose_kinds(guess *g, dfm_error *error) {
     DFM_TRY(dfm_copy_text(&column->reason, reason, error));
   }
   return DFM_OK;
+}
+
+static dfm_status choose_kinds(guess *g, dfm_error *error) {
+  text_columns texts;
+  DFM_TRY(group_texts(g, &texts, error));
+  const dfm_status status = choose_kinds_by(g, &texts, error);
+  free(texts.column);
+  return status;
 }
 
 static dfm_status collect_missing_words(guess *g, dfm_error *error) {

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Text as it comes: rows that are wrong are left out and counted, odd line ends and wide rows are read, and the same
+rows give the same bytes however they are cut into files, compressed and shared among threads."""
+
+import gzip
+import sys
+
+sys.dont_write_bytecode = True
+from _cli import SMALL, check, contains, fails, main, path, read, rows_text, succeeds, write, zst_of  # noqa: E402
+
+BAD = ["1,v0,w0", "maybe,v0,w0,1", "1,v0,w0,much", '0,"v0"x,w0,2', "1,v0,w0,1e99"]  # one cell short, label, number, quote
+
+
+def with_bad_rows(n=2000, every=150):
+    lines = rows_text(n).splitlines()
+    for k, at in enumerate(range(every, n, every)):
+        lines.insert(at + k, BAD[k % len(BAD)])
+    return "\n".join(lines) + "\n", len(range(every, n, every))
+
+
+def encode(data, name, *arguments):
+    result = succeeds("encode", data, "-o", path(name), "--schema", schema(), *arguments)
+    return read(path(name)), result
+
+
+def schema():
+    good = write("good.csv", rows_text(2000))
+    succeeds("schema", good, "-o", path("text.yaml"))
+    return path("text.yaml")
+
+
+def test_bad_rows_are_left_out_and_counted():
+    text, n_bad = with_bad_rows()
+    bad = write("bad.csv", text)
+    expected, _ = encode(write("good.csv", rows_text(2000)), "good.safetensors")
+    for threads in ("1", "2", "5"):
+        content, result = encode(bad, "bad.safetensors", "--skip-bad-rows", str(n_bad), "--threads", threads)
+        check(content == expected, f"left out rows change what stays, {threads} threads")
+        contains(result.err, "a wrong number of cells or a stray quote", "a bad label", "a bad number", "The first: ")
+        contains(result.err, "bad.csv:151:", "the row has 3 cells")
+
+
+def test_one_bad_row_too_many_is_an_error():
+    text, n_bad = with_bad_rows()
+    bad, output = write("bad.csv", text), path("many.safetensors")
+    settings = ["--schema", schema()]
+    fails("encode", bad, "-o", output, *settings, parts=["bad.csv:151: the row has 3 cells"], output=output)
+    few = ["--skip-bad-rows", "4"]
+    message = fails("encode", bad, "-o", output, *settings, *few, parts=["bad.csv:755:"], output=output)
+    contains(message, "too large for 32-bit floats", "4 bad rows were left out before it")
+    fails("train", bad, "-o", output, *settings, *few, *SMALL, parts=["bad.csv:755:"], output=output)
+    all_bad = write("all.csv", "label,C1,C2,I1\n" + "1,a\n" * 9)
+    fails("encode", all_bad, "-o", output, *settings, "--skip-bad-rows", "99", parts=["no row that can be read", "9 bad"])
+
+
+def test_eval_leaves_out_and_train_does_too():
+    text, n_bad = with_bad_rows()
+    bad, skip = write("bad.csv", text), ["--skip-bad-rows", str(n_bad)]
+    train = ["--schema", schema(), "--epochs", "1", *SMALL]
+    good_model = succeeds("train", write("good.csv", rows_text(2000)), "-o", path("good.model"), *train)
+    bad_model = succeeds("train", bad, "-o", path("bad.model"), *train, *skip)
+    check(read(path("good.model")) == read(path("bad.model")), "bad rows change the model")
+    contains(bad_model.err, "Left out")
+    check("Left out" not in good_model.err, good_model.err)
+    fails("eval", path("good.model"), bad, parts=["bad.csv:151:"])
+    contains(succeeds("eval", path("good.model"), bad, *skip).err, "Left out")
+
+
+def test_line_ends_and_marks():
+    text = rows_text(300)
+    expected, _ = encode(write("unix.csv", text), "unix.safetensors")
+    lines = text.splitlines()
+    mixed = "".join(line + ("\r\n" if i % 3 else "\n") for i, line in enumerate(lines))
+    cases = {
+        "crlf": text.replace("\n", "\r\n"),
+        "mixed": mixed,
+        "bom": "\ufeff" + text,
+        "no newline at the end": text[:-1],
+        "empty lines": text.replace("\n", "\n\n", 50) + "\n\n",
+    }
+    for name, content in cases.items():
+        data = write("ends.csv", content.encode())
+        check(encode(data, "ends.safetensors")[0] == expected, name)
+
+
+def test_pieces_and_threads():
+    text = rows_text(3000)
+    lines = text.splitlines(keepends=True)
+    expected, _ = encode(write("whole.csv", text), "whole.safetensors", "--threads", "1")
+    pieces = [write(f"piece-{k}.csv", lines[0] + "".join(lines[1 + k * 429 : 1 + (k + 1) * 429])) for k in range(7)]
+    packed, zst = write("whole.csv.gz", gzip.compress(text.encode())), write("whole.csv.zst", zst_of(text.encode()))
+    for threads in ("1", "2", "3", "8"):
+        for data in ([path("whole.csv")], pieces, [packed], [zst]):
+            succeeds("encode", *data, "-o", path("again.safetensors"), "--schema", schema(), "--threads", threads, "-q")
+            check(read(path("again.safetensors")) == expected, (data, threads))
+
+
+def test_wide_rows():
+    """100,000 columns: the guess, the split and the table of fields stand it."""
+    n = 100000
+    names = ",".join(["label", *(f"c{i}" for i in range(1, n))])
+    lines = [names] + [",".join([str(i % 2), *("7" if (i + k) % 3 else "" for k in range(1, n))]) for i in range(3)]
+    wide = write("wide.csv", "\n".join(lines) + "\n")
+    contains(succeeds("schema", wide).out, "name: c99999")
+    cut = write("cut.csv", "\n".join(lines[:2]) + "\n1,2\n")
+    fails("train", cut, "-o", path("w.model"), *SMALL, parts=["cut.csv:3: the row has 2 cells"])
+
+
+if __name__ == "__main__":
+    sys.exit(main("cli_text", globals()))
