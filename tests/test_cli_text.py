@@ -103,7 +103,7 @@ def test_wide_rows():
     wide = write("wide.csv", "\n".join(lines) + "\n")
     contains(succeeds("schema", wide).out, "name: c99999")
     cut = write("cut.csv", "\n".join(lines[:2]) + "\n1,2\n")
-    fails("train", cut, "-o", path("w.model"), *SMALL, parts=["cut.csv:3: the row has 2 cells"])
+    fails("train", cut, "-o", path("w.model"), *SMALL, parts=["cut.csv:3: this row has 2 cells"])
 
 
 if __name__ == "__main__":

@@ -11,26 +11,59 @@ static const char *path_of(const dfm_source *source) {
   return dfm_text_rows_path(source->rows);
 }
 
-/* Whether header cell `i` has this name; one without a name is called by its position, c1, c2, ..., as in a schema that
- * was guessed. */
-static bool is_called(const dfm_schema *schema, const dfm_cell *cells, size_t i, const char *name) {
-  const dfm_cell cell = schema->strip_spaces ? dfm_cell_strip(cells[i]) : cells[i];
+/* Header cells by name, for a look-up per column of the schema. */
+typedef struct name_index {
+  const dfm_schema *schema;
+  const dfm_cell *cells;
+  size_t *slots; /* cell + 1 by hash of its name; 0: none */
+  size_t n_slots;
+} name_index;
+
+/* The name of header cell `i`; one without a name is called by its position, c1, c2, ..., as in a schema that was
+ * guessed. `position` is room for that. */
+static dfm_cell name_of(const name_index *index, size_t i, char position[24]) {
+  dfm_cell cell = index->schema->strip_spaces ? dfm_cell_strip(index->cells[i]) : index->cells[i];
+  if (cell.n > 0) return cell;
+  cell.n = (size_t)snprintf(position, 24, "c%zu", i + 1);
+  cell.bytes = position;
+  return cell;
+}
+
+static size_t next_slot(const name_index *index, size_t slot) {
+  return (slot + 1) & (index->n_slots - 1);
+}
+
+static dfm_status index_names(const dfm_schema *schema, const dfm_cell *cells, size_t n, name_index *index,
+                              dfm_error *error) {
   char position[24];
-  if (cell.n > 0) return strlen(name) == cell.n && memcmp(cell.bytes, name, cell.n) == 0;
-  snprintf(position, sizeof position, "c%zu", i + 1);
-  return strcmp(position, name) == 0;
+  *index = (name_index){.schema = schema, .cells = cells, .n_slots = 2};
+  while (index->n_slots < 2 * n) index->n_slots *= 2;
+  DFM_TRY(dfm_alloc(&index->slots, index->n_slots, sizeof *index->slots, error));
+  for (size_t i = 0; i < n; i++) {
+    const dfm_cell name = name_of(index, i, position);
+    size_t slot = dfm_value_hash(name.bytes, name.n) & (index->n_slots - 1);
+    while (index->slots[slot]) slot = next_slot(index, slot);
+    index->slots[slot] = i + 1;
+  }
+  return DFM_OK;
 }
 
 /* Position of the header cell called `name`, DFM_ABSENT where there is none; two are an error. */
-static dfm_status find_name(const dfm_source *source, const dfm_cell *cells, size_t n, const char *name, size_t *at,
+static dfm_status find_name(const dfm_source *source, const name_index *index, const char *name, size_t *at,
                             dfm_error *error) {
+  char position[24];
+  const size_t length = strlen(name);
   *at = DFM_ABSENT;
-  for (size_t i = 0; i < n; i++) {
-    if (!is_called(source->encoder->schema, cells, i, name)) continue;
+  for (size_t slot = dfm_value_hash(name, length) & (index->n_slots - 1); index->slots[slot];
+       slot = next_slot(index, slot)) {
+    const size_t i = index->slots[slot] - 1;
+    const dfm_cell cell = name_of(index, i, position);
+    if (cell.n != length || memcmp(cell.bytes, name, length) != 0) continue;
     if (*at != DFM_ABSENT) {
-      return dfm_fail_at(error, DFM_ERROR_FORMAT, path_of(source), source->spans->line, (long long)cells[i].column,
-                         "the header has the column '%s' twice, as cells %zu and %zu; rename one", name, *at + 1,
-                         i + 1);
+      const size_t first = *at < i ? *at : i, second = *at < i ? i : *at;
+      return dfm_fail_at(
+          error, DFM_ERROR_FORMAT, path_of(source), source->spans->line, (long long)index->cells[second].column,
+          "the header has the column '%s' twice, as cells %zu and %zu; rename one", name, first + 1, second + 1);
     }
     *at = i;
   }
@@ -77,7 +110,7 @@ static dfm_status fail_missing(const dfm_source *source, const dfm_column *colum
 }
 
 /* By name, in any order, among any other columns. */
-static dfm_status place_by_name(dfm_source *source, const dfm_cell *cells, size_t n, dfm_error *error) {
+static dfm_status place_by_name(dfm_source *source, const name_index *index, size_t n, dfm_error *error) {
   const dfm_schema *schema = source->encoder->schema;
   const dfm_column *missing = NULL;
   size_t n_found = 0;
@@ -86,7 +119,7 @@ static dfm_status place_by_name(dfm_source *source, const dfm_cell *cells, size_
     const dfm_column *column = &schema->columns[i];
     if (column->kind == DFM_KIND_IGNORE) continue;
     size_t at;
-    DFM_TRY(find_name(source, cells, n, column->name, &at, error));
+    DFM_TRY(find_name(source, index, column->name, &at, error));
     n_found += at != DFM_ABSENT;
     if (at == DFM_ABSENT && !missing && !is_dispensable(source, column->kind)) missing = column;
     set_position(source, column->kind, at, &f, &d);
@@ -98,7 +131,7 @@ static dfm_status place_by_name(dfm_source *source, const dfm_cell *cells, size_
         error, DFM_ERROR_MISMATCH, path_of(source), source->spans->line, 0,
         "the first row has none of the schema's column names (its first cell is '%s'); add the header line that the "
         "schema asks for",
-        dfm_show(shown, cells[0].bytes, cells[0].n));
+        dfm_show(shown, index->cells->bytes, index->cells->n));
   }
   return missing ? fail_missing(source, missing, error) : DFM_OK;
 }
@@ -128,13 +161,13 @@ static dfm_status check_label(const dfm_source *source, dfm_error *error) {
 }
 
 /* The column of true probabilities: by name, or by 1-based position in a file without header. */
-static dfm_status place_truth(dfm_source *source, const dfm_cell *cells, size_t n, dfm_error *error) {
+static dfm_status place_truth(dfm_source *source, const name_index *index, size_t n, dfm_error *error) {
   const char *truth = source->truth_name;
   const dfm_schema *schema = source->encoder->schema;
   long long position = 0;
   if (!truth) return DFM_OK;
   if (schema->has_header) {
-    DFM_TRY(find_name(source, cells, n, truth, &source->truth_at, error));
+    DFM_TRY(find_name(source, index, truth, &source->truth_at, error));
   } else if (dfm_parse_int64(truth, strlen(truth), &position) && position >= 1 && (size_t)position <= n) {
     source->truth_at = (size_t)position - 1;
   }
@@ -234,19 +267,26 @@ dfm_status dfm_source_next_file(dfm_source *source, bool *is_open, dfm_error *er
 
 /* ---- the whole */
 
-static dfm_status find_columns(dfm_source *source, dfm_error *error) {
-  size_t n;
-  DFM_TRY(dfm_source_first(source, &n, error));
-  if (n == 0) return fail_empty(source, error);
-  const dfm_cell *cells = source->cells->cell;
+static dfm_status place_columns(dfm_source *source, const name_index *index, size_t n, dfm_error *error) {
   if (source->encoder->schema->has_header) {
-    DFM_TRY(place_by_name(source, cells, n, error));
-    DFM_TRY(keep_header(source, cells, n, error));
+    DFM_TRY(place_by_name(source, index, n, error));
+    DFM_TRY(keep_header(source, index->cells, n, error));
   } else {
     place_by_position(source, n);
   }
   DFM_TRY(check_label(source, error));
-  return place_truth(source, cells, n, error);
+  return place_truth(source, index, n, error);
+}
+
+static dfm_status find_columns(dfm_source *source, dfm_error *error) {
+  name_index index;
+  size_t n;
+  DFM_TRY(dfm_source_first(source, &n, error));
+  if (n == 0) return fail_empty(source, error);
+  DFM_TRY(index_names(source->encoder->schema, source->cells->cell, n, &index, error));
+  const dfm_status status = place_columns(source, &index, n, error);
+  free(index.slots);
+  return status;
 }
 
 /* Blocks to fill at once: some for each thread, so that one that is done early has more to do. */
