@@ -34,6 +34,10 @@ int cli_print_json(json_t *json) {
   return cli_flush();
 }
 
+double cli_calibration(const dfm_metrics *m) {
+  return m->mean_observed > 0 ? m->mean_predicted / m->mean_observed : (double)NAN;
+}
+
 void cli_print_metrics(FILE *file, const dfm_metrics *m, const dfm_metrics *best) {
   const struct {
     const char *name;

@@ -71,11 +71,13 @@ static int read_rows(const cli_rows_options *o, const dfm_schema *schema, cli_ro
   return status == DFM_OK ? CLI_OK : cli_fail(&error);
 }
 
-/* The call's settings over those that the dataset file was made by. */
-static int adopt_recipe(const cli_call *call, cli_rows *rows) {
+/* Anew once the input is open: a dataset file brings settings. */
+static int settle_recipe(const cli_call *call, const cli_rows_options *o, cli_rows *rows) {
+  const cli_recipe_base base = {.is_progressive = o->is_progressive,
+                                .dataset = rows->input ? dfm_input_dataset(rows->input) : NULL};
   dfm_recipe_free(rows->recipe);
   rows->recipe = NULL;
-  return cli_recipe(call, dfm_input_dataset(rows->input), &rows->recipe);
+  return cli_recipe(call, &base, &rows->recipe);
 }
 
 int cli_rows_read(const cli_call *call, const cli_rows_options *options, cli_rows *rows) {
@@ -83,10 +85,10 @@ int cli_rows_read(const cli_call *call, const cli_rows_options *options, cli_row
   dfm_schema *schema = NULL;
   *rows = (cli_rows){0};
   int code = check_options(call, options);
-  if (code == CLI_OK) code = cli_recipe(call, NULL, &rows->recipe);
+  if (code == CLI_OK) code = settle_recipe(call, options, rows);
   if (code == CLI_OK) code = open_inputs(call, options, rows);
   if (code == CLI_OK) code = check_dataset(call, options, rows);
-  if (code == CLI_OK && dfm_input_dataset(rows->input)) code = adopt_recipe(call, rows);
+  if (code == CLI_OK && dfm_input_dataset(rows->input)) code = settle_recipe(call, options, rows);
   if (code == CLI_OK) code = settle_validation(call, options, rows->recipe);
   if (code == CLI_OK && dfm_recipe_check(rows->recipe, &error) != DFM_OK) code = cli_fail(&error);
   if (code == CLI_OK) code = read_schema(options, rows, &schema);

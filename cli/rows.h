@@ -6,6 +6,7 @@
 
 typedef struct cli_rows_options {
   const char *valid, *schema, *label, *weight, *truth;
+  bool is_progressive;
   const char *output; /* rows beyond memory's budget lie in its folder meanwhile */
 } cli_rows_options;
 

@@ -10,8 +10,8 @@
 
 typedef struct train_options {
   const char *valid, *schema, *label, *weight, *output, *init, *checkpoint, *resume, *history;
-  int64_t checkpoint_every, eval_every, threads;
-  bool is_quiet, is_json;
+  int64_t checkpoint_every, eval_every, window, threads;
+  bool is_progressive, is_quiet, is_json;
 } train_options;
 
 #define AT(member) offsetof(train_options, member)
@@ -35,6 +35,11 @@ static const cli_option options[] = {
     {"history", 0, "FILE", NULL, "Metrics of each epoch, as JSON lines", CLI_TEXT, AT(history), 0, 0},
     {"eval-every", 0, "STEPS", "0", "Steps between additional evaluations; 0: at the end of each epoch only", CLI_INT,
      AT(eval_every), 0, INT64_MAX},
+    {"progressive", 0, NULL, NULL,
+     "Scores each batch before it is trained on; implies one epoch in the order of DATA and no validation rows",
+     CLI_SWITCH, AT(is_progressive), 0, 0},
+    {"window", 0, "ROWS", "0", "With --progressive: rows measured together; 0: a twentieth of DATA, and 1000 at least",
+     CLI_INT, AT(window), 0, INT64_MAX},
     {"threads", 0, "N", "0", "Threads; 0: one for each core. The model does not depend on it", CLI_INT, AT(threads), 0,
      1024},
     {"quiet", 'q', NULL, NULL, "Says nothing but errors", CLI_SWITCH, AT(is_quiet), 0, 0},
@@ -102,8 +107,12 @@ static int check_places(const cli_call *call) {
 
 static int read_rows(const cli_call *call, train_run *run) {
   const train_options *o = run->options;
-  const cli_rows_options reading = {
-      .valid = o->valid, .schema = o->schema, .label = o->label, .weight = o->weight, .output = o->output};
+  const cli_rows_options reading = {.valid = o->valid,
+                                    .schema = o->schema,
+                                    .label = o->label,
+                                    .weight = o->weight,
+                                    .is_progressive = o->is_progressive,
+                                    .output = o->output};
   return cli_rows_read(call, &reading, &run->rows);
 }
 
@@ -155,6 +164,8 @@ static int train(train_run *run) {
                                .history_path = o->history,
                                .init_path = o->init,
                                .resume_path = o->resume,
+                               .is_progressive = o->is_progressive,
+                               .window = o->window,
                                .eval_every = o->eval_every,
                                .threads = (int)o->threads,
                                .on_progress = on_progress,
@@ -187,6 +198,13 @@ static void say_kept(const train_run *run) {
   fprintf(stderr, ". %s\n", cli_duration(seconds, r->seconds));
 }
 
+static void say_progressive(const dfm_metrics *m) {
+  char rows[CLI_SHORT], loss[CLI_SHORT], auc[CLI_SHORT], calibration[CLI_SHORT];
+  fprintf(stderr, "Progressive validation of %s rows: log loss %s, AUC %s, predicted / observed %s.\n",
+          cli_thousands(rows, m->rows), cli_metric(loss, m->logloss), cli_metric(auc, m->auc),
+          cli_metric(calibration, cli_calibration(m)));
+}
+
 static void say_next(const train_run *run) {
   char model[CLI_QUOTED], data[CLI_QUOTED];
   cli_quoted(model, run->options->output);
@@ -204,21 +222,30 @@ static void say_next(const train_run *run) {
 static int print_result(const train_run *run) {
   const dfm_run_result *r = &run->result;
   json_t *valid = r->has_valid ? cli_json_metrics(&r->valid) : json_null();
+  json_t *progressive = r->has_progressive ? cli_json_metrics(&r->progressive) : json_null();
   const int64_t n_valid = run->rows.valid ? dfm_dataset_rows(run->rows.valid) : 0;
-  return cli_print_json(json_pack("{s:o, s:I, s:I, s:I, s:i, s:i, s:I, s:b, s:b, s:o, s:o, s:o, s:I}", "model",
+  return cli_print_json(json_pack("{s:o, s:I, s:I, s:I, s:i, s:i, s:I, s:b, s:b, s:o, s:o, s:o, s:o, s:I}", "model",
                                   cli_json_text(run->options->output, strlen(run->options->output)), "train_rows",
                                   (json_int_t)dfm_dataset_rows(run->rows.train), "train_positives",
                                   (json_int_t)dfm_dataset_positives(run->rows.train), "valid_rows", (json_int_t)n_valid,
                                   "epochs", r->epochs, "best_epoch", r->best_epoch, "steps", (json_int_t)r->steps,
-                                  "stopped", r->stopped, "stopped_early", r->stopped_early, "valid", valid, "seconds",
-                                  cli_json_number(r->seconds), "objective", cli_json_number(r->objective),
-                                  "memory_tables", (json_int_t)r->memory_tables));
+                                  "stopped", r->stopped, "stopped_early", r->stopped_early, "valid", valid,
+                                  "progressive", progressive, "seconds", cli_json_number(r->seconds), "objective",
+                                  cli_json_number(r->objective), "memory_tables", (json_int_t)r->memory_tables));
+}
+
+static int check_options(const cli_call *call) {
+  const train_options *o = call->options;
+  if (o->window > 0 && !o->is_progressive)
+    return cli_usage(call->command, "--window is for --progressive; give both, or leave --window out");
+  return CLI_OK;
 }
 
 static int run_stages(const cli_call *call, train_run *run) {
   dfm_error error;
   const train_options *o = run->options;
-  int code = check_places(call);
+  int code = check_options(call);
+  if (code == CLI_OK) code = check_places(call);
   if (code == CLI_OK) code = read_rows(call, run);
   if (code != CLI_OK) return code;
   warn_of_one_class(run);
@@ -230,6 +257,7 @@ static int run_stages(const cli_call *call, train_run *run) {
   if (code != CLI_OK) return code;
   if (!o->is_quiet) {
     say_kept(run);
+    if (run->result.has_progressive) say_progressive(&run->result.progressive);
     say_next(run);
   }
   return o->is_json ? print_result(run) : CLI_OK;

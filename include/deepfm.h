@@ -278,6 +278,12 @@ typedef struct dfm_progress {
   dfm_metrics valid;
   bool is_best;               /* this epoch is the best so far and was saved */
   bool learning_rate_dropped; /* the plateau rule has just lowered the rate */
+  /* Progressive validation: this batch has filled a window, whose last row is row `window_end` (1-based) in the order of training. */
+  bool has_window;
+  dfm_metrics window;
+  int64_t window_end;
+  bool has_progressive; /* the first epoch has ended: over all its rows */
+  dfm_metrics progressive;
 } dfm_progress;
 
 /* Where a run's files go; paths, threads and how often one looks change no byte of the model. */
@@ -285,11 +291,13 @@ typedef struct dfm_run_options {
   const char *model_path;      /* the best epoch (with validation) or the last one; NULL: nothing is written */
   const char *checkpoint_path; /* NULL: none */
   int64_t checkpoint_every;    /* steps; 0: at each epoch's end */
-  const char *history_path;    /* JSON lines, one per epoch; NULL: none */
+  const char *history_path;    /* JSON lines, one per epoch and one per window; NULL: none */
   const char *init_path;       /* safetensors with initial weights, by tensor name; NULL: none */
   const char *resume_path;     /* a checkpoint of the same data and recipe to go on from; NULL: none */
-  int64_t eval_every;          /* additional evaluations, in steps; 0: at epoch ends only */
-  int threads;                 /* 0: one per core */
+  bool is_progressive;         /* each batch of the first epoch is scored before it is trained on */
+  int64_t window; /* rows that are measured together then, rounded up to batches; 0: a twentieth, and 1000 at least */
+  int64_t eval_every; /* additional evaluations, in steps; 0: at epoch ends only */
+  int threads;        /* 0: one per core */
   /* Called from the thread that runs dfm_trainer_run after each batch and at each epoch's end. true: stop after this batch, and save. NULL: none. */
   bool (*on_progress)(void *context, const dfm_progress *progress);
   void *context;
@@ -303,6 +311,9 @@ typedef struct dfm_run_result {
   bool stopped_early; /* by patience */
   dfm_metrics valid;  /* of best_epoch, where has_valid */
   bool has_valid;
+  dfm_metrics
+      progressive; /* where has_progressive: over the rows of the first epoch so far, each scored before it was trained on */
+  bool has_progressive;
   double seconds;
   int64_t memory_tables; /* bytes of the tables with their optimizer state */
   double objective;      /* L-BFGS only: sum of log losses + penalties at the optimum; else NaN */

@@ -19,6 +19,7 @@ struct dfm_predictor {
   int threads;
   /* the run at hand */
   const dfm_dataset *dataset;
+  const int64_t *row; /* NULL: rows first, first + 1, ... */
   int64_t first, n;
   float *probability;
 };
@@ -59,17 +60,31 @@ static void score_block(void *context, int block, int thread) {
   const dfm_worker *worker = &predictor->worker[thread];
   const int64_t at = (int64_t)block * DFM_SCORE_ROWS, left = predictor->n - at;
   worker->batch->rows = left < DFM_SCORE_ROWS ? (int)left : DFM_SCORE_ROWS;
-  for (int b = 0; b < worker->batch->rows; b++) worker->batch->row[b] = predictor->first + at + b;
+  for (int b = 0; b < worker->batch->rows; b++)
+    worker->batch->row[b] = predictor->row ? predictor->row[at + b] : predictor->first + at + b;
   dfm_dataset_fill(predictor->dataset, worker->batch, 0, worker->batch->rows);
   dfm_executor_score(worker->executor, &predictor->source, worker->batch, predictor->probability + at);
 }
 
+static void run(dfm_predictor *predictor, dfm_pool *pool) {
+  dfm_pool_run(pool, (int)((predictor->n + DFM_SCORE_ROWS - 1) / DFM_SCORE_ROWS), score_block, predictor);
+}
+
 void dfm_predictor_run(dfm_predictor *predictor, dfm_pool *pool, const dfm_dataset *dataset, int64_t first, int64_t n,
                        float *probability) {
-  const int blocks = (int)((n + DFM_SCORE_ROWS - 1) / DFM_SCORE_ROWS);
   predictor->dataset = dataset;
+  predictor->row = NULL;
   predictor->first = first;
   predictor->n = n;
   predictor->probability = probability;
-  dfm_pool_run(pool, blocks, score_block, predictor);
+  run(predictor, pool);
+}
+
+void dfm_predictor_run_rows(dfm_predictor *predictor, dfm_pool *pool, const dfm_dataset *dataset, const int64_t *row,
+                            int64_t n, float *probability) {
+  predictor->dataset = dataset;
+  predictor->row = row;
+  predictor->n = n;
+  predictor->probability = probability;
+  run(predictor, pool);
 }

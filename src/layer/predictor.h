@@ -14,5 +14,8 @@ void dfm_predictor_free(dfm_predictor *predictor); /* NULL accepted */
 /* Rows [first, first + n) into probability (n). `pool` has at most the predictor's threads. */
 void dfm_predictor_run(dfm_predictor *predictor, dfm_pool *pool, const dfm_dataset *dataset, int64_t first, int64_t n,
                        float *probability);
+/* The same for the rows whose numbers are row[0 .. n). */
+void dfm_predictor_run_rows(dfm_predictor *predictor, dfm_pool *pool, const dfm_dataset *dataset, const int64_t *row,
+                            int64_t n, float *probability);
 
 #endif

@@ -41,6 +41,9 @@ dfm_status dfm_run_save_model(const dfm_run *run, const char *path, int64_t epoc
   return status;
 }
 
+/* F32 (rows so far): the scores of progressive validation. */
+#define PROGRESSIVE_TENSOR "state.progressive"
+
 /* ---- saving */
 
 static json_t *position_to_json(const dfm_run *run) {
@@ -84,10 +87,15 @@ dfm_status dfm_checkpoint_save(const dfm_run *run, const char *path, dfm_error *
   dfm_extra_tensor *extra = NULL;
   char *position = NULL;
   dfm_status status;
-  DFM_TRY(dfm_alloc(&extra, (size_t)run->stepper->net->F + 3, sizeof *extra, error));
+  DFM_TRY(dfm_alloc(&extra, (size_t)run->stepper->net->F + 4, sizeof *extra, error));
   DFM_TRY_GOTO(status, to_text(position_to_json(run), &position, error), done);
   parts.extra = extra;
   parts.n_extra = list_state(run, extra);
+  if (run->progressive.predictor) {
+    extra[parts.n_extra] = (dfm_extra_tensor){
+        .dtype = DFM_F32, .n_dims = 1, .shape = {(uint64_t)run->progressive.n}, .data = run->progressive.probability};
+    snprintf(extra[parts.n_extra++].name, DFM_TENSOR_NAME_BYTES, PROGRESSIVE_TENSOR);
+  }
   parts.state_json = position;
   status = dfm_model_write(path, &parts, error);
 done:
@@ -197,12 +205,26 @@ static dfm_status check_best_model(const dfm_run *run, dfm_error *error) {
                   (long long)run->position.best_epoch, run->options->model_path);
 }
 
+static dfm_status read_progressive(dfm_run *run, const dfm_st_file *file, const char *path, dfm_error *error) {
+  const dfm_tensor *tensor;
+  if (!run->progressive.predictor) return DFM_OK;
+  if (!dfm_st_tensor(file, PROGRESSIVE_TENSOR)) {
+    return dfm_fail(error, DFM_ERROR_MISMATCH,
+                    "checkpoint %s was made without progressive validation, so the rows before it were not scored; "
+                    "resume without it too",
+                    path);
+  }
+  DFM_TRY(dfm_st_need(file, PROGRESSIVE_TENSOR, DFM_F32, 0, NULL, &tensor, error));
+  return dfm_progressive_resume(run, tensor->data, (int64_t)(tensor->size_bytes / sizeof(float)), path, error);
+}
+
 static dfm_status resume(dfm_run *run, const dfm_st_file *file, const char *path, dfm_extra_tensor *extra,
                          dfm_error *error) {
   int64_t step = 0;
   DFM_TRY(dfm_st_verify(file, error));
   DFM_TRY(read_position(run, file, path, &step, error));
   DFM_TRY(read_state(run, file, path, step, extra, error));
+  DFM_TRY(read_progressive(run, file, path, error));
   return check_best_model(run, error);
 }
 

@@ -32,6 +32,14 @@ typedef struct dfm_epoch_rows {
   double seconds;       /* spent in steps */
 } dfm_epoch_rows;
 
+/* Progressive validation: rows of the first epoch, each scored before it was trained on. Off: predictor is NULL. */
+typedef struct dfm_progressive {
+  dfm_predictor *predictor;
+  float *probability, *label, *weight; /* (rows of the training set) in the order of training */
+  int64_t n;                           /* rows so far */
+  int64_t window, window_start;        /* rows a window has at least; where the one at hand starts */
+} dfm_progressive;
+
 typedef struct dfm_run {
   const dfm_trainer *trainer;
   const dfm_run_options *options;
@@ -42,7 +50,9 @@ typedef struct dfm_run {
   uint64_t fingerprint;     /* of the rows; only where checkpoints are made or read */
   dfm_position position;
   dfm_epoch_rows seen;
+  dfm_progressive progressive;
   dfm_progress progress;
+  bool has_history; /* the history file is this run's: lines are appended */
   dfm_run_result *result;
 } dfm_run;
 
@@ -51,11 +61,26 @@ json_t *dfm_metrics_to_json(const dfm_metrics *metrics);
 /* The same back; false where `json` is not of this form. */
 bool dfm_metrics_from_json(json_t *json, dfm_metrics *metrics);
 
-/* Appends the epoch at hand as one JSON line. */
+/* Appends the epoch or the window at hand as one JSON line. */
 dfm_status dfm_history_write(const char *path, bool is_first, const dfm_progress *progress, dfm_error *error);
 
-/* Leaves the lines of the epochs before `epoch`, those that a resumed run will not write again. No file is no error. */
-dfm_status dfm_history_cut(const char *path, int64_t epoch, dfm_error *error);
+/* Leaves the lines that a run resumed within epoch `epoch` after `step` steps will not write again: those of the epochs before, and windows up to
+ * that step. No file is no error. */
+dfm_status dfm_history_cut(const char *path, int64_t epoch, int64_t step, dfm_error *error);
+
+/* Makes room for the rows of the run's first epoch; `window` rows a window, 0: a twentieth of them, and 1000 at least. */
+dfm_status dfm_progressive_open(dfm_run *run, int64_t window, dfm_error *error);
+void dfm_progressive_close(dfm_progressive *progressive);
+/* Scores the `rows` rows of the stepper's batch as a prediction with the weights of now would: no dropout, running statistics. */
+void dfm_progressive_score(dfm_run *run, int rows);
+/* Whether the batch just scored has filled the window (or is the last one): its metrics, and the next window starts. */
+dfm_status dfm_progressive_window(dfm_progressive *progressive, bool is_last, bool *has_window, dfm_metrics *window,
+                                  dfm_error *error);
+/* Over all rows so far. */
+dfm_status dfm_progressive_measure(const dfm_progressive *progressive, dfm_metrics *metrics, dfm_error *error);
+/* Where the run was resumed: `probability` (n) are those of the batches before. */
+dfm_status dfm_progressive_resume(dfm_run *run, const float *probability, int64_t n, const char *path,
+                                  dfm_error *error);
 
 /* The model's weights now, as a model file whose metrics are those of `epoch` (valid NULL: none). */
 dfm_status dfm_run_save_model(const dfm_run *run, const char *path, int64_t epoch, const dfm_metrics *valid,

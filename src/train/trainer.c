@@ -87,7 +87,10 @@ static dfm_status continue_run(dfm_run *run, dfm_error *error) {
   }
   if (!options->resume_path) return DFM_OK;
   DFM_TRY(dfm_checkpoint_resume(run, options->resume_path, error));
-  return options->history_path ? dfm_history_cut(options->history_path, run->position.epoch, error) : DFM_OK;
+  run->has_history = true;
+  if (!options->history_path) return DFM_OK;
+  return dfm_history_cut(options->history_path, run->position.epoch, dfm_optimizer_step_count(run->stepper->optimizer),
+                         error);
 }
 
 static dfm_status open_run(dfm_run *run, dfm_error *error) {
@@ -112,6 +115,7 @@ static dfm_status open_run(dfm_run *run, dfm_error *error) {
   DFM_TRY(dfm_alloc(&run->seen.probability, (size_t)rows, sizeof(float), error));
   DFM_TRY(dfm_alloc(&run->seen.label, (size_t)rows, sizeof(float), error));
   DFM_TRY(dfm_alloc(&run->seen.weight, (size_t)rows, sizeof(float), error));
+  if (run->options->is_progressive) DFM_TRY(dfm_progressive_open(run, run->options->window, error));
   run->position =
       (dfm_position){.epoch = 1, .learning_rate = recipe->optimizer.learning_rate, .best = -(double)INFINITY};
   run->result->memory_tables = (int64_t)run->stepper->tables->size_bytes;
@@ -123,6 +127,7 @@ static void close_run(dfm_run *run) {
   free(run->seen.label);
   free(run->seen.weight);
   free(run->valid_probability);
+  dfm_progressive_close(&run->progressive);
   dfm_predictor_free(run->predictor);
   dfm_loader_free(run->loader);
   dfm_stepper_free(run->stepper);
@@ -174,11 +179,24 @@ static void fill_progress(dfm_run *run) {
                                   .mean_predicted = (double)NAN,
                                   .mean_observed = (double)NAN};
   progress->is_epoch_end = progress->has_valid = progress->is_best = progress->learning_rate_dropped = false;
+  progress->has_window = progress->has_progressive = false;
 }
 
 /* Shows the progress; true: the caller wants to stop. */
 static bool report(dfm_run *run) {
   return run->options->on_progress && run->options->on_progress(run->options->context, &run->progress);
+}
+
+static dfm_status write_history(dfm_run *run, dfm_error *error) {
+  if (!run->options->history_path) return DFM_OK;
+  DFM_TRY(dfm_history_write(run->options->history_path, !run->has_history, &run->progress, error));
+  run->has_history = true;
+  return DFM_OK;
+}
+
+/* From the second epoch on rows have been trained on, and their scores prove nothing. */
+static bool is_progressive(const dfm_run *run) {
+  return run->progressive.predictor && run->position.epoch == 1;
 }
 
 /* ---- batches */
@@ -194,6 +212,7 @@ static dfm_status check_loss(const dfm_run *run, dfm_error *error) {
 }
 
 static dfm_status run_batch(dfm_run *run, int rows, dfm_error *error) {
+  if (is_progressive(run)) dfm_progressive_score(run, rows);
   const double start = dfm_seconds();
   DFM_TRY(dfm_stepper_run(run->stepper, run->trainer->train, rows, run->position.learning_rate, error));
   DFM_TRY(check_loss(run, error));
@@ -212,6 +231,15 @@ static bool is_at_limit(const dfm_run *run) {
   return limit > 0 && dfm_optimizer_step_count(run->stepper->optimizer) >= limit;
 }
 
+/* Measures the window of progressive validation that the batch has filled. */
+static dfm_status finish_window(dfm_run *run, bool is_last, dfm_error *error) {
+  dfm_progress *progress = &run->progress;
+  is_last = is_last || run->position.batch == dfm_loader_batches(run->loader);
+  DFM_TRY(dfm_progressive_window(&run->progressive, is_last, &progress->has_window, &progress->window, error));
+  progress->window_end = run->progressive.n;
+  return progress->has_window ? write_history(run, error) : DFM_OK;
+}
+
 /* Batches until the epoch ends, the step limit is reached (`*is_last`) or the caller stops (`*is_stopped`). */
 static dfm_status run_epoch(dfm_run *run, bool *is_last, bool *is_stopped, dfm_error *error) {
   const dfm_run_options *options = run->options;
@@ -224,6 +252,7 @@ static dfm_status run_epoch(dfm_run *run, bool *is_last, bool *is_stopped, dfm_e
     fill_progress(run);
     const int64_t step = run->progress.step;
     *is_last = is_at_limit(run);
+    if (is_progressive(run)) DFM_TRY(finish_window(run, *is_last, error));
     if (run->predictor && is_due(options->eval_every, step)) {
       DFM_TRY(evaluate(run, &run->progress.valid, error));
       run->progress.has_valid = true;
@@ -265,6 +294,10 @@ static dfm_status finish_epoch(dfm_run *run, bool *is_stopped, dfm_error *error)
   fill_progress(run);
   DFM_TRY(dfm_metrics_of(seen->probability, seen->label, seen->weight, seen->n, &run->progress.train, error));
   run->progress.is_epoch_end = true;
+  if (is_progressive(run)) {
+    DFM_TRY(dfm_progressive_measure(&run->progressive, &run->progress.progressive, error));
+    run->progress.has_progressive = true;
+  }
   if (run->predictor) {
     DFM_TRY(evaluate(run, &run->progress.valid, error));
     run->progress.has_valid = true;
@@ -276,10 +309,7 @@ static dfm_status finish_epoch(dfm_run *run, bool *is_stopped, dfm_error *error)
   /* Without validation every epoch would be the best so far: only the last one is worth writing. */
   if (valid && run->progress.is_best && options->model_path && !keeps_last)
     DFM_TRY(dfm_run_save_model(run, options->model_path, run->position.epoch, valid, error));
-  if (options->history_path) {
-    DFM_TRY(dfm_history_write(options->history_path, run->position.epoch == 1 && !options->resume_path, &run->progress,
-                              error));
-  }
+  DFM_TRY(write_history(run, error));
   run->progress.learning_rate =
       run->position.learning_rate; /* what the history has is this epoch's, what is shown the next one's */
   run->position.epoch++;
@@ -332,6 +362,9 @@ static dfm_status finish_run(dfm_run *run, dfm_error *error) {
   run->result->best_epoch = (int)(keeps_last ? last : run->position.best_epoch);
   run->result->has_valid = has_valid;
   run->result->valid = run->position.valid;
+  run->result->has_progressive = run->progressive.n > 0;
+  if (run->result->has_progressive)
+    DFM_TRY(dfm_progressive_measure(&run->progressive, &run->result->progressive, error));
   run->result->steps = dfm_optimizer_step_count(run->stepper->optimizer);
   return DFM_OK;
 }
