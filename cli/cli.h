@@ -76,8 +76,9 @@ int cli_parse(const cli_command *command, int argc, char **argv, cli_call *call)
 void cli_call_clear(cli_call *call);
 /* What a recipe starts from, in this order, where the call says nothing: NULL or false each for nothing. */
 typedef struct cli_recipe_base {
-  bool is_progressive; /* one pass in the order of the file over all rows */
-  const char *dataset; /* a dataset file: what it was made by */
+  const dfm_model *from; /* a model to go on from */
+  bool is_progressive;   /* one pass in the order of the file over all rows */
+  const char *dataset;   /* a dataset file: what it was made by */
 } cli_recipe_base;
 /* The recipe of --recipe over the base (NULL: the defaults), and the settings given on the command line over that. The
  * caller frees it. */

@@ -216,7 +216,8 @@ static dfm_status set_progressive(dfm_recipe *recipe, dfm_error *error) {
 static dfm_status start_recipe(const cli_call *call, const cli_recipe_base *base, dfm_recipe *recipe,
                                dfm_error *error) {
   dfm_status status = DFM_OK;
-  if (base && base->is_progressive) status = set_progressive(recipe, error);
+  if (base && base->from) status = dfm_recipe_adopt_model(recipe, base->from, error);
+  if (status == DFM_OK && base && base->is_progressive) status = set_progressive(recipe, error);
   if (status == DFM_OK && base && base->dataset) status = dfm_recipe_adopt(recipe, base->dataset, error);
   if (status == DFM_OK && call->recipe_path) status = dfm_recipe_load(recipe, call->recipe_path, error);
   return status;

@@ -6,6 +6,8 @@
 
 typedef struct cli_rows_options {
   const char *valid, *schema, *label, *weight, *truth;
+  const char *from; /* a model that is to be trained further; NULL: a new one */
+  dfm_growth_options growth;
   bool is_progressive;
   const char *output; /* rows beyond memory's budget lie in its folder meanwhile */
 } cli_rows_options;
@@ -13,6 +15,8 @@ typedef struct cli_rows_options {
 typedef struct cli_rows {
   dfm_input *input, *valid_input; /* no `valid`: NULL */
   dfm_recipe *recipe;             /* under a dataset file: with the settings that the file was made by */
+  dfm_model *from;
+  dfm_growth growth; /* of its vocabularies */
   dfm_dataset *train, *valid;
 } cli_rows;
 

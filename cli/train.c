@@ -9,9 +9,9 @@
 #include "rows.h"
 
 typedef struct train_options {
-  const char *valid, *schema, *label, *weight, *output, *init, *checkpoint, *resume, *history;
-  int64_t checkpoint_every, eval_every, window, threads;
-  bool is_progressive, is_quiet, is_json;
+  const char *valid, *schema, *label, *weight, *output, *init, *checkpoint, *resume, *history, *from;
+  int64_t checkpoint_every, eval_every, window, admit, expire_after, threads;
+  bool keeps_state, is_progressive, is_quiet, is_json;
 } train_options;
 
 #define AT(member) offsetof(train_options, member)
@@ -26,6 +26,17 @@ static const cli_option options[] = {
     {"schema", 0, "FILE", NULL,
      "What the columns are, in YAML; guessed from DATA where it is left out; a dataset file has its own", CLI_TEXT,
      AT(schema), 0, 0},
+    {"from", 0, "MODEL", NULL,
+     "Goes on from this model (or checkpoint) with DATA as new rows: columns, shape and vocabularies are its own",
+     CLI_TEXT, AT(from), 0, 0},
+    {"admit", 0, "N", "0",
+     "With --from: new values that N rows of DATA have get an id; 0: as each field was trained, min_count", CLI_INT,
+     AT(admit), 0, INT64_MAX},
+    {"expire-after", 0, "N", "0",
+     "With --from: values that the last N rows trained on lack lose their id and are unknown again; 0: none does",
+     CLI_INT, AT(expire_after), 0, UINT32_MAX - 1},
+    {"keep-state", 0, NULL, NULL, "The model keeps the optimizer's state too, for --from to go on exactly", CLI_SWITCH,
+     AT(keeps_state), 0, 0},
     {"init", 0, "FILE", NULL, "Initial weights by tensor name, safetensors", CLI_TEXT, AT(init), 0, 0},
     {"checkpoint", 0, "FILE", NULL, "Where to keep the state of training, to resume from", CLI_TEXT, AT(checkpoint), 0,
      0},
@@ -98,6 +109,7 @@ static int check_places(const cli_call *call) {
     if (code == CLI_OK) code = cli_keep_data(call, 0, flag, path);
     if (code == CLI_OK) code = cli_keep_apart(call, flag, path, "the rows of --valid", o->valid);
     if (code == CLI_OK) code = cli_keep_apart(call, flag, path, "the schema", o->schema);
+    if (code == CLI_OK) code = cli_keep_apart(call, flag, path, "the model of --from", o->from);
     if (code == CLI_OK && i != 1) code = cli_keep_apart(call, flag, path, "the checkpoint of --resume", o->resume);
     for (int j = 0; j < i && code == CLI_OK; j++)
       code = cli_keep_apart(call, flag, path, j == 0 ? "the model" : "the checkpoint", written[j].path);
@@ -111,6 +123,8 @@ static int read_rows(const cli_call *call, train_run *run) {
                                     .schema = o->schema,
                                     .label = o->label,
                                     .weight = o->weight,
+                                    .from = o->from,
+                                    .growth = {.admit = o->admit, .expire_after = o->expire_after},
                                     .is_progressive = o->is_progressive,
                                     .output = o->output};
   return cli_rows_read(call, &reading, &run->rows);
@@ -146,6 +160,19 @@ static void say_what_was_read(const train_run *run) {
           cli_percent(share, positives, n_train + n_valid), fields - numbers, numbers);
 }
 
+static void say_from_what(const train_run *run) {
+  char kept[CLI_SHORT], admitted[CLI_SHORT], expired[CLI_SHORT], steps[CLI_SHORT], name[CLI_QUOTED];
+  const dfm_growth *growth = &run->rows.growth;
+  const int64_t n = dfm_model_state_steps(run->rows.from);
+  fprintf(stderr, "Going on from %s, ", cli_quoted(name, run->options->from));
+  if (n > 0)
+    fprintf(stderr, "with its optimizer's state after %s steps", cli_thousands(steps, n));
+  else
+    fputs("whose file keeps no optimizer state (--keep-state), so the optimizer starts anew", stderr);
+  fprintf(stderr, "; %s values kept, %s admitted, %s expired\n", cli_thousands(kept, growth->kept),
+          cli_thousands(admitted, growth->admitted), cli_thousands(expired, growth->expired));
+}
+
 static int say_summary(const train_run *run) {
   dfm_error error;
   char *text = NULL;
@@ -164,6 +191,8 @@ static int train(train_run *run) {
                                .history_path = o->history,
                                .init_path = o->init,
                                .resume_path = o->resume,
+                               .from = run->rows.from,
+                               .keep_state = o->keeps_state,
                                .is_progressive = o->is_progressive,
                                .window = o->window,
                                .eval_every = o->eval_every,
@@ -222,22 +251,35 @@ static void say_next(const train_run *run) {
 static int print_result(const train_run *run) {
   const dfm_run_result *r = &run->result;
   json_t *valid = r->has_valid ? cli_json_metrics(&r->valid) : json_null();
+  const dfm_growth *g = &run->rows.growth;
+  json_t *growth = run->rows.from ? json_pack("{s:I, s:I, s:I}", "kept", (json_int_t)g->kept, "admitted",
+                                              (json_int_t)g->admitted, "expired", (json_int_t)g->expired)
+                                  : json_null();
   json_t *progressive = r->has_progressive ? cli_json_metrics(&r->progressive) : json_null();
   const int64_t n_valid = run->rows.valid ? dfm_dataset_rows(run->rows.valid) : 0;
-  return cli_print_json(json_pack("{s:o, s:I, s:I, s:I, s:i, s:i, s:I, s:b, s:b, s:o, s:o, s:o, s:o, s:I}", "model",
-                                  cli_json_text(run->options->output, strlen(run->options->output)), "train_rows",
-                                  (json_int_t)dfm_dataset_rows(run->rows.train), "train_positives",
+  return cli_print_json(json_pack("{s:o, s:I, s:I, s:I, s:i, s:i, s:I, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:I}",
+                                  "model", cli_json_text(run->options->output, strlen(run->options->output)),
+                                  "train_rows", (json_int_t)dfm_dataset_rows(run->rows.train), "train_positives",
                                   (json_int_t)dfm_dataset_positives(run->rows.train), "valid_rows", (json_int_t)n_valid,
                                   "epochs", r->epochs, "best_epoch", r->best_epoch, "steps", (json_int_t)r->steps,
-                                  "stopped", r->stopped, "stopped_early", r->stopped_early, "valid", valid,
-                                  "progressive", progressive, "seconds", cli_json_number(r->seconds), "objective",
-                                  cli_json_number(r->objective), "memory_tables", (json_int_t)r->memory_tables));
+                                  "stopped", r->stopped, "stopped_early", r->stopped_early, "growth", growth, "valid",
+                                  valid, "progressive", progressive, "seconds", cli_json_number(r->seconds),
+                                  "objective", cli_json_number(r->objective), "memory_tables",
+                                  (json_int_t)r->memory_tables));
 }
 
 static int check_options(const cli_call *call) {
   const train_options *o = call->options;
   if (o->window > 0 && !o->is_progressive)
     return cli_usage(call->command, "--window is for --progressive; give both, or leave --window out");
+  const char *growing = o->admit > 0 ? "admit" : o->expire_after > 0 ? "expire-after" : NULL;
+  if (growing && !o->from)
+    return cli_usage(call->command,
+                     "--%s is for --from, whose vocabularies grow; give both, or leave --%s out (for a "
+                     "new model min_count says which values get an id)",
+                     growing, growing);
+  if (o->init && o->from)
+    return cli_usage(call->command, "--init and --from exclude each other; leave one of them out");
   return CLI_OK;
 }
 
@@ -250,6 +292,7 @@ static int run_stages(const cli_call *call, train_run *run) {
   if (code != CLI_OK) return code;
   warn_of_one_class(run);
   if (!o->is_quiet) say_what_was_read(run);
+  if (!o->is_quiet && o->from) say_from_what(run);
   if (dfm_trainer_create(run->rows.recipe, run->rows.train, run->rows.valid, &run->trainer, &error) != DFM_OK)
     return cli_fail(&error);
   if (!o->is_quiet) code = say_summary(run);
@@ -281,6 +324,9 @@ const cli_command cli_train = {
         "trains, and keeps "
         "the best epoch in one file that takes raw rows. Without any option: DeepFM with kind defaults, saved as "
         "model.safetensors.\n"
+        "With --from it trains a model further on new rows, with --progressive it scores each row before it learns "
+        "from it "
+        "(docs/grow.md).\n"
         "Ctrl-C (or SIGTERM) stops after the current batch, saves the model and exits with 0; a second one ends the "
         "program at once. "
         "The same data, recipe and seed give the same bytes at any number of threads.",

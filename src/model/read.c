@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "data/dataset_file.h"
+#include "data/grow.h"
 #include "model/model.h"
 
 /* Settings that a dataset file was made by, and that training on it takes over. */
@@ -49,6 +50,69 @@ dfm_status dfm_dataset_read_train(dfm_input *train_input, dfm_input *valid_input
       dfm_dataset_read_training(train_input, valid_input, applied, &settings, options, train, valid, error);
   dfm_schema_free(applied);
   return status;
+}
+
+/* ---- rows to train a model on further: read as new rows with every value kept, then given ids of the grown model */
+
+static dfm_status check_growth(const dfm_input *train_input, const dfm_input *valid_input, const dfm_model *model,
+                               const dfm_growth_options *growth, dfm_error *error) {
+  const char *file = dfm_input_dataset(train_input);
+  if (!file && valid_input) file = dfm_input_dataset(valid_input);
+  if (file) {
+    return dfm_fail(error, DFM_ERROR_MISMATCH,
+                    "%s is a dataset file, whose vocabularies are settled, so no new value of it can be admitted; give "
+                    "the text it was encoded from",
+                    file);
+  }
+  if (model->encoder->is_synthetic) {
+    return dfm_fail(error, DFM_ERROR_MISMATCH,
+                    "the model has vocabularies without values, so it cannot grow; train one on rows of text");
+  }
+  if (growth->admit >= 0 && growth->expire_after >= 0) return DFM_OK;
+  return dfm_fail(error, DFM_ERROR_VALUE, "admit is %lld and expire_after %lld; neither may be negative",
+                  (long long)growth->admit, (long long)growth->expire_after);
+}
+
+static dfm_status open_schema(const dfm_model *model, dfm_schema **schema, dfm_error *error) {
+  DFM_TRY(dfm_schema_copy(model->encoder->schema, schema, error));
+  for (size_t i = 0; i < (*schema)->n_columns; i++) (*schema)->columns[i].settings.min_count = 1;
+  return DFM_OK;
+}
+
+static dfm_status grow(const dfm_model *model, const dfm_recipe *recipe, const dfm_growth_options *options,
+                       dfm_dataset *train, dfm_dataset *valid, dfm_growth *outcome, dfm_error *error) {
+  const dfm_growing growing = {.encoder = model->encoder,
+                               .ages = model->age,
+                               .options = options,
+                               .counts_valid = recipe->data.vocabulary_from_all};
+  return dfm_dataset_grow(&growing, train, valid, outcome, error);
+}
+
+dfm_status dfm_dataset_read_more(dfm_input *train_input, dfm_input *valid_input, const dfm_model *model,
+                                 const dfm_recipe *recipe, const dfm_growth_options *growth,
+                                 const dfm_read_options *options, dfm_growth *outcome, dfm_dataset **train,
+                                 dfm_dataset **valid, dfm_error *error) {
+  dfm_schema *schema = NULL;
+  dfm_dataset *parts[2] = {NULL, NULL};
+  dfm_data_settings settings = data_settings(recipe);
+  DFM_TRY(dfm_recipe_check(recipe, error));
+  DFM_TRY(dfm_recipe_check_from(recipe, model, error));
+  DFM_TRY(check_growth(train_input, valid_input, model, growth, error));
+  DFM_TRY(open_schema(model, &schema, error));
+  settings.category.min_count = 1;
+  settings.vocabulary_from_all = true;
+  dfm_status status =
+      dfm_dataset_read_training(train_input, valid_input, schema, &settings, options, &parts[0], &parts[1], error);
+  dfm_schema_free(schema);
+  if (status == DFM_OK) status = grow(model, recipe, growth, parts[0], parts[1], outcome, error);
+  if (status != DFM_OK) {
+    dfm_dataset_free(parts[0]);
+    dfm_dataset_free(parts[1]);
+    return status;
+  }
+  *train = parts[0];
+  *valid = parts[1];
+  return DFM_OK;
 }
 
 dfm_status dfm_dataset_read(dfm_input *input, const dfm_model *model, const dfm_read_options *options,

@@ -118,6 +118,10 @@ void dfm_adam_idle_start_at(dfm_adam_idle *idle, int64_t origin) {
   idle->origin = idle->step = origin;
 }
 
+int64_t dfm_adam_idle_origin(const dfm_adam_idle *idle) {
+  return idle->origin;
+}
+
 void dfm_adam_idle_free(dfm_adam_idle *idle) {
   if (!idle) return;
   free(idle->rate);

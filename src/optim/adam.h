@@ -31,6 +31,7 @@ dfm_status dfm_adam_idle_create(const dfm_optimizer_settings *settings, dfm_adam
 void dfm_adam_idle_free(dfm_adam_idle *idle); /* NULL accepted */
 /* Before the first step: `origin` steps have been made, and no row will be caught up from before it. */
 void dfm_adam_idle_start_at(dfm_adam_idle *idle, int64_t origin);
+int64_t dfm_adam_idle_origin(const dfm_adam_idle *idle);
 
 /* Adds the next step. One thread, while no other catches up; on failure nothing has changed. */
 dfm_status dfm_adam_idle_begin(dfm_adam_idle *idle, double learning_rate, dfm_error *error);

@@ -137,6 +137,10 @@ void dfm_optimizer_catch_up(const dfm_optimizer *optimizer, float *w, float *sta
   if (optimizer->idle) dfm_adam_idle_catch_up(optimizer->idle, optimizer->kernel, w, state0, state1, n, last, upto);
 }
 
+int64_t dfm_optimizer_origin(const dfm_optimizer *optimizer) {
+  return optimizer->idle ? dfm_adam_idle_origin(optimizer->idle) : 0;
+}
+
 size_t dfm_optimizer_history(const dfm_optimizer *optimizer, const double **values) {
   *values = NULL;
   return optimizer->idle ? dfm_adam_idle_rates(optimizer->idle, values) : 0;

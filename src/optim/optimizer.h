@@ -44,6 +44,9 @@ void dfm_optimizer_step(const dfm_optimizer *optimizer, float *w, float *state0,
 void dfm_optimizer_catch_up(const dfm_optimizer *optimizer, float *w, float *state0, float *state1, size_t n,
                             int64_t last, int64_t upto);
 
+/* No row can be caught up from a step before this one; 0 where idle rows do not move. */
+int64_t dfm_optimizer_origin(const dfm_optimizer *optimizer);
+
 /* What checkpoints must keep, besides the state arrays, to continue bit by bit: the learning rates of the steps since the
  * origin (exact Adam; else nothing, and `*values` is NULL). The array belongs to the optimizer and lives until its next
  * begin. Returns its length. */

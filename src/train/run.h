@@ -47,7 +47,9 @@ typedef struct dfm_run {
   dfm_loader *loader;
   dfm_predictor *predictor; /* NULL without validation */
   float *valid_probability; /* (rows of the validation set) */
-  uint64_t fingerprint;     /* of the rows; only where checkpoints are made or read */
+  uint64_t fingerprint;     /* of the rows and what encodes them; only where checkpoints are made or read */
+  uint32_t **age;           /* (F) of the values, after this run's rows */
+  int64_t first_step;       /* the optimizer's steps before this run's first */
   dfm_position position;
   dfm_epoch_rows seen;
   dfm_progressive progressive;
@@ -90,6 +92,21 @@ dfm_status dfm_run_save_model(const dfm_run *run, const char *path, int64_t epoc
 dfm_status dfm_checkpoint_save(const dfm_run *run, const char *path, dfm_error *error);
 /* Puts a fresh run where the checkpoint was made; an error where data or recipe differ. */
 dfm_status dfm_checkpoint_resume(dfm_run *run, const char *path, dfm_error *error);
+
+/* Steps that this run has made. */
+static inline int64_t dfm_run_steps(const dfm_run *run) {
+  return dfm_optimizer_step_count(run->stepper->optimizer) - run->first_step;
+}
+
+/* Tensors of the state beside the model's (docs/design.md): (F + 3) at most, the history last. Returns how many. */
+size_t dfm_state_list(const dfm_stepper *stepper, dfm_extra_tensor *extra);
+/* Whether a stored row may have been touched when its last word says so, `steps` steps into its training: what is read is bounded before it is used.
+ * `optimizer` is at that step. */
+bool dfm_touch_fits(const dfm_optimizer *optimizer, uint32_t touch);
+
+/* Goes on from options->from: its rows' weights, by value, its dense weights, and the state that its file keeps; ages. `takes_weights` false: a
+ * checkpoint of this run will bring them. */
+dfm_status dfm_run_go_on(dfm_run *run, bool takes_weights, dfm_error *error);
 
 /* Full-batch L-BFGS to the optimum of a linear model; fills the stepper's weights and tables and `*objective`. */
 dfm_status dfm_lbfgs_solve(dfm_run *run, double *objective, dfm_error *error);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "data/grow.h"
 #include "train/run.h"
 
 static dfm_status check_datasets(const dfm_dataset *train, const dfm_dataset *valid, dfm_error *error) {
@@ -82,15 +83,36 @@ void dfm_trainer_free(dfm_trainer *trainer) {
 static dfm_status continue_run(dfm_run *run, dfm_error *error) {
   const dfm_run_options *options = run->options;
   if (options->checkpoint_path || options->resume_path) {
-    run->fingerprint = dfm_dataset_fingerprint(run->trainer->train);
+    run->fingerprint = dfm_dataset_fingerprint(run->trainer->train) ^ dfm_encoder_hash(run->trainer->encoder);
     if (run->trainer->valid) run->fingerprint ^= dfm_random_u64(dfm_dataset_fingerprint(run->trainer->valid), 1);
   }
   if (!options->resume_path) return DFM_OK;
   DFM_TRY(dfm_checkpoint_resume(run, options->resume_path, error));
   run->has_history = true;
   if (!options->history_path) return DFM_OK;
-  return dfm_history_cut(options->history_path, run->position.epoch, dfm_optimizer_step_count(run->stepper->optimizer),
-                         error);
+  return dfm_history_cut(options->history_path, run->position.epoch, dfm_run_steps(run), error);
+}
+
+/* What the run starts with instead of the initialiser's weights. */
+static dfm_status preset_weights(dfm_run *run, dfm_error *error) {
+  const dfm_run_options *options = run->options;
+  const bool is_lbfgs = run->trainer->recipe->optimizer.name == DFM_SOLVER_LBFGS;
+  if (is_lbfgs && options->keep_state) {
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "optimizer.name is lbfgs, which has no state to keep; leave keep_state out, or train with adam");
+  }
+  if (options->init_path && is_lbfgs) {
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "initial weights (%s) do not change what lbfgs finds; leave them out, or train with adam",
+                    options->init_path);
+  }
+  if (options->init_path && options->from) {
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "both a model to go on from and initial weights (%s) were given; leave one of them out",
+                    options->init_path);
+  }
+  if (options->init_path) return dfm_stepper_init_from(run->stepper, options->init_path, error);
+  return options->from ? dfm_run_go_on(run, options->resume_path == NULL, error) : DFM_OK;
 }
 
 static dfm_status open_run(dfm_run *run, dfm_error *error) {
@@ -99,12 +121,8 @@ static dfm_status open_run(dfm_run *run, dfm_error *error) {
   const int64_t rows = dfm_dataset_rows(trainer->train);
   const int size = batch_size(trainer);
   DFM_TRY(dfm_stepper_create(recipe, trainer->train, size, run->options->threads, &run->stepper, error));
-  if (run->options->init_path && recipe->optimizer.name == DFM_SOLVER_LBFGS) {
-    return dfm_fail(error, DFM_ERROR_VALUE,
-                    "initial weights (%s) do not change what lbfgs finds; leave them out, or train with adam",
-                    run->options->init_path);
-  }
-  if (run->options->init_path) DFM_TRY(dfm_stepper_init_from(run->stepper, run->options->init_path, error));
+  DFM_TRY(dfm_ages_create(trainer->train, &run->age, error));
+  DFM_TRY(preset_weights(run, error));
   DFM_TRY(dfm_loader_create(trainer->train, size, recipe->train.shuffle, recipe->train.seed, &run->loader, error));
   if (trainer->valid) {
     const dfm_row_source rows_now = dfm_stepper_rows(run->stepper);
@@ -127,6 +145,7 @@ static void close_run(dfm_run *run) {
   free(run->seen.label);
   free(run->seen.weight);
   free(run->valid_probability);
+  dfm_ages_free(run->age);
   dfm_progressive_close(&run->progressive);
   dfm_predictor_free(run->predictor);
   dfm_loader_free(run->loader);
@@ -167,7 +186,7 @@ static void fill_progress(dfm_run *run) {
   progress->epochs = run->trainer->recipe->train.epochs;
   progress->batch = run->position.batch;
   progress->batches = dfm_loader_batches(run->loader);
-  progress->step = dfm_optimizer_step_count(run->stepper->optimizer);
+  progress->step = dfm_run_steps(run);
   progress->seconds = seen->seconds;
   progress->rows_per_second = seen->seconds > 0 ? (double)seen->n / seen->seconds : 0;
   progress->learning_rate = run->position.learning_rate;
@@ -207,8 +226,8 @@ static dfm_status check_loss(const dfm_run *run, dfm_error *error) {
       error, DFM_ERROR_VALUE,
       "the loss became %s at step %lld (epoch %lld); lower optimizer.learning_rate (now %g) or scale the numbers "
       "(data.transform standard)",
-      isnan(run->stepper->loss) ? "nan" : "infinite", (long long)dfm_optimizer_step_count(run->stepper->optimizer),
-      (long long)run->position.epoch, run->position.learning_rate);
+      isnan(run->stepper->loss) ? "nan" : "infinite", (long long)dfm_run_steps(run), (long long)run->position.epoch,
+      run->position.learning_rate);
 }
 
 static dfm_status run_batch(dfm_run *run, int rows, dfm_error *error) {
@@ -228,7 +247,7 @@ static bool is_due(int64_t every, int64_t step) {
 
 static bool is_at_limit(const dfm_run *run) {
   const int64_t limit = run->trainer->recipe->train.max_steps;
-  return limit > 0 && dfm_optimizer_step_count(run->stepper->optimizer) >= limit;
+  return limit > 0 && dfm_run_steps(run) >= limit;
 }
 
 /* Measures the window of progressive validation that the batch has filled. */
@@ -365,7 +384,7 @@ static dfm_status finish_run(dfm_run *run, dfm_error *error) {
   run->result->has_progressive = run->progressive.n > 0;
   if (run->result->has_progressive)
     DFM_TRY(dfm_progressive_measure(&run->progressive, &run->result->progressive, error));
-  run->result->steps = dfm_optimizer_step_count(run->stepper->optimizer);
+  run->result->steps = dfm_run_steps(run);
   return DFM_OK;
 }
 
