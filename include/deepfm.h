@@ -319,7 +319,7 @@ typedef struct dfm_run_options {
   const char *init_path;       /* safetensors with initial weights, by tensor name; NULL: none */
   const char *resume_path;     /* a checkpoint of the same data and recipe to go on from; NULL: none */
   const dfm_model *
-      from; /* what starts with its weights, value by value, and with the state that its file keeps; NULL: nothing does */
+      from; /* what starts with its weights, value by value, and with the state that its file keeps; outlives the run; NULL: nothing does */
   bool keep_state;     /* the model file keeps the optimizer's state, for another run to go on from */
   bool is_progressive; /* each batch of the first epoch is scored before it is trained on */
   int64_t window; /* rows that are measured together then, rounded up to batches; 0: a twentieth, and 1000 at least */

@@ -94,6 +94,7 @@ def test_growing_is_said():
     check(json.loads(done.out)["growth"] == {"kept": 40, "admitted": 5, "expired": 5}, done.out)
     contains(succeeds("inspect", path("young.safetensors"), "--field", "C1", "--value", "v1").out, "not in the vocabulary")
     contains(succeeds("summary", path("young.safetensors")).out, "45 values")
+    contains(succeeds("summary", stateful_model()).out, "Keeps the optimizer's state after 12 steps")
 
 
 def test_killed_and_resumed():

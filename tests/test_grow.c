@@ -296,6 +296,16 @@ static bool stop_at_three(void *context, const dfm_progress *progress) {
   return progress->step == 3;
 }
 
+static void fails(dfm_more *more, const dfm_run_options *options, const char *says) {
+  dfm_trainer *trainer;
+  dfm_run_result result;
+  dfm_error error;
+  assert_ok(dfm_trainer_create(more->setup.recipe, more->setup.train, more->setup.valid, &trainer, &error));
+  assert_int_not_equal(dfm_trainer_run(trainer, options, &result, &error), DFM_OK);
+  if (!strstr(error.message, says)) fail_msg("'%s' does not say '%s'", error.message, says);
+  dfm_trainer_free(trainer);
+}
+
 /* Any threads, and stopped and resumed: the same bytes. */
 static void test_same_bytes(void **state) {
   static const int threads[] = {1, 2, 3, 8};
@@ -324,40 +334,86 @@ static void test_same_bytes(void **state) {
         &(dfm_run_options){
             .model_path = other, .from = more.from, .keep_state = true, .resume_path = check, .threads = 2});
   assert_true(same_bytes(one, other));
+  fails(&more, &(dfm_run_options){.resume_path = check}, "resume with the data and the --from of its run");
   close_more(&more);
 }
 
-/* The validation rows' values that only the model knows keep their ids. */
-static void test_validation_rows(void **state) {
-  const char *a = make_stream("a.csv", &A, 1), *b = make_stream("b.csv", &B, 1), *half = test_path("half.safetensors");
-  dfm_more more;
+/* Rows with others to validate with. What `read_error` says is the reading's alone. */
+static dfm_status read_more(const dfm_model *from, const char *rows, const char *valid_rows, dfm_setup *setup,
+                            dfm_error *read_error) {
   dfm_input *inputs[2];
+  dfm_growth growth;
   dfm_error error;
-  (void)state;
-  train_anew(a, PLAIN, false, half);
-  open_more(&more, half, b, (dfm_growth_options){0});
-  tear_down(&more.setup);
-  assert_ok(dfm_recipe_create(&more.setup.recipe, &error));
-  assert_ok(dfm_recipe_adopt_model(more.setup.recipe, more.from, &error));
-  assert_ok(dfm_input_create(&b, 1, &inputs[0], &error));
-  assert_ok(dfm_input_create(&a, 1, &inputs[1], &error));
-  assert_ok(dfm_dataset_read_more(inputs[0], inputs[1], more.from, more.setup.recipe, &(dfm_growth_options){0}, NULL,
-                                  &more.growth, &more.setup.train, &more.setup.valid, &error));
-  assert_int_equal(dfm_dataset_rows(more.setup.valid), 2048);
-  for (size_t f = 0; f < 3; f++) assert_int_equal(dfm_dataset_field(more.setup.valid, f).unknown, 0);
+  *setup = (dfm_setup){0};
+  assert_ok(dfm_recipe_create(&setup->recipe, &error));
+  assert_ok(dfm_recipe_adopt_model(setup->recipe, from, &error));
+  assert_ok(dfm_input_create(&rows, 1, &inputs[0], &error));
+  assert_ok(dfm_input_create(&valid_rows, 1, &inputs[1], &error));
+  const dfm_status status = dfm_dataset_read_more(inputs[0], inputs[1], from, setup->recipe, &(dfm_growth_options){0},
+                                                  NULL, &growth, &setup->train, &setup->valid, read_error);
   dfm_input_free(inputs[0]);
   dfm_input_free(inputs[1]);
-  close_more(&more);
+  return status;
 }
 
-static void fails(dfm_more *more, const dfm_run_options *options, const char *says) {
-  dfm_trainer *trainer;
-  dfm_run_result result;
+/* The validation rows' values that only the model knows keep their ids; those that nobody knows obey the field's rule. */
+static void test_validation_rows(void **state) {
+  static const char *const STRICT[] = {"model=lr", "data.unknown=error", "validation.random=0", "train.epochs=1", NULL};
+  const dfm_span_of_rows later = {5000, 300, 30, 10, -1};
+  const char *a = make_stream("a.csv", &A, 1), *b = make_stream("b.csv", &B, 1), *c = make_stream("c.csv", &later, 1);
+  const char *plain = test_path("plain.safetensors"), *strict = test_path("strict.safetensors");
+  dfm_setup setup;
   dfm_error error;
-  assert_ok(dfm_trainer_create(more->setup.recipe, more->setup.train, more->setup.valid, &trainer, &error));
-  assert_int_not_equal(dfm_trainer_run(trainer, options, &result, &error), DFM_OK);
-  if (!strstr(error.message, says)) fail_msg("'%s' does not say '%s'", error.message, says);
-  dfm_trainer_free(trainer);
+  (void)state;
+  train_anew(a, PLAIN, false, plain);
+  train_anew(a, STRICT, false, strict);
+  dfm_model *from = load(plain);
+  assert_ok(read_more(from, b, a, &setup, &error));
+  assert_int_equal(dfm_dataset_rows(setup.valid), 2048);
+  for (size_t f = 0; f < 3; f++) assert_int_equal(dfm_dataset_field(setup.valid, f).unknown, 0);
+  tear_down(&setup);
+  assert_ok(read_more(from, b, c, &setup, &error));
+  assert_int_equal(dfm_dataset_field(setup.valid, FIELD_C).unknown, 300);
+  tear_down(&setup);
+  dfm_model_free(from);
+  from = load(strict);
+  assert_int_equal(read_more(from, b, c, &setup, &error), DFM_ERROR_MISMATCH);
+  assert_non_null(strstr(error.message, "300 validation rows have a value in column 'c'"));
+  tear_down(&setup);
+  dfm_model_free(from);
+}
+
+/* Values from all rows, sorted, without an unknown row: so do those that are admitted. */
+static void test_other_rules(void **state) {
+  static const char *const OTHER[] = {"model=lr",
+                                      "data.unknown=zero",
+                                      "data.vocabulary_order=sorted",
+                                      "data.vocabulary_from=all",
+                                      "validation.split=0.2",
+                                      "train.epochs=1",
+                                      NULL};
+  const char *a = make_stream("a.csv", &A, 1), *b = make_stream("b.csv", &B, 1);
+  const char *old_path = test_path("old.safetensors"), *new_path = test_path("new.safetensors");
+  (void)state;
+  train_anew(a, OTHER, true, old_path);
+  const dfm_growth growth = go_on(old_path, b, (dfm_growth_options){0}, new_path);
+  dfm_model *old = load(old_path), *grown = load(new_path);
+  const int64_t n_old = dfm_model_field(old, FIELD_C).vocabulary, n = dfm_model_field(grown, FIELD_C).vocabulary;
+  assert_int_equal(growth.admitted, n - n_old);
+  int64_t sum = 0;
+  for (int64_t i = 0; i < n; i++) {
+    const char *bytes, *before;
+    size_t length, before_length;
+    int64_t count;
+    assert_true(dfm_model_value(grown, FIELD_C, i, &bytes, &length, &count));
+    sum += count;
+    if (i == 0 || i == n_old) continue;
+    assert_true(dfm_model_value(grown, FIELD_C, i - 1, &before, &before_length, &count));
+    assert_true(memcmp(before, bytes, length < before_length ? length : before_length) <= 0);
+  }
+  assert_int_equal(sum, 2048 + 1500);
+  dfm_model_free(old);
+  dfm_model_free(grown);
 }
 
 static void test_errors(void **state) {
@@ -402,6 +458,7 @@ int main(int argc, char **argv) {
                                             cmocka_unit_test(test_checkpoint_is_a_state),
                                             cmocka_unit_test(test_same_bytes),
                                             cmocka_unit_test(test_validation_rows),
+                                            cmocka_unit_test(test_other_rules),
                                             cmocka_unit_test(test_errors)};
   return test_main(argc, argv, "grow", tests, sizeof tests / sizeof *tests);
 }

@@ -145,9 +145,11 @@ static dfm_status check_same(const dfm_run *run, const dfm_st_file *file, const 
   }
   snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, run->fingerprint);
   if (strcmp(fingerprint, data) == 0) return DFM_OK;
-  return dfm_fail(error, DFM_ERROR_MISMATCH,
-                  "checkpoint %s was made from other rows, training or validation; resume with the data of its run",
-                  path);
+  return dfm_fail(
+      error, DFM_ERROR_MISMATCH,
+      "checkpoint %s was made from other rows, training or validation, or goes on from another model; resume "
+      "with the data and the --from of its run",
+      path);
 }
 
 static dfm_status read_position(dfm_run *run, const dfm_st_file *file, const char *path, dfm_error *error) {

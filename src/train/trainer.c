@@ -79,13 +79,20 @@ void dfm_trainer_free(dfm_trainer *trainer) {
 
 /* ---- setting up */
 
+/* Of all that a checkpoint does not hold and a resumed run must be given again: the rows, what encodes them, and the model it goes on from. */
+static uint64_t fingerprint_of(const dfm_run *run) {
+  const dfm_trainer *trainer = run->trainer;
+  const dfm_model *from = run->options->from;
+  uint64_t fingerprint = dfm_dataset_fingerprint(trainer->train) ^ dfm_encoder_hash(trainer->encoder);
+  if (trainer->valid) fingerprint ^= dfm_random_u64(dfm_dataset_fingerprint(trainer->valid), 1);
+  if (from) fingerprint ^= dfm_random_u64(dfm_encoder_hash(from->encoder), 2 + (uint64_t)from->state_steps);
+  return fingerprint;
+}
+
 /* Where the run was resumed from a checkpoint: goes there, and cuts the history to the epochs before. */
 static dfm_status continue_run(dfm_run *run, dfm_error *error) {
   const dfm_run_options *options = run->options;
-  if (options->checkpoint_path || options->resume_path) {
-    run->fingerprint = dfm_dataset_fingerprint(run->trainer->train) ^ dfm_encoder_hash(run->trainer->encoder);
-    if (run->trainer->valid) run->fingerprint ^= dfm_random_u64(dfm_dataset_fingerprint(run->trainer->valid), 1);
-  }
+  if (options->checkpoint_path || options->resume_path) run->fingerprint = fingerprint_of(run);
   if (!options->resume_path) return DFM_OK;
   DFM_TRY(dfm_checkpoint_resume(run, options->resume_path, error));
   run->has_history = true;
