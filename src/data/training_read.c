@@ -18,6 +18,8 @@ typedef struct training {
   dfm_input *train_input, *valid_input; /* borrowed; no valid_input: NULL */
   const dfm_data_settings *settings;
   const dfm_read_options *options;
+  const dfm_growing *growing; /* NULL: vocabularies start here */
+  dfm_growth growth;
   dfm_encoder *encoder;
   dfm_vocabulary_builder *builder; /* (F) without values where the field shares another's */
   dfm_pool *pool;
@@ -246,7 +248,10 @@ static dfm_status settle(training *run, dfm_error *error) {
   dfm_unknown_cell cell = {.f = -1};
   const bool splits_tail = run->valid && run->train->storage == run->valid->storage;
   if (splits_tail && !counts_valid) dfm_settle_uncount(run->builder, run->valid, run->pool);
-  DFM_TRY(dfm_settle(run->encoder, run->builder, run->train, run->valid, counts_valid, run->pool, &cell, error));
+  DFM_TRY(run->growing
+              ? dfm_settle_growing(run->growing, run->encoder, run->builder, run->train, run->valid, counts_valid,
+                                   run->pool, &cell, &run->growth, error)
+              : dfm_settle(run->encoder, run->builder, run->train, run->valid, counts_valid, run->pool, &cell, error));
   return cell.f >= 0 ? fail_unknown(run, cell.row, cell.f, error) : DFM_OK;
 }
 
@@ -280,6 +285,26 @@ static dfm_status read_file(training *run, const char *path, dfm_error *error) {
   return dfm_dataset_read_encoded(run->valid_input, run->encoder, run->options, &run->valid, error);
 }
 
+/* Whatever it came to, the run is closed; its datasets go out where all went well. */
+static dfm_status close_training(training *run, dfm_status status, dfm_dataset **train, dfm_dataset **valid) {
+  for (int f = 0; run->builder && f < run->encoder->F; f++) dfm_vocabulary_builder_clear(&run->builder[f]);
+  free(run->builder);
+  free(run->status);
+  free(run->failure);
+  dfm_pool_free(run->pool);
+  dfm_storage_release(run->rows);
+  dfm_storage_release(run->held);
+  dfm_encoder_release(run->encoder);
+  if (status != DFM_OK) {
+    dfm_dataset_free(run->train);
+    dfm_dataset_free(run->valid);
+    return status;
+  }
+  *train = run->train;
+  *valid = run->valid;
+  return DFM_OK;
+}
+
 dfm_status dfm_dataset_read_training(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
                                      const dfm_data_settings *settings, const dfm_read_options *options,
                                      dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
@@ -288,20 +313,20 @@ dfm_status dfm_dataset_read_training(dfm_input *train_input, dfm_input *valid_in
   DFM_TRY(dfm_pool_create_exact(options ? options->threads : 0, &run.pool, error));
   dfm_status status = dfm_encoder_create(schema, settings, &run.encoder, error);
   if (status == DFM_OK) status = file ? read_file(&run, file, error) : run_training(&run, error);
-  for (int f = 0; run.builder && f < run.encoder->F; f++) dfm_vocabulary_builder_clear(&run.builder[f]);
-  free(run.builder);
-  free(run.status);
-  free(run.failure);
-  dfm_pool_free(run.pool);
-  dfm_storage_release(run.rows);
-  dfm_storage_release(run.held);
-  dfm_encoder_release(run.encoder);
-  if (status != DFM_OK) {
-    dfm_dataset_free(run.train);
-    dfm_dataset_free(run.valid);
-    return status;
-  }
-  *train = run.train;
-  *valid = run.valid;
-  return DFM_OK;
+  return close_training(&run, status, train, valid);
+}
+
+dfm_status dfm_dataset_read_growing(dfm_input *train_input, dfm_input *valid_input, const dfm_growing *growing,
+                                    const dfm_data_settings *settings, const dfm_read_options *options,
+                                    dfm_growth *growth, dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
+  training run = {.train_input = train_input,
+                  .valid_input = valid_input,
+                  .settings = settings,
+                  .options = options,
+                  .growing = growing};
+  DFM_TRY(dfm_pool_create_exact(options ? options->threads : 0, &run.pool, error));
+  dfm_status status = dfm_growing_encoder(growing, &run.encoder, error);
+  if (status == DFM_OK) status = run_training(&run, error);
+  *growth = run.growth;
+  return close_training(&run, status, train, valid);
 }
