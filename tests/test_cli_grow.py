@@ -123,6 +123,7 @@ def test_wrong_calls():
         (["--from", model, "--schema", "s.yaml"], 2, ["--schema and --from exclude each other"]),
         (["--from", model, "--label", "label"], 2, ["--label and --from exclude each other"]),
         (["--from", model, "--init", model], 2, ["--init and --from exclude each other"]),
+        (["--from", model, "--cache", "kept"], 2, ["--cache keeps rows as a new model encodes them"]),
         (["--admit", "2"], 2, ["--admit is for --from"]),
         (["--expire-after", "2"], 2, ["--expire-after is for --from"]),
         (["--window", "2"], 2, ["--window is for --progressive"]),
@@ -150,6 +151,12 @@ def test_wrong_rows():
     ]
     for file, parts in rows:
         fails("train", file, "--from", model, "-q", "-o", output, parts=parts, output=output)
+    bad = write("bad.csv", read(later_rows()).decode() + "2,v1,w1,3\n1,v1,w1,cheap\n0,v77,w1,1\n")
+    fails("train", bad, "--from", model, "-q", "-o", output, parts=["bad.csv:602:"], output=output)
+    done = succeeds("train", bad, "--from", model, "--skip-bad-rows", "2", "--admit", "1", "--json", "-o", path("s.safetensors"))
+    contains(done.err, "Left out ")
+    check(json.loads(done.out)["train_rows"] + json.loads(done.out)["valid_rows"] == 601, done.out)
+    check(json.loads(done.out)["growth"]["kept"] == 45, done.out)
     succeeds("encode", rows_file(), "-o", path("rows.safetensors"), "-q")
     fails("train", path("rows.safetensors"), "--from", model, "-q", "-o", output, output=output,
           parts=["is a dataset file", "give the text it was encoded from"])

@@ -53,9 +53,9 @@ static void test_scores_are_predictions(void **state) {
   dfm_error error;
   (void)state;
   set_up(&setup, rows, ORDERED);
-  const dfm_run_result result =
-      train(&setup, &(dfm_run_options){
-                        .is_progressive = true, .window = 1, .threads = 2, .on_progress = collect, .context = &windows});
+  const dfm_run_result result = train(
+      &setup, &(dfm_run_options){
+                  .is_progressive = true, .window = 1, .threads = 2, .on_progress = collect, .context = &windows});
   assert_true(result.has_progressive);
   assert_int_equal(result.progressive.rows, ROWS);
   assert_int_equal(windows.n, 12);
