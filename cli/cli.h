@@ -74,9 +74,15 @@ const cli_command *cli_command_find(const char *name);
  * CLI_USAGE, said on standard error. */
 int cli_parse(const cli_command *command, int argc, char **argv, cli_call *call);
 void cli_call_clear(cli_call *call);
-/* The recipe of --recipe with the settings given on the command line laid over, all of it over what the dataset file
- * `data` was made by (NULL or text: nothing). The caller frees it. */
-int cli_recipe(const cli_call *call, const char *data, dfm_recipe **recipe);
+/* What a recipe starts from, in this order, where the call says nothing: NULL or false each for nothing. */
+typedef struct cli_recipe_base {
+  const dfm_model *from; /* a model to go on from */
+  bool is_progressive;   /* one pass in the order of the file over all rows */
+  const char *dataset;   /* a dataset file: what it was made by */
+} cli_recipe_base;
+/* The recipe of --recipe over the base (NULL: the defaults), and the settings given on the command line over that. The
+ * caller frees it. */
+int cli_recipe(const cli_call *call, const cli_recipe_base *base, dfm_recipe **recipe);
 /* --recipe, --set and --help, which several commands share. */
 extern const cli_option cli_recipe_options[2], cli_help_option;
 

@@ -204,15 +204,30 @@ void cli_call_clear(cli_call *call) {
   free(call->assignments);
 }
 
-int cli_recipe(const cli_call *call, const char *data, dfm_recipe **recipe) {
+/* Every row validates before it is trained on, so none is held out. */
+static dfm_status set_progressive(dfm_recipe *recipe, dfm_error *error) {
+  static const char *const implied[][2] = {
+      {"train.epochs", "1"}, {"train.shuffle", "false"}, {"validation.split", "0"}, {"validation.random", "0"}};
+  dfm_status status = DFM_OK;
+  for (int i = 0; i < 4 && status == DFM_OK; i++) status = dfm_recipe_set(recipe, implied[i][0], implied[i][1], error);
+  return status;
+}
+
+static dfm_status start_recipe(const cli_call *call, const cli_recipe_base *base, dfm_recipe *recipe,
+                               dfm_error *error) {
+  dfm_status status = DFM_OK;
+  if (base && base->from) status = dfm_recipe_adopt_model(recipe, base->from, error);
+  if (status == DFM_OK && base && base->is_progressive) status = set_progressive(recipe, error);
+  if (status == DFM_OK && base && base->dataset) status = dfm_recipe_adopt(recipe, base->dataset, error);
+  if (status == DFM_OK && call->recipe_path) status = dfm_recipe_load(recipe, call->recipe_path, error);
+  return status;
+}
+
+int cli_recipe(const cli_call *call, const cli_recipe_base *base, dfm_recipe **recipe) {
   dfm_error error;
   dfm_recipe *made = NULL;
   if (dfm_recipe_create(&made, &error) != DFM_OK) return cli_fail(&error);
-  if (data && dfm_recipe_adopt(made, data, &error) != DFM_OK) {
-    dfm_recipe_free(made);
-    return cli_fail(&error);
-  }
-  if (call->recipe_path && dfm_recipe_load(made, call->recipe_path, &error) != DFM_OK) {
+  if (start_recipe(call, base, made, &error) != DFM_OK) {
     dfm_recipe_free(made);
     return cli_fail(&error);
   }

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "report.h"
+
 /* Often enough to look alive, seldom enough to cost nothing. */
 #define SECONDS_BETWEEN_DRAWS 0.1
 
@@ -85,13 +87,23 @@ static void print_evaluation(const dfm_progress *p) {
   fputc('\n', stderr);
 }
 
+static void print_window(const dfm_progress *p) {
+  char end[CLI_SHORT];
+  fprintf(stderr, "  rows to %s", cli_thousands(end, p->window_end));
+  print_value("loss", p->window.logloss);
+  print_value("auc", p->window.auc);
+  print_value("predicted / observed", cli_calibration(&p->window));
+  fputc('\n', stderr);
+}
+
 void cli_progress_show(cli_progress *progress, const dfm_progress *now) {
   if (progress->is_quiet) return;
-  if (now->is_epoch_end || now->has_valid) {
+  if (now->is_epoch_end || now->has_valid || now->has_window) {
     cli_progress_end(progress);
+    if (now->has_window) print_window(now);
     if (now->is_epoch_end)
       print_epoch(now);
-    else
+    else if (now->has_valid)
       print_evaluation(now);
   } else if (progress->is_terminal && now_seconds() - progress->drawn > SECONDS_BETWEEN_DRAWS) {
     draw_bar(progress, now);

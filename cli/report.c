@@ -35,6 +35,10 @@ int cli_print_json(json_t *json) {
   return cli_flush();
 }
 
+double cli_calibration(const dfm_metrics *m) {
+  return m->mean_observed > 0 ? m->mean_predicted / m->mean_observed : (double)NAN;
+}
+
 void cli_print_metrics(FILE *file, const dfm_metrics *m, const dfm_metrics *best) {
   enum { AUC = 1 };
   static const char *const names[] = {"log loss", "AUC", "accuracy", "mean predicted", "mean observed"};

@@ -13,6 +13,10 @@ char *cli_spill_folder(const char *output) {
 }
 
 static int check_options(const cli_call *call, const cli_rows_options *o) {
+  const char *settled = o->schema ? "schema" : o->label ? "label" : o->weight ? "weight" : NULL;
+  if (o->from && settled)
+    return cli_usage(call->command, "--%s and --from exclude each other: the columns are those of %s", settled,
+                     o->from);
   if (o->schema && (o->label || o->weight))
     return cli_usage(call->command, "--%s and --schema exclude each other; name the column in %s",
                      o->label ? "label" : "weight", o->schema);
@@ -51,11 +55,11 @@ static int open_inputs(const cli_call *call, const cli_rows_options *o, cli_rows
   return dfm_input_create(&o->valid, 1, &rows->valid_input, &error) == DFM_OK ? CLI_OK : cli_fail(&error);
 }
 
-/* A dataset file brings its own. */
+/* A dataset file brings its own, and so does a model. */
 static int read_schema(const cli_rows_options *o, const cli_rows *rows, dfm_schema **schema) {
   dfm_error error;
   const dfm_schema_options wanted = {.label = o->label, .weight = o->weight, .header = -1};
-  if (dfm_input_dataset(rows->input)) return CLI_OK;
+  if (dfm_input_dataset(rows->input) || rows->from) return CLI_OK;
   const dfm_status status =
       o->schema ? dfm_schema_load(o->schema, schema, &error) : dfm_schema_guess(rows->input, &wanted, schema, &error);
   return status == DFM_OK ? CLI_OK : cli_fail(&error);
@@ -67,10 +71,12 @@ static int read_rows(const cli_rows_options *o, const dfm_schema *schema, cli_ro
   const dfm_read_options reading = {
       .threads = (int)o->threads, .skip_bad_rows = o->skip_bad_rows, .truth_column = o->truth, .spill_folder = folder};
   const dfm_status status =
-      o->cache ? dfm_dataset_read_cached(rows->input, rows->valid_input, schema, rows->recipe, &reading, o->cache,
-                                         &rows->train, &rows->valid, &rows->cache_note, &error)
-               : dfm_dataset_read_train(rows->input, rows->valid_input, schema, rows->recipe, &reading, &rows->train,
-                                        &rows->valid, &error);
+      rows->from ? dfm_dataset_read_more(rows->input, rows->valid_input, rows->from, rows->recipe, &o->growth, &reading,
+                                         &rows->growth, &rows->train, &rows->valid, &error)
+      : o->cache ? dfm_dataset_read_cached(rows->input, rows->valid_input, schema, rows->recipe, &reading, o->cache,
+                                           &rows->train, &rows->valid, &rows->cache_note, &error)
+                 : dfm_dataset_read_train(rows->input, rows->valid_input, schema, rows->recipe, &reading, &rows->train,
+                                          &rows->valid, &error);
   free(folder);
   if (status != DFM_OK) return cli_fail(&error);
   cli_say_skipped(rows->train, rows->valid);
@@ -99,11 +105,20 @@ void cli_say_skipped(const dfm_dataset *rows, const dfm_dataset *valid) {
   if (has_own(rows, valid)) cli_say_skipped(valid, NULL);
 }
 
-/* The call's settings over those that the dataset file was made by. */
-static int adopt_recipe(const cli_call *call, cli_rows *rows) {
+static int open_model(const cli_rows_options *o, cli_rows *rows) {
+  dfm_error error;
+  if (!o->from) return CLI_OK;
+  return dfm_model_load(o->from, &rows->from, &error) == DFM_OK ? CLI_OK : cli_fail(&error);
+}
+
+/* Anew once the input is open: a dataset file brings settings. */
+static int settle_recipe(const cli_call *call, const cli_rows_options *o, cli_rows *rows) {
+  const cli_recipe_base base = {.from = rows->from,
+                                .is_progressive = o->is_progressive,
+                                .dataset = rows->input ? dfm_input_dataset(rows->input) : NULL};
   dfm_recipe_free(rows->recipe);
   rows->recipe = NULL;
-  return cli_recipe(call, dfm_input_dataset(rows->input), &rows->recipe);
+  return cli_recipe(call, &base, &rows->recipe);
 }
 
 int cli_rows_read(const cli_call *call, const cli_rows_options *options, cli_rows *rows) {
@@ -111,10 +126,11 @@ int cli_rows_read(const cli_call *call, const cli_rows_options *options, cli_row
   dfm_schema *schema = NULL;
   *rows = (cli_rows){0};
   int code = check_options(call, options);
-  if (code == CLI_OK) code = cli_recipe(call, NULL, &rows->recipe);
+  if (code == CLI_OK) code = open_model(options, rows);
+  if (code == CLI_OK) code = settle_recipe(call, options, rows);
   if (code == CLI_OK) code = open_inputs(call, options, rows);
   if (code == CLI_OK) code = check_dataset(call, options, rows);
-  if (code == CLI_OK && dfm_input_dataset(rows->input)) code = adopt_recipe(call, rows);
+  if (code == CLI_OK && dfm_input_dataset(rows->input)) code = settle_recipe(call, options, rows);
   if (code == CLI_OK) code = settle_validation(call, options, rows->recipe);
   if (code == CLI_OK && dfm_recipe_check(rows->recipe, &error) != DFM_OK) code = cli_fail(&error);
   if (code == CLI_OK) code = read_schema(options, rows, &schema);
@@ -126,6 +142,7 @@ int cli_rows_read(const cli_call *call, const cli_rows_options *options, cli_row
 void cli_rows_clear(cli_rows *rows) {
   dfm_dataset_free(rows->valid);
   dfm_dataset_free(rows->train);
+  dfm_model_free(rows->from);
   dfm_recipe_free(rows->recipe);
   dfm_input_free(rows->valid_input);
   dfm_input_free(rows->input);

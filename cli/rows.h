@@ -7,13 +7,18 @@
 typedef struct cli_rows_options {
   const char *valid, *schema, *label, *weight, *truth;
   int64_t threads, skip_bad_rows;
-  const char *cache;  /* folder of dataset files made from text; NULL: none */
+  const char *cache; /* folder of dataset files made from text; NULL: none */
+  const char *from;  /* a model that is to be trained further; NULL: a new one */
+  dfm_growth_options growth;
+  bool is_progressive;
   const char *output; /* rows beyond memory's budget lie in its folder meanwhile */
 } cli_rows_options;
 
 typedef struct cli_rows {
   dfm_input *input, *valid_input; /* no `valid`: NULL */
   dfm_recipe *recipe;             /* under a dataset file: with the settings that the file was made by */
+  dfm_model *from;
+  dfm_growth growth; /* of its vocabularies */
   dfm_dataset *train, *valid;
   char *cache_note; /* what the cache did, a sentence; NULL: there is none */
 } cli_rows;

@@ -38,6 +38,9 @@ static int print_layers(const dfm_model *model) {
   fputs(text, stdout);
   dfm_string_free(text);
   print_validation(dfm_model_metrics_json(model));
+  const int64_t steps = dfm_model_state_steps(model);
+  char count[CLI_SHORT];
+  if (steps > 0) printf("Keeps the optimizer's state after %s steps, for train --from\n", cli_thousands(count, steps));
   return CLI_OK;
 }
 
@@ -60,7 +63,7 @@ const cli_command cli_summary = {
     .help = "Prints a model's layers and sizes",
     .details =
         "Prints a table of the model's layers with shapes and parameter counts, and the metrics of its validation "
-        "rows. The file is "
+        "rows, and says whether it keeps the optimizer's state. The file is "
         "checked in full first: a damaged one is an error that names the damaged part.",
     .example = "deepfm summary model.safetensors",
     .run = run,

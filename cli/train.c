@@ -10,9 +10,9 @@
 #include "rows.h"
 
 typedef struct train_options {
-  const char *valid, *schema, *label, *weight, *cache, *output, *init, *checkpoint, *resume, *history;
-  int64_t checkpoint_every, eval_every, threads, skip_bad_rows;
-  bool is_quiet, is_json;
+  const char *valid, *schema, *label, *weight, *cache, *output, *init, *checkpoint, *resume, *history, *from;
+  int64_t checkpoint_every, eval_every, window, admit, expire_after, threads, skip_bad_rows;
+  bool keeps_state, is_progressive, is_quiet, is_json;
 } train_options;
 
 #define AT(member) offsetof(train_options, member)
@@ -31,6 +31,17 @@ static const cli_option options[] = {
      "Keeps the encoded rows there, and takes them from there the next time, as long as DATA, schema and settings that "
      "shape rows are the same",
      CLI_TEXT, AT(cache), 0, 0},
+    {"from", 0, "MODEL", NULL,
+     "Goes on from this model (or checkpoint) with DATA as new rows: columns, shape and vocabularies are its own",
+     CLI_TEXT, AT(from), 0, 0},
+    {"admit", 0, "N", "0",
+     "With --from: new values that N rows of DATA have get an id; 0: as each field was trained, min_count", CLI_INT,
+     AT(admit), 0, INT64_MAX},
+    {"expire-after", 0, "N", "0",
+     "With --from: values that the last N rows trained on lack lose their id and are unknown again; 0: none does",
+     CLI_INT, AT(expire_after), 0, UINT32_MAX - 1},
+    {"keep-state", 0, NULL, NULL, "The model keeps the optimizer's state too, for --from to go on exactly", CLI_SWITCH,
+     AT(keeps_state), 0, 0},
     {"init", 0, "FILE", NULL, "Initial weights by tensor name, safetensors", CLI_TEXT, AT(init), 0, 0},
     {"checkpoint", 0, "FILE", NULL, "Where to keep the state of training, to resume from", CLI_TEXT, AT(checkpoint), 0,
      0},
@@ -43,6 +54,11 @@ static const cli_option options[] = {
     {"skip-bad-rows", 0, "N", "0",
      "Rows that may be wrong and are then left out, with a count; 0: the first one is an error", CLI_INT,
      AT(skip_bad_rows), 0, INT64_MAX},
+    {"progressive", 0, NULL, NULL,
+     "Scores each batch before it is trained on; implies one epoch in the order of DATA and no validation rows",
+     CLI_SWITCH, AT(is_progressive), 0, 0},
+    {"window", 0, "ROWS", "0", "With --progressive: rows measured together; 0: a twentieth of DATA, and 1000 at least",
+     CLI_INT, AT(window), 0, INT64_MAX},
     {"threads", 0, "N", "0", "Threads; 0: one for each core. The model does not depend on it", CLI_INT, AT(threads), 0,
      1024},
     {"quiet", 'q', NULL, NULL, "Says nothing but errors", CLI_SWITCH, AT(is_quiet), 0, 0},
@@ -102,6 +118,7 @@ static int check_places(const cli_call *call) {
     if (code == CLI_OK) code = cli_keep_data(call, 0, flag, path);
     if (code == CLI_OK) code = cli_keep_apart(call, flag, path, "the rows of --valid", o->valid);
     if (code == CLI_OK) code = cli_keep_apart(call, flag, path, "the schema", o->schema);
+    if (code == CLI_OK) code = cli_keep_apart(call, flag, path, "the model of --from", o->from);
     if (code == CLI_OK && i != 1) code = cli_keep_apart(call, flag, path, "the checkpoint of --resume", o->resume);
     for (int j = 0; j < i && code == CLI_OK; j++)
       code = cli_keep_apart(call, flag, path, j == 0 ? "the model" : "the checkpoint", written[j].path);
@@ -118,6 +135,9 @@ static int read_rows(const cli_call *call, train_run *run) {
                                     .threads = o->threads,
                                     .skip_bad_rows = o->skip_bad_rows,
                                     .cache = o->cache,
+                                    .from = o->from,
+                                    .growth = {.admit = o->admit, .expire_after = o->expire_after},
+                                    .is_progressive = o->is_progressive,
                                     .output = o->output};
   return cli_rows_read(call, &reading, &run->rows);
 }
@@ -156,6 +176,19 @@ static void say_cache(const train_run *run) {
   if (run->rows.cache_note) fprintf(stderr, "%s\n", run->rows.cache_note);
 }
 
+static void say_from_what(const train_run *run) {
+  char kept[CLI_SHORT], admitted[CLI_SHORT], expired[CLI_SHORT], steps[CLI_SHORT], name[CLI_QUOTED];
+  const dfm_growth *growth = &run->rows.growth;
+  const int64_t n = dfm_model_state_steps(run->rows.from);
+  fprintf(stderr, "Going on from %s, ", cli_quoted(name, run->options->from));
+  if (n > 0)
+    fprintf(stderr, "with its optimizer's state after %s steps", cli_thousands(steps, n));
+  else
+    fputs("whose file keeps no optimizer state (--keep-state), so the optimizer starts anew", stderr);
+  fprintf(stderr, "; %s values kept, %s admitted, %s expired\n", cli_thousands(kept, growth->kept),
+          cli_thousands(admitted, growth->admitted), cli_thousands(expired, growth->expired));
+}
+
 static int say_summary(const train_run *run) {
   dfm_error error;
   char *text = NULL;
@@ -174,6 +207,10 @@ static int train(train_run *run) {
                                .history_path = o->history,
                                .init_path = o->init,
                                .resume_path = o->resume,
+                               .from = run->rows.from,
+                               .keep_state = o->keeps_state,
+                               .is_progressive = o->is_progressive,
+                               .window = o->window,
                                .eval_every = o->eval_every,
                                .threads = (int)o->threads,
                                .on_progress = on_progress,
@@ -207,6 +244,13 @@ static void say_kept(const train_run *run) {
   fprintf(stderr, ". %s\n", cli_duration(seconds, r->seconds));
 }
 
+static void say_progressive(const dfm_metrics *m) {
+  char rows[CLI_SHORT], loss[CLI_SHORT], auc[CLI_SHORT], calibration[CLI_SHORT];
+  fprintf(stderr, "Progressive validation of %s rows: log loss %s, AUC %s, predicted / observed %s.\n",
+          cli_thousands(rows, m->rows), cli_metric(loss, m->logloss), cli_metric(auc, m->auc),
+          cli_metric(calibration, cli_calibration(m)));
+}
+
 static void say_next(const train_run *run) {
   char model[CLI_QUOTED], data[CLI_QUOTED];
   cli_quoted(model, run->options->output);
@@ -224,30 +268,56 @@ static void say_next(const train_run *run) {
 static int print_result(const train_run *run) {
   const dfm_run_result *r = &run->result;
   json_t *valid = r->has_valid ? cli_json_metrics(&r->valid) : json_null();
+  const dfm_growth *g = &run->rows.growth;
+  json_t *growth = run->rows.from ? json_pack("{s:I, s:I, s:I}", "kept", (json_int_t)g->kept, "admitted",
+                                              (json_int_t)g->admitted, "expired", (json_int_t)g->expired)
+                                  : json_null();
+  json_t *progressive = r->has_progressive ? cli_json_metrics(&r->progressive) : json_null();
   const int64_t n_valid = run->rows.valid ? dfm_dataset_rows(run->rows.valid) : 0;
-  json_t *json =
-      json_pack("{s:o, s:I, s:I, s:I, s:i, s:i, s:I, s:b, s:b, s:o, s:o, s:o, s:I}", "model",
-                cli_json_text(run->options->output, strlen(run->options->output)), "train_rows",
-                (json_int_t)dfm_dataset_rows(run->rows.train), "train_positives",
-                (json_int_t)dfm_dataset_positives(run->rows.train), "valid_rows", (json_int_t)n_valid, "epochs",
-                r->epochs, "best_epoch", r->best_epoch, "steps", (json_int_t)r->steps, "stopped", r->stopped,
-                "stopped_early", r->stopped_early, "valid", valid, "seconds", cli_json_number(r->seconds), "objective",
-                cli_json_number(r->objective), "memory_tables", (json_int_t)r->memory_tables);
+  json_t *json = json_pack("{s:o, s:I, s:I, s:I, s:i, s:i, s:I, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:I}", "model",
+                           cli_json_text(run->options->output, strlen(run->options->output)), "train_rows",
+                           (json_int_t)dfm_dataset_rows(run->rows.train), "train_positives",
+                           (json_int_t)dfm_dataset_positives(run->rows.train), "valid_rows", (json_int_t)n_valid,
+                           "epochs", r->epochs, "best_epoch", r->best_epoch, "steps", (json_int_t)r->steps, "stopped",
+                           r->stopped, "stopped_early", r->stopped_early, "growth", growth, "valid", valid,
+                           "progressive", progressive, "seconds", cli_json_number(r->seconds), "objective",
+                           cli_json_number(r->objective), "memory_tables", (json_int_t)r->memory_tables);
   const char *note = run->rows.cache_note;
   if (note) json_object_set_new(json, "cache", cli_json_text(note, strlen(note)));
   cli_memory_add(&run->memory, json);
   return cli_print_json(json);
 }
 
+static int check_options(const cli_call *call) {
+  const train_options *o = call->options;
+  if (o->window > 0 && !o->is_progressive)
+    return cli_usage(call->command, "--window is for --progressive; give both, or leave --window out");
+  const char *growing = o->admit > 0 ? "admit" : o->expire_after > 0 ? "expire-after" : NULL;
+  if (growing && !o->from)
+    return cli_usage(call->command,
+                     "--%s is for --from, whose vocabularies grow; give both, or leave --%s out (for a "
+                     "new model min_count says which values get an id)",
+                     growing, growing);
+  if (o->init && o->from)
+    return cli_usage(call->command, "--init and --from exclude each other; leave one of them out");
+  if (o->cache && o->from)
+    return cli_usage(
+        call->command,
+        "--cache keeps rows as a new model encodes them, and --from encodes them as its own; leave one of them out");
+  return CLI_OK;
+}
+
 static int run_stages(const cli_call *call, train_run *run) {
   dfm_error error;
   const train_options *o = run->options;
-  int code = check_places(call);
+  int code = check_options(call);
+  if (code == CLI_OK) code = check_places(call);
   if (code == CLI_OK) code = read_rows(call, run);
   if (code != CLI_OK) return code;
   warn_of_one_class(run);
   if (!o->is_quiet) say_cache(run);
   if (!o->is_quiet) say_what_was_read(run);
+  if (!o->is_quiet && o->from) say_from_what(run);
   if (dfm_trainer_create(run->rows.recipe, run->rows.train, run->rows.valid, &run->trainer, &error) != DFM_OK)
     return cli_fail(&error);
   if (!o->is_quiet) code = say_summary(run);
@@ -256,6 +326,7 @@ static int run_stages(const cli_call *call, train_run *run) {
   if (code != CLI_OK) return code;
   if (!o->is_quiet) {
     say_kept(run);
+    if (run->result.has_progressive) say_progressive(&run->result.progressive);
     say_next(run);
   }
   return o->is_json ? print_result(run) : CLI_OK;
@@ -281,6 +352,9 @@ const cli_command cli_train = {
         "trains, and keeps "
         "the best epoch in one file that takes raw rows. Without any option: DeepFM with kind defaults, saved as "
         "model.safetensors.\n"
+        "With --from it trains a model further on new rows, with --progressive it scores each row before it learns "
+        "from it "
+        "(docs/grow.md).\n"
         "Ctrl-C (or SIGTERM) stops after the current batch, saves the model and exits with 0; a second one ends the "
         "program at once. "
         "The same data, recipe and seed give the same bytes at any number of threads.",

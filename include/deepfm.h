@@ -173,6 +173,28 @@ DFM_API DFM_MUST_USE dfm_status dfm_dataset_read_cached(dfm_input *train_input, 
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_read(dfm_input *input, const dfm_model *model,
                                                  const dfm_read_options *options, dfm_dataset **dataset,
                                                  dfm_error *error);
+
+/* How a model's vocabularies grow by new rows. */
+typedef struct dfm_growth_options {
+  int64_t
+      admit; /* a new value gets an id from so many of the new training rows on; 0: as its field was trained, min_count */
+  int64_t
+      expire_after; /* a value that the last so many training rows lack loses its id and is unknown again; 0: none does */
+} dfm_growth_options;
+/* Values of all category fields. */
+typedef struct dfm_growth {
+  int64_t kept, admitted, expired;
+} dfm_growth;
+/* Sets every setting to the one that `model` was made with. */
+DFM_API DFM_MUST_USE dfm_status dfm_recipe_adopt_model(dfm_recipe *recipe, const dfm_model *model, dfm_error *error);
+/* Reads rows to train `model` on further (dfm_run_options.from): by its schema, through its vocabularies and what new values `growth` admits, which
+ * get ids behind those that stay. The rows are split as the recipe says, or `valid_input` validates. Settings of `recipe` that would make another
+ * model are an error (dfm_recipe_adopt_model takes the model's). A dataset file has vocabularies of its own and is an error. */
+DFM_API DFM_MUST_USE dfm_status dfm_dataset_read_more(dfm_input *train_input, dfm_input *valid_input,
+                                                      const dfm_model *model, const dfm_recipe *recipe,
+                                                      const dfm_growth_options *growth, const dfm_read_options *options,
+                                                      dfm_growth *outcome, dfm_dataset **train, dfm_dataset **valid,
+                                                      dfm_error *error);
 DFM_API int64_t dfm_dataset_rows(const dfm_dataset *dataset);
 DFM_API bool dfm_dataset_has_label(const dfm_dataset *dataset);
 /* How many of its rows have label 1. 0 where there is no label. */
@@ -264,6 +286,8 @@ DFM_API DFM_MUST_USE dfm_status dfm_metrics_of(const float *probability, const f
 DFM_API DFM_MUST_USE dfm_status dfm_model_load(const char *path, dfm_model **model, dfm_error *error);
 /* Keras-like table of layers, shapes and parameter counts. */
 DFM_API DFM_MUST_USE dfm_status dfm_model_summary(const dfm_model *model, char **text, dfm_error *error);
+/* The optimizer steps after which it was saved, where the file keeps the optimizer's state to go on from; else 0. */
+DFM_API int64_t dfm_model_state_steps(const dfm_model *model);
 DFM_API int64_t dfm_model_parameters(const dfm_model *model);
 /* The recipe and schema the model was made with, as YAML; its epoch and, where it was validated, the metrics of the validation rows, as JSON:
  * {"epoch": 3, "valid": {"rows": ..., "logloss": ..., "auc": ..., ...}}. */
@@ -302,7 +326,7 @@ typedef struct dfm_trainer dfm_trainer;
 typedef struct dfm_progress {
   int epoch, epochs;      /* 1-based */
   int64_t batch, batches; /* within the epoch, 1-based */
-  int64_t step;           /* optimizer steps so far */
+  int64_t step;           /* optimizer steps of this run so far */
   double rows_per_second; /* of this epoch so far, evaluation not counted */
   double seconds;         /* of this epoch so far */
   double learning_rate;   /* of the next batch */
@@ -312,6 +336,12 @@ typedef struct dfm_progress {
   dfm_metrics valid;
   bool is_best;               /* this epoch is the best so far and was saved */
   bool learning_rate_dropped; /* the plateau rule has just lowered the rate */
+  /* Progressive validation: this batch has filled a window, whose last row is row `window_end` (1-based) in the order of training. */
+  bool has_window;
+  dfm_metrics window;
+  int64_t window_end;
+  bool has_progressive; /* the first epoch has ended: over all its rows */
+  dfm_metrics progressive;
 } dfm_progress;
 
 /* Where a run's files go; paths, threads and how often one looks change no byte of the model. */
@@ -319,11 +349,16 @@ typedef struct dfm_run_options {
   const char *model_path;      /* the best epoch (with validation) or the last one; NULL: nothing is written */
   const char *checkpoint_path; /* NULL: none */
   int64_t checkpoint_every;    /* steps; 0: at each epoch's end */
-  const char *history_path;    /* JSON lines, one per epoch; NULL: none */
+  const char *history_path;    /* JSON lines, one per epoch and one per window; NULL: none */
   const char *init_path;       /* safetensors with initial weights, by tensor name; NULL: none */
   const char *resume_path;     /* a checkpoint of the same data and recipe to go on from; NULL: none */
-  int64_t eval_every;          /* additional evaluations, in steps; 0: at epoch ends only */
-  int threads;                 /* 0: one per core */
+  const dfm_model *
+      from; /* what starts with its weights, value by value, and with the state that its file keeps; outlives the run; NULL: nothing does */
+  bool keep_state;     /* the model file keeps the optimizer's state, for another run to go on from */
+  bool is_progressive; /* each batch of the first epoch is scored before it is trained on */
+  int64_t window; /* rows that are measured together then, rounded up to batches; 0: a twentieth, and 1000 at least */
+  int64_t eval_every; /* additional evaluations, in steps; 0: at epoch ends only */
+  int threads;        /* 0: one per core */
   /* Called from the thread that runs dfm_trainer_run after each batch and at each epoch's end. true: stop after this batch, and save. NULL: none. */
   bool (*on_progress)(void *context, const dfm_progress *progress);
   void *context;
@@ -337,6 +372,9 @@ typedef struct dfm_run_result {
   bool stopped_early; /* by patience */
   dfm_metrics valid;  /* of best_epoch, where has_valid */
   bool has_valid;
+  dfm_metrics
+      progressive; /* where has_progressive: over the rows of the first epoch so far, each scored before it was trained on */
+  bool has_progressive;
   double seconds;
   int64_t memory_tables; /* bytes of the tables with their optimizer state */
   double objective;      /* L-BFGS only: sum of log losses + penalties at the optimum; else NaN */

@@ -169,6 +169,50 @@ static void test_meter_is_used_again(void **state) {
   dfm_meter_free(NULL);
 }
 
+/* What a checkpoint keeps of a meter: one that is restored goes on as the one that was not, exact or in bins, with weights or without. */
+static void test_meter_is_restored(void **state) {
+  enum { N = 600 };
+  static const int64_t exact[] = {1 << 20, 100};
+  float probability[N], label[N], weight[N];
+  dfm_error error;
+  (void)state;
+  for (int i = 0; i < N; i++) {
+    probability[i] = dfm_random_uniform(3, (uint64_t)i);
+    label[i] = (float)(dfm_random_uniform(4, (uint64_t)i) < probability[i]);
+    weight[i] = 1 + (float)(i % 3);
+  }
+  for (int i = 0; i < 4; i++) {
+    const float *weights = i % 2 ? weight : NULL;
+    dfm_meter *whole, *second;
+    dfm_meter_part part[DFM_METER_PARTS];
+    dfm_metrics expected, got;
+    bool is_good;
+    assert_ok(dfm_meter_create_exact(exact[i / 2], &whole, &error));
+    assert_ok(dfm_meter_create_exact(exact[i / 2], &second, &error));
+    assert_ok(dfm_meter_add(whole, probability, label, weights, 400, &error));
+    dfm_meter_parts(whole, part);
+    assert_ok(dfm_meter_restore(second, part, &is_good, &error));
+    assert_true(is_good);
+    assert_int_equal(dfm_meter_rows(second), 400);
+    dfm_meter_measure(whole, &expected);
+    dfm_meter_measure(second, &got);
+    assert_memory_equal(&expected, &got, sizeof got);
+    for (int m = 0; m < 2; m++) { /* measured, it goes on */
+      dfm_meter *meter = m ? second : whole;
+      assert_ok(dfm_meter_add(meter, probability + 400, label + 400, weights ? weights + 400 : NULL, N - 400, &error));
+      dfm_meter_finish(meter, m ? &got : &expected);
+    }
+    assert_int_equal(got.rows, N);
+    assert_memory_equal(&expected, &got, sizeof got);
+    dfm_meter_parts(whole, part);
+    part[1].n = 3; /* keys of no row */
+    assert_ok(dfm_meter_restore(second, part, &is_good, &error));
+    assert_false(is_good);
+    dfm_meter_free(whole);
+    dfm_meter_free(second);
+  }
+}
+
 int main(int argc, char **argv) {
   static const struct CMUnitTest tests[] = {cmocka_unit_test(test_auc),
                                             cmocka_unit_test(test_values),
@@ -177,6 +221,7 @@ int main(int argc, char **argv) {
                                             cmocka_unit_test(test_bound),
                                             cmocka_unit_test(test_coarse_bound),
                                             cmocka_unit_test(test_pieces_and_limits_change_nothing),
-                                            cmocka_unit_test(test_meter_is_used_again)};
+                                            cmocka_unit_test(test_meter_is_used_again),
+                                            cmocka_unit_test(test_meter_is_restored)};
   return test_main(argc, argv, "metrics", tests, sizeof tests / sizeof *tests);
 }

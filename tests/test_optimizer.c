@@ -337,13 +337,48 @@ static void test_restore_continues(void **state) {
   }
 }
 
+/* Rows caught up to a step go on from it without the learning rates before it, as the dense optimizer does; and that run's own history restores
+ * it bit by bit. */
+static void test_restore_from_an_origin(void **state) {
+  (void)state;
+  dfm_error error;
+  const dfm_kernel *kernel = dfm_kernel_at(0);
+  for (int64_t origin = 1; origin <= 400; origin += origin < 10 ? 3 : 130) {
+    dfm_optimizer *whole = make_optimizer(adam_settings(0.9, 0.999, false), kernel);
+    dfm_optimizer *part = make_optimizer(adam_settings(0.9, 0.999, false), kernel);
+    dfm_optimizer *again = make_optimizer(adam_settings(0.9, 0.999, false), kernel);
+    const double *values;
+    for (int t = 1; t <= origin; t++) begin(whole, 1e-3);
+    assert_ok(dfm_optimizer_restore(part, origin, NULL, 0, &error));
+    for (int t = 1; t <= 90; t++) {
+      begin(whole, 2e-3);
+      begin(part, 2e-3);
+    }
+    const size_t n = dfm_optimizer_history(part, &values);
+    assert_int_equal(n, 90);
+    assert_ok(dfm_optimizer_restore(again, origin + 90, values, n, &error));
+    for (int64_t last = origin; last <= origin + 90; last += 15) {
+      float row[3][3] = {{0.1f, 1e-4f, 1e-7f}, {0.1f, 1e-4f, 1e-7f}, {0.1f, 1e-4f, 1e-7f}};
+      dfm_optimizer_catch_up(whole, row[0], row[0] + 1, row[0] + 2, 1, last, origin + 90);
+      dfm_optimizer_catch_up(part, row[1], row[1] + 1, row[1] + 2, 1, last, origin + 90);
+      dfm_optimizer_catch_up(again, row[2], row[2] + 1, row[2] + 2, 1, last, origin + 90);
+      assert_memory_equal(row[0], row[1], sizeof row[0]);
+      assert_memory_equal(row[0], row[2], sizeof row[0]);
+    }
+    dfm_optimizer_free(whole);
+    dfm_optimizer_free(part);
+    dfm_optimizer_free(again);
+  }
+}
+
 static void test_restore_errors(void **state) {
   (void)state;
   dfm_error error;
   const double values[3] = {0.1, NAN, 0.1};
   dfm_optimizer *optimizer = make_optimizer(adam_settings(0.9, 0.999, false), dfm_kernel_at(0));
-  assert_int_equal(dfm_optimizer_restore(optimizer, 4, values, 3, &error), DFM_ERROR_MISMATCH);
-  assert_non_null(strstr(error.message, "3 learning rates, but step 4 needs 4"));
+  assert_int_equal(dfm_optimizer_restore(optimizer, 2, values, 3, &error), DFM_ERROR_MISMATCH);
+  assert_non_null(strstr(error.message, "3 learning rates, which do not fit step 2"));
+  assert_int_equal(dfm_optimizer_restore(optimizer, UINT32_MAX, NULL, 0, &error), DFM_ERROR_MISMATCH);
   assert_int_equal(dfm_optimizer_restore(optimizer, -1, values, 3, &error), DFM_ERROR_MISMATCH);
   assert_int_equal(dfm_optimizer_restore(optimizer, 3, values, 3, &error), DFM_ERROR_VALUE);
   assert_non_null(strstr(error.message, "learning rate is nan at step 2"));
@@ -415,6 +450,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_catch_up_without_momentum),
     cmocka_unit_test(test_idle_rows_that_stay),
     cmocka_unit_test(test_restore_continues),
+    cmocka_unit_test(test_restore_from_an_origin),
     cmocka_unit_test(test_restore_errors),
     cmocka_unit_test(test_settings_errors),
     cmocka_unit_test(test_learning_rate_errors),

@@ -118,6 +118,15 @@ static dfm_status freeze(dfm_category_field *field, const counted *buckets, uint
   return DFM_OK;
 }
 
+static void place_numbers(const dfm_vocabulary_builder *builder, const dfm_category_field *field, uint32_t *place) {
+  for (uint32_t value = 0; value < builder->n; value++) {
+    const dfm_record *record = dfm_builder_record(builder, value);
+    dfm_value at = {.head = record->head, .n = record->meta & DFM_LONG_LENGTH};
+    dfm_buckets_find_all(field, &at, 1);
+    place[value] = at.id;
+  }
+}
+
 dfm_status dfm_buckets_settle(dfm_vocabulary_builder *builder, dfm_category_field *field, uint32_t *place,
                               dfm_error *error) {
   const bool has_empty = builder->empty != DFM_ID_NONE;
@@ -130,13 +139,34 @@ dfm_status dfm_buckets_settle(dfm_vocabulary_builder *builder, dfm_category_fiel
   n = cut(list, n, rows, (uint32_t)field->settings.buckets);
   const dfm_status status = freeze(field, list, n, empty, error);
   free(list);
-  DFM_TRY(status);
-  for (uint32_t value = 0; value < builder->n; value++) {
-    const dfm_record *record = dfm_builder_record(builder, value);
-    dfm_value at = {.head = record->head, .n = record->meta & DFM_LONG_LENGTH};
-    dfm_buckets_find_all(field, &at, 1);
-    place[value] = at.id;
+  if (status == DFM_OK) place_numbers(builder, field, place);
+  return status;
+}
+
+static dfm_status copy_buckets(const dfm_category_field *old, dfm_category_field *field, dfm_error *error) {
+  const dfm_vocabulary *from = &old->vocabulary;
+  dfm_vocabulary *to = &field->vocabulary;
+  const uint64_t size_bytes = from->offsets[from->n];
+  DFM_TRY(dfm_alloc(&field->bucket_from, old->n_buckets, sizeof *field->bucket_from, error));
+  memcpy(field->bucket_from, old->bucket_from, old->n_buckets * sizeof *field->bucket_from);
+  field->n_buckets = old->n_buckets;
+  DFM_TRY(dfm_vocabulary_allocate(to, from->n, size_bytes, NULL, error));
+  for (uint64_t i = 0; i < from->n; i++) {
+    const uint64_t start = from->offsets[i];
+    add_value(to, i, (const char *)from->bytes + start, from->offsets[i + 1] - start, from->counts[i]);
   }
+  return DFM_OK;
+}
+
+dfm_status dfm_buckets_keep(dfm_vocabulary_builder *builder, const dfm_category_field *old, dfm_category_field *field,
+                            uint32_t *place, dfm_error *error) {
+  dfm_vocabulary_builder_close(builder);
+  DFM_TRY(copy_buckets(old, field, error));
+  place_numbers(builder, field, place);
+  uint64_t *counts = (uint64_t *)(uintptr_t)field->vocabulary.counts;
+  for (uint32_t value = 0; value < builder->n; value++)
+    if (place[value] != DFM_ID_NONE)
+      counts[place[value]] += dfm_builder_record(builder, value)->meta >> DFM_LENGTH_BITS;
   return DFM_OK;
 }
 

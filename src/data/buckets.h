@@ -12,6 +12,9 @@ dfm_value dfm_bucket_value(double number);
 /* dfm_vocabulary_settle for a field with settings.buckets: makes its vocabulary and `bucket_from`. */
 dfm_status dfm_buckets_settle(dfm_vocabulary_builder *builder, dfm_category_field *field, uint32_t *place,
                               dfm_error *error);
+/* The same for a field whose buckets are those of `old`, whose counts are added to: no number makes another bucket. */
+dfm_status dfm_buckets_keep(dfm_vocabulary_builder *builder, const dfm_category_field *old, dfm_category_field *field,
+                            uint32_t *place, dfm_error *error);
 /* Makes bucket_from of a vocabulary that was loaded; `*is_good` false where its values are no ascending numbers. */
 dfm_status dfm_buckets_load(dfm_category_field *field, bool *is_good, dfm_error *error);
 /* Sets the ids of values made by dfm_bucket_value, or empty or absent. A number below the first bucket belongs to it. */

@@ -35,6 +35,16 @@ typedef struct dfm_batch {
 dfm_status dfm_dataset_read_training(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
                                      const dfm_data_settings *settings, const dfm_read_options *options,
                                      dfm_dataset **train, dfm_dataset **valid, dfm_error *error);
+/* The same for rows to train a model on further (deepfm.h, dfm_dataset_read_more): by its schema, through vocabularies
+ * grown from its own. */
+typedef struct dfm_growing {
+  const dfm_encoder *encoder;  /* the model's; stays as it is */
+  const uint32_t *const *ages; /* (F) of its values (data/age.h) */
+  const dfm_growth_options *options;
+} dfm_growing;
+dfm_status dfm_dataset_read_growing(dfm_input *train_input, dfm_input *valid_input, const dfm_growing *growing,
+                                    const dfm_data_settings *settings, const dfm_read_options *options,
+                                    dfm_growth *growth, dfm_dataset **train, dfm_dataset **valid, dfm_error *error);
 /* Reads rows as `encoder` (retained) encodes them, in the order of the text. */
 dfm_status dfm_dataset_read_encoded(dfm_input *input, dfm_encoder *encoder, const dfm_read_options *options,
                                     dfm_dataset **dataset, dfm_error *error);

@@ -95,6 +95,15 @@ static void share_tables(dfm_encoder *encoder) {
   }
 }
 
+static void count_sharers(dfm_encoder *encoder) {
+  int owners = 0;
+  for (int f = 0; f < encoder->F; f++) {
+    encoder->category[f].rank = owners;
+    owners += encoder->category[f].table == f;
+    encoder->category[encoder->category[f].table].sharers++;
+  }
+}
+
 static dfm_status fill_fields(dfm_encoder *encoder, const dfm_schema *schema, const dfm_data_settings *settings,
                               dfm_error *error) {
   size_t F = 0, D = 0, wrong;
@@ -113,6 +122,7 @@ static dfm_status fill_fields(dfm_encoder *encoder, const dfm_schema *schema, co
   DFM_TRY(dfm_alloc(&encoder->number, D, sizeof *encoder->number, error));
   for (size_t i = 0; i < schema->n_columns; i++) DFM_TRY(add_field(encoder, settings, i, error));
   share_tables(encoder);
+  count_sharers(encoder);
   return DFM_OK;
 }
 

@@ -35,6 +35,8 @@ typedef struct dfm_category_field {
   /* The field whose vocabulary and table this one uses: itself, or the one it shares with, whose settings of them it
    * then has. Its own `vocabulary` stays empty there: dfm_encoder_vocabulary is what to ask. */
   int table;
+  int sharers; /* of a field that owns a table: how many fields use it, itself included */
+  int rank;    /* fields before it that own a table */
   dfm_field_settings settings;
   dfm_vocabulary vocabulary; /* empty where settings.hash gives buckets instead */
   double *bucket_from;       /* with settings.buckets: (n_buckets) the least number of each, ascending */

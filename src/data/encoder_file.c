@@ -130,8 +130,8 @@ dfm_status dfm_encoder_declare(const dfm_encoder *encoder, dfm_st_writer *writer
 
 /* The i-th field that owns a vocabulary; NULL past the last. */
 static const dfm_category_field *owner_at(const dfm_encoder *encoder, int i) {
-  for (int f = 0; i >= 0 && f < encoder->F; f++)
-    if (encoder->category[f].table == f && i-- == 0) return &encoder->category[f];
+  for (int f = i; i >= 0 && f < encoder->F && encoder->category[f].rank <= i; f++)
+    if (encoder->category[f].table == f && encoder->category[f].rank == i) return &encoder->category[f];
   return NULL;
 }
 

@@ -86,10 +86,25 @@ typedef struct freezing {
   dfm_vocabulary_builder *builder;
   field_place *places;
   const char *folder;
-  thread_error *failed; /* (threads) */
+  thread_error *failed;       /* (threads) */
+  const dfm_growing *growing; /* NULL: vocabularies start here */
+  uint32_t **ages;            /* (F) of the builders' values; NULL: none expire */
+  int64_t rows;               /* that train */
+  dfm_growth *growth;         /* (F) */
 } freezing;
 
 enum { LARGE_PLACES = 4096 };
+
+static dfm_status settle_field(const freezing *run, int f, uint32_t *place, dfm_error *error) {
+  dfm_category_field *field = &run->encoder->category[f];
+  dfm_vocabulary_builder *builder = &run->builder[f];
+  if (run->growing) {
+    return dfm_growing_settle(run->growing, f, builder, run->ages ? run->ages[f] : NULL, run->rows, run->folder,
+                              run->encoder, place, &run->growth[f], error);
+  }
+  if (field->settings.buckets > 0) return dfm_buckets_settle(builder, field, place, error);
+  return dfm_vocabulary_settle(builder, run->folder, &field->vocabulary, place, error);
+}
 
 static dfm_status freeze_field(const freezing *run, int f, dfm_error *error) {
   dfm_category_field *field = &run->encoder->category[f];
@@ -105,9 +120,7 @@ static dfm_status freeze_field(const freezing *run, int f, dfm_error *error) {
   at->is_large = builder->n > LARGE_PLACES;
   dfm_vocabulary_builder_close(builder);
   DFM_TRY(dfm_slab_alloc(&at->place, builder->n, sizeof *at->place, error));
-  DFM_TRY(field->settings.buckets > 0
-              ? dfm_buckets_settle(builder, field, at->place, error)
-              : dfm_vocabulary_settle(builder, run->folder, &field->vocabulary, at->place, error));
+  DFM_TRY(settle_field(run, f, at->place, error));
   for (uint32_t i = 0; i < at->n; i++) at->place[i] = at->place[i] == DFM_ID_NONE ? unknown : at->place[i] + first;
   return DFM_OK;
 }
@@ -314,7 +327,7 @@ static void add_counts(dfm_encoder *encoder, const dfm_dataset *view) {
 static dfm_status settle(freezing *run, dfm_dataset *train, dfm_dataset *valid, bool counts_valid, dfm_pool *pool,
                          dfm_unknown_cell *cell, dfm_error *error) {
   DFM_TRY(freeze(run, pool, error));
-  DFM_TRY(dfm_settle_numbers(run->encoder, train, pool, error));
+  if (!run->growing) DFM_TRY(dfm_settle_numbers(run->encoder, train, pool, error));
   DFM_TRY(place_values(run->places, train, pool, NULL, error));
   add_counts(run->encoder, train);
   if (!valid) return DFM_OK;
@@ -323,13 +336,39 @@ static dfm_status settle(freezing *run, dfm_dataset *train, dfm_dataset *valid, 
   return DFM_OK;
 }
 
+static dfm_status settle_with_places(freezing *run, dfm_dataset *train, dfm_dataset *valid, bool counts_valid,
+                                     dfm_pool *pool, dfm_unknown_cell *cell, dfm_error *error) {
+  const dfm_encoder *encoder = run->encoder;
+  run->rows = train->rows;
+  run->folder = train->storage->folder;
+  DFM_TRY(dfm_alloc(&run->places, (size_t)encoder->F, sizeof *run->places, error));
+  const dfm_status status = settle(run, train, valid, counts_valid, pool, cell, error);
+  for (int f = 0; f < encoder->F; f++)
+    if (encoder->category[f].table == f) dfm_slab_free(run->places[f].place, run->places[f].n, sizeof(uint32_t));
+  free(run->places);
+  return status;
+}
+
 dfm_status dfm_settle(dfm_encoder *encoder, dfm_vocabulary_builder *builder, dfm_dataset *train, dfm_dataset *valid,
                       bool counts_valid, dfm_pool *pool, dfm_unknown_cell *cell, dfm_error *error) {
-  freezing run = {.encoder = encoder, .builder = builder, .folder = train->storage->folder};
-  DFM_TRY(dfm_alloc(&run.places, (size_t)encoder->F, sizeof *run.places, error));
-  const dfm_status status = settle(&run, train, valid, counts_valid, pool, cell, error);
-  for (int f = 0; f < encoder->F; f++)
-    if (encoder->category[f].table == f) dfm_slab_free(run.places[f].place, run.places[f].n, sizeof(uint32_t));
-  free(run.places);
+  freezing run = {.encoder = encoder, .builder = builder};
+  return settle_with_places(&run, train, valid, counts_valid, pool, cell, error);
+}
+
+dfm_status dfm_settle_growing(const dfm_growing *growing, dfm_encoder *encoder, dfm_vocabulary_builder *builder,
+                              dfm_dataset *train, dfm_dataset *valid, bool counts_valid, dfm_pool *pool,
+                              dfm_unknown_cell *cell, dfm_growth *growth, dfm_error *error) {
+  freezing run = {.encoder = encoder, .builder = builder, .growing = growing};
+  DFM_TRY(dfm_alloc(&run.growth, (size_t)encoder->F, sizeof *run.growth, error));
+  dfm_status status = dfm_growing_ages(growing, builder, train, &run.ages, error);
+  if (status == DFM_OK) status = settle_with_places(&run, train, valid, counts_valid, pool, cell, error);
+  *growth = (dfm_growth){0};
+  for (int f = 0; f < encoder->F; f++) {
+    growth->kept += run.growth[f].kept;
+    growth->admitted += run.growth[f].admitted;
+    growth->expired += run.growth[f].expired;
+  }
+  dfm_ages_free(run.ages);
+  free(run.growth);
   return status;
 }

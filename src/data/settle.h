@@ -4,6 +4,7 @@
 #define DFM_DATA_SETTLE_H
 
 #include "base/pool.h"
+#include "data/grow.h"
 #include "data/storage.h"
 #include "data/vocabulary.h"
 
@@ -25,6 +26,12 @@ void dfm_settle_uncount(dfm_vocabulary_builder *builder, const dfm_dataset *view
  * number of threads. */
 dfm_status dfm_settle(dfm_encoder *encoder, dfm_vocabulary_builder *builder, dfm_dataset *train, dfm_dataset *valid,
                       bool counts_valid, dfm_pool *pool, dfm_unknown_cell *cell, dfm_error *error);
+
+/* The same where the encoder is grown from a model's (dfm_growing_encoder): vocabularies are, and numbers keep their fit.
+ * `*growth`: of all vocabularies. */
+dfm_status dfm_settle_growing(const dfm_growing *growing, dfm_encoder *encoder, dfm_vocabulary_builder *builder,
+                              dfm_dataset *train, dfm_dataset *valid, bool counts_valid, dfm_pool *pool,
+                              dfm_unknown_cell *cell, dfm_growth *growth, dfm_error *error);
 
 /* The part of it that is for numbers: fits the encoder's to `train`. */
 dfm_status dfm_settle_numbers(dfm_encoder *encoder, const dfm_dataset *train, dfm_pool *pool, dfm_error *error);

@@ -18,6 +18,8 @@ typedef struct training {
   dfm_input *train_input, *valid_input; /* borrowed; no valid_input: NULL */
   const dfm_data_settings *settings;
   const dfm_read_options *options;
+  const dfm_growing *growing; /* NULL: vocabularies start here */
+  dfm_growth growth;
   dfm_encoder *encoder;
   dfm_vocabulary_builder *builder; /* (F) without values where the field shares another's */
   dfm_pool *pool;
@@ -81,20 +83,14 @@ static dfm_status number_rows(const training *run, const dfm_block *block, int t
   return DFM_OK;
 }
 
-/* Whether the values of a table are those of one field without lists. */
-static bool is_plain(const dfm_encoder *encoder, int table) {
-  int fields = 0;
-  for (int f = 0; f < encoder->F; f++) fields += encoder->category[f].table == table;
-  return fields == 1 && !encoder->category[table].is_list;
-}
-
 /* The values of the fields of one table by provisional number. */
 static void number_task(void *context, int table, int thread) {
   training *run = context;
   row_values values = {0};
   (void)thread;
-  if (run->encoder->category[table].table != table) return;
-  const bool is_column = is_plain(run->encoder, table);
+  const dfm_category_field *field = &run->encoder->category[table];
+  if (field->table != table) return;
+  const bool is_column = field->sharers == 1 && !field->is_list;
   for (int i = 0; i < run->source->n_blocks && run->status[table] == DFM_OK; i++) {
     const dfm_block *block = run->source->block[i];
     const uint8_t *is_held = run->uncounted ? run->uncounted + i * DFM_BLOCK_ROWS : NULL;
@@ -247,7 +243,10 @@ static dfm_status settle(training *run, dfm_error *error) {
   dfm_unknown_cell cell = {.f = -1};
   const bool splits_tail = run->valid && run->train->storage == run->valid->storage;
   if (splits_tail && !counts_valid) dfm_settle_uncount(run->builder, run->valid, run->pool);
-  DFM_TRY(dfm_settle(run->encoder, run->builder, run->train, run->valid, counts_valid, run->pool, &cell, error));
+  DFM_TRY(run->growing
+              ? dfm_settle_growing(run->growing, run->encoder, run->builder, run->train, run->valid, counts_valid,
+                                   run->pool, &cell, &run->growth, error)
+              : dfm_settle(run->encoder, run->builder, run->train, run->valid, counts_valid, run->pool, &cell, error));
   return cell.f >= 0 ? fail_unknown(run, cell.row, cell.f, error) : DFM_OK;
 }
 
@@ -281,6 +280,26 @@ static dfm_status read_file(training *run, const char *path, dfm_error *error) {
   return dfm_dataset_read_encoded(run->valid_input, run->encoder, run->options, &run->valid, error);
 }
 
+/* Whatever it came to, the run is closed; its datasets go out where all went well. */
+static dfm_status close_training(training *run, dfm_status status, dfm_dataset **train, dfm_dataset **valid) {
+  for (int f = 0; run->builder && f < run->encoder->F; f++) dfm_vocabulary_builder_clear(&run->builder[f]);
+  free(run->builder);
+  free(run->status);
+  free(run->failure);
+  dfm_pool_free(run->pool);
+  dfm_storage_release(run->rows);
+  dfm_storage_release(run->held);
+  dfm_encoder_release(run->encoder);
+  if (status != DFM_OK) {
+    dfm_dataset_free(run->train);
+    dfm_dataset_free(run->valid);
+    return status;
+  }
+  *train = run->train;
+  *valid = run->valid;
+  return DFM_OK;
+}
+
 dfm_status dfm_dataset_read_training(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
                                      const dfm_data_settings *settings, const dfm_read_options *options,
                                      dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
@@ -289,20 +308,20 @@ dfm_status dfm_dataset_read_training(dfm_input *train_input, dfm_input *valid_in
   DFM_TRY(dfm_pool_create_exact(options ? options->threads : 0, &run.pool, error));
   dfm_status status = dfm_encoder_create(schema, settings, &run.encoder, error);
   if (status == DFM_OK) status = file ? read_file(&run, file, error) : run_training(&run, error);
-  for (int f = 0; run.builder && f < run.encoder->F; f++) dfm_vocabulary_builder_clear(&run.builder[f]);
-  free(run.builder);
-  free(run.status);
-  free(run.failure);
-  dfm_pool_free(run.pool);
-  dfm_storage_release(run.rows);
-  dfm_storage_release(run.held);
-  dfm_encoder_release(run.encoder);
-  if (status != DFM_OK) {
-    dfm_dataset_free(run.train);
-    dfm_dataset_free(run.valid);
-    return status;
-  }
-  *train = run.train;
-  *valid = run.valid;
-  return DFM_OK;
+  return close_training(&run, status, train, valid);
+}
+
+dfm_status dfm_dataset_read_growing(dfm_input *train_input, dfm_input *valid_input, const dfm_growing *growing,
+                                    const dfm_data_settings *settings, const dfm_read_options *options,
+                                    dfm_growth *growth, dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
+  training run = {.train_input = train_input,
+                  .valid_input = valid_input,
+                  .settings = settings,
+                  .options = options,
+                  .growing = growing};
+  DFM_TRY(dfm_pool_create_exact(options ? options->threads : 0, &run.pool, error));
+  dfm_status status = dfm_growing_encoder(growing, &run.encoder, error);
+  if (status == DFM_OK) status = run_training(&run, error);
+  *growth = run.growth;
+  return close_training(&run, status, train, valid);
 }

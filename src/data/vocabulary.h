@@ -72,6 +72,21 @@ static inline dfm_status dfm_vocabulary_builder_add(dfm_vocabulary_builder *buil
   return DFM_OK;
 }
 
+/* Which of a builder's values a vocabulary has, and what it has before them. */
+typedef struct dfm_selection {
+  uint64_t min_count;
+  size_t most;               /* so many, the most frequent */
+  const uint8_t *is_out;     /* (builder->n) those that are left out whatever their count; NULL: none */
+  const dfm_vocabulary *old; /* value kept[i] of it becomes value i; NULL: nothing comes before */
+  const uint32_t *kept;      /* (n_kept) */
+  const uint32_t *number;    /* (n_kept) its provisional number, which is out; DFM_ID_NONE: the builder lacks it */
+  size_t n_kept;
+} dfm_selection;
+
+/* dfm_vocabulary_settle with a selection of the caller's, in settings.order. Counts of values that are kept add up. */
+dfm_status dfm_vocabulary_select(dfm_vocabulary_builder *builder, const dfm_selection *selection, const char *folder,
+                                 dfm_vocabulary *vocabulary, uint32_t *place, dfm_error *error);
+
 /* Freezes the values that occur at least settings.min_count times, the settings.max_vocabulary most frequent of them,
  * in settings.order; ties by provisional number. place[number] (builder->n) becomes the value's index in `vocabulary`,
  * DFM_ID_NONE where it is not in it. Much goes to a file in `folder`. The builder's index is freed on the way: it takes

@@ -11,6 +11,7 @@ void dfm_model_free(dfm_model *model) {
   free(model->metrics_json);
   free(model->weight);
   free(model->table);
+  free(model->age);
   dfm_net_free(model->net);
   dfm_recipe_free(model->recipe);
   dfm_encoder_release(model->encoder);
@@ -25,6 +26,10 @@ const float *dfm_model_row(const void *context, int f, uint32_t id, float *scrat
 
 dfm_status dfm_model_summary(const dfm_model *model, char **text, dfm_error *error) {
   return dfm_net_summary(model->net, model->recipe, model->encoder, text, error);
+}
+
+int64_t dfm_model_state_steps(const dfm_model *model) {
+  return model->state_steps;
 }
 
 int64_t dfm_model_parameters(const dfm_model *model) {

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "base/number.h"
+#include "data/age.h"
 #include "model/model.h"
 
 enum { DFM_ROWS_PER_WRITE = 1024 };
@@ -14,6 +15,10 @@ enum { DFM_ROWS_PER_WRITE = 1024 };
 
 static void table_name(char out[DFM_TENSOR_NAME_BYTES], const dfm_encoder *encoder, int f) {
   snprintf(out, DFM_TENSOR_NAME_BYTES, "table.%s", encoder->category[f].name);
+}
+
+void dfm_age_name(char out[DFM_TENSOR_NAME_BYTES], const dfm_encoder *encoder, int f) {
+  snprintf(out, DFM_TENSOR_NAME_BYTES, "vocabulary.%s.age", encoder->category[f].name);
 }
 
 static int row_weights(const dfm_net *net, int f) {
@@ -29,7 +34,7 @@ typedef struct dfm_declared {
 static dfm_status declare(dfm_st_writer *writer, const dfm_model_parts *parts, dfm_declared *declared,
                           dfm_error *error) {
   const dfm_net *net = parts->net;
-  char number[16], *yaml = NULL, name[DFM_TENSOR_NAME_BYTES];
+  char number[24], *yaml = NULL, name[DFM_TENSOR_NAME_BYTES];
   snprintf(number, sizeof number, "%d", DFM_MODEL_FORMAT);
   DFM_TRY(dfm_st_add_metadata(writer, "deepfm.format", number, error));
   DFM_TRY(dfm_recipe_to_yaml(parts->recipe, &yaml, error));
@@ -37,7 +42,11 @@ static dfm_status declare(dfm_st_writer *writer, const dfm_model_parts *parts, d
   free(yaml);
   DFM_TRY(status);
   DFM_TRY(dfm_st_add_metadata(writer, "metrics", parts->metrics_json, error));
-  if (parts->state_json) DFM_TRY(dfm_st_add_metadata(writer, "checkpoint", parts->state_json, error));
+  if (parts->position_json) DFM_TRY(dfm_st_add_metadata(writer, "checkpoint", parts->position_json, error));
+  if (parts->state_steps > 0) {
+    snprintf(number, sizeof number, "%lld", (long long)parts->state_steps);
+    DFM_TRY(dfm_st_add_metadata(writer, "state.steps", number, error));
+  }
   DFM_TRY(dfm_encoder_declare(parts->encoder, writer, &declared->encoder, error));
   for (int f = 0; f < net->F; f++) {
     const uint64_t shape[2] = {dfm_encoder_rows(parts->encoder, f), (uint64_t)row_weights(net, f)};
@@ -204,6 +213,32 @@ static dfm_status copy_metadata(const dfm_st_file *file, const char *path, const
   return dfm_copy_text(copy, value, error);
 }
 
+dfm_status dfm_model_read_steps(const dfm_st_file *file, const char *path, int64_t *steps, dfm_error *error) {
+  const char *text = dfm_st_metadata(file, "state.steps");
+  long long value = 0;
+  if (text && (!dfm_parse_int64(text, strlen(text), &value) || value < 1 || value >= UINT32_MAX)) {
+    return dfm_fail(error, DFM_ERROR_FORMAT, "%s has no valid number of steps ('%.20s'); the file is damaged", path,
+                    text);
+  }
+  *steps = value;
+  return DFM_OK;
+}
+
+static dfm_status read_ages(const dfm_st_file *file, dfm_model *model, dfm_error *error) {
+  const dfm_encoder *encoder = model->encoder;
+  DFM_TRY(dfm_alloc(&model->age, (size_t)encoder->F, sizeof *model->age, error));
+  for (int f = 0; f < encoder->F; f++) {
+    const uint64_t shape[1] = {dfm_ages_count(encoder, f)};
+    char name[DFM_TENSOR_NAME_BYTES];
+    const dfm_tensor *tensor;
+    if (shape[0] == 0) continue;
+    dfm_age_name(name, encoder, f);
+    DFM_TRY(dfm_st_need(file, name, DFM_U32, 1, shape, &tensor, error));
+    model->age[f] = tensor->data;
+  }
+  return DFM_OK;
+}
+
 /* `*file` becomes NULL once the encoder has taken it over. */
 static dfm_status load(dfm_st_file **file, const char *path, dfm_model *model, dfm_error *error) {
   DFM_TRY(check_format(*file, path, error));
@@ -227,7 +262,8 @@ static dfm_status load(dfm_st_file **file, const char *path, dfm_model *model, d
   for (int f = 0; f < model->net->F; f++) {
     DFM_TRY(dfm_model_read_table(owned, path, model->net, model->encoder, f, true, &model->table[f], error));
   }
-  return DFM_OK;
+  DFM_TRY(dfm_model_read_steps(owned, path, &model->state_steps, error));
+  return read_ages(owned, model, error);
 }
 
 dfm_status dfm_model_load(const char *path, dfm_model **out, dfm_error *error) {

@@ -41,10 +41,10 @@ struct dfm_adam_idle {
   double beta1, beta2;
   float epsilon;
   bool epsilon_keras;
-  int live; /* steps after which a motion has ended */
-  int64_t step;
+  int live;             /* steps after which a motion has ended */
+  int64_t origin, step; /* nothing before step `origin` is asked for */
 
-  /* by step t, at t - 1: learning rate; a_j / beta1^j; u_j / beta2^(j/2); and by `last`, at last - 1 */
+  /* by step t, at t - origin - 1: learning rate; a_j / beta1^j; u_j / beta2^(j/2); and by `last`, at last - origin */
   double *rate, *size, *root;
   idle_gap *gap;
   size_t rate_capacity, size_capacity, root_capacity, gap_capacity;
@@ -114,6 +114,14 @@ fail:
   return status;
 }
 
+void dfm_adam_idle_start_at(dfm_adam_idle *idle, int64_t origin) {
+  idle->origin = idle->step = origin;
+}
+
+int64_t dfm_adam_idle_origin(const dfm_adam_idle *idle) {
+  return idle->origin;
+}
+
 void dfm_adam_idle_free(dfm_adam_idle *idle) {
   if (!idle) return;
   free(idle->rate);
@@ -147,9 +155,13 @@ static int nodes_for(double low, double high) {
   return nodes <= MAX_NODES ? (int)fmax(nodes, 1) : 0;
 }
 
+static idle_gap *gap_of(const dfm_adam_idle *idle, int64_t last) {
+  return &idle->gap[last - idle->origin];
+}
+
 /* Opens the gap of rows last touched at `last`, the step before the one that begins. */
 static void open_gap(dfm_adam_idle *idle, int64_t last) {
-  idle_gap *gap = &idle->gap[last - 1];
+  idle_gap *gap = gap_of(idle, last);
   *gap = (idle_gap){0};
   if (idle->live == 0) return;
   const double low = root_of_step(idle, last + 1) / idle->power2[1];
@@ -181,7 +193,7 @@ static void add_term(idle_live *ring, const idle_rule *rule, int nodes, double a
 }
 
 static dfm_status reserve(dfm_adam_idle *idle, dfm_error *error) {
-  const size_t n = (size_t)idle->step + 1;
+  const size_t n = (size_t)(idle->step - idle->origin) + 1;
   DFM_TRY(dfm_grow(&idle->rate, &idle->rate_capacity, n, sizeof *idle->rate, error));
   DFM_TRY(dfm_grow(&idle->size, &idle->size_capacity, n, sizeof *idle->size, error));
   DFM_TRY(dfm_grow(&idle->root, &idle->root_capacity, n, sizeof *idle->root, error));
@@ -192,15 +204,17 @@ static dfm_status reserve(dfm_adam_idle *idle, dfm_error *error) {
 dfm_status dfm_adam_idle_begin(dfm_adam_idle *idle, double learning_rate, dfm_error *error) {
   DFM_TRY(reserve(idle, error));
   const int64_t t = ++idle->step;
+  const size_t at = (size_t)(t - idle->origin - 1);
   const double root = root_of_step(idle, t);
   double size = learning_rate / correction(idle->beta1, t);
   if (idle->epsilon_keras) size *= sqrt(correction(idle->beta2, t));
-  idle->rate[t - 1] = learning_rate;
-  idle->size[t - 1] = size;
-  idle->root[t - 1] = 1 / root;
+  idle->rate[at] = learning_rate;
+  idle->size[at] = size;
+  idle->root[at] = 1 / root;
   if (t > 1) open_gap(idle, t - 1);
-  for (int64_t last = t > idle->live ? t - idle->live : 1; last < t; last++) {
-    const idle_gap gap = idle->gap[last - 1];
+  const int64_t first = idle->origin > 1 ? idle->origin : 1;
+  for (int64_t last = t - idle->live > first ? t - idle->live : first; last < t; last++) {
+    const idle_gap gap = *gap_of(idle, last);
     if (gap.nodes == 0) continue;
     idle_live *ring = &idle->ring[last % idle->live];
     float *A = idle->pool + gap.start;
@@ -232,8 +246,9 @@ static void catch_up_by_step(const dfm_adam_idle *idle, const dfm_kernel *kernel
   do {
     for (gap.nodes = 0; gap.nodes < CHUNK && j < end; gap.nodes++) {
       j++;
-      a[gap.nodes] = (float)(idle->size[last + j - 1] * idle->power1[j]);
-      u[gap.nodes] = (float)(idle->root[last + j - 1] * idle->power2[j]);
+      const int64_t at = last - idle->origin + j - 1;
+      a[gap.nodes] = (float)(idle->size[at] * idle->power1[j]);
+      u[gap.nodes] = (float)(idle->root[at] * idle->power2[j]);
     }
     if (j == end) {
       gap.m_scale = whole->m_scale;
@@ -247,7 +262,7 @@ void dfm_adam_idle_catch_up(const dfm_adam_idle *idle, const dfm_kernel *kernel,
                             int64_t last, int64_t upto) {
   const int64_t steps = upto - last;
   if (steps <= 0) return;
-  const idle_gap known = idle->gap[last - 1];
+  const idle_gap known = *gap_of(idle, last);
   dfm_adam_gap gap = {.nodes = known.nodes,
                       .epsilon = idle->epsilon,
                       .m_scale = decay(idle->beta1, idle->power1, idle->n_powers, steps, false),
@@ -264,5 +279,5 @@ void dfm_adam_idle_catch_up(const dfm_adam_idle *idle, const dfm_kernel *kernel,
 
 size_t dfm_adam_idle_rates(const dfm_adam_idle *idle, const double **rates) {
   *rates = idle->rate;
-  return (size_t)idle->step;
+  return (size_t)(idle->step - idle->origin);
 }

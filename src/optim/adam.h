@@ -29,6 +29,9 @@ typedef struct dfm_adam_idle dfm_adam_idle;
 
 dfm_status dfm_adam_idle_create(const dfm_optimizer_settings *settings, dfm_adam_idle **idle, dfm_error *error);
 void dfm_adam_idle_free(dfm_adam_idle *idle); /* NULL accepted */
+/* Before the first step: `origin` steps have been made, and no row will be caught up from before it. */
+void dfm_adam_idle_start_at(dfm_adam_idle *idle, int64_t origin);
+int64_t dfm_adam_idle_origin(const dfm_adam_idle *idle);
 
 /* Adds the next step. One thread, while no other catches up; on failure nothing has changed. */
 dfm_status dfm_adam_idle_begin(dfm_adam_idle *idle, double learning_rate, dfm_error *error);
@@ -37,7 +40,8 @@ dfm_status dfm_adam_idle_begin(dfm_adam_idle *idle, double learning_rate, dfm_er
 void dfm_adam_idle_catch_up(const dfm_adam_idle *idle, const dfm_kernel *kernel, float *w, float *m, float *v, size_t n,
                             int64_t last, int64_t upto);
 
-/* The learning rates of all steps so far; adding them to a fresh object in this order gives the same object. */
+/* The learning rates of all steps since the origin; adding them to a fresh object of that origin in this order gives the
+ * same object. */
 size_t dfm_adam_idle_rates(const dfm_adam_idle *idle, const double **rates);
 
 #endif

@@ -137,6 +137,10 @@ void dfm_optimizer_catch_up(const dfm_optimizer *optimizer, float *w, float *sta
   if (optimizer->idle) dfm_adam_idle_catch_up(optimizer->idle, optimizer->kernel, w, state0, state1, n, last, upto);
 }
 
+int64_t dfm_optimizer_origin(const dfm_optimizer *optimizer) {
+  return optimizer->idle ? dfm_adam_idle_origin(optimizer->idle) : 0;
+}
+
 size_t dfm_optimizer_history(const dfm_optimizer *optimizer, const double **values) {
   *values = NULL;
   return optimizer->idle ? dfm_adam_idle_rates(optimizer->idle, values) : 0;
@@ -144,18 +148,18 @@ size_t dfm_optimizer_history(const dfm_optimizer *optimizer, const double **valu
 
 dfm_status dfm_optimizer_restore(dfm_optimizer *optimizer, int64_t step, const double *values, size_t n,
                                  dfm_error *error) {
-  const int64_t wanted = optimizer->idle ? step : 0;
   if (optimizer->step != 0)
     return dfm_fail(error, DFM_ERROR_VALUE, "the optimizer is at step %lld; only a fresh one can be restored",
                     (long long)optimizer->step);
-  if (step < 0 || (uint64_t)wanted != n)
+  if (step < 0 || step >= UINT32_MAX || n > (uint64_t)step || (n > 0 && !optimizer->idle))
     return dfm_fail(
         error, DFM_ERROR_MISMATCH,
-        "the optimizer's history has %zu learning rates, but step %lld needs %lld; the checkpoint is damaged or "
-        "was made with other optimizer settings",
-        n, (long long)step, (long long)wanted);
-  for (size_t i = 0; i < n; i++) DFM_TRY(check_rate(values[i], (int64_t)i + 1, error));
-  if (!optimizer->idle) optimizer->step = step;
+        "the optimizer's history has %zu learning rates, which do not fit step %lld; the checkpoint is damaged or was "
+        "made with other optimizer settings",
+        n, (long long)step);
+  for (size_t i = 0; i < n; i++) DFM_TRY(check_rate(values[i], step - (int64_t)(n - i) + 1, error));
+  optimizer->step = step - (int64_t)n;
+  if (optimizer->idle) dfm_adam_idle_start_at(optimizer->idle, optimizer->step);
   for (size_t i = 0; i < n; i++) DFM_TRY(dfm_optimizer_begin(optimizer, values[i], error));
   return DFM_OK;
 }

@@ -1,4 +1,4 @@
-/* History: an epoch's progress comes in; one JSON line goes out. */
+/* History: the progress of an epoch, or of a window of progressive validation, comes in; one JSON line goes out. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -52,19 +52,32 @@ static json_t *epoch_to_json(const dfm_progress *progress) {
     json_decref(epoch);
     return NULL;
   }
+  if (epoch && progress->has_progressive &&
+      json_object_set_new(epoch, "progressive", dfm_metrics_to_json(&progress->progressive)) != 0) {
+    json_decref(epoch);
+    return NULL;
+  }
   return epoch;
 }
 
-/* Whether a line of a history is of an epoch before `epoch`. A line that is none ends the history: its process died while writing. */
-static bool is_before(const char *line, size_t n, int64_t epoch) {
+static json_t *window_to_json(const dfm_progress *progress) {
+  return json_pack("{s:i, s:I, s:I, s:o}", "epoch", progress->epoch, "step", (json_int_t)progress->step, "window_end",
+                   (json_int_t)progress->window_end, "window", dfm_metrics_to_json(&progress->window));
+}
+
+/* Whether a line of a history was written before step `step` of epoch `epoch` had ended. A line that is none ends the history: its process died
+ * while writing. */
+static bool is_before(const char *line, size_t n, int64_t epoch, int64_t step) {
   json_t *json = json_loadb(line, n, 0, NULL);
-  json_t *number_of = json_object_get(json, "epoch");
-  const bool is_kept = json_is_integer(number_of) && json_integer_value(number_of) < epoch;
+  const json_t *of_epoch = json_object_get(json, "epoch"), *of_step = json_object_get(json, "step");
+  const bool is_window = json_object_get(json, "window") != NULL;
+  const bool is_kept = json_is_integer(of_epoch) &&
+                       (json_integer_value(of_epoch) < epoch || (is_window && json_integer_value(of_step) <= step));
   json_decref(json);
   return is_kept;
 }
 
-dfm_status dfm_history_cut(const char *path, int64_t epoch, dfm_error *error) {
+dfm_status dfm_history_cut(const char *path, int64_t epoch, int64_t step, dfm_error *error) {
   dfm_mapping old;
   dfm_writer *writer = NULL;
   size_t kept = 0;
@@ -72,7 +85,7 @@ dfm_status dfm_history_cut(const char *path, int64_t epoch, dfm_error *error) {
   DFM_TRY(dfm_mapping_open(path, &old, error));
   for (const uint8_t *end; kept < old.size_bytes && (end = memchr(old.bytes + kept, '\n', old.size_bytes - kept));) {
     const size_t n = (size_t)(end - (old.bytes + kept));
-    if (!is_before((const char *)old.bytes + kept, n, epoch)) break;
+    if (!is_before((const char *)old.bytes + kept, n, epoch, step)) break;
     kept += n + 1;
   }
   dfm_status status = dfm_writer_open(path, &writer, error);
@@ -86,9 +99,9 @@ dfm_status dfm_history_cut(const char *path, int64_t epoch, dfm_error *error) {
 }
 
 dfm_status dfm_history_write(const char *path, bool is_first, const dfm_progress *progress, dfm_error *error) {
-  json_t *epoch = epoch_to_json(progress);
-  char *line = epoch ? json_dumps(epoch, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-  json_decref(epoch);
+  json_t *json = progress->is_epoch_end ? epoch_to_json(progress) : window_to_json(progress);
+  char *line = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+  json_decref(json);
   if (!line) return dfm_fail(error, DFM_ERROR_MEMORY, "no memory for a line of the history");
   FILE *file = fopen(path, is_first ? "w" : "a");
   bool is_written = file && fprintf(file, "%s\n", line) > 0;

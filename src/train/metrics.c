@@ -26,9 +26,14 @@ typedef struct bin {
   float low, high;             /* probabilities; low > high: none yet */
 } bin;
 
+typedef struct sums {
+  int64_t rows;
+  double weight, loss, right, predicted, observed;
+} sums;
+
 struct dfm_meter {
-  int64_t exact_rows, rows;
-  double weight, loss, right, predicted, observed; /* sums over the rows */
+  int64_t exact_rows;
+  sums sum; /* over the rows */
   /* up to exact_rows rows */
   uint32_t *key;     /* (rows) the probability's bits, which ascend with it, and the label as lowest bit */
   float *row_weight; /* (rows); NULL: every weight was 1 so far */
@@ -71,7 +76,7 @@ static double weight_at(const float *weight, int64_t i) {
 static dfm_status check_rows(const dfm_meter *meter, const float *probability, const float *label, int64_t n,
                              dfm_error *error) {
   for (int64_t i = 0; i < n; i++) {
-    const long long row = (long long)(meter->rows + i);
+    const long long row = (long long)(meter->sum.rows + i);
     if (!(probability[i] >= 0 && probability[i] <= 1)) {
       return dfm_fail(error, DFM_ERROR_VALUE, "probability %lld is %g; probabilities are in [0, 1]", row,
                       (double)probability[i]);
@@ -86,11 +91,11 @@ static void sum_up(dfm_meter *meter, const float *probability, const float *labe
   for (int64_t i = 0; i < n; i++) {
     const double w = weight_at(weight, i), p = (double)probability[i];
     const double sure = fmin(fmax(label[i] == 1 ? p : 1 - p, SMALLEST), 1);
-    meter->loss -= w * log(sure);
-    meter->right += w * ((p >= 0.5) == (label[i] == 1));
-    meter->predicted += w * p;
-    meter->observed += w * (double)label[i];
-    meter->weight += w;
+    meter->sum.loss -= w * log(sure);
+    meter->sum.right += w * ((p >= 0.5) == (label[i] == 1));
+    meter->sum.predicted += w * p;
+    meter->sum.observed += w * (double)label[i];
+    meter->sum.weight += w;
   }
 }
 
@@ -116,7 +121,7 @@ static bool has_weights(const float *weight, int64_t n) {
 
 static dfm_status keep_rows(dfm_meter *meter, const float *probability, const float *label, const float *weight,
                             int64_t n, dfm_error *error) {
-  const size_t at = (size_t)meter->rows, end = at + (size_t)n;
+  const size_t at = (size_t)meter->sum.rows, end = at + (size_t)n;
   const bool is_first = !meter->row_weight && has_weights(weight, n);
   DFM_TRY(dfm_grow(&meter->key, &meter->key_capacity, end, sizeof *meter->key, error));
   if (is_first || meter->row_weight)
@@ -142,7 +147,7 @@ static void count_row(bin *bins, float probability, bool is_positive, double wei
 static dfm_status begin_bins(dfm_meter *meter, dfm_error *error) {
   DFM_TRY(dfm_alloc(&meter->bins, N_BINS, sizeof *meter->bins, error));
   for (int i = 0; i < N_BINS; i++) meter->bins[i] = (bin){.low = 2, .high = -1};
-  for (int64_t i = 0; i < meter->rows; i++)
+  for (int64_t i = 0; i < meter->sum.rows; i++)
     count_row(meter->bins, probability_of(meter->key[i]), meter->key[i] & 1, weight_at(meter->row_weight, i));
   free(meter->key);
   free(meter->row_weight);
@@ -155,12 +160,12 @@ static dfm_status begin_bins(dfm_meter *meter, dfm_error *error) {
 dfm_status dfm_meter_add(dfm_meter *meter, const float *probability, const float *label, const float *weight, int64_t n,
                          dfm_error *error) {
   DFM_TRY(check_rows(meter, probability, label, n, error));
-  if (!meter->bins && meter->rows + n > meter->exact_rows) DFM_TRY(begin_bins(meter, error));
+  if (!meter->bins && meter->sum.rows + n > meter->exact_rows) DFM_TRY(begin_bins(meter, error));
   if (!meter->bins) DFM_TRY(keep_rows(meter, probability, label, weight, n, error));
   for (int64_t i = 0; meter->bins && i < n; i++)
     count_row(meter->bins, probability[i], label[i] == 1, weight_at(weight, i));
   sum_up(meter, probability, label, weight, n);
-  meter->rows += n;
+  meter->sum.rows += n;
   return DFM_OK;
 }
 
@@ -182,11 +187,11 @@ static void add_group(area *sum, double positives, double negatives, bool is_tie
 
 static area area_of_rows(dfm_meter *meter) {
   area sum = {0};
-  dfm_sort_in_place(meter->key, meter->row_weight, (size_t)meter->rows);
-  for (int64_t i = 0; i < meter->rows;) {
+  dfm_sort_in_place(meter->key, meter->row_weight, (size_t)meter->sum.rows);
+  for (int64_t i = 0; i < meter->sum.rows;) {
     double of_class[2] = {0, 0};
     const uint32_t probability = meter->key[i] >> 1;
-    for (; i < meter->rows && meter->key[i] >> 1 == probability; i++)
+    for (; i < meter->sum.rows && meter->key[i] >> 1 == probability; i++)
       of_class[meter->key[i] & 1] += weight_at(meter->row_weight, i);
     add_group(&sum, of_class[1], of_class[0], true);
   }
@@ -199,18 +204,64 @@ static area area_of_bins(const bin *bins) {
   return sum;
 }
 
-void dfm_meter_finish(dfm_meter *meter, dfm_metrics *metrics) {
+void dfm_meter_measure(dfm_meter *meter, dfm_metrics *metrics) {
   const area sum = meter->bins ? area_of_bins(meter->bins) : area_of_rows(meter);
-  const double pairs = sum.positives * sum.negatives, scale = meter->weight > 0 ? 1 / meter->weight : (double)NAN;
-  *metrics = (dfm_metrics){.rows = meter->rows,
-                           .weight = meter->weight,
-                           .logloss = meter->loss * scale,
+  const double pairs = sum.positives * sum.negatives,
+               scale = meter->sum.weight > 0 ? 1 / meter->sum.weight : (double)NAN;
+  *metrics = (dfm_metrics){.rows = meter->sum.rows,
+                           .weight = meter->sum.weight,
+                           .logloss = meter->sum.loss * scale,
                            .auc = pairs > 0 ? sum.pairs / pairs : (double)NAN,
                            .auc_error = pairs > 0 ? sum.doubt / pairs : 0,
-                           .accuracy = meter->right * scale,
-                           .mean_predicted = meter->predicted * scale,
-                           .mean_observed = meter->observed * scale};
+                           .accuracy = meter->sum.right * scale,
+                           .mean_predicted = meter->sum.predicted * scale,
+                           .mean_observed = meter->sum.observed * scale};
+}
+
+void dfm_meter_finish(dfm_meter *meter, dfm_metrics *metrics) {
+  dfm_meter_measure(meter, metrics);
   clear(meter);
+}
+
+int64_t dfm_meter_rows(const dfm_meter *meter) {
+  return meter->sum.rows;
+}
+
+/* ---- checkpoints */
+
+enum { SUM_WORDS = sizeof(sums) / sizeof(uint64_t), BIN_WORDS = sizeof(bin) / sizeof(uint64_t) };
+
+void dfm_meter_parts(const dfm_meter *meter, dfm_meter_part part[DFM_METER_PARTS]) {
+  const uint64_t rows = (uint64_t)meter->sum.rows;
+  part[0] = (dfm_meter_part){"sums", DFM_U64, SUM_WORDS, &meter->sum};
+  part[1] = (dfm_meter_part){"keys", DFM_U32, meter->key ? rows : 0, meter->key};
+  part[2] = (dfm_meter_part){"weights", DFM_F32, meter->row_weight ? rows : 0, meter->row_weight};
+  part[3] = (dfm_meter_part){"bins", DFM_U64, meter->bins ? (uint64_t)N_BINS * BIN_WORDS : 0, meter->bins};
+}
+
+static bool is_meter(const dfm_meter_part part[DFM_METER_PARTS], uint64_t exact_rows) {
+  sums sum;
+  if (part[0].n != SUM_WORDS) return false;
+  memcpy(&sum, part[0].data, sizeof sum);
+  const uint64_t rows = (uint64_t)sum.rows, kept = part[3].n > 0 ? 0 : rows;
+  return sum.rows >= 0 && kept <= exact_rows && part[1].n == kept && (part[2].n == 0 || part[2].n == kept) &&
+         (part[3].n == 0 || part[3].n == (uint64_t)N_BINS * BIN_WORDS);
+}
+
+dfm_status dfm_meter_restore(dfm_meter *meter, const dfm_meter_part part[DFM_METER_PARTS], bool *is_good,
+                             dfm_error *error) {
+  *is_good = is_meter(part, (uint64_t)meter->exact_rows);
+  if (!*is_good) return DFM_OK;
+  memcpy(&meter->sum, part[0].data, sizeof meter->sum);
+  const size_t keys = part[1].n, weights = part[2].n;
+  if (keys > 0) DFM_TRY(dfm_grow(&meter->key, &meter->key_capacity, keys, sizeof *meter->key, error));
+  if (weights > 0)
+    DFM_TRY(dfm_grow(&meter->row_weight, &meter->weight_capacity, weights, sizeof *meter->row_weight, error));
+  if (part[3].n > 0) DFM_TRY(dfm_alloc(&meter->bins, N_BINS, sizeof *meter->bins, error));
+  if (keys > 0) memcpy(meter->key, part[1].data, keys * sizeof *meter->key);
+  if (weights > 0) memcpy(meter->row_weight, part[2].data, weights * sizeof *meter->row_weight);
+  if (part[3].n > 0) memcpy(meter->bins, part[3].data, N_BINS * sizeof *meter->bins);
+  return DFM_OK;
 }
 
 dfm_status dfm_metrics_of(const float *probability, const float *label, const float *weight, int64_t n,

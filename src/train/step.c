@@ -12,7 +12,7 @@
 /* Rows per fill task: enough to pay for handing it out, few enough to share. */
 enum { DFM_FILL_ROWS = 256 };
 
-static dfm_optimizer_settings optimizer_settings(const dfm_recipe *recipe) {
+dfm_optimizer_settings dfm_stepper_optimizer(const dfm_recipe *recipe) {
   static const dfm_optimizer_name names[] = {[DFM_SOLVER_SGD] = DFM_SGD,
                                              [DFM_SOLVER_ADAGRAD] = DFM_ADAGRAD,
                                              [DFM_SOLVER_ADAM] = DFM_ADAM,
@@ -78,7 +78,7 @@ static dfm_status create_weights(dfm_stepper *stepper, dfm_error *error) {
 static dfm_status create(dfm_stepper *stepper, int batch_size, int threads, dfm_error *error) {
   const dfm_recipe *recipe = stepper->recipe;
   const bool clips = recipe->optimizer.clip_norm > 0;
-  const dfm_optimizer_settings settings = optimizer_settings(recipe);
+  const dfm_optimizer_settings settings = dfm_stepper_optimizer(recipe);
   DFM_TRY(dfm_kernel_pick(&stepper->kernel, error));
   DFM_TRY(dfm_pool_create(threads, &stepper->pool, error));
   DFM_TRY(dfm_net_build(recipe, stepper->encoder, &stepper->net, error));

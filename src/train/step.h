@@ -27,6 +27,9 @@ typedef struct dfm_stepper {
   double loss;     /* of the last step: sum of weighted log losses, before the step */
 } dfm_stepper;
 
+/* The optimizer that a recipe names. */
+dfm_optimizer_settings dfm_stepper_optimizer(const dfm_recipe *recipe);
+
 /* Everything at its start, tables from the files that the schema names (`initial`). `batch_size` rows per step at most; `threads` 0: one per core. */
 dfm_status dfm_stepper_create(const dfm_recipe *recipe, const dfm_dataset *dataset, int batch_size, int threads,
                               dfm_stepper **stepper, dfm_error *error);

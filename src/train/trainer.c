@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "data/age.h"
 #include "train/run.h"
 
 static dfm_status check_datasets(const dfm_dataset *train, const dfm_dataset *valid, dfm_error *error) {
@@ -77,18 +78,50 @@ void dfm_trainer_free(dfm_trainer *trainer) {
 
 /* ---- setting up */
 
+/* Of all that a checkpoint does not hold and a resumed run must be given again: the rows, what encodes them, and the model it goes on from. */
+static dfm_status fingerprint_of(const dfm_run *run, uint64_t *fingerprint, dfm_error *error) {
+  const dfm_trainer *trainer = run->trainer;
+  const dfm_model *from = run->options->from;
+  uint64_t of_valid = 0;
+  DFM_TRY(dfm_dataset_fingerprint(trainer->train, fingerprint, error));
+  if (trainer->valid) DFM_TRY(dfm_dataset_fingerprint(trainer->valid, &of_valid, error));
+  if (trainer->valid) *fingerprint ^= dfm_random_u64(of_valid, 1);
+  *fingerprint ^= dfm_encoder_hash(trainer->encoder);
+  if (from) *fingerprint ^= dfm_random_u64(dfm_encoder_hash(from->encoder), 2 + (uint64_t)from->state_steps);
+  return DFM_OK;
+}
+
 /* Where the run was resumed from a checkpoint: goes there, and cuts the history to the epochs before. */
 static dfm_status continue_run(dfm_run *run, dfm_error *error) {
   const dfm_run_options *options = run->options;
-  if (options->checkpoint_path || options->resume_path) {
-    uint64_t of_valid = 0;
-    DFM_TRY(dfm_dataset_fingerprint(run->trainer->train, &run->fingerprint, error));
-    if (run->trainer->valid) DFM_TRY(dfm_dataset_fingerprint(run->trainer->valid, &of_valid, error));
-    if (run->trainer->valid) run->fingerprint ^= dfm_random_u64(of_valid, 1);
-  }
+  if (options->checkpoint_path || options->resume_path) DFM_TRY(fingerprint_of(run, &run->fingerprint, error));
   if (!options->resume_path) return DFM_OK;
   DFM_TRY(dfm_checkpoint_resume(run, options->resume_path, error));
-  return options->history_path ? dfm_history_cut(options->history_path, run->position.epoch, error) : DFM_OK;
+  run->has_history = true;
+  if (!options->history_path) return DFM_OK;
+  return dfm_history_cut(options->history_path, run->position.epoch, dfm_run_steps(run), error);
+}
+
+/* What the run starts with instead of the initialiser's weights. */
+static dfm_status preset_weights(dfm_run *run, dfm_error *error) {
+  const dfm_run_options *options = run->options;
+  const bool is_lbfgs = run->trainer->recipe->optimizer.name == DFM_SOLVER_LBFGS;
+  if (is_lbfgs && options->keep_state) {
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "optimizer.name is lbfgs, which has no state to keep; leave keep_state out, or train with adam");
+  }
+  if (options->init_path && is_lbfgs) {
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "initial weights (%s) do not change what lbfgs finds; leave them out, or train with adam",
+                    options->init_path);
+  }
+  if (options->init_path && options->from) {
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "both a model to go on from and initial weights (%s) were given; leave one of them out",
+                    options->init_path);
+  }
+  if (options->init_path) return dfm_stepper_init_from(run->stepper, options->init_path, error);
+  return options->from ? dfm_run_go_on(run, options->resume_path == NULL, error) : DFM_OK;
 }
 
 static dfm_status open_run(dfm_run *run, dfm_error *error) {
@@ -96,12 +129,8 @@ static dfm_status open_run(dfm_run *run, dfm_error *error) {
   const dfm_recipe *recipe = trainer->recipe;
   const int size = batch_size(trainer), piece = size > DFM_SCAN_ROWS ? size : DFM_SCAN_ROWS;
   DFM_TRY(dfm_stepper_create(recipe, trainer->train, size, run->options->threads, &run->stepper, error));
-  if (run->options->init_path && recipe->optimizer.name == DFM_SOLVER_LBFGS) {
-    return dfm_fail(error, DFM_ERROR_VALUE,
-                    "initial weights (%s) do not change what lbfgs finds; leave them out, or train with adam",
-                    run->options->init_path);
-  }
-  if (run->options->init_path) DFM_TRY(dfm_stepper_init_from(run->stepper, run->options->init_path, error));
+  DFM_TRY(dfm_ages_create(trainer->train, &run->age, error));
+  DFM_TRY(preset_weights(run, error));
   DFM_TRY(dfm_loader_create(trainer->train, size, recipe->train.shuffle, recipe->train.seed, &run->loader, error));
   if (trainer->valid) {
     const dfm_row_source rows_now = dfm_stepper_rows(run->stepper);
@@ -111,6 +140,7 @@ static dfm_status open_run(dfm_run *run, dfm_error *error) {
   }
   DFM_TRY(dfm_meter_create(&run->seen.meter, error));
   DFM_TRY(dfm_alloc(&run->probability, (size_t)piece, sizeof *run->probability, error));
+  if (run->options->is_progressive) DFM_TRY(dfm_progressive_open(run, run->options->window, error));
   run->position =
       (dfm_position){.epoch = 1, .learning_rate = recipe->optimizer.learning_rate, .best = -(double)INFINITY};
   run->result->memory_tables = (int64_t)run->stepper->tables->size_bytes;
@@ -121,6 +151,8 @@ static void close_run(dfm_run *run) {
   dfm_meter_free(run->seen.meter);
   dfm_meter_free(run->valid_meter);
   free(run->probability);
+  dfm_ages_free(run->age);
+  dfm_progressive_close(&run->progressive);
   dfm_predictor_free(run->predictor);
   dfm_loader_free(run->loader);
   dfm_stepper_free(run->stepper);
@@ -163,7 +195,7 @@ static void fill_progress(dfm_run *run) {
   progress->epochs = run->trainer->recipe->train.epochs;
   progress->batch = run->position.batch;
   progress->batches = dfm_loader_batches(run->loader);
-  progress->step = dfm_optimizer_step_count(run->stepper->optimizer);
+  progress->step = dfm_run_steps(run);
   progress->seconds = seen->seconds;
   progress->rows_per_second = seen->seconds > 0 ? (double)seen->n / seen->seconds : 0;
   progress->learning_rate = run->position.learning_rate;
@@ -175,11 +207,24 @@ static void fill_progress(dfm_run *run) {
                                   .mean_predicted = (double)NAN,
                                   .mean_observed = (double)NAN};
   progress->is_epoch_end = progress->has_valid = progress->is_best = progress->learning_rate_dropped = false;
+  progress->has_window = progress->has_progressive = false;
 }
 
 /* Shows the progress; true: the caller wants to stop. */
 static bool report(dfm_run *run) {
   return run->options->on_progress && run->options->on_progress(run->options->context, &run->progress);
+}
+
+static dfm_status write_history(dfm_run *run, dfm_error *error) {
+  if (!run->options->history_path) return DFM_OK;
+  DFM_TRY(dfm_history_write(run->options->history_path, !run->has_history, &run->progress, error));
+  run->has_history = true;
+  return DFM_OK;
+}
+
+/* From the second epoch on rows have been trained on, and their scores prove nothing. */
+static bool is_progressive(const dfm_run *run) {
+  return run->progressive.predictor && run->position.epoch == 1;
 }
 
 /* ---- batches */
@@ -190,15 +235,17 @@ static dfm_status check_loss(const dfm_run *run, dfm_error *error) {
       error, DFM_ERROR_VALUE,
       "the loss became %s at step %lld (epoch %lld); lower optimizer.learning_rate (now %g) or scale the numbers "
       "(data.transform standard)",
-      isnan(run->stepper->loss) ? "nan" : "infinite", (long long)dfm_optimizer_step_count(run->stepper->optimizer),
-      (long long)run->position.epoch, run->position.learning_rate);
+      isnan(run->stepper->loss) ? "nan" : "infinite", (long long)dfm_run_steps(run), (long long)run->position.epoch,
+      run->position.learning_rate);
 }
 
 static dfm_status run_batch(dfm_run *run, int rows, dfm_error *error) {
+  if (is_progressive(run)) DFM_TRY(dfm_progressive_score(run, rows, error));
   const double start = dfm_seconds();
   DFM_TRY(dfm_stepper_run(run->stepper, run->trainer->train, rows, run->position.learning_rate, error));
   DFM_TRY(check_loss(run, error));
   DFM_TRY(measure_batch(run, rows, error));
+  if (is_progressive(run)) DFM_TRY(dfm_progressive_add(run, rows, error));
   run->seen.seconds += dfm_seconds() - start;
   run->position.batch++;
   return DFM_OK;
@@ -210,7 +257,16 @@ static bool is_due(int64_t every, int64_t step) {
 
 static bool is_at_limit(const dfm_run *run) {
   const int64_t limit = run->trainer->recipe->train.max_steps;
-  return limit > 0 && dfm_optimizer_step_count(run->stepper->optimizer) >= limit;
+  return limit > 0 && dfm_run_steps(run) >= limit;
+}
+
+/* Measures the window of progressive validation that the batch has filled. */
+static dfm_status finish_window(dfm_run *run, bool is_last, dfm_error *error) {
+  dfm_progress *progress = &run->progress;
+  is_last = is_last || run->position.batch == dfm_loader_batches(run->loader);
+  progress->has_window = dfm_progressive_window(&run->progressive, is_last, &progress->window);
+  progress->window_end = dfm_meter_rows(run->progressive.whole);
+  return progress->has_window ? write_history(run, error) : DFM_OK;
 }
 
 /* Batches until the epoch ends, the step limit is reached (`*is_last`) or the caller stops (`*is_stopped`). */
@@ -228,6 +284,7 @@ static dfm_status run_epoch(dfm_run *run, bool *is_last, bool *is_stopped, dfm_e
     fill_progress(run);
     const int64_t step = run->progress.step;
     *is_last = is_at_limit(run);
+    if (is_progressive(run)) DFM_TRY(finish_window(run, *is_last, error));
     if (run->predictor && is_due(options->eval_every, step)) {
       DFM_TRY(evaluate(run, &run->progress.valid, error));
       run->progress.has_valid = true;
@@ -268,6 +325,10 @@ static dfm_status finish_epoch(dfm_run *run, bool *is_stopped, dfm_error *error)
   fill_progress(run);
   dfm_meter_finish(run->seen.meter, &run->progress.train);
   run->progress.is_epoch_end = true;
+  if (is_progressive(run)) {
+    dfm_meter_measure(run->progressive.whole, &run->progress.progressive);
+    run->progress.has_progressive = true;
+  }
   if (run->predictor) {
     DFM_TRY(evaluate(run, &run->progress.valid, error));
     run->progress.has_valid = true;
@@ -279,10 +340,7 @@ static dfm_status finish_epoch(dfm_run *run, bool *is_stopped, dfm_error *error)
   /* Without validation every epoch would be the best so far: only the last one is worth writing. */
   if (valid && run->progress.is_best && options->model_path && !keeps_last)
     DFM_TRY(dfm_run_save_model(run, options->model_path, run->position.epoch, valid, error));
-  if (options->history_path) {
-    DFM_TRY(dfm_history_write(options->history_path, run->position.epoch == 1 && !options->resume_path, &run->progress,
-                              error));
-  }
+  DFM_TRY(write_history(run, error));
   run->progress.learning_rate =
       run->position.learning_rate; /* what the history has is this epoch's, what is shown the next one's */
   run->position.epoch++;
@@ -335,7 +393,9 @@ static dfm_status finish_run(dfm_run *run, dfm_error *error) {
   run->result->best_epoch = (int)(keeps_last ? last : run->position.best_epoch);
   run->result->has_valid = has_valid;
   run->result->valid = run->position.valid;
-  run->result->steps = dfm_optimizer_step_count(run->stepper->optimizer);
+  run->result->has_progressive = run->progressive.whole && dfm_meter_rows(run->progressive.whole) > 0;
+  if (run->result->has_progressive) dfm_meter_measure(run->progressive.whole, &run->result->progressive);
+  run->result->steps = dfm_run_steps(run);
   return DFM_OK;
 }
 
