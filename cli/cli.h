@@ -108,6 +108,9 @@ const char *cli_thousands(char out[CLI_SHORT], int64_t n);
 const char *cli_duration(char out[CLI_SHORT], double seconds);
 const char *cli_metric(char out[CLI_SHORT], double value);
 const char *cli_percent(char out[CLI_SHORT], int64_t part, int64_t whole);
+/* Shorter, for tables: 1234567 -> "1.2M"; 0.0123 -> "1.2%". */
+const char *cli_rounded(char out[CLI_SHORT], int64_t n);
+const char *cli_share(char out[CLI_SHORT], double share);
 /* A file's name as a shell takes it, quoted where it must be. Cut where it does not fit. */
 enum { CLI_QUOTED = 1024 };
 const char *cli_quoted(char out[CLI_QUOTED], const char *path);

@@ -6,7 +6,7 @@
 
 typedef struct cli_rows_options {
   const char *valid, *schema, *label, *weight, *truth;
-  const char *output; /* rows beyond memory's budget lie in its folder meanwhile */
+  const char *output; /* rows beyond memory's budget lie in its folder meanwhile; NULL: in the system's */
 } cli_rows_options;
 
 typedef struct cli_rows {
@@ -17,9 +17,11 @@ typedef struct cli_rows {
 
 /* On failure says why; the caller clears in any case. */
 int cli_rows_read(const cli_call *call, const cli_rows_options *options, cli_rows *rows);
+/* The same to look at rows: a dataset file is opened as it is, without a recipe, also if its rows are not to train on. */
+int cli_rows_open(const cli_call *call, const cli_rows_options *options, cli_rows *rows);
 void cli_rows_clear(cli_rows *rows);
 /* Where rows may lie while a file is made at `output`: its folder; free() it. NULL (the system's place) where it is a
- * device or pipe. */
+ * device or pipe, or nothing is made (NULL). */
 char *cli_spill_folder(const char *output);
 
 #endif

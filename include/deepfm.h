@@ -195,20 +195,41 @@ DFM_API bool dfm_dataset_is_at(const char *path);
 /* The rows' numbers in the text they were encoded from, or NULL where they lie in its order. Length rows. */
 DFM_API const uint64_t *dfm_dataset_text_rows(const dfm_dataset *dataset);
 
-/* What a field's cells are, over the rows of one or two datasets of one encoder. */
+/* A value of a category field: its bytes (not terminated), its rows and how many of them have label 1. */
+typedef struct dfm_value_stats {
+  const char *bytes;
+  size_t length;
+  int64_t rows, positives;
+} dfm_value_stats;
+
+enum { DFM_QUANTILES = 5 }; /* 5, 25, 50, 75 and 95 % */
+
+/* What a field's cells are. */
 typedef struct dfm_field_stats {
   const char *name;
   bool is_number;
-  int64_t unknown, missing; /* cells */
-  int64_t vocabulary;       /* categories: values that have an id */
-  const char *top;          /* the most frequent of them (not terminated), and its rows and positives; NULL: none */
-  size_t top_length;
-  int64_t top_rows, top_positives;
-  double minimum, maximum, mean; /* numbers, raw; NaN where all cells are empty */
+  int64_t missing;                /* empty cells */
+  int64_t unknown, valid_unknown; /* categories: cells whose value has no id, in all rows and in those that validate */
+  int64_t distinct, vocabulary;   /* values that were seen (-1: not known), and those of them that have an id */
+  const dfm_value_stats *top;     /* (n_top) the most frequent of these, first the first */
+  size_t n_top;
+  double minimum, maximum, mean;  /* numbers, raw; NaN where all cells are empty */
+  double quantile[DFM_QUANTILES]; /* exact: the smallest value that such a share of them does not exceed */
 } dfm_field_stats;
-/* Into `stats` (dfm_dataset_fields of them); one pass over the rows. `valid` may be NULL. */
-DFM_API DFM_MUST_USE dfm_status dfm_dataset_stats(const dfm_dataset *train, const dfm_dataset *valid,
-                                                  dfm_field_stats *stats, dfm_error *error);
+
+typedef struct dfm_stats {
+  int64_t train_rows, valid_rows, positives; /* positives: of both */
+  bool has_label;
+  size_t n_fields;
+  const dfm_field_stats *fields; /* in the order of dfm_dataset_field */
+} dfm_stats;
+
+/* Statistics over the rows of one or two datasets of one encoder (`valid` may be NULL), with up to `n_top` values of each category field. One
+ * pass over all rows and two more over the numbers; memory does not grow with the rows. Neither their order nor `threads` (0: one per core)
+ * changes the result, but for the last digits of means. Lives no longer than the datasets; counts stop at 4294967295. */
+DFM_API DFM_MUST_USE dfm_status dfm_dataset_stats(const dfm_dataset *train, const dfm_dataset *valid, size_t n_top,
+                                                  int threads, dfm_stats **stats, dfm_error *error);
+DFM_API void dfm_stats_free(dfm_stats *stats);
 
 /* ---- MARK: metrics ------------------------------------------------------------------------------------------- */
 
@@ -243,6 +264,7 @@ typedef struct dfm_field_info {
   const char *name;
   bool is_number;
   int64_t vocabulary;   /* distinct values kept; 0 for numbers */
+  int64_t distinct;     /* distinct values seen, before min_count; -1: not known (numbers, models of older versions) */
   int64_t rows;         /* training rows seen */
   int64_t unknown_rows; /* of those, rows whose value fell under min_count */
   int64_t missing_rows; /* of those, rows with an empty cell */
@@ -251,6 +273,9 @@ typedef struct dfm_field_info {
 /* Fields in the order of the file's columns: categories and numbers. */
 DFM_API size_t dfm_model_fields(const dfm_model *model);
 DFM_API dfm_field_info dfm_model_field(const dfm_model *model, size_t i);
+/* The share of unknown values to expect in field `i` of rows like the training rows: theirs under min_count, and those that would be under it
+ * without one of their rows (the estimate of Good and Turing). Looks at the whole vocabulary; 0 for numbers. */
+DFM_API double dfm_model_expected_unknown(const dfm_model *model, size_t i);
 /* The value of rank `rank` by id order of category field `i`: its bytes (not terminated) and its training rows. false past the end. */
 DFM_API bool dfm_model_value(const dfm_model *model, size_t i, int64_t rank, const char **bytes, size_t *length,
                              int64_t *count);

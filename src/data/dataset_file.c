@@ -323,6 +323,7 @@ static dfm_status take_categories(const dataset_file *open, dfm_encoder *wanted,
     dfm_category_field *to = &wanted->category[f];
     const dfm_category_field *from = &open->encoder->category[f];
     to->vocabulary = from->vocabulary;
+    to->distinct = from->distinct;
     to->unknown_rows = from->unknown_rows;
     to->missing_rows = from->missing_rows;
   }

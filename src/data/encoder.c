@@ -34,6 +34,7 @@ static void add_field(dfm_encoder *encoder, const dfm_data_settings *settings, s
     encoder->category[encoder->F++] =
         (dfm_category_field){.name = column->name,
                              .column = i,
+                             .distinct = -1,
                              .settings = resolve(&column->settings, settings ? &settings->category : NULL)};
   } else if (column->kind == DFM_KIND_NUMBER) {
     encoder->number[encoder->D++] =
@@ -141,6 +142,15 @@ uint32_t dfm_encoder_id(const dfm_encoder *encoder, int f, const char *bytes, si
   const uint32_t first = dfm_encoder_first(encoder, f);
   if (*is_unknown) return first == 1 ? 0 : DFM_ID_NONE;
   return (uint32_t)value + first;
+}
+
+double dfm_encoder_expected_unknown(const dfm_encoder *encoder, int f) {
+  const dfm_category_field *field = &encoder->category[f];
+  const uint64_t least = field->settings.min_count > 1 ? (uint64_t)field->settings.min_count : 1;
+  uint64_t rows = (uint64_t)field->unknown_rows;
+  if (encoder->rows == 0 || !field->vocabulary.counts) return 0;
+  for (uint64_t i = 0; i < field->vocabulary.n; i++) rows += field->vocabulary.counts[i] == least ? least : 0;
+  return (double)rows / (double)encoder->rows;
 }
 
 static void hash_category(XXH3_state_t *state, const dfm_encoder *encoder, int f) {

@@ -29,6 +29,7 @@ typedef struct dfm_category_field {
   size_t column; /* in the schema */
   dfm_field_settings settings;
   dfm_vocabulary vocabulary;
+  int64_t distinct; /* values that the rows it was made from had, before min_count; -1: the file it is from is older */
   int64_t unknown_rows, missing_rows; /* of the training rows: value under min_count; empty cell */
 } dfm_category_field;
 
@@ -76,6 +77,10 @@ bool dfm_encoder_fingerprint(const dfm_encoder *encoder, int f, uint32_t id, uin
 uint64_t dfm_vocabulary_find(const dfm_vocabulary *vocabulary, const char *bytes, size_t n);
 /* The id of a cell; DFM_ID_NONE for unknown values under `zero` and `error`. */
 uint32_t dfm_encoder_id(const dfm_encoder *encoder, int f, const char *bytes, size_t n, bool *is_unknown);
+/* The share of unknown values to expect in rows like those that the encoder was made from: each of them is taken for
+ * new, so its value is unknown where fewer than min_count others have it (Good, "The population frequencies of
+ * species", 1953). 0 where nothing is known. */
+double dfm_encoder_expected_unknown(const dfm_encoder *encoder, int f);
 /* XXH3-64 of what turns cells into ids: names, unknown rows and vocabularies of the categories, names of the numbers.
  * Encoders that agree in it give the same ids. */
 uint64_t dfm_encoder_hash(const dfm_encoder *encoder);

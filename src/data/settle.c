@@ -51,6 +51,7 @@ static dfm_status freeze(dfm_encoder *encoder, const dfm_vocabulary_builder *bui
   dfm_category_field *field = &encoder->category[f];
   DFM_TRY(
       dfm_vocabulary_settle(&builder[f], &work[f].counts, &field->settings, &field->vocabulary, work[f].place, error));
+  field->distinct = work[f].counts.n_seen;
   const uint32_t first = dfm_encoder_first(encoder, f), unknown = first == 1 ? 0 : DFM_ID_NONE;
   for (uint32_t i = 0; i < builder[f].n; i++)
     work[f].place[i] = work[f].place[i] == UINT32_MAX ? unknown : work[f].place[i] + first;

@@ -54,6 +54,7 @@ dfm_field_info dfm_model_field(const dfm_model *model, size_t i) {
     const dfm_category_field *field = &encoder->category[index];
     return (dfm_field_info){.name = field->name,
                             .vocabulary = (int64_t)field->vocabulary.n,
+                            .distinct = field->distinct,
                             .rows = encoder->rows,
                             .unknown_rows = field->unknown_rows,
                             .missing_rows = field->missing_rows};
@@ -61,10 +62,17 @@ dfm_field_info dfm_model_field(const dfm_model *model, size_t i) {
   const dfm_number_field *field = &encoder->number[index];
   return (dfm_field_info){.name = field->name,
                           .is_number = true,
+                          .distinct = -1,
                           .rows = encoder->rows,
                           .missing_rows = field->missing_rows,
                           .shift = field->shift,
                           .scale = field->scale};
+}
+
+double dfm_model_expected_unknown(const dfm_model *model, size_t i) {
+  int f;
+  if (i >= dfm_model_fields(model) || dfm_encoder_field(model->encoder, i, &f)) return 0;
+  return dfm_encoder_expected_unknown(model->encoder, f);
 }
 
 bool dfm_model_value(const dfm_model *model, size_t i, int64_t rank, const char **bytes, size_t *length,
