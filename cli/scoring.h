@@ -15,6 +15,8 @@ typedef struct cli_scoring {
  * any case. */
 int cli_scoring_run(const cli_call *call, const char *missing_columns, dfm_read_options reading, int threads,
                     cli_scoring *scoring);
+/* Warns of the fields that have far more unknown values than training lets expect, the worst first. */
+void cli_warn_of_unknown(const cli_scoring *scoring);
 void cli_scoring_clear(cli_scoring *scoring);
 
 #endif

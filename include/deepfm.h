@@ -276,6 +276,9 @@ DFM_API dfm_field_info dfm_model_field(const dfm_model *model, size_t i);
 /* The share of unknown values to expect in field `i` of rows like the training rows: theirs under min_count, and those that would be under it
  * without one of their rows (the estimate of Good and Turing). Looks at the whole vocabulary; 0 for numbers. */
 DFM_API double dfm_model_expected_unknown(const dfm_model *model, size_t i);
+/* Whether `unknown` of `rows` values of field `i` are far more than that: above three times the share expected and 5 points, with less than one
+ * chance in 1000 that so many come by accident. */
+DFM_API bool dfm_model_is_far_unknown(const dfm_model *model, size_t i, int64_t unknown, int64_t rows);
 /* The value of rank `rank` by id order of category field `i`: its bytes (not terminated) and its training rows. false past the end. */
 DFM_API bool dfm_model_value(const dfm_model *model, size_t i, int64_t rank, const char **bytes, size_t *length,
                              int64_t *count);

@@ -1,4 +1,5 @@
 /* Statistics of rows: what dfm_dataset_stats says is compared with a plain count and a sort, over several pieces. */
+#include "data/excess.h"
 #include "data/quantile.h"
 #include "data/storage.h"
 #include "test_rows.h"
@@ -113,10 +114,44 @@ static void the_most_frequent_values_come_in_order(void **state) {
   dfm_schema_free(schema);
 }
 
+/* The limits that the binomial distribution gives; few rows are never enough for what one of them may do. */
+static void far_above_is_a_matter_of_size_and_of_rows(void **state) {
+  (void)state;
+  static const struct {
+    int64_t count, n;
+    double expected;
+    bool is_far;
+  } cases[] = {{1, 1, 0, false},        {2, 3, 0, false},         {3, 3, 0, true},           {13, 100, 0, false},
+               {14, 100, 0, true},      {5100, 100000, 0, false}, {5300, 100000, 0, true},   {0, 1000, 0, false},
+               {500, 1000, 0.2, false}, {690, 1000, 0.2, false},  {740, 1000, 0.2, true},    {999, 1000, 0.4, false},
+               {2, 1000000, 0, false},  {1000, 1000, 0.1, true},  {50001, 1000000, 0, false}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    if (dfm_is_far_above(cases[i].count, cases[i].n, cases[i].expected) != cases[i].is_far) fail_msg("case %zu", i);
+}
+
+/* Six rows: a three times, b twice, c once. */
+static void expected_unknown_counts_what_would_fall_under_min_count(void **state) {
+  (void)state;
+  dfm_error error;
+  dfm_schema *schema = make_schema("y:label C1:category");
+  dfm_data_settings settings = make_settings();
+  const double expected[] = {1.0 / 6, 1.0 / 6, 3.0 / 6, 6.0 / 6};
+  for (int min_count = 0; min_count < 4; min_count++) {
+    dfm_dataset *train, *valid;
+    settings.category.min_count = min_count;
+    assert_ok(read_text("six.csv", "y,C1\n0,a\n1,b\n0,a\n1,c\n0,b\n1,a\n", schema, &settings, &train, &valid, &error));
+    assert_near(dfm_encoder_expected_unknown(dfm_dataset_encoder(train), 0), expected[min_count], 1e-12);
+    dfm_dataset_free(train);
+  }
+  dfm_schema_free(schema);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(quantiles_are_order_statistics),
     cmocka_unit_test(threads_change_nothing),
     cmocka_unit_test(the_most_frequent_values_come_in_order),
+    cmocka_unit_test(far_above_is_a_matter_of_size_and_of_rows),
+    cmocka_unit_test(expected_unknown_counts_what_would_fall_under_min_count),
 };
 
 int main(int argc, char **argv) {

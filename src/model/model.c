@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "data/excess.h"
+
 void dfm_model_free(dfm_model *model) {
   if (!model) return;
   free(model->recipe_yaml);
@@ -73,6 +75,10 @@ double dfm_model_expected_unknown(const dfm_model *model, size_t i) {
   int f;
   if (i >= dfm_model_fields(model) || dfm_encoder_field(model->encoder, i, &f)) return 0;
   return dfm_encoder_expected_unknown(model->encoder, f);
+}
+
+bool dfm_model_is_far_unknown(const dfm_model *model, size_t i, int64_t unknown, int64_t rows) {
+  return unknown > 0 && dfm_is_far_above(unknown, rows, dfm_model_expected_unknown(model, i));
 }
 
 bool dfm_model_value(const dfm_model *model, size_t i, int64_t rank, const char **bytes, size_t *length,
