@@ -63,8 +63,8 @@ struct cli_command {
   bool takes_recipe; /* --recipe, --set and a flag for each setting */
 };
 
-extern const cli_command cli_encode, cli_train, cli_eval, cli_predict, cli_summary, cli_inspect, cli_schema, cli_synth,
-    cli_bench, cli_help;
+extern const cli_command cli_doctor, cli_encode, cli_train, cli_eval, cli_predict, cli_summary, cli_inspect, cli_schema,
+    cli_synth, cli_bench, cli_help;
 /* Commands by index, in the order of help; NULL past the last. */
 const cli_command *cli_command_at(size_t i);
 const cli_command *cli_command_find(const char *name);

@@ -36,6 +36,8 @@ static int check_dataset(const cli_call *call, const cli_rows_options *o, const 
 static int settle_validation(const cli_call *call, const cli_rows_options *o, dfm_recipe *recipe) {
   dfm_error error;
   char *split = NULL;
+  if (o->keeps_all)
+    return dfm_recipe_set(recipe, "validation.random", "0", &error) == DFM_OK ? CLI_OK : cli_fail(&error);
   if (!o->valid) return CLI_OK;
   if (dfm_recipe_get(recipe, "validation.split", &split, &error) != DFM_OK) return cli_fail(&error);
   const bool is_split = strcmp(split, "0") != 0;

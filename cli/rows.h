@@ -7,6 +7,7 @@
 typedef struct cli_rows_options {
   const char *valid, *schema, *label, *weight, *truth;
   const char *output; /* rows beyond memory's budget lie in its folder meanwhile; NULL: in the system's */
+  bool keeps_all;     /* no rows are held out by lot: rows to look at, not to train on */
 } cli_rows_options;
 
 typedef struct cli_rows {

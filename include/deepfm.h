@@ -12,7 +12,7 @@
  *    one object by one thread at a time, except where a function says "any thread".
  *  - Matrices are row-major float32. B rows, F category fields, D number fields, K embedding width, V vocabulary size.
  *
- * MARK: error, input, schema, recipe, dataset, model, trainer, scorer, metrics, synth, bench
+ * MARK: error, input, schema, recipe, dataset, doctor, model, trainer, scorer, metrics, synth, bench
  */
 #ifndef DEEPFM_H
 #define DEEPFM_H
@@ -230,6 +230,38 @@ typedef struct dfm_stats {
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_stats(const dfm_dataset *train, const dfm_dataset *valid, size_t n_top,
                                                   int threads, dfm_stats **stats, dfm_error *error);
 DFM_API void dfm_stats_free(dfm_stats *stats);
+
+/* ---- MARK: doctor -------------------------------------------------------------------------------------------- */
+
+typedef enum dfm_severity {
+  DFM_SEVERITY_NOTE,   /* worth knowing; may be as it should */
+  DFM_SEVERITY_WARNING /* will hurt, or makes measures say what is not so */
+} dfm_severity;
+
+/* One thing about rows that hurts a model trained on them. Strings belong to the diagnosis. */
+typedef struct dfm_finding {
+  const char
+      *code; /* which kind: "constant", "leak", ...; docs/doctor.md lists them. They stay the same between versions */
+  dfm_severity severity;
+  const char *field;   /* its name; NULL: the label, or rows as a whole */
+  const char *message; /* what was seen, with figures */
+  const char *remedy;  /* what to do about it */
+} dfm_finding;
+
+/* What is wrong with rows. */
+typedef struct dfm_diagnosis dfm_diagnosis;
+
+/* Looks at the rows of one or two datasets of one encoder (`valid` may be NULL) in the order of their text: all of them once, then up to 64 MB of
+ * them, evenly spread, field by field. Memory does not grow with the rows; `threads` (0: one per core) changes no finding. Rows of which values
+ * were dropped (min_count) are taken for different from all others. Lives no longer than the datasets. */
+DFM_API DFM_MUST_USE dfm_status dfm_dataset_diagnose(const dfm_dataset *train, const dfm_dataset *valid, int threads,
+                                                     dfm_diagnosis **diagnosis, dfm_error *error);
+/* How many rows were looked at field by field. */
+DFM_API int64_t dfm_diagnosis_rows(const dfm_diagnosis *diagnosis);
+/* Findings by index, warnings first; those of the rows as a whole before those of fields, which come in the order of columns. */
+DFM_API size_t dfm_diagnosis_findings(const dfm_diagnosis *diagnosis);
+DFM_API dfm_finding dfm_diagnosis_finding(const dfm_diagnosis *diagnosis, size_t i);
+DFM_API void dfm_diagnosis_free(dfm_diagnosis *diagnosis);
 
 /* ---- MARK: metrics ------------------------------------------------------------------------------------------- */
 

@@ -388,7 +388,7 @@ def test_help():
     contains(succeeds("help", "recipe").out, "--learning-rate VALUE")
     contains(succeeds("--version").out, "deepfm 0.")
     check(run().code == 2, "no command is no success")
-    for command in ("eval", "predict", "summary", "inspect", "schema", "synth", "bench", "help"):
+    for command in ("eval", "predict", "summary", "inspect", "doctor", "schema", "synth", "bench", "help"):
         contains(succeeds(command, "--help").out, f"Usage: deepfm {command} ")
 
 
