@@ -28,7 +28,7 @@ static const cli_option options[] = {
      AT(schema), 0, 0},
     {"truth", 0, "COLUMN", NULL, "A column of true probabilities to keep, for deepfm eval --truth", CLI_TEXT, AT(truth),
      0, 0},
-    {"top", 0, "N", "3", "How many of each field's most frequent values to show", CLI_INT, AT(top), 0, 1000000},
+    {"top", 0, "N", "3", "How many of each field's most frequent values to show", CLI_INT, AT(top), 1, 1000000},
     {"quiet", 'q', NULL, NULL, "Says nothing but errors", CLI_SWITCH, AT(is_quiet), 0, 0},
     {"json", 0, NULL, NULL, "Prints the result as one JSON object", CLI_SWITCH, AT(is_json), 0, 0},
 };
