@@ -50,7 +50,7 @@ static void print_top(const dfm_stats *stats, const dfm_field_stats *field, int 
   for (size_t i = 0; i < field->n_top; i++) {
     const dfm_value_stats *value = &field->top[i];
     char text[32], rows[CLI_SHORT], rate[CLI_SHORT], item[128];
-    snprintf(item, sizeof item, "%s %s%s%s%s", shown_value(text, sizeof text, value), cli_rounded(rows, value->rows),
+    snprintf(item, sizeof item, "%s: %s%s%s%s", shown_value(text, sizeof text, value), cli_rounded(rows, value->rows),
              stats->has_label ? " " : "",
              stats->has_label ? cli_share(rate, (double)value->positives / (double)value->rows) : "",
              i + 1 < field->n_top ? "," : "");
@@ -69,7 +69,7 @@ static void print_category_title(const dfm_stats *stats, layout *with) {
   if (with->has_valid) at += printf(" %7s", "unseen");
   at += printf(" %8s  ", "missing");
   with->values_at = at;
-  printf("%s\n", stats->has_label ? "most frequent: rows, label rate" : "most frequent: rows");
+  printf("%s\n", stats->has_label ? "most frequent values: rows, label rate" : "most frequent values: rows");
 }
 
 static void print_category(const dfm_stats *stats, const dfm_field_stats *field, const layout *with) {

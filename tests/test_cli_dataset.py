@@ -171,7 +171,7 @@ def test_statistics_count_what_min_count_drops():
     check(expected.items() <= field.items() and field["top"][0]["rows"] == 60, field)
     succeeds("encode", data, "-o", path("rare.safetensors"), "-q", *options)
     table = succeeds("inspect", path("rare.safetensors")).out
-    contains(table, "with id", "40.0%", "often 60 50.0%")
+    contains(table, "with id", "40.0%", "often: 60 50.0%")
     check(all(len(line) <= 100 for line in table.splitlines()), table)
     one = succeeds("inspect", data, "--field", "C1", "--top", "2").out
     contains(one, "value", "label rate", "once")
