@@ -124,6 +124,12 @@ size_t dfm_dataset_fields(const dfm_dataset *dataset) {
   return (size_t)dataset->storage->F + (size_t)dataset->storage->D;
 }
 
+int64_t dfm_dataset_cells(const dfm_dataset *dataset, int f) {
+  const dfm_storage *storage = dataset->storage;
+  if (!dfm_storage_is_list(storage, f)) return dataset->rows;
+  return (int64_t)dfm_list_items(&storage->list[f], dataset->first, dataset->rows);
+}
+
 dfm_field_count dfm_dataset_field(const dfm_dataset *dataset, size_t i) {
   const dfm_encoder *encoder = dataset->encoder;
   int index;
@@ -131,6 +137,8 @@ dfm_field_count dfm_dataset_field(const dfm_dataset *dataset, size_t i) {
   const dfm_cell_counts *counts = &dataset->counts[is_number ? encoder->F + index : index];
   return (dfm_field_count){.name = is_number ? encoder->number[index].name : encoder->category[index].name,
                            .is_number = is_number,
+                           .is_list = !is_number && encoder->category[index].is_list,
+                           .cells = is_number ? dataset->rows : dfm_dataset_cells(dataset, index),
                            .unknown = counts->unknown,
                            .missing = counts->missing};
 }
