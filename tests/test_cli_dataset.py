@@ -335,7 +335,8 @@ def test_wrong_contents():
     for name, change, message in cases:
         wrong = write("wrong.safetensors", rewritten(good, name, change))
         fails("train", wrong, "-o", output, *SMALL, parts=["wrong.safetensors", message], output=output)
-        fails("inspect", wrong, "--verify", parts=["wrong.safetensors", message])
+        for command in (["inspect"], ["inspect", "--verify"], ["doctor"]):
+            fails(*command, wrong, parts=["wrong.safetensors", message])
     for number in (0, 5, 10**9):
         order = write("order.safetensors", rewritten(good, "row", struct.pack("<Q", number)))
         if tensors(own)[1]["row"][0] != number:
@@ -361,8 +362,8 @@ def test_rows_are_checked_when_they_are_first_read():
     fails("train", damaged, "-o", path("bad.model"), *TRAIN, parts=message, output=path("bad.model"))
     for command in (["eval"], ["predict"]):
         fails(*command, path("many.model"), damaged, parts=message)
-    for flag in ([], ["--verify"]):
-        fails("inspect", damaged, *flag, parts=message)
+    for command in (["inspect"], ["inspect", "--verify"], ["doctor"]):
+        fails(*command, damaged, parts=message)
 
 
 def test_scores_of_many_rows():

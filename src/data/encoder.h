@@ -39,8 +39,8 @@ typedef struct dfm_category_field {
   dfm_vocabulary vocabulary; /* empty where settings.hash gives buckets instead */
   double *bucket_from;       /* with settings.buckets: (n_buckets) the least number of each, ascending */
   uint32_t n_buckets;
-  /* Values that the rows it was made from had, before min_count; with settings.buckets numbers. -1: not known, since
-   * values are hashed or the file it is from is older. */
+  /* Values that the rows it was made from had, before min_count, of all fields that share them; with settings.buckets
+   * numbers. -1: not known, since they were hashed. */
   int64_t distinct;
   int64_t cells; /* of the training rows, or all of them; of a list its items */
   int64_t unknown_rows,
