@@ -63,8 +63,8 @@ struct cli_command {
   bool takes_recipe; /* --recipe, --set and a flag for each setting */
 };
 
-extern const cli_command cli_encode, cli_train, cli_eval, cli_predict, cli_summary, cli_inspect, cli_schema, cli_synth,
-    cli_bench, cli_help;
+extern const cli_command cli_doctor, cli_encode, cli_train, cli_eval, cli_predict, cli_summary, cli_inspect, cli_schema,
+    cli_synth, cli_bench, cli_help;
 /* Commands by index, in the order of help; NULL past the last. */
 const cli_command *cli_command_at(size_t i);
 const cli_command *cli_command_find(const char *name);
@@ -116,6 +116,9 @@ const char *cli_metric(char out[CLI_SHORT], double value);
 /* "0.7812" or, where it is not exact, "0.7812 +- 0.0001", the bound rounded up. */
 const char *cli_auc(char out[CLI_SHORT], double auc, double auc_error, int decimals);
 const char *cli_percent(char out[CLI_SHORT], int64_t part, int64_t whole);
+/* Shorter, for tables: 1234567 -> "1.2M"; 0.0123 -> "1.2%". */
+const char *cli_rounded(char out[CLI_SHORT], int64_t n);
+const char *cli_share(char out[CLI_SHORT], double share);
 /* A file's name as a shell takes it, quoted where it must be. Cut where it does not fit. */
 enum { CLI_QUOTED = 1024 };
 const char *cli_quoted(char out[CLI_QUOTED], const char *path);

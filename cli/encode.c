@@ -10,7 +10,7 @@
 
 typedef struct encode_options {
   const char *output, *like, *valid, *schema, *label, *weight, *truth;
-  int64_t threads, skip_bad_rows;
+  int64_t threads, skip_bad_rows, top;
   bool is_quiet, is_json;
 } encode_options;
 
@@ -34,6 +34,7 @@ static const cli_option options[] = {
      AT(skip_bad_rows), 0, INT64_MAX},
     {"threads", 0, "N", "0", "Threads; 0: one for each core. The file does not depend on it", CLI_INT, AT(threads), 0,
      1024},
+    {"top", 0, "N", "3", "How many of each field's most frequent values to show", CLI_INT, AT(top), 1, 1000000},
     {"quiet", 'q', NULL, NULL, "Says nothing but errors", CLI_SWITCH, AT(is_quiet), 0, 0},
     {"json", 0, NULL, NULL, "Prints the result as one JSON object", CLI_SWITCH, AT(is_json), 0, 0},
 };
@@ -116,6 +117,17 @@ static int64_t rows_of(const encode_run *run) {
   return dfm_dataset_rows(run->rows.train) + (run->rows.valid ? dfm_dataset_rows(run->rows.valid) : 0);
 }
 
+static int print_json(const encode_run *run, const dfm_stats *stats, double rate) {
+  const char *output = run->options->output;
+  json_t *json = cli_stats_json(stats);
+  if (!json) return CLI_FAILED;
+  json_object_set_new(json, "dataset", cli_json_text(output, strlen(output)));
+  json_object_set_new(json, "seconds", cli_json_number(run->seconds));
+  json_object_set_new(json, "rows_per_second", cli_json_number(rate));
+  cli_memory_add(&run->memory, json);
+  return cli_print_json(json);
+}
+
 static int report(const encode_run *run) {
   const encode_options *o = run->options;
   const double rate = (double)rows_of(run) / (run->seconds > 0 ? run->seconds : 1e-9);
@@ -123,14 +135,15 @@ static int report(const encode_run *run) {
   if (!o->is_quiet)
     fprintf(stderr, "Encoded %s rows in %s, %s rows/s. Saved %s\n", cli_thousands(rows, rows_of(run)),
             cli_duration(seconds, run->seconds), cli_thousands(speed, (int64_t)rate), cli_quoted(output, o->output));
-  if (!o->is_json) return o->is_quiet ? CLI_OK : cli_print_stats(run->rows.train, run->rows.valid);
-  json_t *json = cli_stats_json(run->rows.train, run->rows.valid);
-  if (!json) return CLI_FAILED;
-  json_object_set_new(json, "dataset", cli_json_text(o->output, strlen(o->output)));
-  json_object_set_new(json, "seconds", cli_json_number(run->seconds));
-  json_object_set_new(json, "rows_per_second", cli_json_number(rate));
-  cli_memory_add(&run->memory, json);
-  return cli_print_json(json);
+  if (!o->is_json && o->is_quiet) return CLI_OK;
+  dfm_error error;
+  dfm_stats *stats = NULL;
+  if (dfm_dataset_stats(run->rows.train, run->rows.valid, (size_t)o->top, (int)o->threads, &stats, &error) != DFM_OK)
+    return cli_fail(&error);
+  const int code = o->is_json ? print_json(run, stats, rate) : CLI_OK;
+  if (!o->is_json) cli_print_stats(stats);
+  dfm_stats_free(stats);
+  return code;
 }
 
 static int run_stages(const cli_call *call, encode_run *run) {
@@ -166,9 +179,10 @@ const cli_command cli_encode = {
         "train, eval, predict and inspect take wherever they take text. Training on it gives the same bytes as "
         "training on the text. Settings that shape the file (the share for validation, vocabularies, transforms) are "
         "given here and need not be given again.\n"
-        "Prints for each field how many values have an id, the share of cells that are unknown (under min_count) or "
-        "empty, the most frequent value with its label rate; for numbers their range and mean. Memory holds "
-        "vocabularies and 64 MB of rows; what is more lies in files without a name beside the output meanwhile.",
+        "Prints what deepfm inspect prints of rows: for each field how many values were seen and have an id, shares of "
+        "unknown and empty cells, the most frequent values with their label rate; for numbers range, mean and "
+        "quantiles. Memory holds vocabularies and 64 MB of rows; what is more lies in files without a name beside the "
+        "output meanwhile.",
     .example = "deepfm encode rows.csv -o rows.safetensors",
     .run = run,
     .options = options,

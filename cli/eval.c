@@ -26,27 +26,46 @@ static const cli_option options[] = {
 };
 #undef AT
 
-static void print_fields(const dfm_dataset *rows) {
+static void print_fields(const cli_scoring *scoring) {
+  const dfm_dataset *rows = scoring->rows;
   bool has_title = false;
   for (size_t i = 0; i < dfm_dataset_fields(rows); i++) {
     const dfm_field_count field = dfm_dataset_field(rows, i);
-    char share[CLI_SHORT], count[CLI_SHORT], name[160];
+    char share[CLI_SHORT], count[CLI_SHORT], expected[CLI_SHORT], name[160];
     if (field.unknown == 0) continue;
-    if (!has_title) printf("\n%-32s %15s %10s\n", "unknown values in field", "cells", "share");
+    if (!has_title) printf("\n%-32s %15s %10s %10s\n", "unknown values in field", "cells", "share", "expected");
     has_title = true;
-    printf("%-32s %15s %10s\n", cli_show(name, sizeof name, field.name, strlen(field.name)),
-           cli_thousands(count, field.unknown), cli_percent(share, field.unknown, field.cells));
+    printf("%-32s %15s %10s %10s\n", cli_show(name, sizeof name, field.name, strlen(field.name)),
+           cli_thousands(count, field.unknown), cli_percent(share, field.unknown, field.cells),
+           cli_share(expected, dfm_model_expected_unknown(scoring->model, i)));
   }
 }
 
-static json_t *fields_json(const dfm_dataset *rows) {
+static json_t *share_json(int64_t part, int64_t whole) {
+  return whole > 0 ? json_real((double)part / (double)whole) : json_null();
+}
+
+/* The rows' shares and, beside them, those of the training rows. */
+static json_t *field_json(const cli_scoring *scoring, size_t i) {
+  const int64_t n = dfm_dataset_rows(scoring->rows);
+  const dfm_field_count field = dfm_dataset_field(scoring->rows, i);
+  const dfm_field_info trained = dfm_model_field(scoring->model, i);
+  json_t *train = json_pack("{s:I, s:o, s:o, s:f}", "rows", (json_int_t)trained.rows, "unknown_share",
+                            share_json(trained.unknown_rows, trained.cells), "missing_share",
+                            share_json(trained.missing_rows, trained.rows), "expected_unknown_share",
+                            dfm_model_expected_unknown(scoring->model, i));
+  return json_pack("{s:o, s:s, s:I, s:I, s:o, s:o, s:o}", "name", cli_json_text(field.name, strlen(field.name)), "kind",
+                   field.is_number ? "number"
+                   : field.is_list ? "list"
+                                   : "category",
+                   "unknown", (json_int_t)field.unknown, "missing", (json_int_t)field.missing, "unknown_share",
+                   share_json(field.unknown, field.cells), "missing_share", share_json(field.missing, n), "train",
+                   train);
+}
+
+static json_t *fields_json(const cli_scoring *scoring) {
   json_t *list = json_array();
-  for (size_t i = 0; i < dfm_dataset_fields(rows); i++) {
-    const dfm_field_count field = dfm_dataset_field(rows, i);
-    json_array_append_new(list, json_pack("{s:o, s:s, s:I, s:I}", "name", cli_json_text(field.name, strlen(field.name)),
-                                          "kind", cli_kind(field.is_number, field.is_list), "unknown",
-                                          (json_int_t)field.unknown, "missing", (json_int_t)field.missing));
-  }
+  for (size_t i = 0; i < dfm_dataset_fields(scoring->rows); i++) json_array_append_new(list, field_json(scoring, i));
   return list;
 }
 
@@ -55,7 +74,7 @@ static int print_json(const cli_call *call, const cli_scoring *scoring, const df
   const char *data = dfm_input_name(scoring->input);
   json_t *json = json_pack("{s:o, s:o, s:o, s:o}", "model", cli_json_text(call->argument[0], strlen(call->argument[0])),
                            "data", cli_json_text(data, strlen(data)), "metrics", cli_json_metrics(metrics), "fields",
-                           fields_json(scoring->rows));
+                           fields_json(scoring));
   if (json && best) json_object_set_new(json, "best_possible", cli_json_metrics(best));
   return cli_print_json(json);
 }
@@ -103,7 +122,7 @@ static int report(const cli_call *call, const cli_scoring *scoring) {
     cli_warn("all rows have label %d, so AUC is undefined; check the label column", positives > 0);
   if (o->is_json) return print_json(call, scoring, &metrics, truth ? &best : NULL);
   cli_print_metrics(stdout, &metrics, truth ? &best : NULL);
-  print_fields(rows);
+  print_fields(scoring);
   return CLI_OK;
 }
 
@@ -113,6 +132,7 @@ static int run(const cli_call *call) {
   int code = cli_scoring_open(call, o->missing_columns,
                               (dfm_read_options){.truth_column = o->truth, .skip_bad_rows = o->skip_bad_rows},
                               (int)o->threads, &scoring);
+  if (code == CLI_OK) cli_warn_of_unknown(&scoring);
   if (code == CLI_OK) code = report(call, &scoring);
   cli_scoring_close(&scoring);
   return code;
@@ -127,7 +147,11 @@ const cli_command cli_eval = {
         "log loss, AUC over all rows (exact up to 2^24 rows, beyond with its error bound), accuracy at 0.5, the mean "
         "of the predicted probabilities beside the "
         "observed rate, "
-        "and for each field how many cells, or items of lists, had a value that the model does not know.",
+        "and for each field how many cells (of a list items) had a value that the model does not know, beside the "
+        "share to be expected of "
+        "rows like the training rows (those under min_count there, or that would be with one row fewer). Where there "
+        "are "
+        "far more, a warning says so.",
     .example = "deepfm eval model.safetensors test.csv",
     .run = run,
     .options = options,

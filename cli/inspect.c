@@ -1,29 +1,48 @@
-/* What comes in: a model file, perhaps a field and a value. What goes out: what the vocabularies hold, and the
- * weights of that value. */
+/* What comes in: a model file, or rows; perhaps a field and a value. What goes out: what the fields hold, and the weights
+ * of that value. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "report.h"
+#include "rows.h"
 #include "stats.h"
 
 typedef struct inspect_options {
-  const char *field, *value;
-  int64_t top;
+  const char *field, *value, *label, *weight, *schema;
+  int64_t top, threads, skip_bad_rows;
   bool is_verified, is_json;
 } inspect_options;
 
 #define AT(member) offsetof(inspect_options, member)
 static const cli_option options[] = {
     {"field", 0, "NAME", NULL, "One field alone, with its most frequent values", CLI_TEXT, AT(field), 0, 0},
-    {"value", 0, "TEXT", NULL, "With --field: the weights of this raw value ('' is the empty cell)", CLI_TEXT,
-     AT(value), 0, 0},
-    {"top", 0, "N", "10", "How many of the most frequent values", CLI_INT, AT(top), 0, 1000000},
-    {"verify", 0, NULL, NULL, "Reads and checks all of the file first, which otherwise is done where it is first read",
-     CLI_SWITCH, AT(is_verified), 0, 0},
+    {"value", 0, "TEXT", NULL, "With --field, of a model: the weights of this raw value ('' is the empty cell)",
+     CLI_TEXT, AT(value), 0, 0},
+    {"top", 0, "N", NULL, "How many of the most frequent values; left out: 3 in the table of all fields, else 10",
+     CLI_INT, AT(top), 1, 1000000},
+    {"label", 0, "COLUMN", NULL,
+     "The label's name, or its 1-based position; guessed from names such as label, click, y, target", CLI_TEXT,
+     AT(label), 0, 0},
+    {"weight", 0, "COLUMN", NULL, "A column of row weights", CLI_TEXT, AT(weight), 0, 0},
+    {"schema", 0, "FILE", NULL, "What the columns of text are, in YAML; guessed where it is left out", CLI_TEXT,
+     AT(schema), 0, 0},
+    {"skip-bad-rows", 0, "N", "0",
+     "Rows of text that may be wrong and are then left out, with a count; 0: the first one is an error", CLI_INT,
+     AT(skip_bad_rows), 0, INT64_MAX},
+    {"verify", 0, NULL, NULL,
+     "Reads and checks all of a dataset file first, which otherwise is done where it is first read", CLI_SWITCH,
+     AT(is_verified), 0, 0},
+    {"threads", 0, "N", "0", "Threads; 0: one for each core. What is shown does not depend on it", CLI_INT, AT(threads),
+     0, 1024},
     {"json", 0, NULL, NULL, "Prints the result as one JSON object", CLI_SWITCH, AT(is_json), 0, 0},
 };
 #undef AT
+
+/* How many values to show. */
+static int64_t top_of(const inspect_options *o) {
+  return o->top > 0 ? o->top : o->field || o->is_json ? 10 : 3;
+}
 
 /* ---- most frequent values: ids may be in another order (vocabulary_order: sorted), so all of them are looked at */
 
@@ -95,7 +114,7 @@ static int print_values(const dfm_model *model, size_t i, int64_t top) {
   for (int64_t v = 0; v < n && v < top; v++) {
     char text[160], count[CLI_SHORT], share[CLI_SHORT];
     printf("%-32s %15s %10s\n", shown_value(text, sizeof text, values[v].bytes, values[v].n),
-           cli_thousands(count, values[v].count), cli_percent(share, values[v].count, info.cells));
+           cli_thousands(count, values[v].count), cli_percent(share, values[v].count, info.table_cells));
   }
   free(values);
   return CLI_OK;
@@ -115,9 +134,10 @@ static json_t *field_json(const dfm_model *model, size_t i, int64_t top) {
     json_array_append_new(list, json_pack("{s:o, s:I}", "value", cli_json_text(values[v].bytes, values[v].n), "rows",
                                           (json_int_t)values[v].count));
   free(values);
-  return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:o}", "name", name, "kind", cli_kind(false, info.is_list), "rows",
-                   (json_int_t)info.rows, "vocabulary", (json_int_t)info.vocabulary, "unknown_rows",
-                   (json_int_t)info.unknown_rows, "missing_rows", (json_int_t)info.missing_rows, "values", list);
+  return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "name", name, "kind", cli_kind(false, info.is_list),
+                   "rows", (json_int_t)info.rows, "cells", (json_int_t)info.cells, "vocabulary",
+                   (json_int_t)info.vocabulary, "unknown_rows", (json_int_t)info.unknown_rows, "missing_rows",
+                   (json_int_t)info.missing_rows, "values", list);
 }
 
 /* ---- one value */
@@ -176,10 +196,10 @@ static int inspect_field(const dfm_model *model, const inspect_options *o) {
   int code = find_field(model, o->field, &i);
   if (code != CLI_OK) return code;
   if (o->value) return print_embedding(model, i, o);
-  if (o->is_json) return cli_print_json(field_json(model, i, o->top));
+  if (o->is_json) return cli_print_json(field_json(model, i, top_of(o)));
   print_field_title();
-  code = print_field(model, i, o->top < 3 ? o->top : 3);
-  return code == CLI_OK && !dfm_model_field(model, i).is_number ? print_values(model, i, o->top) : code;
+  code = print_field(model, i, 1);
+  return code == CLI_OK && !dfm_model_field(model, i).is_number ? print_values(model, i, top_of(o)) : code;
 }
 
 static int inspect_all(const cli_call *call, const dfm_model *model) {
@@ -187,15 +207,14 @@ static int inspect_all(const cli_call *call, const dfm_model *model) {
   int code = CLI_OK;
   if (o->is_json) {
     json_t *list = json_array();
-    for (size_t i = 0; i < dfm_model_fields(model); i++) json_array_append_new(list, field_json(model, i, o->top));
+    for (size_t i = 0; i < dfm_model_fields(model); i++) json_array_append_new(list, field_json(model, i, top_of(o)));
     return cli_print_json(json_pack("{s:o, s:I, s:o, s:o}", "model",
                                     cli_json_text(call->argument[0], strlen(call->argument[0])), "parameters",
                                     (json_int_t)dfm_model_parameters(model), "validation",
                                     json_loads(dfm_model_metrics_json(model), 0, NULL), "fields", list));
   }
   print_field_title();
-  for (size_t i = 0; i < dfm_model_fields(model) && code == CLI_OK; i++)
-    code = print_field(model, i, o->top < 3 ? o->top : 3);
+  for (size_t i = 0; i < dfm_model_fields(model) && code == CLI_OK; i++) code = print_field(model, i, top_of(o));
   return code;
 }
 
@@ -208,49 +227,106 @@ static bool is_dataset(const char *path) {
   return is_one;
 }
 
-static int inspect_dataset(const cli_call *call) {
-  const inspect_options *o = call->options;
-  dfm_error error;
-  dfm_dataset *train = NULL, *valid = NULL;
-  if (o->field)
-    return cli_usage(call->command, "%s is a dataset file; --field and --value are for models", call->argument[0]);
-  if (o->is_verified && dfm_dataset_verify(call->argument[0], &error) != DFM_OK) return cli_fail(&error);
-  if (dfm_dataset_load(call->argument[0], &train, &valid, &error) != DFM_OK) return cli_fail(&error);
-  json_t *json = o->is_json ? cli_stats_json(train, valid) : NULL;
-  int code = o->is_json ? CLI_FAILED : cli_print_stats(train, valid);
-  if (json) code = cli_print_json(json);
-  dfm_dataset_free(valid);
-  dfm_dataset_free(train);
-  return code;
-}
-
-static int run(const cli_call *call) {
+static int inspect_model(const cli_call *call) {
   const inspect_options *o = call->options;
   dfm_error error;
   dfm_model *model = NULL;
+  const char *given = o->schema          ? "schema"
+                      : o->label         ? "label"
+                      : o->weight        ? "weight"
+                      : o->skip_bad_rows ? "skip-bad-rows"
+                                         : NULL;
+  if (call->n_arguments > 1)
+    return cli_usage(call->command, "%s is a model, which is shown alone; give one file", call->argument[0]);
+  if (given || call->n_assignments > 0 || call->recipe_path)
+    return cli_usage(call->command, "%s is a model, whose columns and settings are settled; leave out %s%s",
+                     call->argument[0], given ? "--" : "the settings", given ? given : "");
   if (o->value && !o->field) return cli_usage(call->command, "--value needs --field, since a value belongs to a field");
-  if (is_dataset(call->argument[0])) return inspect_dataset(call);
   if (dfm_model_load(call->argument[0], &model, &error) != DFM_OK) return cli_fail(&error);
   const int code = o->field ? inspect_field(model, o) : inspect_all(call, model);
   dfm_model_free(model);
   return code;
 }
 
+/* ---- rows */
+
+static int find_stats(const dfm_stats *stats, const char *name, size_t *i) {
+  const char **names = calloc(stats->n_fields + 1, sizeof *names);
+  if (!names) return cli_complain("no memory for the names of %zu fields", stats->n_fields);
+  for (*i = 0; *i < stats->n_fields; ++*i) {
+    names[*i] = stats->fields[*i].name;
+    if (strcmp(names[*i], name) == 0) break;
+  }
+  const char *nearest = *i < stats->n_fields ? NULL : cli_nearest(name, names, stats->n_fields);
+  free(names);
+  if (*i < stats->n_fields) return CLI_OK;
+  return cli_complain("the rows have no field '%.100s'; %s%s%s", name,
+                      nearest ? "did you mean '" : "leave out --field to see all of them", nearest ? nearest : "",
+                      nearest ? "'?" : "");
+}
+
+static int show_stats(const inspect_options *o, const dfm_stats *stats) {
+  size_t i = 0;
+  const int code = o->field ? find_stats(stats, o->field, &i) : CLI_OK;
+  if (code != CLI_OK) return code;
+  if (o->is_json) return cli_print_json(o->field ? cli_field_stats_json(stats, i) : cli_stats_json(stats));
+  if (o->field) {
+    cli_print_field_stats(stats, i);
+  } else {
+    cli_print_stats(stats);
+  }
+  return CLI_OK;
+}
+
+static int inspect_rows(const cli_call *call) {
+  const inspect_options *o = call->options;
+  const cli_rows_options reading = {.label = o->label,
+                                    .weight = o->weight,
+                                    .schema = o->schema,
+                                    .threads = o->threads,
+                                    .skip_bad_rows = o->skip_bad_rows};
+  dfm_error error;
+  dfm_stats *stats = NULL;
+  cli_rows rows;
+  if (o->value)
+    return cli_usage(call->command, "--value is for models: rows have no weights; leave it out, or name a model");
+  if (o->is_verified && !dfm_dataset_is_at(call->argument[0]))
+    return cli_usage(call->command, "--verify is for dataset files: text is checked where it is read; leave it out");
+  if (o->is_verified && dfm_dataset_verify(call->argument[0], &error) != DFM_OK) return cli_fail(&error);
+  int code = cli_rows_open(call, &reading, &rows);
+  if (code == CLI_OK &&
+      dfm_dataset_stats(rows.train, rows.valid, (size_t)top_of(o), (int)o->threads, &stats, &error) != DFM_OK)
+    code = cli_fail(&error);
+  if (code == CLI_OK) code = show_stats(o, stats);
+  dfm_stats_free(stats);
+  cli_rows_clear(&rows);
+  return code;
+}
+
+/* Models and datasets are both safetensors, and only a dataset opens as one. */
+static int run(const cli_call *call) {
+  const char *path = call->argument[0];
+  return dfm_dataset_is_at(path) && !is_dataset(path) ? inspect_model(call) : inspect_rows(call);
+}
+
 const cli_command cli_inspect = {
     .name = "inspect",
-    .arguments = "MODEL|DATASET",
-    .help = "Shows a model's fields, vocabularies and weights, or a dataset file's fields",
+    .arguments = "MODEL|DATA...",
+    .help = "Shows a model's fields, vocabularies and weights, or what the fields of rows hold",
     .details =
-        "Prints every field with the size of its vocabulary, the share of training rows whose value was unknown (under "
-        "min_count) or "
-        "missing, and its most frequent values; for number fields the transform. With --field one field in detail, "
-        "with --value the "
-        "weights of one raw value. Of a dataset file: what deepfm encode printed.",
-    .example = "deepfm inspect model.safetensors --field C1 --value 05db9164",
+        "Of a model: every field with the size of its vocabulary, the share of training rows whose value was unknown "
+        "(under min_count) or missing, and its most frequent values; for number fields the transform. With --field one "
+        "field in detail, with --value the weights of one raw value.\n"
+        "Of rows (a dataset file, or text, which is read and settled as train would and not written): for each "
+        "category field how many values were seen and how many have an id, the share of training cells under min_count "
+        "and of validation cells without an id, the share of empty cells, and the most frequent values with their rows "
+        "and label rate; for numbers range, mean, and quantiles, which are exact however many rows there are.",
+    .example = "deepfm inspect rows.csv --field city --top 20",
     .run = run,
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .options_size = sizeof(inspect_options),
     .min_arguments = 1,
-    .max_arguments = 1,
+    .max_arguments = CLI_MANY,
+    .takes_recipe = true,
 };

@@ -4,8 +4,9 @@
 
 #include "cli.h"
 
-static const cli_command *const commands[] = {&cli_train,  &cli_eval,   &cli_predict, &cli_summary, &cli_inspect,
-                                              &cli_schema, &cli_encode, &cli_synth,   &cli_bench,   &cli_help};
+static const cli_command *const commands[] = {&cli_train,   &cli_eval,   &cli_predict, &cli_summary,
+                                              &cli_inspect, &cli_doctor, &cli_schema,  &cli_encode,
+                                              &cli_synth,   &cli_bench,  &cli_help};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 const cli_command *cli_command_at(size_t i) {

@@ -62,6 +62,7 @@ static int run(const cli_call *call) {
   if (code == CLI_OK) code = cli_keep_data(call, 1, "output", o->output);
   if (code != CLI_OK) return code;
   code = cli_scoring_open(call, o->missing_columns, reading, (int)o->threads, &scoring);
+  if (code == CLI_OK) cli_warn_of_unknown(&scoring);
   if (code == CLI_OK) code = cli_output_open(&output, o->output);
   if (code == CLI_OK) code = write_all(&output, &scoring);
   code = cli_output_close(&output, code);
@@ -78,7 +79,8 @@ const cli_command cli_predict = {
         "encoded by deepfm encode --like MODEL; its "
         "columns are found by "
         "name, others are ignored, and the label may be absent. A value that training did not see is no error: it "
-        "counts as unknown.",
+        "counts as unknown. Where a field has far more of them than training lets expect, a warning on standard error "
+        "says so.",
     .example = "deepfm predict model.safetensors rows.csv -o predictions.txt",
     .run = run,
     .options = options,

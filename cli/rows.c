@@ -7,6 +7,7 @@
 
 char *cli_spill_folder(const char *output) {
   struct stat info;
+  if (!output) return NULL;
   const char *slash = strrchr(output, '/');
   if (stat(output, &info) == 0 && !S_ISREG(info.st_mode)) return NULL;
   return slash ? strndup(output, slash == output ? 1 : (size_t)(slash - output)) : strdup(".");
@@ -39,6 +40,8 @@ static int check_dataset(const cli_call *call, const cli_rows_options *o, const 
 static int settle_validation(const cli_call *call, const cli_rows_options *o, dfm_recipe *recipe) {
   dfm_error error;
   char *split = NULL;
+  if (o->keeps_all)
+    return dfm_recipe_set(recipe, "validation.random", "0", &error) == DFM_OK ? CLI_OK : cli_fail(&error);
   if (!o->valid) return CLI_OK;
   if (dfm_recipe_get(recipe, "validation.split", &split, &error) != DFM_OK) return cli_fail(&error);
   const bool is_split = strcmp(split, "0") != 0;
@@ -137,6 +140,26 @@ int cli_rows_read(const cli_call *call, const cli_rows_options *options, cli_row
   if (code == CLI_OK) code = read_rows(options, schema, rows);
   dfm_schema_free(schema);
   return code;
+}
+
+/* A dataset file as it is: rows encoded like a model's do not train, but can be looked at. */
+static int open_dataset(const cli_call *call, const cli_rows_options *o, cli_rows *rows) {
+  dfm_error error;
+  const int code = check_dataset(call, o, rows);
+  if (code != CLI_OK) return code;
+  if (call->n_assignments > 0 || call->recipe_path)
+    return cli_usage(call->command, "%s is a dataset file, whose ids are settled; leave out the settings",
+                     call->argument[0]);
+  return dfm_dataset_load(call->argument[0], &rows->train, &rows->valid, &error) == DFM_OK ? CLI_OK : cli_fail(&error);
+}
+
+int cli_rows_open(const cli_call *call, const cli_rows_options *options, cli_rows *rows) {
+  *rows = (cli_rows){0};
+  const int code = open_inputs(call, options, rows);
+  if (code != CLI_OK) return code;
+  if (dfm_input_dataset(rows->input)) return open_dataset(call, options, rows);
+  cli_rows_clear(rows);
+  return cli_rows_read(call, options, rows);
 }
 
 void cli_rows_clear(cli_rows *rows) {

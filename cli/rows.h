@@ -11,7 +11,8 @@ typedef struct cli_rows_options {
   const char *from;  /* a model that is to be trained further; NULL: a new one */
   dfm_growth_options growth;
   bool is_progressive;
-  const char *output; /* rows beyond memory's budget lie in its folder meanwhile */
+  const char *output; /* rows beyond memory's budget lie in its folder meanwhile; NULL: in the system's */
+  bool keeps_all;     /* no rows are held out by lot: rows to look at, not to train on */
 } cli_rows_options;
 
 typedef struct cli_rows {
@@ -25,11 +26,13 @@ typedef struct cli_rows {
 
 /* On failure says why; the caller clears in any case. */
 int cli_rows_read(const cli_call *call, const cli_rows_options *options, cli_rows *rows);
+/* The same to look at rows: a dataset file is opened as it is, without a recipe, also if its rows are not to train on. */
+int cli_rows_open(const cli_call *call, const cli_rows_options *options, cli_rows *rows);
 void cli_rows_clear(cli_rows *rows);
 /* Says on standard error what was left out of the rows, if anything. `valid` may be NULL. */
 void cli_say_skipped(const dfm_dataset *rows, const dfm_dataset *valid);
 /* Where rows may lie while a file is made at `output`: its folder; free() it. NULL (the system's place) where it is a
- * device or pipe. */
+ * device or pipe, or nothing is made (NULL). */
 char *cli_spill_folder(const char *output);
 
 #endif

@@ -31,6 +31,50 @@ int64_t cli_scoring_piece(const cli_scoring *scoring, int64_t at) {
   return left < CLI_PIECE ? left : CLI_PIECE;
 }
 
+/* ---- unknown values */
+
+typedef struct unknown_field {
+  size_t i;
+  double excess; /* points of share above what was to be expected */
+} unknown_field;
+
+static int by_excess(const void *a, const void *b) {
+  const unknown_field *x = a, *y = b;
+  if (x->excess != y->excess) return x->excess > y->excess ? -1 : 1;
+  return x->i < y->i ? -1 : x->i > y->i;
+}
+
+static size_t find_unknown(const cli_scoring *scoring, unknown_field *found) {
+  size_t n_found = 0;
+  for (size_t i = 0; i < dfm_dataset_fields(scoring->rows); i++) {
+    const dfm_field_count field = dfm_dataset_field(scoring->rows, i);
+    if (!dfm_model_is_far_unknown(scoring->model, i, field.unknown, field.cells)) continue;
+    const double share = (double)field.unknown / (double)field.cells;
+    found[n_found++] = (unknown_field){i, share - dfm_model_expected_unknown(scoring->model, i)};
+  }
+  qsort(found, n_found, sizeof *found, by_excess);
+  return n_found;
+}
+
+void cli_warn_of_unknown(const cli_scoring *scoring) {
+  enum { LINES = 5 };
+  unknown_field *found = calloc(dfm_dataset_fields(scoring->rows) + 1, sizeof *found);
+  const size_t n_found = found ? find_unknown(scoring, found) : 0;
+  for (size_t k = 0; k < n_found && k < LINES; k++) {
+    const dfm_field_count field = dfm_dataset_field(scoring->rows, found[k].i);
+    char name[160], share[CLI_SHORT], expected[CLI_SHORT];
+    cli_warn(
+        "field '%s': %s of the %s have a value that training did not have, where %s were to be expected; check "
+        "that it is written as in training, or train on newer rows",
+        cli_show(name, sizeof name, field.name, strlen(field.name)), cli_percent(share, field.unknown, field.cells),
+        field.is_list ? "items" : "rows", cli_share(expected, dfm_model_expected_unknown(scoring->model, found[k].i)));
+  }
+  if (n_found > LINES)
+    cli_warn("and %zu more field%s; deepfm eval --json lists the share of each", n_found - LINES,
+             n_found - LINES == 1 ? "" : "s");
+  free(found);
+}
+
 void cli_scoring_close(cli_scoring *scoring) {
   free(scoring->probability);
   dfm_scorer_free(scoring->scorer);

@@ -19,6 +19,8 @@ typedef struct cli_scoring {
  * any case. */
 int cli_scoring_open(const cli_call *call, const char *missing_columns, dfm_read_options reading, int threads,
                      cli_scoring *scoring);
+/* Warns of the fields that have far more unknown values than training lets expect, the worst first. */
+void cli_warn_of_unknown(const cli_scoring *scoring);
 /* Rows of the piece that starts at row `at`. */
 int64_t cli_scoring_piece(const cli_scoring *scoring, int64_t at);
 void cli_scoring_close(cli_scoring *scoring);

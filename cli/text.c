@@ -133,6 +133,25 @@ const char *cli_percent(char out[CLI_SHORT], int64_t part, int64_t whole) {
   return out;
 }
 
+const char *cli_rounded(char out[CLI_SHORT], int64_t n) {
+  static const char *const units[] = {"", "k", "M", "G"};
+  double shown = (double)n;
+  size_t unit = 0;
+  while (shown >= (unit == 0 ? 10000 : 999.5) && unit < 3) {
+    shown /= 1000;
+    unit++;
+  }
+  snprintf(out, CLI_SHORT, unit > 0 && shown < 9.95 ? "%.1f%s" : "%.0f%s", shown, units[unit]);
+  return out;
+}
+
+const char *cli_share(char out[CLI_SHORT], double share) {
+  const double percent = 100 * share;
+  const int digits = percent == 0 || percent == 100 ? 0 : percent < 0.0995 ? 3 : percent < 9.95 || percent > 99 ? 2 : 1;
+  snprintf(out, CLI_SHORT, "%.*f%%", digits, percent);
+  return out;
+}
+
 const char *cli_quoted(char out[CLI_QUOTED], const char *path) {
   const char *plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./,:+@%";
   if (*path && *path != '-' && path[strspn(path, plain)] == 0) {

@@ -12,7 +12,7 @@
  *    one object by one thread at a time, except where a function says "any thread".
  *  - Matrices are row-major float32. B rows, F category fields, D number fields, K embedding width, V vocabulary size.
  *
- * MARK: error, input, schema, recipe, dataset, model, trainer, scorer, metrics, synth, bench
+ * MARK: error, input, schema, recipe, dataset, doctor, model, trainer, scorer, metrics, synth, bench
  */
 #ifndef DEEPFM_H
 #define DEEPFM_H
@@ -208,7 +208,8 @@ DFM_API const float *dfm_dataset_truth(const dfm_dataset *dataset);
 DFM_API const float *dfm_dataset_labels(const dfm_dataset *dataset);
 /* Their weights, or NULL where every weight is 1. Length rows. */
 DFM_API const float *dfm_dataset_weights(const dfm_dataset *dataset);
-/* Field by field: name, how many cells had a value that the vocabulary lacks, how many were empty. F + D fields. */
+/* Field by field: name, how many cells had a value that the vocabulary lacks, how many were empty. Of a list its items are the cells, and rows
+ * without any are missing. F + D fields. */
 typedef struct dfm_field_count {
   const char *name;
   bool is_number, is_list;
@@ -237,21 +238,75 @@ DFM_API DFM_MUST_USE dfm_status dfm_dataset_verify(const char *path, dfm_error *
 /* Whether rows at `path` would be read as a dataset file: a regular file that starts as safetensors do. */
 DFM_API bool dfm_dataset_is_at(const char *path);
 
-/* What a field's cells are, over the rows of one or two datasets of one encoder. */
+/* A value of a category field: its bytes (not terminated), its cells and how many of them are in rows with label 1. With hash and buckets "bucket 7"
+ * and "[3, 7.5)" are the values. */
+typedef struct dfm_value_stats {
+  const char *bytes;
+  size_t length;
+  int64_t rows, positives;
+} dfm_value_stats;
+
+enum { DFM_QUANTILES = 5 }; /* 5, 25, 50, 75 and 95 % */
+
+/* What a field's cells are. */
 typedef struct dfm_field_stats {
   const char *name;
   bool is_number, is_list;
-  int64_t cells;            /* rows; of a list its items: what unknown ones are a share of */
-  int64_t unknown, missing; /* cells, or items; empty cells */
-  int64_t vocabulary;       /* categories: values that have an id */
-  const char *top;          /* the most frequent of them (not terminated), and its rows and positives; NULL: none */
-  size_t top_length;
-  int64_t top_rows, top_positives;
-  double minimum, maximum, mean; /* numbers, raw; NaN where all cells are empty */
+  int64_t missing;                /* empty cells; of a list rows without items */
+  int64_t cells, valid_cells;     /* in all rows and in those that validate; of a list its items */
+  int64_t unknown, valid_unknown; /* categories: of these cells those whose value has no id */
+  int64_t distinct, vocabulary;   /* values that were seen (-1: not known), and those that have an id, or buckets */
+  const dfm_value_stats *top;     /* (n_top) the most frequent of these, first the first */
+  size_t n_top;
+  double minimum, maximum, mean;  /* numbers, raw; NaN where all cells are empty */
+  double quantile[DFM_QUANTILES]; /* exact: the smallest value that such a share of them does not exceed */
 } dfm_field_stats;
-/* Into `stats` (dfm_dataset_fields of them); one pass over the rows. `valid` may be NULL. */
-DFM_API DFM_MUST_USE dfm_status dfm_dataset_stats(const dfm_dataset *train, const dfm_dataset *valid,
-                                                  dfm_field_stats *stats, dfm_error *error);
+
+typedef struct dfm_stats {
+  int64_t train_rows, valid_rows, positives; /* positives: of both */
+  bool has_label;
+  size_t n_fields;
+  const dfm_field_stats *fields; /* in the order of dfm_dataset_field */
+} dfm_stats;
+
+/* Statistics over the rows of one or two datasets of one encoder (`valid` may be NULL), with up to `n_top` values of each category field. One
+ * pass over all rows and two more over the numbers; memory does not grow with the rows. Neither their order nor `threads` (0: one per core)
+ * changes the result, but for the last digits of means. Lives no longer than the datasets; counts stop at 4294967295. */
+DFM_API DFM_MUST_USE dfm_status dfm_dataset_stats(const dfm_dataset *train, const dfm_dataset *valid, size_t n_top,
+                                                  int threads, dfm_stats **stats, dfm_error *error);
+DFM_API void dfm_stats_free(dfm_stats *stats);
+
+/* ---- MARK: doctor -------------------------------------------------------------------------------------------- */
+
+typedef enum dfm_severity {
+  DFM_SEVERITY_NOTE,   /* worth knowing; may be as it should */
+  DFM_SEVERITY_WARNING /* will hurt, or makes measures say what is not so */
+} dfm_severity;
+
+/* One thing about rows that hurts a model trained on them. Strings belong to the diagnosis. */
+typedef struct dfm_finding {
+  const char
+      *code; /* which kind: "constant", "leak", ...; docs/doctor.md lists them. They stay the same between versions */
+  dfm_severity severity;
+  const char *field;   /* its name; NULL: the label, or rows as a whole */
+  const char *message; /* what was seen, with figures */
+  const char *remedy;  /* what to do about it */
+} dfm_finding;
+
+/* What is wrong with rows. */
+typedef struct dfm_diagnosis dfm_diagnosis;
+
+/* Looks at the rows of one or two datasets of one encoder (`valid` may be NULL) in the order of their text: all of them once, then up to 64 MB of
+ * them, evenly spread, field by field. Memory does not grow with the rows; `threads` (0: one per core) changes no finding. Rows of which values
+ * were dropped (min_count) are taken for different from all others. Lives no longer than the datasets. */
+DFM_API DFM_MUST_USE dfm_status dfm_dataset_diagnose(const dfm_dataset *train, const dfm_dataset *valid, int threads,
+                                                     dfm_diagnosis **diagnosis, dfm_error *error);
+/* How many rows were looked at field by field. */
+DFM_API int64_t dfm_diagnosis_rows(const dfm_diagnosis *diagnosis);
+/* Findings by index, warnings first; those of the rows as a whole before those of fields, which come in the order of columns. */
+DFM_API size_t dfm_diagnosis_findings(const dfm_diagnosis *diagnosis);
+DFM_API dfm_finding dfm_diagnosis_finding(const dfm_diagnosis *diagnosis, size_t i);
+DFM_API void dfm_diagnosis_free(dfm_diagnosis *diagnosis);
 
 /* ---- MARK: metrics ------------------------------------------------------------------------------------------- */
 
@@ -297,18 +352,25 @@ DFM_API const char *dfm_model_metrics_json(const dfm_model *model);
 /* What a field's vocabulary holds. */
 typedef struct dfm_field_info {
   const char *name;
-  bool is_number;
-  int64_t vocabulary; /* distinct values kept; 0 for numbers */
-  int64_t rows;       /* training rows seen */
-  bool is_list;
-  int64_t cells;        /* those rows; of a list their items */
-  int64_t unknown_rows; /* of the cells, those whose value fell under min_count */
-  int64_t missing_rows; /* of the rows, those with an empty cell */
+  bool is_number, is_list;
+  int64_t vocabulary;   /* distinct values kept; 0 for numbers */
+  int64_t distinct;     /* distinct values seen, before min_count; -1: not known (numbers, hashed values) */
+  int64_t rows;         /* training rows seen */
+  int64_t cells;        /* their cells; of a list its items */
+  int64_t table_cells;  /* those of all fields that share its table */
+  int64_t unknown_rows; /* of these, cells whose value has no id */
+  int64_t missing_rows; /* rows with an empty cell, or a list without items */
   double shift, scale;  /* numbers: transformed = (f(x) - shift) * scale */
 } dfm_field_info;
 /* Fields in the order of the file's columns: categories and numbers. */
 DFM_API size_t dfm_model_fields(const dfm_model *model);
 DFM_API dfm_field_info dfm_model_field(const dfm_model *model, size_t i);
+/* The share of unknown values to expect in field `i` of rows like the training rows: theirs without an id, and those whose value would have none
+ * without one of its rows (the estimate of Good and Turing). Of fields that share a table it is one. Looks at the whole vocabulary; 0 for numbers. */
+DFM_API double dfm_model_expected_unknown(const dfm_model *model, size_t i);
+/* Whether `unknown` of `cells` values of field `i` are far more than that: above three times the share expected and 5 points, with less than one
+ * chance in 1000 that so many come by accident. */
+DFM_API bool dfm_model_is_far_unknown(const dfm_model *model, size_t i, int64_t unknown, int64_t cells);
 /* The value of rank `rank` by id order of category field `i`: its bytes (not terminated) and its training rows. false past the end. */
 DFM_API bool dfm_model_value(const dfm_model *model, size_t i, int64_t rank, const char **bytes, size_t *length,
                              int64_t *count);

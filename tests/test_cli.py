@@ -269,6 +269,41 @@ def test_predict_needs_no_label_and_finds_columns_by_name():
     check(read(output).decode() == first and leftovers(output) == ["p.txt"], leftovers(output))
 
 
+def test_unknown_values_are_warned_of_where_they_are_far_more_than_in_training():
+    usual = succeeds("eval", model_file(), write("again.csv", rows_text(300, seed=5)))
+    check("warning" not in usual.err, usual.err)
+    lines = rows_text(300, seed=5).splitlines()
+    changed = [lines[0]] + [line.replace(",w", ",W") if i % 2 else line for i, line in enumerate(lines[1:])]
+    data = write("changed.csv", "\n".join(changed) + "\n")
+    for command in ("eval", "predict"):
+        result = succeeds(command, model_file(), data)
+        warnings = [line for line in result.err.splitlines() if "warning" in line]
+        check(len(warnings) == 1, warnings)
+        contains(warnings[0], "field 'C2'", "50.0 %", "0% were to be expected")
+    contains(succeeds("eval", model_file(), data).out, "unknown values in field", "expected")
+    fields = {f["name"]: f for f in json.loads(succeeds("eval", model_file(), data, "--json").out)["fields"]}
+    check(fields["C2"]["unknown_share"] == 0.5 and fields["C1"]["unknown_share"] == 0, fields)
+    check(fields["C2"]["train"]["unknown_share"] == 0 and fields["C2"]["train"]["expected_unknown_share"] < 0.01, fields)
+    check(abs(fields["I1"]["missing_share"] - fields["I1"]["train"]["missing_share"]) < 0.02, fields)
+    few = succeeds("predict", model_file(), write("few.csv", "\n".join(changed[:3]) + "\n"))
+    check("warning" not in few.err, few.err)
+
+
+def test_many_unknown_fields_are_warned_of_in_few_lines():
+    names = [f"C{i}" for i in range(9)]
+
+    def text(prefix):
+        rows = [",".join([str(i % 2)] + [f"{prefix}{(i + f) % 4}" for f in range(9)]) for i in range(200)]
+        return "\n".join([",".join(["label"] + names)] + rows) + "\n"
+
+    succeeds("train", write("nine.csv", text("a")), "-o", path("nine.safetensors"), "--epochs", "1", *SMALL, "-q")
+    result = succeeds("predict", path("nine.safetensors"), write("new.csv", text("b")))
+    warnings = result.err.splitlines()
+    check(len(warnings) == 6, warnings)
+    contains(warnings[0], "'C0'", "100.0 %")
+    contains(warnings[5], "and 4 more fields")
+
+
 def test_inspect_a_field_and_a_value():
     done = json.loads(succeeds("inspect", model_file(), "--json").out)
     fields = {f["name"]: f for f in done["fields"]}
@@ -353,7 +388,7 @@ def test_help():
     contains(succeeds("help", "recipe").out, "--learning-rate VALUE")
     contains(succeeds("--version").out, "deepfm 0.")
     check(run().code == 2, "no command is no success")
-    for command in ("eval", "predict", "summary", "inspect", "schema", "synth", "bench", "help"):
+    for command in ("eval", "predict", "summary", "inspect", "doctor", "schema", "synth", "bench", "help"):
         contains(succeeds(command, "--help").out, f"Usage: deepfm {command} ")
 
 

@@ -3,9 +3,11 @@
 reads by the safetensors layout alone."""
 
 import array
+import collections
 import csv
 import gzip
 import json
+import math
 import struct
 import sys
 
@@ -137,21 +139,96 @@ def test_scores_are_those_of_the_text():
     fails("train", like, "-o", path("no.model"), parts=["was encoded like a model"], output=path("no.model"))
 
 
+def quantile(values, share):
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
 def test_statistics():
     result = json.loads(succeeds("encode", rows(), "-o", path("stats.safetensors"), "--json").out)
     text = list(csv.DictReader(rows_text(1500).splitlines()))
     check(result["train_rows"] + result["valid_rows"] == 1500 and 0 < result["memory_anonymous_peak"] <= result["memory_peak"], result)
     c1, c2, number = result["fields"]
-    check(c1["name"] == "C1" and c1["vocabulary"] == 5 and c2["vocabulary"] == 40, result)
-    of_top = [row for row in text if row["C1"] == c1["top"]["value"]]
-    check(c1["top"]["rows"] == len(of_top), c1)
-    check(abs(c1["top"]["label_rate"] - sum(row["label"] == "1" for row in of_top) / len(of_top)) < 1e-9, c1)
+    check(c1["name"] == "C1" and c1["vocabulary"] == c1["distinct"] == 5 and c2["vocabulary"] == 40, result)
+    for field in (c1, c2):
+        counts = collections.Counter(row[field["name"]] for row in text)
+        check([top["rows"] for top in field["top"]] == [n for _, n in counts.most_common(3)], field)
+        for top in field["top"]:
+            of_top = [row["label"] for row in text if row[field["name"]] == top["value"]]
+            check(top["rows"] == len(of_top), field)
+            check(abs(top["label_rate"] - of_top.count("1") / len(of_top)) < 1e-9, field)
     values = [float(row["I1"]) for row in text if row["I1"]]
     check(number["missing"] == 1500 - len(values) and abs(number["maximum"] - max(values)) < 1e-4, number)
     check(abs(number["mean"] - sum(values) / len(values)) < 1e-4, number)
-    shown = json.loads(succeeds("inspect", path("stats.safetensors"), "--json").out)
-    check(shown["fields"] == result["fields"], shown)
-    contains(succeeds("inspect", path("stats.safetensors")).out, "C1", "label rate", "mean")
+    for share, found in zip((0.05, 0.25, 0.5, 0.75, 0.95), number["quantiles"]):
+        check(abs(found - quantile(values, share)) < 1e-4, (share, number))
+    top = ["--top", "3"]
+    for shown in (path("stats.safetensors"), rows()):
+        shown = json.loads(succeeds("inspect", shown, "--json", *top).out)
+        check(shown["fields"] == result["fields"], shown)
+    contains(succeeds("inspect", path("stats.safetensors")).out, "C1", "label rate", "median", "1,500 rows")
+
+
+def test_statistics_count_what_min_count_drops():
+    text = "".join(f"{i % 2},{'often' if i < 60 else 'once' + str(i)},{i}\n" for i in range(100))
+    data = write("rare.csv", "label,C1,I1\n" + text)
+    options = ["--min-count", "2", "--valid-fraction-random", "0"]
+    (field, _) = json.loads(succeeds("inspect", data, "--json", *options).out)["fields"]
+    expected = {"distinct": 41, "vocabulary": 1, "unknown": 40, "valid_unknown": 0, "missing": 0}
+    check(expected.items() <= field.items() and field["top"][0]["rows"] == 60, field)
+    succeeds("encode", data, "-o", path("rare.safetensors"), "-q", *options)
+    table = succeeds("inspect", path("rare.safetensors")).out
+    contains(table, "with id", "40.0%", "often: 60 50.0%")
+    check(all(len(line) <= 100 for line in table.splitlines()), table)
+    one = succeeds("inspect", data, "--field", "C1", "--top", "2").out
+    contains(one, "value", "label rate", "once")
+    fails("inspect", data, "--field", "C2", parts=["no field 'C2'", "did you mean 'C1'"])
+    fails("inspect", data, "--field", "C1", "--value", "x", parts=["--value is for models"], code=2)
+    fails("inspect", path("rare.safetensors"), "--min-count", "1", parts=["leave out the settings"], code=2)
+
+
+def test_statistics_do_not_depend_on_the_order_of_rows():
+    lines = rows_text(5000).splitlines()
+    turned = write("turned.csv", "\n".join(lines[:1] + lines[:0:-1]) + "\n")
+    results = []
+    for data in (write("straight.csv", "\n".join(lines) + "\n"), turned):
+        results.append(json.loads(succeeds("inspect", data, "--json", "--valid-fraction-random", "0").out)["fields"])
+        for field in results[-1]:
+            field.pop("mean", None)
+            field.get("top", []).sort(key=lambda value: (-value["rows"], value["value"]))
+    check(results[0] == results[1], results)
+
+
+def test_statistics_of_lists_shared_tables_and_buckets():
+    schema = write(
+        "kinds.yaml",
+        "label: {column: y}\ncolumns:\n  - {name: y, kind: label}\n  - {name: tags, kind: list}\n"
+        "  - {name: tag, kind: category, share: tags}\n  - {name: key, kind: category, hash: 64}\n"
+        "  - {name: price, kind: category, buckets: 4}\n",
+    )
+
+    def text(prefix, n=1200):
+        rows = (f"{i * 7 % 3 % 2},{prefix}{i % 4}|{'x' * (i % 5 > 2)},{prefix}{i % 6},k{i},{i % 50}" for i in range(n))
+        return "y,tags,tag,key,price\n" + "\n".join(rows) + "\n1,,,,\n"
+
+    data, file = write("kinds.csv", text("t")), path("kinds.safetensors")
+    made = json.loads(succeeds("encode", data, "--schema", schema, "-o", file, "--json", "--top", "10").out)["fields"]
+    for arguments in ((file, "--threads", "1"), (file, "--threads", "3"), (data, "--schema", schema)):
+        check(json.loads(succeeds("inspect", *arguments, "--json").out)["fields"] == made, (arguments, made))
+    tags, tag, key, price = made
+    check((tags["kind"], tags["cells"], tags["missing"], tags["distinct"]) == ("list", 1200 + 480, 1, 8), tags)
+    check([v["rows"] for v in tags["top"]] == [480] + [300] * 4 and tags["top"][0]["value"] == "x", tags)
+    check(tag["cells"] == 1201 and tag["missing"] == 1 and [v["rows"] for v in tag["top"]] == [200] * 6 + [1], tag)
+    check(key["distinct"] is None and key["vocabulary"] == 64 and key["top"][0]["value"].startswith("bucket "), key)
+    check(price["distinct"] == 51 and price["vocabulary"] == 5, price)
+    check(sum(v["rows"] for v in price["top"]) == 1201 and any(v["value"].startswith("(-inf, ") for v in price["top"]), price)
+    doctored = [json.loads(succeeds("doctor", *a, "--json").out)["findings"] for a in ((file,), (data, "--schema", schema))]
+    check(doctored[0] == doctored[1], doctored)
+    # a model made of them warns of items, by their number
+    succeeds("train", file, "-o", path("kinds.model"), "--epochs", "1", "--width", "2", "--hidden", "2", "-q")
+    warnings = succeeds("predict", path("kinds.model"), write("other.csv", text("other"))).err.splitlines()
+    check(len(warnings) == 2, warnings)
+    contains(warnings[0], "'tag'", "99.9 % of the rows")
+    contains(warnings[1], "'tags'", f"{100 * 1200 / 1680:.1f} % of the items")
 
 
 def test_messages():
@@ -258,7 +335,8 @@ def test_wrong_contents():
     for name, change, message in cases:
         wrong = write("wrong.safetensors", rewritten(good, name, change))
         fails("train", wrong, "-o", output, *SMALL, parts=["wrong.safetensors", message], output=output)
-        fails("inspect", wrong, "--verify", parts=["wrong.safetensors", message])
+        for command in (["inspect"], ["inspect", "--verify"], ["doctor"]):
+            fails(*command, wrong, parts=["wrong.safetensors", message])
     for number in (0, 5, 10**9):
         order = write("order.safetensors", rewritten(good, "row", struct.pack("<Q", number)))
         if tensors(own)[1]["row"][0] != number:
@@ -284,8 +362,8 @@ def test_rows_are_checked_when_they_are_first_read():
     fails("train", damaged, "-o", path("bad.model"), *TRAIN, parts=message, output=path("bad.model"))
     for command in (["eval"], ["predict"]):
         fails(*command, path("many.model"), damaged, parts=message)
-    for flag in ([], ["--verify"]):
-        fails("inspect", damaged, *flag, parts=message)
+    for command in (["inspect"], ["inspect", "--verify"], ["doctor"]):
+        fails(*command, damaged, parts=message)
 
 
 def test_scores_of_many_rows():

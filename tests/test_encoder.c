@@ -227,6 +227,21 @@ static void a_loaded_encoder_is_the_same(void **state) {
   dfm_encoder_release(encoder);
 }
 
+/* What an older file lacks: how many values there were. */
+static void an_encoder_without_the_count_of_values_loads(void **state) {
+  (void)state;
+  dfm_error error;
+  dfm_encoder *encoder = rows_encoder(), *loaded;
+  assert_int_equal(encoder->category[0].distinct, 3);
+  const char *path = test_path("older.safetensors");
+  for (int i = 0; i < encoder->F; i++) encoder->category[i].distinct = -1;
+  write_encoder(encoder, path);
+  assert_ok(load_encoder(path, &loaded, &error));
+  assert_int_equal(loaded->category[0].distinct, -1);
+  dfm_encoder_release(loaded);
+  dfm_encoder_release(encoder);
+}
+
 static void a_synthetic_encoder_loads_without_vocabularies(void **state) {
   (void)state;
   dfm_error error;
@@ -480,6 +495,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(fields_resolve_against_the_settings_and_keep_the_column_order),
     cmocka_unit_test(fingerprints_are_of_the_bytes),
     cmocka_unit_test(a_loaded_encoder_is_the_same),
+    cmocka_unit_test(an_encoder_without_the_count_of_values_loads),
     cmocka_unit_test(a_synthetic_encoder_loads_without_vocabularies),
     cmocka_unit_test(damaged_vocabularies_are_refused),
     cmocka_unit_test(values_become_buckets_logs_and_the_most_frequent),

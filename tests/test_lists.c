@@ -25,11 +25,6 @@ static void items_are_values_of_their_own(void **state) {
   const dfm_vocabulary *vocabulary = dfm_encoder_vocabulary(dfm_dataset_encoder(train), 0);
   assert_int_equal(vocabulary->n, 3);
   assert_int_equal(vocabulary->counts[0], 3);
-  dfm_field_stats stats[2];
-  assert_ok(dfm_dataset_stats(train, NULL, stats, &error));
-  assert_memory_equal(stats[0].top, "a", 1);
-  assert_int_equal(stats[0].top_rows, 3);
-  assert_int_equal(stats[0].top_positives, 2);
   dfm_dataset_free(train);
   dfm_schema_free(schema);
 }

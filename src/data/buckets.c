@@ -2,6 +2,7 @@
  * numbers are one value, so ties are never cut. */
 #include "data/buckets.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -40,6 +41,14 @@ void dfm_buckets_find_all(const dfm_category_field *field, dfm_value *values, si
     if (is_number && field->n_buckets > 0) values[i].id = find(field, number_of(values[i].head));
     if (values[i].n == 0 && has_empty) values[i].id = field->n_buckets;
   }
+}
+
+const char *dfm_bucket_name(const dfm_category_field *field, uint32_t i, char room[DFM_VALUE_NAME_BYTES], size_t *n) {
+  char from[DFM_DOUBLE_BYTES] = "-inf", to[DFM_DOUBLE_BYTES] = "inf";
+  if (i > 0) (void)dfm_format_double(from, field->bucket_from[i]);
+  if (i + 1 < field->n_buckets) (void)dfm_format_double(to, field->bucket_from[i + 1]);
+  *n = (size_t)snprintf(room, DFM_VALUE_NAME_BYTES, "%s%s, %s)", i == 0 ? "(" : "[", from, to);
+  return room;
 }
 
 /* ---- settling */

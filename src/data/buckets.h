@@ -20,4 +20,7 @@ dfm_status dfm_buckets_load(dfm_category_field *field, bool *is_good, dfm_error 
 /* Sets the ids of values made by dfm_bucket_value, or empty or absent. A number below the first bucket belongs to it. */
 void dfm_buckets_find_all(const dfm_category_field *field, dfm_value *values, size_t n);
 
+/* "[3, 7.5)": the numbers of bucket `i`, into `room`; `*n` bytes. */
+const char *dfm_bucket_name(const dfm_category_field *field, uint32_t i, char room[DFM_VALUE_NAME_BYTES], size_t *n);
+
 #endif

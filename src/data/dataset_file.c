@@ -397,6 +397,7 @@ static dfm_status take_categories(const dataset_file *open, dfm_encoder *wanted,
     to->bucket_from = from->bucket_from;
     to->n_buckets = from->n_buckets;
     from->bucket_from = NULL; /* one owner */
+    to->distinct = from->distinct;
     to->cells = from->cells;
     to->unknown_rows = from->unknown_rows;
     to->missing_rows = from->missing_rows;

@@ -11,6 +11,7 @@
 #include <xxhash.h>
 
 #include "base/memory.h"
+#include "data/buckets.h"
 #include "data/category.h"
 #include "data/vocabulary.h"
 
@@ -60,6 +61,7 @@ static dfm_status add_field(dfm_encoder *encoder, const dfm_data_settings *setti
                                   .column = i,
                                   .is_list = column->kind == DFM_KIND_LIST,
                                   .table = encoder->F,
+                                  .distinct = -1,
                                   .settings = resolve(&column->settings, settings ? &settings->category : NULL)};
     resolve_list(&field->settings);
     encoder->F++;
@@ -216,6 +218,49 @@ uint32_t dfm_encoder_id(const dfm_encoder *encoder, int f, const char *bytes, si
   *is_unknown = value.id == DFM_ID_NONE;
   const uint32_t first = dfm_encoder_first(encoder, f);
   return !*is_unknown ? value.id + first : first == 1 ? 0 : DFM_ID_NONE;
+}
+
+const char *dfm_encoder_value_name(const dfm_encoder *encoder, int f, uint32_t i, char room[DFM_VALUE_NAME_BYTES],
+                                   size_t *n) {
+  const dfm_category_field *field = &encoder->category[encoder->category[f].table];
+  const dfm_vocabulary *vocabulary = &field->vocabulary;
+  if (field->settings.hash > 0 || !vocabulary->bytes) {
+    *n = (size_t)snprintf(room, DFM_VALUE_NAME_BYTES, "bucket %u", i);
+    return room;
+  }
+  if (field->settings.buckets > 0 && i < field->n_buckets) return dfm_bucket_name(field, i, room, n);
+  *n = (size_t)(vocabulary->offsets[i + 1] - vocabulary->offsets[i]);
+  return (const char *)vocabulary->bytes + vocabulary->offsets[i];
+}
+
+/* A value with as many rows as this is unknown without one of them: min_count, or, where max_vocabulary dropped others
+ * that may have had as many, the smallest count kept. */
+static uint64_t count_at_risk(const dfm_category_field *field, uint64_t unknown) {
+  const dfm_vocabulary *vocabulary = &field->vocabulary;
+  uint64_t least = UINT64_MAX;
+  if (field->settings.max_vocabulary > 0 && vocabulary->n == (uint64_t)field->settings.max_vocabulary) {
+    for (uint64_t i = 0; i < vocabulary->n; i++)
+      if (vocabulary->counts[i] < least) least = vocabulary->counts[i];
+    if (least <= unknown) return least;
+  }
+  return field->settings.min_count > 1 ? (uint64_t)field->settings.min_count : 1;
+}
+
+double dfm_encoder_expected_unknown(const dfm_encoder *encoder, int f) {
+  const int table = encoder->category[f].table;
+  const dfm_category_field *owner = &encoder->category[table];
+  uint64_t cells = 0, unknown = 0, at_risk = 0;
+  for (int i = 0; i < encoder->F; i++) {
+    if (encoder->category[i].table != table) continue;
+    cells += (uint64_t)encoder->category[i].cells;
+    unknown += (uint64_t)encoder->category[i].unknown_rows;
+  }
+  /* A number next to all buckets is still in one of them. */
+  const bool keeps_values = owner->vocabulary.counts && owner->settings.buckets <= 0;
+  const uint64_t risk = keeps_values ? count_at_risk(owner, unknown) : 0;
+  for (uint64_t i = 0; keeps_values && i < owner->vocabulary.n; i++)
+    at_risk += owner->vocabulary.counts[i] == risk ? risk : 0;
+  return cells > 0 ? (double)(unknown + at_risk) / (double)cells : 0;
 }
 
 static void hash_category(XXH3_state_t *state, const dfm_encoder *encoder, int f) {

@@ -41,8 +41,12 @@ typedef struct dfm_category_field {
   dfm_vocabulary vocabulary; /* empty where settings.hash gives buckets instead */
   double *bucket_from;       /* with settings.buckets: (n_buckets) the least number of each, ascending */
   uint32_t n_buckets;
-  int64_t cells;                      /* of the training rows: those, or the items of the list */
-  int64_t unknown_rows, missing_rows; /* cells whose value is under min_count; empty cells */
+  /* Values that the rows it was made from had, before min_count, of all fields that share them; with settings.buckets
+   * numbers. -1: not known, since they were hashed. */
+  int64_t distinct;
+  int64_t cells; /* of the training rows, or all of them; of a list its items */
+  int64_t unknown_rows,
+      missing_rows; /* of these cells: value under min_count; empty cells, of a list rows without items */
 } dfm_category_field;
 
 typedef struct dfm_number_field {
@@ -95,10 +99,19 @@ uint32_t dfm_encoder_first(const dfm_encoder *encoder, int f);
 /* What initialises table row `id` of field f: XXH3-64 of its value's bytes, or of its bucket's number; the unknown row
  * has none (it starts at zero): false. */
 bool dfm_encoder_fingerprint(const dfm_encoder *encoder, int f, uint32_t id, uint64_t *fingerprint);
+/* What value `i` of field f is for people: its bytes; of a bucket the name of what falls into it, written to `room`. `*n`
+ * bytes, not terminated. */
+enum { DFM_VALUE_NAME_BYTES = 96 };
+const char *dfm_encoder_value_name(const dfm_encoder *encoder, int f, uint32_t i, char room[DFM_VALUE_NAME_BYTES],
+                                   size_t *n);
 /* Value index, or UINT64_MAX. */
 uint64_t dfm_vocabulary_find(const dfm_vocabulary *vocabulary, const char *bytes, size_t n);
 /* The id of a cell; DFM_ID_NONE for unknown values under `zero` and `error`. */
 uint32_t dfm_encoder_id(const dfm_encoder *encoder, int f, const char *bytes, size_t n, bool *is_unknown);
+/* The share of unknown values to expect in rows like those that the encoder was made from: each of their cells is taken
+ * for new, so its value is unknown where the others are too few to keep it (Good, "The population frequencies of
+ * species", 1953). Of fields that share a vocabulary all cells count. 0 where nothing is known. */
+double dfm_encoder_expected_unknown(const dfm_encoder *encoder, int f);
 /* XXH3-64 of what turns cells into ids: names, unknown rows and vocabularies of the categories, names of the numbers.
  * Encoders that agree in it give the same ids. */
 uint64_t dfm_encoder_hash(const dfm_encoder *encoder);

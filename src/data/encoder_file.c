@@ -59,7 +59,8 @@ static json_t *category_to_json(const dfm_category_field *field) {
   json_t *object = json_object();
   json_object_set_new(object, "name", json_string(field->name));
   json_object_set_new(object, "values", json_integer((json_int_t)field->vocabulary.n));
-  if (field->is_list) json_object_set_new(object, "items", json_integer(field->cells));
+  if (field->distinct >= 0) json_object_set_new(object, "distinct", json_integer(field->distinct));
+  json_object_set_new(object, "cells", json_integer(field->cells));
   json_object_set_new(object, "unknown_rows", json_integer(field->unknown_rows));
   json_object_set_new(object, "missing_rows", json_integer(field->missing_rows));
   json_object_set_new(object, "settings", settings_to_json(&field->settings));
@@ -191,15 +192,16 @@ static bool is_called(const json_t *object, const char *name) {
 
 static bool category_from_json(const json_t *object, dfm_category_field *field) {
   int64_t values;
+  if (json_object_get(object, "distinct") && !get_count(object, "distinct", &field->distinct)) return false;
   if (!is_called(object, field->name) || !get_count(object, "values", &values) || values > UINT32_MAX - 2 ||
-      !get_count(object, "unknown_rows", &field->unknown_rows) ||
+      !get_count(object, "cells", &field->cells) || !get_count(object, "unknown_rows", &field->unknown_rows) ||
       !get_count(object, "missing_rows", &field->missing_rows) ||
       !settings_from_json(json_object_get(object, "settings"), &field->settings) || field->settings.unknown < 0 ||
       field->settings.into < 0 || field->settings.width < 0) {
     return false;
   }
   field->vocabulary.n = (uint64_t)values;
-  return !field->is_list || get_count(object, "items", &field->cells);
+  return true;
 }
 
 static bool number_from_json(const json_t *object, dfm_number_field *field) {

@@ -118,6 +118,7 @@ static dfm_status freeze_field(const freezing *run, int f, dfm_error *error) {
     return dfm_vocabulary_allocate(&field->vocabulary, 0, 0, run->folder, error);
   }
   at->is_large = builder->n > LARGE_PLACES;
+  field->distinct = dfm_vocabulary_builder_seen(builder);
   dfm_vocabulary_builder_close(builder);
   DFM_TRY(dfm_slab_alloc(&at->place, builder->n, sizeof *at->place, error));
   DFM_TRY(settle_field(run, f, at->place, error));
@@ -147,7 +148,11 @@ static dfm_status freeze(freezing *run, dfm_pool *pool, dfm_error *error) {
   const int n = dfm_pool_threads(pool);
   DFM_TRY(dfm_alloc(&run->failed, (size_t)n, sizeof *run->failed, error));
   dfm_pool_run(pool, run->encoder->F, freeze_task, run);
-  for (int f = 0; f < run->encoder->F; f++) run->places[f] = run->places[run->encoder->category[f].table];
+  for (int f = 0; f < run->encoder->F; f++) {
+    dfm_category_field *field = &run->encoder->category[f];
+    run->places[f] = run->places[field->table];
+    field->distinct = run->encoder->category[field->table].distinct;
+  }
   const dfm_status status = first_error(run->failed, n, error);
   free(run->failed);
   return status;

@@ -106,24 +106,30 @@ static inline uint64_t dfm_list_items(const dfm_list *list, int64_t first, int64
   return from <= to && to <= list->items ? to - from : 0;
 }
 
+/* The ids of row `row` in field f, one or those of its items, from `*ids` on. */
+static inline uint64_t dfm_storage_cells(const dfm_storage *storage, int64_t row, int f, const uint32_t **ids) {
+  const dfm_list *list = &storage->list[f];
+  if (!dfm_storage_is_list(storage, f)) {
+    *ids = dfm_storage_ids(storage, row) + f;
+    return 1;
+  }
+  *ids = list->ids + list->offsets[row];
+  return list->offsets[row + 1] - list->offsets[row];
+}
+
 /* NULL where there are no numbers. */
 static inline float *dfm_storage_numbers(const dfm_storage *storage, int64_t row) {
   return storage->D > 0 ? storage->number + (size_t)row * (size_t)storage->D : NULL;
 }
 
-/* For passes over rows that are ours, from the first to the last: called before each row, gives back those far enough
- * behind. dfm_scan (dataset.h) is for any rows. */
+/* Rows of a piece of passes over rows that are ours. dfm_scan (dataset.h) is for any rows. */
 enum { DFM_STORAGE_PASS_ROWS = 1 << 16 };
-static inline void dfm_storage_pass(const dfm_storage *storage, int64_t row) {
-  if (row % DFM_STORAGE_PASS_ROWS == 0 && row > 0)
-    dfm_storage_spent(storage, row - DFM_STORAGE_PASS_ROWS, DFM_STORAGE_PASS_ROWS);
-}
 
 /* A view of rows [first, first + rows); retains encoder and storage. Counts are zero until dfm_dataset_count and
  * whoever makes ids set them. */
 dfm_status dfm_dataset_view(dfm_encoder *encoder, dfm_storage *storage, int64_t first, int64_t rows,
                             dfm_dataset **dataset, dfm_error *error);
-/* Cells of category field f that a value can be in: the view's rows, or the items of the list. */
+/* Cells of category field f in the view; of a list its items. */
 int64_t dfm_dataset_cells(const dfm_dataset *dataset, int f);
 /* Counts the view's positive labels and its empty number cells. */
 void dfm_dataset_count(dfm_dataset *dataset);

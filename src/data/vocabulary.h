@@ -59,6 +59,8 @@ dfm_status dfm_vocabulary_builder_add_all(dfm_vocabulary_builder *builder, dfm_v
 /* Takes one occurrence of a counted value back. */
 void dfm_vocabulary_builder_uncount(dfm_vocabulary_builder *builder, uint32_t value);
 
+/* Values with a count: those that only held rows have are left out. */
+int64_t dfm_vocabulary_builder_seen(const dfm_vocabulary_builder *builder);
 /* Frees the index: no more values are taken. */
 void dfm_vocabulary_builder_close(dfm_vocabulary_builder *builder);
 

@@ -203,6 +203,13 @@ void dfm_vocabulary_builder_uncount(dfm_vocabulary_builder *builder, uint32_t va
   if (builder->field->settings.hash == 0) dfm_builder_record(builder, value)->meta -= 1 << DFM_LENGTH_BITS;
 }
 
+int64_t dfm_vocabulary_builder_seen(const dfm_vocabulary_builder *builder) {
+  int64_t n = 0;
+  for (uint32_t value = 0; value < builder->n; value++)
+    n += dfm_builder_record(builder, value)->meta >> DFM_LENGTH_BITS > 0;
+  return n;
+}
+
 void dfm_vocabulary_builder_close(dfm_vocabulary_builder *builder) {
   free_slots(builder);
 }

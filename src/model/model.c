@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "data/excess.h"
+
 void dfm_model_free(dfm_model *model) {
   if (!model) return;
   free(model->recipe_yaml);
@@ -52,6 +54,13 @@ size_t dfm_model_fields(const dfm_model *model) {
   return (size_t)(model->encoder->F + model->encoder->D);
 }
 
+static int64_t table_cells(const dfm_encoder *encoder, int f) {
+  int64_t cells = 0;
+  for (int i = 0; i < encoder->F; i++)
+    if (encoder->category[i].table == encoder->category[f].table) cells += encoder->category[i].cells;
+  return cells;
+}
+
 dfm_field_info dfm_model_field(const dfm_model *model, size_t i) {
   const dfm_encoder *encoder = model->encoder;
   int index;
@@ -59,20 +68,34 @@ dfm_field_info dfm_model_field(const dfm_model *model, size_t i) {
     const dfm_category_field *field = &encoder->category[index];
     return (dfm_field_info){.name = field->name,
                             .vocabulary = (int64_t)dfm_encoder_values(encoder, index),
+                            .distinct = field->distinct,
                             .rows = encoder->rows,
                             .is_list = field->is_list,
                             .cells = field->cells,
+                            .table_cells = table_cells(encoder, index),
                             .unknown_rows = field->unknown_rows,
                             .missing_rows = field->missing_rows};
   }
   const dfm_number_field *field = &encoder->number[index];
   return (dfm_field_info){.name = field->name,
                           .is_number = true,
+                          .distinct = -1,
                           .rows = encoder->rows,
                           .cells = encoder->rows,
+                          .table_cells = encoder->rows,
                           .missing_rows = field->missing_rows,
                           .shift = field->shift,
                           .scale = field->scale};
+}
+
+double dfm_model_expected_unknown(const dfm_model *model, size_t i) {
+  int f;
+  if (i >= dfm_model_fields(model) || dfm_encoder_field(model->encoder, i, &f)) return 0;
+  return dfm_encoder_expected_unknown(model->encoder, f);
+}
+
+bool dfm_model_is_far_unknown(const dfm_model *model, size_t i, int64_t unknown, int64_t cells) {
+  return unknown > 0 && dfm_is_far_above(unknown, cells, dfm_model_expected_unknown(model, i));
 }
 
 bool dfm_model_value(const dfm_model *model, size_t i, int64_t rank, const char **bytes, size_t *length,
