@@ -14,12 +14,12 @@
 static const struct {
   const char *format;
   dfm_arrow_type type;
-} formats[] = {{"n", DFM_ARROW_NULL},        {"b", DFM_ARROW_BOOL},       {"c", DFM_ARROW_INT8},
-               {"C", DFM_ARROW_UINT8},       {"s", DFM_ARROW_INT16},      {"S", DFM_ARROW_UINT16},
-               {"i", DFM_ARROW_INT32},       {"I", DFM_ARROW_UINT32},     {"l", DFM_ARROW_INT64},
-               {"L", DFM_ARROW_UINT64},      {"e", DFM_ARROW_HALF},       {"f", DFM_ARROW_FLOAT},
-               {"g", DFM_ARROW_DOUBLE},      {"u", DFM_ARROW_TEXT},       {"z", DFM_ARROW_TEXT},
-               {"U", DFM_ARROW_LARGE_TEXT},  {"Z", DFM_ARROW_LARGE_TEXT}, {"vu", DFM_ARROW_TEXT_VIEW},
+} formats[] = {{"n", DFM_ARROW_NULL},        {"b", DFM_ARROW_BOOL},        {"c", DFM_ARROW_INT8},
+               {"C", DFM_ARROW_UINT8},       {"s", DFM_ARROW_INT16},       {"S", DFM_ARROW_UINT16},
+               {"i", DFM_ARROW_INT32},       {"I", DFM_ARROW_UINT32},      {"l", DFM_ARROW_INT64},
+               {"L", DFM_ARROW_UINT64},      {"e", DFM_ARROW_HALF},        {"f", DFM_ARROW_FLOAT},
+               {"g", DFM_ARROW_DOUBLE},      {"u", DFM_ARROW_TEXT},        {"z", DFM_ARROW_TEXT},
+               {"U", DFM_ARROW_LARGE_TEXT},  {"Z", DFM_ARROW_LARGE_TEXT},  {"vu", DFM_ARROW_TEXT_VIEW},
                {"vz", DFM_ARROW_TEXT_VIEW},  {"w:", DFM_ARROW_FIXED_TEXT}, {"+l", DFM_ARROW_LIST},
                {"+L", DFM_ARROW_LARGE_LIST}, {"+w:", DFM_ARROW_FIXED_LIST}};
 
@@ -85,11 +85,11 @@ void dfm_arrow_column_close(dfm_arrow_column *column) {
 
 /* ---- reading memory */
 
-#define LOAD(name, type)                                               \
-  static inline type load_##name(const uint8_t *from, int64_t i) {     \
-    type value;                                                        \
-    memcpy(&value, from + (size_t)i * sizeof value, sizeof value);     \
-    return value;                                                      \
+#define LOAD(name, type)                                           \
+  static inline type load_##name(const uint8_t *from, int64_t i) { \
+    type value;                                                    \
+    memcpy(&value, from + (size_t)i * sizeof value, sizeof value); \
+    return value;                                                  \
   }
 LOAD(i8, int8_t)
 LOAD(i16, int16_t)
@@ -108,13 +108,20 @@ static inline bool has_bit(const uint8_t *bits, int64_t i) {
 /* An integer of any width; one of more than 63 bits is negative. */
 static inline int64_t load_integer(dfm_arrow_type type, const uint8_t *data, int64_t i) {
   switch (type) {
-    case DFM_ARROW_INT8: return load_i8(data, i);
-    case DFM_ARROW_UINT8: return data[i];
-    case DFM_ARROW_INT16: return load_i16(data, i);
-    case DFM_ARROW_UINT16: return load_u16(data, i);
-    case DFM_ARROW_INT32: return load_i32(data, i);
-    case DFM_ARROW_UINT32: return load_u32(data, i);
-    default: return load_i64(data, i);
+    case DFM_ARROW_INT8:
+      return load_i8(data, i);
+    case DFM_ARROW_UINT8:
+      return data[i];
+    case DFM_ARROW_INT16:
+      return load_i16(data, i);
+    case DFM_ARROW_UINT16:
+      return load_u16(data, i);
+    case DFM_ARROW_INT32:
+      return load_i32(data, i);
+    case DFM_ARROW_UINT32:
+      return load_u32(data, i);
+    default:
+      return load_i64(data, i);
   }
 }
 
@@ -127,7 +134,7 @@ static inline int64_t load_offset(const dfm_arrow_column *column, int64_t i) {
 /* IEEE binary16: sign, 5 bits of exponent, 10 of fraction. */
 static double half_value(uint16_t bits) {
   const int exponent = bits >> 10 & 31, fraction = bits & 1023;
-  const double size = exponent == 31 ? (fraction ? (double)NAN : (double)INFINITY)
+  const double size = exponent == 31  ? (fraction ? (double)NAN : (double)INFINITY)
                       : exponent == 0 ? ldexp(fraction, -24)
                                       : ldexp(fraction + 1024, exponent - 25);
   return bits >> 15 ? -size : size;
@@ -209,7 +216,8 @@ static bool bind_list(dfm_arrow_column *column, const struct ArrowArray *array, 
   const struct ArrowArray *items = array->children[0];
   if (column->type == DFM_ARROW_FIXED_LIST) {
     const int64_t slots = column->first + column->length;
-    if (column->width > 0 && slots > items->length / column->width) return fail(fault, "fewer items than its rows need");
+    if (column->width > 0 && slots > items->length / column->width)
+      return fail(fault, "fewer items than its rows need");
   } else {
     column->offsets = array->buffers[1];
     if (!column->offsets) return fail(fault, "no buffer of offsets");
@@ -235,8 +243,11 @@ static bool bind_dictionary(dfm_arrow_column *column, const struct ArrowArray *a
 
 static bool check_array(const dfm_arrow_column *column, const struct ArrowArray *array, int64_t skip, int64_t n,
                         dfm_arrow_fault *fault) {
-  static const int8_t buffers[] = {[DFM_ARROW_TEXT] = 3,       [DFM_ARROW_LARGE_TEXT] = 3, [DFM_ARROW_TEXT_VIEW] = 3,
-                                   [DFM_ARROW_FIXED_LIST] = 1, [DFM_ARROW_DICTIONARY] = 2};
+  static const int8_t buffers[] = {[DFM_ARROW_TEXT] = 3,
+                                   [DFM_ARROW_LARGE_TEXT] = 3,
+                                   [DFM_ARROW_TEXT_VIEW] = 3,
+                                   [DFM_ARROW_FIXED_LIST] = 1,
+                                   [DFM_ARROW_DICTIONARY] = 2};
   const int64_t needed = column->type == DFM_ARROW_NULL ? 0 : buffers[column->type] ? buffers[column->type] : 2;
   const int64_t room = INT64_MAX / VIEW_BYTES - 1;
   if (array->length < 0 || array->offset < 0 || array->offset > room || array->length > room - array->offset)
@@ -258,13 +269,19 @@ bool dfm_arrow_column_bind(dfm_arrow_column *column, const struct ArrowArray *ar
   column->validity = array->null_count == 0 ? NULL : array->buffers[0];
   switch (column->type) {
     case DFM_ARROW_TEXT:
-    case DFM_ARROW_LARGE_TEXT: return bind_text(column, array, fault);
-    case DFM_ARROW_TEXT_VIEW: return bind_views(column, array, fault);
+    case DFM_ARROW_LARGE_TEXT:
+      return bind_text(column, array, fault);
+    case DFM_ARROW_TEXT_VIEW:
+      return bind_views(column, array, fault);
     case DFM_ARROW_LIST:
     case DFM_ARROW_LARGE_LIST:
-    case DFM_ARROW_FIXED_LIST: return bind_list(column, array, fault);
-    case DFM_ARROW_DICTIONARY: return bind_dictionary(column, array, fault);
-    default: column->data = array->buffers[1]; break;
+    case DFM_ARROW_FIXED_LIST:
+      return bind_list(column, array, fault);
+    case DFM_ARROW_DICTIONARY:
+      return bind_dictionary(column, array, fault);
+    default:
+      column->data = array->buffers[1];
+      break;
   }
   if (column->type == DFM_ARROW_FIXED_TEXT) {
     if (column->width > 0 && column->first + n > INT64_MAX / column->width) return fail(fault, "cells without end");
@@ -375,7 +392,8 @@ const char *dfm_arrow_bytes(const dfm_arrow_column *column, int64_t row, char ro
       *n = (size_t)(load_offset(column, slot + 1) - start);
       return (const char *)column->data + (*n > 0 ? start : 0);
     }
-    case DFM_ARROW_TEXT_VIEW: return view_bytes(column, slot, n, limit);
+    case DFM_ARROW_TEXT_VIEW:
+      return view_bytes(column, slot, n, limit);
     case DFM_ARROW_FIXED_TEXT:
       *n = (size_t)column->width;
       return (const char *)column->data + slot * column->width;
@@ -383,7 +401,9 @@ const char *dfm_arrow_bytes(const dfm_arrow_column *column, int64_t row, char ro
       *n = has_bit(column->data, slot) ? 4 : 5;
       memcpy(room, *n == 4 ? "true" : "false", *n);
       break;
-    default: *n = write_number(column, slot, room); break;
+    default:
+      *n = write_number(column, slot, room);
+      break;
   }
   *limit = room + DFM_DOUBLE_BYTES;
   return room;

@@ -22,8 +22,7 @@ dfm_status dfm_arrow_names(const dfm_arrow_stream *stream, dfm_schema *schema, d
     const char *name = dfm_arrow_stream_column_name(stream, i);
     snprintf(position, sizeof position, "c%zu", i + 1);
     if (!*name) name = position;
-    if (!dfm_is_utf8(name, strlen(name)))
-      return fail_name(stream, "has a column whose name is not UTF-8", name, error);
+    if (!dfm_is_utf8(name, strlen(name))) return fail_name(stream, "has a column whose name is not UTF-8", name, error);
     if (dfm_schema_column(schema, name)) return fail_name(stream, "has two columns of one name", name, error);
     dfm_column *column = &schema->columns[i];
     column->settings = dfm_field_settings_unset();
@@ -97,15 +96,15 @@ dfm_status dfm_arrow_sample(dfm_arrow_stream *stream, size_t max_rows, size_t ma
   sampling s = {.stream = stream};
   const size_t n = dfm_arrow_stream_columns(stream), rows = max_cells / n > 0 ? max_cells / n : 1;
   if (dfm_arrow_stream_is_taken(stream))
-    return dfm_fail(error, DFM_ERROR_IO, "%s was read already and an arrow stream can be read only once; export it anew",
+    return dfm_fail(error, DFM_ERROR_IO,
+                    "%s was read already and an arrow stream can be read only once; export it anew",
                     dfm_arrow_stream_name(stream));
   DFM_TRY(dfm_alloc(&s.column, n, sizeof *s.column, error));
   dfm_status status = dfm_text_printf(&sample->text, error, "%s", "");
   for (; status == DFM_OK && s.n < n; s.n++)
     status = dfm_arrow_column_open(dfm_arrow_stream_column(stream, s.n), &s.column[s.n], error);
   sample->n_columns = n;
-  if (status == DFM_OK)
-    status = add_batches(&s, stream, rows < max_rows ? rows : max_rows, max_bytes, sample, error);
+  if (status == DFM_OK) status = add_batches(&s, stream, rows < max_rows ? rows : max_rows, max_bytes, sample, error);
   for (size_t i = 0; i < s.n; i++) dfm_arrow_column_close(&s.column[i]);
   free(s.column);
   return status;

@@ -34,7 +34,8 @@ static void fill_task(void *context, int task, int thread) {
   dfm_block *block = source->block[task];
   const size_t first = (size_t)task * DFM_BLOCK_ROWS, left = source->n_at_hand - first;
   dfm_block_clear(block);
-  block->status = fill(source, first, left < DFM_BLOCK_ROWS ? (int)left : DFM_BLOCK_ROWS, &source->cells[thread], block);
+  block->status =
+      fill(source, first, left < DFM_BLOCK_ROWS ? (int)left : DFM_BLOCK_ROWS, &source->cells[thread], block);
 }
 
 /* ---- rows that are wrong */

@@ -31,7 +31,7 @@ typedef struct dfm_arrow_rows dfm_arrow_rows;
 
 struct dfm_source {
   const dfm_source_kind *kind;
-  dfm_input *input; /* borrowed */
+  dfm_input *input;           /* borrowed */
   const dfm_encoder *encoder; /* borrowed */
   dfm_pool *pool;             /* borrowed */
   bool label_optional, missing_unknown;
@@ -47,8 +47,7 @@ struct dfm_source {
   size_t text_capacity;
 
   size_t capacity, n_at_hand; /* rows */
-  dfm_block *
-      *block; /* (n_blocks_made), of which (n_blocks) are filled: block i by the rows from i DFM_BLOCK_ROWS on */
+  dfm_block **block; /* (n_blocks_made), of which (n_blocks) are filled: block i by the rows from i DFM_BLOCK_ROWS on */
   int n_blocks, n_blocks_made;
   dfm_cells *cells; /* (threads of the pool) */
 
@@ -94,7 +93,6 @@ void dfm_source_close_text(dfm_source *source);
 /* Opens the file behind the one that has ended and reads its header, which must be that of the first; `*is_open` false
  * where there is none. */
 dfm_status dfm_source_next_file(dfm_source *source, bool *is_open, dfm_error *error);
-
 
 /* The file's next row into spans[0], and its cells into cells[0]; `*n` = 0 at the end. */
 dfm_status dfm_source_first(dfm_source *source, size_t *n, dfm_error *error);

@@ -378,7 +378,8 @@ static dfm_status open_rows(dfm_source *source, dfm_error *error) {
   a->stream = dfm_input_arrow(source->input);
   a->has_missing_numbers = has_missing_numbers(source->encoder->schema);
   if (dfm_arrow_stream_is_taken(a->stream))
-    return dfm_fail(error, DFM_ERROR_IO, "%s was read already and an arrow stream can be read only once; export it anew",
+    return dfm_fail(error, DFM_ERROR_IO,
+                    "%s was read already and an arrow stream can be read only once; export it anew",
                     dfm_source_name(source));
   const size_t n = dfm_arrow_stream_columns(a->stream);
   DFM_TRY(dfm_alloc(&a->place, n, sizeof *a->place, error));
@@ -408,9 +409,5 @@ static void close_rows(dfm_source *source) {
   free(a);
 }
 
-const dfm_source_kind dfm_source_arrow = {.open = open_rows,
-                                          .next = next,
-                                          .text_bytes = text_bytes,
-                                          .parse = parse,
-                                          .unknown = unknown,
-                                          .close = close_rows};
+const dfm_source_kind dfm_source_arrow = {
+    .open = open_rows, .next = next, .text_bytes = text_bytes, .parse = parse, .unknown = unknown, .close = close_rows};

@@ -33,9 +33,9 @@ static dfm_status find_name(const dfm_source *source, const dfm_cell *cells, siz
   for (size_t i = 0; i < n; i++) {
     if (!is_called(source->encoder->schema, cells, i, name)) continue;
     if (*at != DFM_ABSENT) {
-      return dfm_fail_at(error, DFM_ERROR_FORMAT, dfm_source_name(source), header_line(source), (long long)cells[i].column,
-                         "the header has the column '%s' twice, as cells %zu and %zu; rename one", name, *at + 1,
-                         i + 1);
+      return dfm_fail_at(
+          error, DFM_ERROR_FORMAT, dfm_source_name(source), header_line(source), (long long)cells[i].column,
+          "the header has the column '%s' twice, as cells %zu and %zu; rename one", name, *at + 1, i + 1);
     }
     *at = i;
   }
@@ -146,9 +146,8 @@ static dfm_status place_truth(dfm_source *source, const dfm_cell *cells, size_t 
   }
   if (source->truth_at != DFM_ABSENT) return DFM_OK;
   return dfm_fail_at(error, DFM_ERROR_MISMATCH, dfm_source_name(source), header_line(source), 0,
-                     has_names
-                         ? "the header has no column '%s' of true probabilities; name one of its columns"
-                         : "there is no column '%s' of true probabilities; give its position, counted from 1",
+                     has_names ? "the header has no column '%s' of true probabilities; name one of its columns"
+                               : "there is no column '%s' of true probabilities; give its position, counted from 1",
                      truth);
 }
 
@@ -183,8 +182,8 @@ dfm_status dfm_source_first(dfm_source *source, size_t *n, dfm_error *error) {
   if (source->n_at_hand == 0) return DFM_OK;
   DFM_TRY(dfm_grow(&source->text, &source->text_capacity, source->spans->n, 1, error));
   cells->text = source->text;
-  DFM_TRY(dfm_delimited_split(source->spans, schema->separator, dfm_source_name(source), dfm_text_rows_limit(source->rows),
-                              cells, error));
+  DFM_TRY(dfm_delimited_split(source->spans, schema->separator, dfm_source_name(source),
+                              dfm_text_rows_limit(source->rows), cells, error));
   *n = cells->n;
   return DFM_OK;
 }

@@ -48,8 +48,8 @@ static const char *name_of(const dfm_source *source, dfm_kind kind) {
   return "";
 }
 
-dfm_status dfm_source_read_label(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell, dfm_block *block,
-                             dfm_error *error) {
+dfm_status dfm_source_read_label(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell,
+                                 dfm_block *block, dfm_error *error) {
   const dfm_schema *schema = source->encoder->schema;
   const bool has_threshold = !isnan(schema->label_above);
   double value;
@@ -80,7 +80,7 @@ dfm_status dfm_source_read_label(const dfm_source *source, const dfm_row_span *s
 }
 
 dfm_status dfm_source_read_weight(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell,
-                              dfm_block *block, dfm_error *error) {
+                                  dfm_block *block, dfm_error *error) {
   if (dfm_parse_float(cell->bytes, cell->n, &block->weight[block->rows]) == DFM_NUMBER_OK &&
       block->weight[block->rows] >= 0)
     return DFM_OK;
@@ -88,8 +88,8 @@ dfm_status dfm_source_read_weight(const dfm_source *source, const dfm_row_span *
                               "has a weight that is not a finite number of at least 0", "correct the cell", error);
 }
 
-dfm_status dfm_source_read_truth(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell, dfm_block *block,
-                             dfm_error *error) {
+dfm_status dfm_source_read_truth(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell,
+                                 dfm_block *block, dfm_error *error) {
   if (dfm_parse_float(cell->bytes, cell->n, &block->truth[block->rows]) == DFM_NUMBER_OK &&
       block->truth[block->rows] >= 0 && block->truth[block->rows] <= 1)
     return DFM_OK;
@@ -194,8 +194,7 @@ static dfm_status read_numbers(const dfm_source *source, const dfm_row_span *spa
   const dfm_encoder *encoder = source->encoder;
   for (int d = 0; d < encoder->D; d++) {
     const size_t at = source->number_at[d];
-    const dfm_cell cell =
-        at == DFM_ABSENT ? (dfm_cell){.bytes = ""} : dfm_cell_clean(encoder->schema, cells->cell[at]);
+    const dfm_cell cell = at == DFM_ABSENT ? (dfm_cell){.bytes = ""} : dfm_cell_clean(encoder->schema, cells->cell[at]);
     DFM_TRY(dfm_source_read_number(source, span, &cell, d, block, error));
   }
   return DFM_OK;

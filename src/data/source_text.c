@@ -31,7 +31,8 @@ static dfm_status parse(const dfm_source *source, size_t row, dfm_cells *cells, 
   return dfm_source_parse(source, &source->spans[row], cells, block, error);
 }
 
-dfm_status dfm_source_find_unknown(const dfm_source *source, int f, dfm_cell *cell, dfm_block *scratch, dfm_error *error) {
+dfm_status dfm_source_find_unknown(const dfm_source *source, int f, dfm_cell *cell, dfm_block *scratch,
+                                   dfm_error *error) {
   const dfm_encoder *encoder = source->encoder;
   const char separator = (char)encoder->category[f].settings.separator;
   for (size_t from = 0; encoder->category[f].is_list && from < cell->n;) {
