@@ -223,7 +223,9 @@ static bool bind_list(dfm_arrow_column *column, const struct ArrowArray *array, 
     if (!column->offsets) return fail(fault, "no buffer of offsets");
     if (!check_offsets(column, items->length, fault)) return false;
   }
-  return dfm_arrow_column_bind(column->values, items, 0, items->length, fault);
+  if (dfm_arrow_column_bind(column->values, items, 0, items->length, fault)) return true;
+  fault->row = -1; /* it is an item's */
+  return false;
 }
 
 static bool bind_dictionary(dfm_arrow_column *column, const struct ArrowArray *array, dfm_arrow_fault *fault) {

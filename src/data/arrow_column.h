@@ -51,8 +51,8 @@ typedef struct dfm_arrow_column {
 dfm_status dfm_arrow_column_open(const struct ArrowSchema *schema, dfm_arrow_column *column, dfm_error *error);
 void dfm_arrow_column_close(dfm_arrow_column *column); /* {0} accepted */
 
-/* Makes rows [skip, skip + n) of the array the column's rows 0 on. `*fault` is what is wrong with it, and at which row,
- * where it is not DFM_OK; no message is made. */
+/* Makes rows [skip, skip + n) of the array the column's rows 0 on. false: `*fault` is what is wrong
+ * with it, and at which row. */
 typedef struct dfm_arrow_fault {
   const char *what;
   int64_t row; /* -1: of the whole array */
