@@ -1,6 +1,6 @@
 /* deepfm: click-through-rate models, from raw rows to probabilities.
  *
- * What comes in: delimited text, plain or compressed, a schema that says what each column is, a recipe that says how to train.
+ * What comes in: delimited text, plain or compressed, or Arrow batches, a schema that says what each column is, a recipe that says how to train.
  * What goes out: one model file that takes raw rows, and the probabilities it gives them.
  *
  * Conventions, true for every function below:
@@ -12,7 +12,7 @@
  *    one object by one thread at a time, except where a function says "any thread".
  *  - Matrices are row-major float32. B rows, F category fields, D number fields, K embedding width, V vocabulary size.
  *
- * MARK: error, input, schema, recipe, dataset, doctor, model, trainer, scorer, metrics, synth, bench
+ * MARK: error, arrow, input, schema, recipe, dataset, doctor, model, trainer, scorer, metrics, synth, bench
  */
 #ifndef DEEPFM_H
 #define DEEPFM_H
@@ -51,9 +51,50 @@ typedef struct dfm_error {
 DFM_API const char *dfm_version(void);
 DFM_API void dfm_string_free(char *string);
 
+/* ---- MARK: arrow --------------------------------------------------------------------------------------------- */
+
+/* Arrow's C data and C stream interfaces, a published binary interface that any Arrow library fills:
+ * https://arrow.apache.org/docs/format/CDataInterface.html and CStreamInterface.html. Who includes another header with these before this one
+ * keeps that one's. */
+#ifndef ARROW_C_DATA_INTERFACE
+#define ARROW_C_DATA_INTERFACE
+
+#define ARROW_FLAG_DICTIONARY_ORDERED 1
+#define ARROW_FLAG_NULLABLE 2
+#define ARROW_FLAG_MAP_KEYS_SORTED 4
+
+struct ArrowSchema {
+  const char *format, *name, *metadata;
+  int64_t flags, n_children;
+  struct ArrowSchema **children, *dictionary;
+  void (*release)(struct ArrowSchema *);
+  void *private_data;
+};
+
+struct ArrowArray {
+  int64_t length, null_count, offset, n_buffers, n_children;
+  const void **buffers;
+  struct ArrowArray **children, *dictionary;
+  void (*release)(struct ArrowArray *);
+  void *private_data;
+};
+#endif
+
+#ifndef ARROW_C_STREAM_INTERFACE
+#define ARROW_C_STREAM_INTERFACE
+
+struct ArrowArrayStream {
+  int (*get_schema)(struct ArrowArrayStream *, struct ArrowSchema *out);
+  int (*get_next)(struct ArrowArrayStream *, struct ArrowArray *out);
+  const char *(*get_last_error)(struct ArrowArrayStream *);
+  void (*release)(struct ArrowArrayStream *);
+  void *private_data;
+};
+#endif
+
 /* ---- MARK: input --------------------------------------------------------------------------------------------- */
 
-/* Text that rows are read from: files, or the standard input. What gzip or zstd has compressed is decompressed on the way, whatever a file's
+/* What rows are read from: text in files or the standard input, or an Arrow stream. What gzip or zstd has compressed is decompressed on the way, whatever a file's
  * name; memory does not grow with the text. Several files are read in the order given, as if they were one; each has the header of the first. */
 typedef struct dfm_input dfm_input;
 
@@ -61,6 +102,11 @@ typedef struct dfm_input dfm_input;
  * their names' bytes. Errors: DFM_ERROR_IO where a file is missing or a pattern matches nothing, DFM_ERROR_VALUE for no path at all. */
 DFM_API DFM_MUST_USE dfm_status dfm_input_create(const char *const *paths, size_t n_paths, dfm_input **input,
                                                  dfm_error *error);
+/* Rows that come in Arrow batches (docs/arrow.md): columns are found by name, and rows are pulled batch by batch, strings where they lie. The stream is
+ * taken over, also where this fails: `stream->release` is NULL afterwards. Its rows can be read once; a guess of the schema before keeps those it
+ * has looked at. `name` stands for it in messages; NULL: "arrow". Every dfm_input below may be one. */
+DFM_API DFM_MUST_USE dfm_status dfm_input_from_arrow(struct ArrowArrayStream *stream, const char *name,
+                                                     dfm_input **input, dfm_error *error);
 /* For people: "rows.csv", "standard input", "part-1.csv and 6 more files". */
 DFM_API const char *dfm_input_name(const dfm_input *input);
 /* The path of the dataset file that the input is; NULL: text. Of several files none is taken for one. */
@@ -69,7 +115,7 @@ DFM_API void dfm_input_free(dfm_input *input);
 
 /* ---- MARK: schema -------------------------------------------------------------------------------------------- */
 
-/* What the columns of a text file are: names, kinds, label, separator. Guessed from a file, or written in YAML. */
+/* What the columns of the rows are: names, kinds, label, separator. Guessed from a file, or written in YAML. */
 typedef struct dfm_schema dfm_schema;
 
 typedef struct dfm_schema_options {
@@ -81,7 +127,8 @@ typedef struct dfm_schema_options {
 
 /* Guesses a schema from the first rows of the input's first file, and keeps them where they can be read only once: whatever reads `input` next
  * starts with them. `options` may be NULL. The label's column is the one named in `options`, else one named
- * label, click, clicked, y, target or is_click. Errors: DFM_ERROR_IO, DFM_ERROR_FORMAT, DFM_ERROR_VALUE (no such label). */
+ * label, click, clicked, y, target or is_click. Of an Arrow stream, lists are lists, text and booleans are categories, and numbers are judged as
+ * in text. Errors: DFM_ERROR_IO, DFM_ERROR_FORMAT, DFM_ERROR_VALUE (no such label). */
 DFM_API DFM_MUST_USE dfm_status dfm_schema_guess(dfm_input *input, const dfm_schema_options *options,
                                                  dfm_schema **schema, dfm_error *error);
 /* Reads a schema written in YAML (docs/schema.md). */

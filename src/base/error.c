@@ -64,8 +64,10 @@ dfm_status dfm_fail_at(dfm_error *error, dfm_status code, const char *path, long
   const char *dots = end == path ? "" : "...";
   if (column > 0)
     snprintf(place, sizeof place, "%s%s:%lld:%lld: ", dots, end, line, column);
-  else
+  else if (line > 0)
     snprintf(place, sizeof place, "%s%s:%lld: ", dots, end, line);
+  else
+    snprintf(place, sizeof place, "%s%s: ", dots, end);
   va_list arguments;
   va_start(arguments, format);
   fill(error, code, line, column, place, format, arguments);

@@ -21,8 +21,8 @@
 /* Fills `error` (may be NULL) with `code` and a printf-style sentence, line and column 0; returns `code`. */
 dfm_status dfm_fail(dfm_error *error, dfm_status code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* The same for a place in a text file; the message starts "path:line:column: " (without ":column" where column is
- * 0). */
+/* The same for a place in a text file; the message starts "path:line:column: " (without what
+ * is 0). */
 dfm_status dfm_fail_at(dfm_error *error, dfm_status code, const char *path, long long line, long long column,
                        const char *format, ...) __attribute__((format(printf, 6, 7)));
 

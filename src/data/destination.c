@@ -124,6 +124,8 @@ dfm_status dfm_fail_no_rows(const dfm_source *source, dfm_error *error) {
     return dfm_fail(error, DFM_ERROR_FORMAT, "%s has no row that can be read, only %lld bad ones; the first: %s",
                     dfm_input_name(source->input), (long long)source->bad.rows, source->bad.first.message);
   }
+  if (source->arrow)
+    return dfm_fail(error, DFM_ERROR_FORMAT, "%s has no rows; check what was exported", dfm_input_name(source->input));
   return dfm_fail(error, DFM_ERROR_FORMAT,
                   is_one ? "%s has a header but no rows; check that it was written to its end"
                          : "%s have headers but no rows; check that they were written to their ends",

@@ -222,7 +222,6 @@ static dfm_status fields_from_json(const json_t *root, dfm_encoder *encoder, dfm
     if (!category_from_json(json_array_get(category, (size_t)f), &encoder->category[f])) {
       return fail_damaged("the settings", encoder->category[f].name, error);
     }
-    if (!encoder->category[f].is_list) encoder->category[f].cells = encoder->rows;
   }
   for (int f = 0; f < encoder->F; f++) {
     const dfm_field_settings *own = &encoder->category[f].settings,

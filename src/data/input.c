@@ -1,4 +1,5 @@
-/* Paths and patterns come in; a list of files, each there when the list is made, goes out as feeds. */
+/* Paths and patterns come in; a list of files, each there when the list is made, goes out as feeds. Or a stream, as it
+ * is. */
 #include "data/input.h"
 
 #include <glob.h>
@@ -22,6 +23,7 @@ struct dfm_input {
   input_file *files;
   size_t n, capacity;
   char *name;
+  dfm_arrow_stream *arrow; /* in place of files; NULL: none */
 };
 
 /* ---- the list */
@@ -115,8 +117,29 @@ dfm_status dfm_input_create(const char *const *paths, size_t n_paths, dfm_input 
   return DFM_OK;
 }
 
+dfm_status dfm_input_from_arrow(struct ArrowArrayStream *stream, const char *name, dfm_input **input,
+                                dfm_error *error) {
+  dfm_arrow_stream *arrow;
+  dfm_input *made;
+  DFM_TRY(dfm_arrow_stream_open(stream, name, &arrow, error));
+  dfm_status status = dfm_alloc(&made, 1, sizeof *made, error);
+  if (status != DFM_OK) {
+    dfm_arrow_stream_close(arrow);
+    return status;
+  }
+  made->arrow = arrow;
+  status = dfm_copy_text(&made->name, dfm_arrow_stream_name(arrow), error);
+  if (status != DFM_OK) {
+    dfm_input_free(made);
+    return status;
+  }
+  *input = made;
+  return DFM_OK;
+}
+
 void dfm_input_free(dfm_input *input) {
   if (!input) return;
+  dfm_arrow_stream_close(input->arrow);
   for (size_t i = 0; i < input->n; i++) {
     dfm_feed_close(input->files[i].kept);
     free(input->files[i].path);
@@ -130,11 +153,16 @@ const char *dfm_input_name(const dfm_input *input) {
   return input->name;
 }
 
+dfm_arrow_stream *dfm_input_arrow(const dfm_input *input) {
+  return input->arrow;
+}
+
 size_t dfm_input_files(const dfm_input *input) {
   return input->n;
 }
 
 bool dfm_input_is_rereadable(const dfm_input *input) {
+  if (input->arrow) return false;
   for (size_t i = 0; i < input->n; i++)
     if (input->files[i].is_once) return false;
   return true;

@@ -1,9 +1,14 @@
-/* Input: paths and patterns come in; the feeds of the files that they name go out, one after the other. */
+/* Input: paths and patterns come in, and the feeds of the files that they name go out, one after the other; or an Arrow
+ * stream comes in and goes out. */
 #ifndef DFM_DATA_INPUT_H
 #define DFM_DATA_INPUT_H
 
 #include "base/feed.h"
+#include "data/arrow_stream.h"
 
+/* The stream that the input is; NULL: files. */
+dfm_arrow_stream *dfm_input_arrow(const dfm_input *input);
+/* 0 where it is a stream. */
 size_t dfm_input_files(const dfm_input *input);
 /* The path of file `i` for messages ("standard input" for "-"). */
 const char *dfm_input_path(const dfm_input *input, size_t i);

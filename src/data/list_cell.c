@@ -18,9 +18,8 @@ static bool cut_weight(const dfm_schema *schema, char mark, dfm_cell *item, floa
   return dfm_parse_float(number.bytes, number.n, weight) == DFM_NUMBER_OK;
 }
 
-/* One item of the cell; an empty one is left out. */
-static dfm_status read_item(const dfm_encoder *encoder, int f, dfm_cell item, const char *limit, dfm_block *block,
-                            dfm_cell *bad, dfm_error *error) {
+dfm_status dfm_list_item_read(const dfm_encoder *encoder, int f, dfm_cell item, const char *limit, dfm_block *block,
+                              dfm_cell *bad, dfm_error *error) {
   const dfm_field_settings *settings = &encoder->category[f].settings;
   const dfm_cell whole = item;
   dfm_value *value;
@@ -47,7 +46,7 @@ dfm_status dfm_list_cell_read(const dfm_encoder *encoder, int f, dfm_cell cell, 
     const size_t end = stop ? (size_t)(stop - cell.bytes) : cell.n;
     const dfm_cell item =
         dfm_cell_clean(encoder->schema, (dfm_cell){cell.bytes + from, end - from, cell.column + from});
-    DFM_TRY(read_item(encoder, f, item, limit, block, bad, error));
+    DFM_TRY(dfm_list_item_read(encoder, f, item, limit, block, bad, error));
     from = end + 1;
   }
   return DFM_OK;

@@ -11,4 +11,8 @@
 dfm_status dfm_list_cell_read(const dfm_encoder *encoder, int f, dfm_cell cell, const char *limit, dfm_block *block,
                               dfm_cell *bad, dfm_error *error);
 
+/* The same for one item, clean, that came by itself. */
+dfm_status dfm_list_item_read(const dfm_encoder *encoder, int f, dfm_cell item, const char *limit, dfm_block *block,
+                              dfm_cell *bad, dfm_error *error);
+
 #endif

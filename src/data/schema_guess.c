@@ -1,4 +1,4 @@
-/* Guess: the first rows of a text come in; a schema with a reason for every column goes out.
+/* Guess: the first rows of a text or an Arrow stream come in; a schema with a reason for every column goes out.
  * The order: separator and comment, rows, header, kinds, label. What columns hold is judged in schema_profile.c. */
 #include <math.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include "base/safetensors.h"
 #include "data/delimited.h"
 #include "data/input.h"
+#include "data/schema_arrow.h"
 #include "data/schema_label.h"
 #include "data/schema_profile.h"
 
@@ -18,7 +19,8 @@
 enum { MAX_ROWS = 20000, MAX_BYTES = 16 << 20, MAX_CELLS = 4 << 20, TRIAL_ROWS = 200 };
 
 typedef struct guess {
-  dfm_delimited *reader;
+  dfm_delimited *reader; /* NULL: of a stream */
+  const char *path;      /* or the stream's name, for messages */
   const dfm_schema_options *options;
   dfm_schema *schema;
   dfm_sample sample;
@@ -296,7 +298,7 @@ static dfm_status choose_kinds_by(guess *g, const text_columns *texts, dfm_error
   for (size_t c = 0; c < g->sample.n_columns; c++) {
     dfm_column *column = &g->schema->columns[c];
     const dfm_profile *p = &g->profiles[c];
-    if (column->kind == DFM_KIND_LABEL || column->kind == DFM_KIND_WEIGHT) continue;
+    if (column->reason) continue; /* label, weight, or told by its type */
     const char *other = find_twin(g, texts, c);
     if (other) dfm_show(twin, other, strlen(other));
     column->kind = dfm_profile_kind(p, column->name, g->has_name[c], other ? twin : NULL, reason, sizeof reason);
@@ -347,7 +349,7 @@ static dfm_status choose_weight(guess *g, dfm_error *error) {
   if (!p->is_numeric || p->min < 0)
     return dfm_fail(error, DFM_ERROR_FORMAT,
                     "%s: the weight column '%s' has cells that are not numbers of at least 0; choose another column",
-                    dfm_delimited_path(g->reader), shown);
+                    g->path, shown);
   column->kind = DFM_KIND_WEIGHT;
   return dfm_copy_text(&column->reason, "the weight of each row", error);
 }
@@ -355,7 +357,7 @@ static dfm_status choose_weight(guess *g, dfm_error *error) {
 static dfm_status choose_label(guess *g, dfm_error *error) {
   char reason[512];
   dfm_column *column = NULL;
-  const char *path = dfm_delimited_path(g->reader);
+  const char *path = g->path;
   DFM_TRY(dfm_label_choose(g->schema, g->profiles, g->options->label, path, &column, error));
   const dfm_profile *p = &g->profiles[column - g->schema->columns];
   DFM_TRY(dfm_label_read(g->schema, p, column, path, reason, sizeof reason, error));
@@ -363,19 +365,40 @@ static dfm_status choose_label(guess *g, dfm_error *error) {
   return dfm_copy_text(&column->reason, reason, error);
 }
 
-static dfm_status run_guess(guess *g, dfm_error *error) {
+static dfm_status allocate(guess *g, dfm_error *error) {
+  DFM_TRY(dfm_alloc(&g->profiles, g->sample.n_columns, sizeof *g->profiles, error));
+  return dfm_alloc(&g->has_name, g->sample.n_columns, sizeof *g->has_name, error);
+}
+
+/* Text: separator, comment, rows and header. */
+static dfm_status read_text(guess *g, dfm_error *error) {
   trial best;
+  g->path = dfm_delimited_path(g->reader);
   if (dfm_delimited_is_empty(g->reader))
-    return dfm_fail(error, DFM_ERROR_FORMAT, "%s is empty; is it the right file?", dfm_delimited_path(g->reader));
+    return dfm_fail(error, DFM_ERROR_FORMAT, "%s is empty; is it the right file?", g->path);
   DFM_TRY(find_separator(g, &best, error));
   DFM_TRY(find_comment(g, &best, error));
   g->schema->strip_spaces = g->schema->separator != ' ' && 10 * best.spaced > 9 * best.behind;
   DFM_TRY(read_sample(g, error));
-  DFM_TRY(dfm_alloc(&g->profiles, g->sample.n_columns, sizeof *g->profiles, error));
-  DFM_TRY(dfm_alloc(&g->has_name, g->sample.n_columns, sizeof *g->has_name, error));
-  DFM_TRY(find_header(g, error));
+  DFM_TRY(allocate(g, error));
+  return find_header(g, error);
+}
+
+static dfm_status read_stream(guess *g, dfm_arrow_stream *stream, dfm_error *error) {
+  g->path = dfm_arrow_stream_name(stream);
+  g->schema->has_header = true;
+  DFM_TRY(dfm_arrow_names(stream, g->schema, error));
+  DFM_TRY(dfm_arrow_sample(stream, MAX_ROWS, MAX_BYTES, MAX_CELLS, &g->sample, error));
+  DFM_TRY(allocate(g, error));
+  for (size_t c = 0; c < g->sample.n_columns; c++) g->has_name[c] = *dfm_arrow_stream_column_name(stream, c) != 0;
+  return profile_columns(g, 0, error);
+}
+
+static dfm_status run_guess(guess *g, dfm_arrow_stream *stream, dfm_error *error) {
+  DFM_TRY(stream ? read_stream(g, stream, error) : read_text(g, error));
   DFM_TRY(choose_label(g, error));
   DFM_TRY(choose_weight(g, error));
+  if (stream) DFM_TRY(dfm_arrow_kinds(stream, g->profiles, g->schema, error));
   DFM_TRY(choose_kinds(g, error));
   return collect_missing_words(g, error);
 }
@@ -385,17 +408,18 @@ dfm_status dfm_schema_guess(dfm_input *input, const dfm_schema_options *options,
   static const dfm_schema_options defaults = {.header = -1};
   guess g = {.options = options ? options : &defaults};
   dfm_feed *feed = NULL;
+  dfm_arrow_stream *stream = dfm_input_arrow(input);
   if (dfm_input_is_rereadable(input) && dfm_st_is_file(dfm_input_path(input, 0))) {
     return dfm_fail(error, DFM_ERROR_VALUE,
                     "%s is no text but a safetensors file, whose columns are settled; deepfm inspect shows them",
                     dfm_input_path(input, 0));
   }
   DFM_TRY(dfm_schema_create(&g.schema, error));
-  dfm_status status = dfm_input_take(input, 0, &feed, error);
-  if (status == DFM_OK) status = dfm_delimited_open(feed, ',', NULL, true, &g.reader, error);
-  if (status == DFM_OK) status = run_guess(&g, error);
+  dfm_status status = stream ? DFM_OK : dfm_input_take(input, 0, &feed, error);
+  if (status == DFM_OK && !stream) status = dfm_delimited_open(feed, ',', NULL, true, &g.reader, error);
+  if (status == DFM_OK) status = run_guess(&g, stream, error);
   dfm_delimited_close(g.reader);
-  dfm_input_return(input, 0, feed);
+  if (!stream) dfm_input_return(input, 0, feed);
   free(g.sample.text.bytes);
   free(g.sample.offsets);
   free(g.profiles);

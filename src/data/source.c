@@ -1,33 +1,25 @@
-/* Rows of text: spans are taken from the files one after the other, blocks are filled from them by several threads, and
- * what is wrong is told in the order of the rows. */
+/* Sources: rows come as their kind gives them, blocks are filled from them by several threads, and what is wrong is told
+ * in the order of the rows. */
 #include "data/source.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "data/category.h"
-#include "data/list_cell.h"
-
 /* ---- filling, one block a task */
-
-/* Room for the text of cells that contain "": it does not move while the block's values point into it. */
-static dfm_status reserve_text(dfm_block *block, const dfm_row_span *spans, int n, dfm_error *error) {
-  size_t bytes = 0;
-  for (int i = 0; i < n; i++) bytes += spans[i].has_quote ? spans[i].n : 0;
-  return bytes > 0 ? dfm_grow(&block->text, &block->text_capacity, bytes, 1, error) : DFM_OK;
-}
 
 static void leave_out(dfm_block *block, int at) {
   block->bad[block->n_bad] = at;
   block->bad_reason[block->n_bad++] = block->reason;
 }
 
-static dfm_status fill(const dfm_source *source, const dfm_row_span *spans, int n, dfm_cells *cells, dfm_block *block) {
-  DFM_TRY(reserve_text(block, spans, n, &block->error));
+/* Text that does not stand in the source does not move while the block's values point into it: there is room first. */
+static dfm_status fill(const dfm_source *source, size_t first, int n, dfm_cells *cells, dfm_block *block) {
+  const size_t bytes = source->kind->text_bytes(source, first, n);
+  if (bytes > 0) DFM_TRY(dfm_grow(&block->text, &block->text_capacity, bytes, 1, &block->error));
   cells->text = block->text;
   for (int i = 0; i < n; i++) {
     block->at[block->rows] = i;
-    const dfm_status status = dfm_source_parse(source, &spans[i], cells, block, &block->error);
+    const dfm_status status = source->kind->parse(source, first + (size_t)i, cells, block, &block->error);
     if (status == DFM_ERROR_FORMAT && source->n_bad_allowed > 0) {
       leave_out(block, i);
     } else if (status != DFM_OK) {
@@ -40,21 +32,28 @@ static dfm_status fill(const dfm_source *source, const dfm_row_span *spans, int 
 static void fill_task(void *context, int task, int thread) {
   const dfm_source *source = context;
   dfm_block *block = source->block[task];
-  const size_t first = (size_t)task * DFM_BLOCK_ROWS, left = source->n_spans - first;
+  const size_t first = (size_t)task * DFM_BLOCK_ROWS, left = source->n_at_hand - first;
   dfm_block_clear(block);
-  block->status = fill(source, source->spans + first, left < DFM_BLOCK_ROWS ? (int)left : DFM_BLOCK_ROWS,
-                       &source->cells[thread], block);
+  block->status =
+      fill(source, first, left < DFM_BLOCK_ROWS ? (int)left : DFM_BLOCK_ROWS, &source->cells[thread], block);
 }
 
 /* ---- rows that are wrong */
 
+/* Room for the text of a row that is looked at alone, and behind it for a value's head to be read at once. */
+static dfm_status look_alone(dfm_source *source, size_t row, dfm_error *error) {
+  const size_t bytes = source->kind->text_bytes(source, row, 1) + DFM_VALUE_HEAD;
+  DFM_TRY(dfm_grow(&source->text, &source->text_capacity, bytes, 1, error));
+  source->cells->text = source->text;
+  return DFM_OK;
+}
+
 /* Reads the row that block `task` left out as its bad one `i` again, for its sentence. */
 static dfm_status read_again(dfm_source *source, int task, int i, dfm_error *error) {
   dfm_block *block = source->block[task];
-  const dfm_row_span *span = &source->spans[task * DFM_BLOCK_ROWS + block->bad[i]];
-  DFM_TRY(dfm_grow(&source->text, &source->text_capacity, span->n, 1, error));
-  source->cells->text = source->text;
-  return dfm_source_parse(source, span, source->cells, block, error);
+  const size_t row = (size_t)task * DFM_BLOCK_ROWS + (size_t)block->bad[i];
+  DFM_TRY(look_alone(source, row, error));
+  return source->kind->parse(source, row, source->cells, block, error);
 }
 
 static dfm_status fail_too_many(dfm_source *source, int task, int i, dfm_error *error) {
@@ -87,59 +86,14 @@ static dfm_status check_blocks(dfm_source *source, dfm_error *error) {
   return DFM_OK;
 }
 
-/* The part of field f's cell that the vocabulary lacks: all of it, or of a list the first such item. */
-static dfm_status find_unknown(const dfm_source *source, int f, dfm_cell *cell, dfm_block *scratch, dfm_error *error) {
-  const dfm_encoder *encoder = source->encoder;
-  const char separator = (char)encoder->category[f].settings.separator;
-  for (size_t from = 0; encoder->category[f].is_list && from < cell->n;) {
-    const char *stop = memchr(cell->bytes + from, separator, cell->n - from);
-    const size_t end = stop ? (size_t)(stop - cell->bytes) : cell->n;
-    const dfm_cell item =
-        dfm_cell_clean(encoder->schema, (dfm_cell){cell->bytes + from, end - from, cell->column + from});
-    dfm_cell bad;
-    dfm_block_clear(scratch);
-    DFM_TRY(dfm_list_cell_read(encoder, f, item, item.bytes + item.n, scratch, &bad, error));
-    dfm_category_find_all(encoder, f, scratch->list[f].item, scratch->list[f].n);
-    if (scratch->list[f].n > 0 && scratch->list[f].item->id == DFM_ID_NONE) {
-      *cell = item;
-      return DFM_OK;
-    }
-    from = end + 1;
-  }
-  return DFM_OK;
-}
-
 dfm_status dfm_source_unknown(dfm_source *source, int block, int r, int f, dfm_error *error) {
-  const dfm_row_span *span = &source->spans[block * DFM_BLOCK_ROWS + source->block[block]->at[r]];
-  const dfm_schema *schema = source->encoder->schema;
-  dfm_cells *cells = source->cells;
-  DFM_TRY(dfm_grow(&source->text, &source->text_capacity, span->n, 1, error));
-  cells->text = source->text;
-  DFM_TRY(dfm_delimited_split(span, schema->separator, dfm_text_rows_path(source->rows),
-                              dfm_text_rows_limit(source->rows), cells, error));
-  dfm_cell cell = dfm_cell_clean(schema, cells->cell[source->category_at[f]]);
-  DFM_TRY(find_unknown(source, f, &cell, source->block[block], error));
-  return dfm_source_fail_cell(
-      source, span, &cell, source->encoder->category[f].name, "has a value that the vocabulary lacks",
-      "correct the cell, train on rows that have it, or train with `unknown: row` for the column", error);
+  dfm_block *scratch = source->block[block];
+  const size_t row = (size_t)block * DFM_BLOCK_ROWS + (size_t)scratch->at[r];
+  DFM_TRY(look_alone(source, row, error));
+  return source->kind->unknown(source, row, f, scratch, error);
 }
 
 /* ---- the whole */
-
-/* The next spans, none behind the last file's last. */
-static dfm_status next_spans(dfm_source *source, dfm_error *error) {
-  bool is_open = true;
-  if (source->has_first_row) {
-    source->has_first_row = false;
-    return DFM_OK;
-  }
-  do {
-    DFM_TRY(dfm_text_rows_next(source->rows, source->spans, source->capacity, &source->n_spans, error));
-    if (source->n_spans > 0) return DFM_OK;
-    DFM_TRY(dfm_source_next_file(source, &is_open, error));
-  } while (is_open);
-  return DFM_OK;
-}
 
 int64_t dfm_source_rows(const dfm_source *source) {
   int64_t rows = 0;
@@ -149,8 +103,8 @@ int64_t dfm_source_rows(const dfm_source *source) {
 
 dfm_status dfm_source_next(dfm_source *source, dfm_error *error) {
   do {
-    DFM_TRY(next_spans(source, error));
-    source->n_blocks = (int)((source->n_spans + DFM_BLOCK_ROWS - 1) / DFM_BLOCK_ROWS);
+    DFM_TRY(source->kind->next(source, error));
+    source->n_blocks = (int)((source->n_at_hand + DFM_BLOCK_ROWS - 1) / DFM_BLOCK_ROWS);
     dfm_pool_run(source->pool, source->n_blocks, fill_task, source);
     DFM_TRY(check_blocks(source, error));
   } while (source->n_blocks > 0 && dfm_source_rows(source) == 0);

@@ -7,8 +7,13 @@
 #include "base/number.h"
 #include "data/source.h"
 
-static const char *path_of(const dfm_source *source) {
-  return dfm_text_rows_path(source->rows);
+const char *dfm_source_name(const dfm_source *source) {
+  return source->rows ? dfm_text_rows_path(source->rows) : dfm_input_name(source->input);
+}
+
+/* The header's line; 0 where the names are no text. */
+static long long header_line(const dfm_source *source) {
+  return source->spans ? source->spans->line : 0;
 }
 
 /* Header cells by name, for a look-up per column of the schema. */
@@ -62,7 +67,7 @@ static dfm_status find_name(const dfm_source *source, const name_index *index, c
     if (*at != DFM_ABSENT) {
       const size_t first = *at < i ? *at : i, second = *at < i ? i : *at;
       return dfm_fail_at(
-          error, DFM_ERROR_FORMAT, path_of(source), source->spans->line, (long long)index->cells[second].column,
+          error, DFM_ERROR_FORMAT, dfm_source_name(source), header_line(source), (long long)index->cells[second].column,
           "the header has the column '%s' twice, as cells %zu and %zu; rename one", name, first + 1, second + 1);
     }
     *at = i;
@@ -103,7 +108,7 @@ static dfm_status fail_missing(const dfm_source *source, const dfm_column *colum
                                       [DFM_KIND_NUMBER] = "a number",
                                       [DFM_KIND_LABEL] = "the label",
                                       [DFM_KIND_WEIGHT] = "the weight"};
-  return dfm_fail_at(error, DFM_ERROR_MISMATCH, path_of(source), source->spans->line, 0,
+  return dfm_fail_at(error, DFM_ERROR_MISMATCH, dfm_source_name(source), header_line(source), 0,
                      "the header has no column '%s', which the schema has as %s; %s", column->name, kinds[column->kind],
                      column->kind == DFM_KIND_LABEL ? "add it to the file, or name another label column"
                                                     : "add it to the file, or read it with --missing-columns unknown");
@@ -128,7 +133,7 @@ static dfm_status place_by_name(dfm_source *source, const name_index *index, siz
   if (n_found == 0) {
     char shown[DFM_SHOW_BYTES];
     return dfm_fail_at(
-        error, DFM_ERROR_MISMATCH, path_of(source), source->spans->line, 0,
+        error, DFM_ERROR_MISMATCH, dfm_source_name(source), header_line(source), 0,
         "the first row has none of the schema's column names (its first cell is '%s'); add the header line that the "
         "schema asks for",
         dfm_show(shown, index->cells->bytes, index->cells->n));
@@ -157,25 +162,23 @@ static void place_by_position(dfm_source *source, size_t n) {
 static dfm_status check_label(const dfm_source *source, dfm_error *error) {
   if (source->label_at != DFM_ABSENT || source->label_optional) return DFM_OK;
   return dfm_fail(error, DFM_ERROR_MISMATCH, "the schema of %s has no label column; give one column the kind label",
-                  path_of(source));
+                  dfm_source_name(source));
 }
 
-/* The column of true probabilities: by name, or by 1-based position in a file without header. */
+/* The column of true probabilities: by name, or by 1-based position in a file without header (`index` NULL). */
 static dfm_status place_truth(dfm_source *source, const name_index *index, size_t n, dfm_error *error) {
   const char *truth = source->truth_name;
-  const dfm_schema *schema = source->encoder->schema;
   long long position = 0;
   if (!truth) return DFM_OK;
-  if (schema->has_header) {
+  if (index) {
     DFM_TRY(find_name(source, index, truth, &source->truth_at, error));
   } else if (dfm_parse_int64(truth, strlen(truth), &position) && position >= 1 && (size_t)position <= n) {
     source->truth_at = (size_t)position - 1;
   }
   if (source->truth_at != DFM_ABSENT) return DFM_OK;
-  return dfm_fail_at(error, DFM_ERROR_MISMATCH, path_of(source), source->spans->line, 0,
-                     schema->has_header
-                         ? "the header has no column '%s' of true probabilities; name one of its columns"
-                         : "there is no column '%s' of true probabilities; give its position, counted from 1",
+  return dfm_fail_at(error, DFM_ERROR_MISMATCH, dfm_source_name(source), header_line(source), 0,
+                     index ? "the header has no column '%s' of true probabilities; name one of its columns"
+                           : "there is no column '%s' of true probabilities; give its position, counted from 1",
                      truth);
 }
 
@@ -183,13 +186,13 @@ static dfm_status place_truth(dfm_source *source, const name_index *index, size_
 
 static void close_file(dfm_source *source) {
   dfm_text_rows_close(source->rows);
-  dfm_input_return(source->input, source->file, source->feed);
+  if (source->feed) dfm_input_return(source->input, source->file, source->feed);
   source->rows = NULL;
   source->feed = NULL;
 }
 
 static dfm_status fail_empty(const dfm_source *source, dfm_error *error) {
-  return dfm_fail(error, DFM_ERROR_FORMAT, "%s is empty; it needs %s", path_of(source),
+  return dfm_fail(error, DFM_ERROR_FORMAT, "%s is empty; it needs %s", dfm_source_name(source),
                   source->encoder->schema->has_header ? "a header and rows" : "rows");
 }
 
@@ -205,13 +208,13 @@ static dfm_status open_file(dfm_source *source, size_t file, dfm_error *error) {
 dfm_status dfm_source_first(dfm_source *source, size_t *n, dfm_error *error) {
   const dfm_schema *schema = source->encoder->schema;
   dfm_cells *cells = source->cells;
-  DFM_TRY(dfm_text_rows_next(source->rows, source->spans, 1, &source->n_spans, error));
+  DFM_TRY(dfm_text_rows_next(source->rows, source->spans, 1, &source->n_at_hand, error));
   *n = 0;
-  if (source->n_spans == 0) return DFM_OK;
+  if (source->n_at_hand == 0) return DFM_OK;
   DFM_TRY(dfm_grow(&source->text, &source->text_capacity, source->spans->n, 1, error));
   cells->text = source->text;
-  DFM_TRY(dfm_delimited_split(source->spans, schema->separator, path_of(source), dfm_text_rows_limit(source->rows),
-                              cells, error));
+  DFM_TRY(dfm_delimited_split(source->spans, schema->separator, dfm_source_name(source),
+                              dfm_text_rows_limit(source->rows), cells, error));
   *n = cells->n;
   return DFM_OK;
 }
@@ -243,12 +246,12 @@ static dfm_status check_header(const dfm_source *source, const dfm_cell *cells, 
   for (size_t i = 0; i < n && i < source->n_cells; i++) {
     const dfm_cell cell = header_cell(source, cells, i), kept = kept_cell(source, i);
     if (cell.n == kept.n && memcmp(cell.bytes, kept.bytes, cell.n) == 0) continue;
-    return dfm_fail_at(error, DFM_ERROR_MISMATCH, path_of(source), source->spans->line, (long long)cell.column,
+    return dfm_fail_at(error, DFM_ERROR_MISMATCH, dfm_source_name(source), source->spans->line, (long long)cell.column,
                        "column %zu is called '%s' here and '%s' in %s; give all files the same header", i + 1,
                        dfm_show(here, cell.bytes, cell.n), dfm_show(there, kept.bytes, kept.n), first);
   }
   if (n == source->n_cells) return DFM_OK;
-  return dfm_fail_at(error, DFM_ERROR_MISMATCH, path_of(source), source->spans->line, 0,
+  return dfm_fail_at(error, DFM_ERROR_MISMATCH, dfm_source_name(source), source->spans->line, 0,
                      "the header has %zu columns here and %zu in %s; give all files the same header", n,
                      source->n_cells, first);
 }
@@ -267,26 +270,44 @@ dfm_status dfm_source_next_file(dfm_source *source, bool *is_open, dfm_error *er
 
 /* ---- the whole */
 
-static dfm_status place_columns(dfm_source *source, const name_index *index, size_t n, dfm_error *error) {
-  if (source->encoder->schema->has_header) {
-    DFM_TRY(place_by_name(source, index, n, error));
-    DFM_TRY(keep_header(source, index->cells, n, error));
-  } else {
-    place_by_position(source, n);
-  }
+static dfm_status place_names(dfm_source *source, const name_index *index, size_t n, dfm_error *error) {
+  DFM_TRY(place_by_name(source, index, n, error));
   DFM_TRY(check_label(source, error));
   return place_truth(source, index, n, error);
 }
 
-static dfm_status find_columns(dfm_source *source, dfm_error *error) {
+dfm_status dfm_source_place(dfm_source *source, const dfm_cell *cells, size_t n, dfm_error *error) {
   name_index index;
+  DFM_TRY(index_names(source->encoder->schema, cells, n, &index, error));
+  const dfm_status status = place_names(source, &index, n, error);
+  free(index.slots);
+  return status;
+}
+
+static dfm_status find_columns(dfm_source *source, dfm_error *error) {
   size_t n;
   DFM_TRY(dfm_source_first(source, &n, error));
   if (n == 0) return fail_empty(source, error);
-  DFM_TRY(index_names(source->encoder->schema, source->cells->cell, n, &index, error));
-  const dfm_status status = place_columns(source, &index, n, error);
-  free(index.slots);
-  return status;
+  if (source->encoder->schema->has_header) {
+    DFM_TRY(dfm_source_place(source, source->cells->cell, n, error));
+    return keep_header(source, source->cells->cell, n, error);
+  }
+  place_by_position(source, n);
+  DFM_TRY(check_label(source, error));
+  return place_truth(source, NULL, n, error);
+}
+
+dfm_status dfm_source_open_text(dfm_source *source, dfm_error *error) {
+  DFM_TRY(dfm_alloc(&source->spans, source->capacity, sizeof *source->spans, error));
+  DFM_TRY(open_file(source, 0, error));
+  return find_columns(source, error);
+}
+
+void dfm_source_close_text(dfm_source *source) {
+  close_file(source);
+  free(source->header.bytes);
+  free(source->header_end);
+  free(source->spans);
 }
 
 /* Blocks to fill at once: some for each thread, so that one that is done early has more to do. */
@@ -297,7 +318,6 @@ static dfm_status allocate(dfm_source *source, dfm_error *error) {
   const size_t threads = (size_t)dfm_pool_threads(source->pool), blocks = BLOCKS_PER_THREAD * threads;
   source->capacity = blocks * DFM_BLOCK_ROWS;
   DFM_TRY(dfm_alloc(&source->cells, threads, sizeof *source->cells, error));
-  DFM_TRY(dfm_alloc(&source->spans, source->capacity, sizeof *source->spans, error));
   DFM_TRY(dfm_alloc(&source->block, blocks, sizeof(dfm_block *), error));
   for (; source->n_blocks_made < (int)blocks; source->n_blocks_made++)
     DFM_TRY(dfm_block_create(source->encoder, &source->block[source->n_blocks_made], error));
@@ -309,7 +329,9 @@ dfm_status dfm_source_open(dfm_input *input, const dfm_encoder *encoder, const d
                            dfm_pool *pool, dfm_source *source, dfm_error *error) {
   const dfm_read_options none = {0};
   if (!options) options = &none;
-  dfm_source made = {.input = input,
+  const bool is_arrow = dfm_input_arrow(input) != NULL;
+  dfm_source made = {.kind = is_arrow ? &dfm_source_arrow : &dfm_source_text,
+                     .input = input,
                      .encoder = encoder,
                      .pool = pool,
                      .n_bad_allowed = options->skip_bad_rows,
@@ -320,8 +342,7 @@ dfm_status dfm_source_open(dfm_input *input, const dfm_encoder *encoder, const d
                      .weight_at = DFM_ABSENT,
                      .truth_at = DFM_ABSENT};
   dfm_status status = allocate(&made, error);
-  if (status == DFM_OK) status = open_file(&made, 0, error);
-  if (status == DFM_OK) status = find_columns(&made, error);
+  if (status == DFM_OK) status = made.kind->open(&made, error);
   if (status != DFM_OK) {
     dfm_source_close(&made);
     return status;
@@ -331,13 +352,10 @@ dfm_status dfm_source_open(dfm_input *input, const dfm_encoder *encoder, const d
 }
 
 void dfm_source_close(dfm_source *source) {
-  close_file(source);
-  free(source->header.bytes);
-  free(source->header_end);
+  source->kind->close(source);
   free(source->category_at);
   free(source->number_at);
   free(source->text);
-  free(source->spans);
   for (int i = 0; i < source->n_blocks_made; i++) dfm_block_free(source->block[i]);
   free(source->block);
   for (int i = 0; source->cells && i < dfm_pool_threads(source->pool); i++) dfm_cells_clear(&source->cells[i]);

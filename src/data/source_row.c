@@ -11,8 +11,19 @@
 dfm_status dfm_source_fail_cell(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell,
                                 const char *name, const char *problem, const char *remedy, dfm_error *error) {
   char shown[DFM_SHOW_BYTES];
+  dfm_show(shown, cell->bytes, cell->n);
+  if (source->arrow)
+    return dfm_fail(error, DFM_ERROR_FORMAT, "%s, row %lld: column '%s' %s: '%s'; %s", dfm_source_name(source),
+                    span->line, name, problem, shown, remedy);
   return dfm_fail_at(error, DFM_ERROR_FORMAT, dfm_text_rows_path(source->rows), span->line, (long long)cell->column,
-                     "column '%s' %s: '%s'; %s", name, problem, dfm_show(shown, cell->bytes, cell->n), remedy);
+                     "column '%s' %s: '%s'; %s", name, problem, shown, remedy);
+}
+
+dfm_status dfm_source_fail_unknown(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell, int f,
+                                   dfm_error *error) {
+  return dfm_source_fail_cell(
+      source, span, cell, source->encoder->category[f].name, "has a value that the vocabulary lacks",
+      "correct the cell, train on rows that have it, or train with `unknown: row` for the column", error);
 }
 
 static dfm_status fail_number(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell,
@@ -37,8 +48,8 @@ static const char *name_of(const dfm_source *source, dfm_kind kind) {
   return "";
 }
 
-static dfm_status read_label(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell, dfm_block *block,
-                             dfm_error *error) {
+dfm_status dfm_source_read_label(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell,
+                                 dfm_block *block, dfm_error *error) {
   const dfm_schema *schema = source->encoder->schema;
   const bool has_threshold = !isnan(schema->label_above);
   double value;
@@ -68,8 +79,8 @@ static dfm_status read_label(const dfm_source *source, const dfm_row_span *span,
       "correct the cell, or say in the schema which label texts are positive and negative", error);
 }
 
-static dfm_status read_weight(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell,
-                              dfm_block *block, dfm_error *error) {
+dfm_status dfm_source_read_weight(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell,
+                                  dfm_block *block, dfm_error *error) {
   if (dfm_parse_float(cell->bytes, cell->n, &block->weight[block->rows]) == DFM_NUMBER_OK &&
       block->weight[block->rows] >= 0)
     return DFM_OK;
@@ -77,8 +88,8 @@ static dfm_status read_weight(const dfm_source *source, const dfm_row_span *span
                               "has a weight that is not a finite number of at least 0", "correct the cell", error);
 }
 
-static dfm_status read_truth(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell, dfm_block *block,
-                             dfm_error *error) {
+dfm_status dfm_source_read_truth(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell,
+                                 dfm_block *block, dfm_error *error) {
   if (dfm_parse_float(cell->bytes, cell->n, &block->truth[block->rows]) == DFM_NUMBER_OK &&
       block->truth[block->rows] >= 0 && block->truth[block->rows] <= 1)
     return DFM_OK;
@@ -102,13 +113,11 @@ static inline const char *limit_of(const dfm_cell *cell, const char *limit, cons
   return offset < block->text_capacity ? block->text + block->text_capacity : limit;
 }
 
-static dfm_status read_list(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell, int f,
-                            const char *limit, dfm_block *block, dfm_error *error) {
-  dfm_cell bad;
-  DFM_TRY(dfm_list_cell_read(source->encoder, f, *cell, limit, block, &bad, error));
+dfm_status dfm_source_end_list(const dfm_source *source, const dfm_row_span *span, const dfm_cell *bad, int f,
+                               dfm_block *block, dfm_error *error) {
   dfm_block_end_list(block, f);
-  if (!bad.bytes) return DFM_OK;
-  return dfm_source_fail_cell(source, span, &bad, source->encoder->category[f].name,
+  if (!bad->bytes) return DFM_OK;
+  return dfm_source_fail_cell(source, span, bad, source->encoder->category[f].name,
                               "has an item whose weight is not a finite number",
                               "write value, mark and weight, as in a:0.5, or leave `weights` out of the schema", error);
 }
@@ -120,26 +129,36 @@ static dfm_status fail_bucket(const dfm_source *source, const dfm_row_span *span
                               "correct the cell, or leave transform and buckets out", error);
 }
 
+void dfm_source_read_absent(const dfm_source *source, int f, dfm_block *block) {
+  *dfm_block_value(block, f, block->rows) = (dfm_value){.n = DFM_VALUE_ABSENT};
+  if (source->encoder->category[f].is_list) dfm_block_end_list(block, f);
+}
+
+dfm_status dfm_source_read_category(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell, int f,
+                                    const char *limit, dfm_block *block, dfm_error *error) {
+  const dfm_category_field *field = &source->encoder->category[f];
+  dfm_value *value = dfm_block_value(block, f, block->rows);
+  if (field->is_list) {
+    dfm_cell bad;
+    DFM_TRY(dfm_list_cell_read(source->encoder, f, *cell, limit, block, &bad, error));
+    return dfm_source_end_list(source, span, &bad, f, block, error);
+  }
+  dfm_value_set(value, cell->bytes, cell->n, limit);
+  if (dfm_category_transform(&field->settings, value) == DFM_NUMBER_OK) return DFM_OK;
+  return fail_bucket(source, span, cell, f, error);
+}
+
 static dfm_status read_categories(const dfm_source *source, const dfm_row_span *span, const dfm_cells *cells,
                                   const char *limit, dfm_block *block, dfm_error *error) {
   const dfm_encoder *encoder = source->encoder;
   for (int f = 0; f < encoder->F; f++) {
     const size_t at = source->category_at[f];
-    dfm_value *value = dfm_block_value(block, f, block->rows);
     if (at == DFM_ABSENT) {
-      *value = (dfm_value){.n = DFM_VALUE_ABSENT};
-      if (encoder->category[f].is_list) dfm_block_end_list(block, f);
+      dfm_source_read_absent(source, f, block);
       continue;
     }
     const dfm_cell cell = dfm_cell_clean(encoder->schema, cells->cell[at]);
-    const char *cell_limit = limit_of(&cell, limit, block);
-    if (encoder->category[f].is_list) {
-      DFM_TRY(read_list(source, span, &cell, f, cell_limit, block, error));
-      continue;
-    }
-    dfm_value_set(value, cell.bytes, cell.n, cell_limit);
-    if (dfm_category_transform(&encoder->category[f].settings, value) != DFM_NUMBER_OK)
-      return fail_bucket(source, span, &cell, f, error);
+    DFM_TRY(dfm_source_read_category(source, span, &cell, f, limit_of(&cell, limit, block), block, error));
   }
   return DFM_OK;
 }
@@ -160,17 +179,23 @@ static inline bool read_short(const char *bytes, size_t n, float *number) {
   return true;
 }
 
+dfm_status dfm_source_read_number(const dfm_source *source, const dfm_row_span *span, const dfm_cell *cell, int d,
+                                  dfm_block *block, dfm_error *error) {
+  float *number = block->number + (size_t)block->rows * (size_t)source->encoder->D + d;
+  *number = NAN;
+  if (cell->n == 0 || read_short(cell->bytes, cell->n, number)) return DFM_OK;
+  const dfm_number_result result = dfm_parse_float(cell->bytes, cell->n, number);
+  if (result == DFM_NUMBER_OK) return DFM_OK;
+  return fail_number(source, span, cell, source->encoder->number[d].name, result, error);
+}
+
 static dfm_status read_numbers(const dfm_source *source, const dfm_row_span *span, const dfm_cells *cells,
                                dfm_block *block, dfm_error *error) {
   const dfm_encoder *encoder = source->encoder;
-  float *number = block->number + (size_t)block->rows * (size_t)encoder->D;
   for (int d = 0; d < encoder->D; d++) {
-    number[d] = NAN;
-    if (source->number_at[d] == DFM_ABSENT) continue;
-    const dfm_cell cell = dfm_cell_clean(encoder->schema, cells->cell[source->number_at[d]]);
-    if (cell.n == 0 || read_short(cell.bytes, cell.n, &number[d])) continue;
-    const dfm_number_result result = dfm_parse_float(cell.bytes, cell.n, &number[d]);
-    if (result != DFM_NUMBER_OK) return fail_number(source, span, &cell, encoder->number[d].name, result, error);
+    const size_t at = source->number_at[d];
+    const dfm_cell cell = at == DFM_ABSENT ? (dfm_cell){.bytes = ""} : dfm_cell_clean(encoder->schema, cells->cell[at]);
+    DFM_TRY(dfm_source_read_number(source, span, &cell, d, block, error));
   }
   return DFM_OK;
 }
@@ -201,9 +226,9 @@ dfm_status dfm_source_parse(const dfm_source *source, const dfm_row_span *span, 
   block->label[block->rows] = NAN;
   block->weight[block->rows] = 1;
   block->truth[block->rows] = 0;
-  DFM_TRY(read_cell(source, span, cells, source->label_at, read_label, DFM_BAD_LABEL, block, error));
-  DFM_TRY(read_cell(source, span, cells, source->weight_at, read_weight, DFM_BAD_WEIGHT, block, error));
-  DFM_TRY(read_cell(source, span, cells, source->truth_at, read_truth, DFM_BAD_TRUTH, block, error));
+  DFM_TRY(read_cell(source, span, cells, source->label_at, dfm_source_read_label, DFM_BAD_LABEL, block, error));
+  DFM_TRY(read_cell(source, span, cells, source->weight_at, dfm_source_read_weight, DFM_BAD_WEIGHT, block, error));
+  DFM_TRY(read_cell(source, span, cells, source->truth_at, dfm_source_read_truth, DFM_BAD_TRUTH, block, error));
   block->rows++;
   return DFM_OK;
 }
