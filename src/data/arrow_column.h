@@ -51,12 +51,14 @@ typedef struct dfm_arrow_column {
 dfm_status dfm_arrow_column_open(const struct ArrowSchema *schema, dfm_arrow_column *column, dfm_error *error);
 void dfm_arrow_column_close(dfm_arrow_column *column); /* {0} accepted */
 
-/* Makes rows [skip, skip + n) of the array the column's rows 0 on. false: `*fault` is what is wrong
- * with it, and at which row. */
+/* What is wrong with an array. */
 typedef struct dfm_arrow_fault {
   const char *what;
   int64_t row; /* -1: of the whole array */
 } dfm_arrow_fault;
+
+/* Makes rows [skip, skip + n) of the array the column's rows 0 on. false: `*fault` is what is wrong
+ * with it, and at which row. */
 bool dfm_arrow_column_bind(dfm_arrow_column *column, const struct ArrowArray *array, int64_t skip, int64_t n,
                            dfm_arrow_fault *fault);
 
