@@ -141,11 +141,11 @@ typedef struct word {
   size_t n, count;
 } word;
 
-static size_t word_length(const dfm_value *value) {
+static size_t word_length(const dfm_profile_value *value) {
   return value->n > 1 && value->bytes[value->n - 1] == '.' ? value->n - 1 : value->n;
 }
 
-static bool is_word(const word *w, const dfm_value *value) {
+static bool is_word(const word *w, const dfm_profile_value *value) {
   return w->n == word_length(value) && strncasecmp(w->text, value->bytes, w->n) == 0;
 }
 
@@ -154,7 +154,7 @@ static size_t find_words(const dfm_profile *p, word words[2]) {
   size_t n_words = 0;
   if (p->n_distinct > DFM_PROFILE_VALUES) return 3;
   for (size_t i = 0; i < p->n_distinct; i++) {
-    const dfm_value *value = &p->values[i];
+    const dfm_profile_value *value = &p->values[i];
     size_t w = 0;
     while (w < n_words && !is_word(&words[w], value)) w++;
     if (w == 2 || word_length(value) >= sizeof words->text) return 3;
@@ -182,7 +182,7 @@ static int usual_positive(const word words[2]) {
   return -1;
 }
 
-static dfm_status add_value(dfm_schema *schema, const dfm_value *value, bool is_positive, const char *path,
+static dfm_status add_value(dfm_schema *schema, const dfm_profile_value *value, bool is_positive, const char *path,
                             dfm_error *error) {
   char shown[DFM_SHOW_BYTES];
   if (!dfm_is_utf8(value->bytes, value->n) || memchr(value->bytes, 0, value->n))

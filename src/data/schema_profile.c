@@ -30,7 +30,7 @@ static int find_missing_word(const char *bytes, size_t n) {
 /* ---- counting */
 
 static int by_bytes(const void *a, const void *b) {
-  const dfm_value *x = a, *y = b;
+  const dfm_profile_value *x = a, *y = b;
   const int order = memcmp(x->bytes, y->bytes, x->n < y->n ? x->n : y->n);
   return order ? order : (x->n > y->n) - (x->n < y->n);
 }
@@ -42,7 +42,7 @@ static int by_number(const void *a, const void *b) {
 
 /* Cells that are not missing into `cells`; whether all of them are numbers decides which words are missing. */
 static size_t collect_cells(const dfm_sample *sample, size_t first_row, size_t column, dfm_profile *p,
-                            dfm_value *cells) {
+                            dfm_profile_value *cells) {
   size_t n_cells = 0, n_numbers = 0;
   uint64_t words = 0;
   double value;
@@ -56,7 +56,7 @@ static size_t collect_cells(const dfm_sample *sample, size_t first_row, size_t c
     if (word >= 0) words |= 1ull << word;
     if (p->is_numeric && word < 0 && dfm_parse_double(bytes, n, &value) != DFM_NUMBER_OK) p->is_numeric = false;
     n_numbers += word < 0;
-    cells[n_cells++] = (dfm_value){bytes, n, 1};
+    cells[n_cells++] = (dfm_profile_value){bytes, n, 1};
   }
   if (n_numbers == 0) p->is_numeric = false;
   if (!p->is_numeric) words &= (1ull << NUMERIC_ONLY) - 1;
@@ -71,7 +71,7 @@ static size_t collect_cells(const dfm_sample *sample, size_t first_row, size_t c
 }
 
 /* Sorts `cells` and merges equal ones; the first values go into the profile. */
-static void count_values(dfm_profile *p, dfm_value *cells, size_t n) {
+static void count_values(dfm_profile *p, dfm_profile_value *cells, size_t n) {
   qsort(cells, n, sizeof *cells, by_bytes);
   for (size_t i = 0; i < n; i++) {
     if (p->n_distinct && by_bytes(&cells[p->n_distinct - 1], &cells[i]) == 0)
@@ -83,7 +83,7 @@ static void count_values(dfm_profile *p, dfm_value *cells, size_t n) {
 }
 
 /* Numbers in row order -> what their texts and order tell. */
-static void profile_text(dfm_profile *p, const dfm_value *cells, const double *numbers, size_t n) {
+static void profile_text(dfm_profile *p, const dfm_profile_value *cells, const double *numbers, size_t n) {
   p->is_whole = p->is_ordered = true;
   for (size_t i = 0; i < n; i++) {
     const char *bytes = cells[i].bytes;
@@ -108,7 +108,7 @@ static bool is_falling(const double *sorted, size_t n) {
   return counts[0] > counts[1] && counts[1] > counts[2] && counts[2] > counts[3] && counts[3] > 0;
 }
 
-static void profile_numbers(dfm_profile *p, const dfm_value *cells, double *numbers, size_t n) {
+static void profile_numbers(dfm_profile *p, const dfm_profile_value *cells, double *numbers, size_t n) {
   for (size_t i = 0; i < n; i++) (void)dfm_parse_double(cells[i].bytes, cells[i].n, &numbers[i]);
   profile_text(p, cells, numbers, n);
   qsort(numbers, n, sizeof *numbers, by_number);
@@ -120,7 +120,7 @@ static void profile_numbers(dfm_profile *p, const dfm_value *cells, double *numb
 
 dfm_status dfm_profile_column(const dfm_sample *sample, size_t first_row, size_t column, dfm_profile *profile,
                               dfm_error *error) {
-  dfm_value *cells = NULL;
+  dfm_profile_value *cells = NULL;
   double *numbers = NULL;
   dfm_status status = dfm_alloc(&cells, sample->n_rows, sizeof *cells, error);
   if (status == DFM_OK) status = dfm_alloc(&numbers, sample->n_rows, sizeof *numbers, error);
@@ -137,8 +137,8 @@ dfm_status dfm_profile_column(const dfm_sample *sample, size_t first_row, size_t
 
 /* Index of a cell among the profile's values, or -1. */
 static int value_index(const dfm_profile *p, const char *bytes, size_t n) {
-  const dfm_value wanted = {bytes, n, 0};
-  const dfm_value *found = bsearch(&wanted, p->values, p->n_distinct, sizeof *p->values, by_bytes);
+  const dfm_profile_value wanted = {bytes, n, 0};
+  const dfm_profile_value *found = bsearch(&wanted, p->values, p->n_distinct, sizeof *p->values, by_bytes);
   return found ? (int)(found - p->values) : -1;
 }
 

@@ -10,27 +10,27 @@
 typedef struct dfm_sample {
   dfm_text text;
   size_t *offsets;
-  size_t capacity;
+  size_t n_cells, capacity;
   size_t n_rows, n_columns;
 } dfm_sample;
 
-typedef struct dfm_value {
+typedef struct dfm_profile_value {
   const char *bytes; /* into the sample */
   size_t n;
   size_t count; /* rows */
-} dfm_value;
+} dfm_profile_value;
 
 enum { DFM_PROFILE_VALUES = 64, DFM_MISSING_WORDS = 13 };
 
 typedef struct dfm_profile {
   size_t n_rows, n_missing;
-  size_t n_distinct;                    /* of the cells that are not missing */
-  dfm_value values[DFM_PROFILE_VALUES]; /* in byte order, the first n_distinct of them */
-  uint64_t missing_words;               /* bit i: dfm_missing_word(i) occurs and counts as missing */
-  bool is_numeric;                      /* every cell that is not missing is a number, and there is one */
-  bool is_whole;                        /* ... without a fraction */
-  bool has_point;                       /* ... written with a point or exponent somewhere */
-  bool has_leading_zero;                /* "007" */
+  size_t n_distinct;                            /* of the cells that are not missing */
+  dfm_profile_value values[DFM_PROFILE_VALUES]; /* in byte order, the first n_distinct of them */
+  uint64_t missing_words;                       /* bit i: dfm_missing_word(i) occurs and counts as missing */
+  bool is_numeric;                              /* every cell that is not missing is a number, and there is one */
+  bool is_whole;                                /* ... without a fraction */
+  bool has_point;                               /* ... written with a point or exponent somewhere */
+  bool has_leading_zero;                        /* "007" */
   double min, median, max;
   bool is_falling; /* starts at 0 or 1, and the first numbers are each rarer than the one before: counts */
   bool is_ordered; /* row by row one more than the row before: a row counter */

@@ -5,16 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "data/category.h"
-#include "data/list_cell.h"
-
 /* ---- filling, one block a task */
 
-/* Room for the text of cells that contain "": it does not move while the block's values point into it. */
-static dfm_status reserve_text(dfm_block *block, const dfm_row_span *spans, int n, dfm_error *error) {
+/* Room for unescaped cells: it does not move while the block's values point into it. */
+static dfm_status reserve_text(const dfm_source *source, const dfm_row_span *spans, int n, dfm_row_scratch *scratch,
+                               dfm_block *block) {
   size_t bytes = 0;
-  for (int i = 0; i < n; i++) bytes += spans[i].has_quote ? spans[i].n : 0;
-  return bytes > 0 ? dfm_grow(&block->text, &block->text_capacity, bytes, 1, error) : DFM_OK;
+  for (int i = 0; i < n; i++) bytes += spans[i].has_quote || source->format->copies_text ? spans[i].n : 0;
+  if (bytes > 0) DFM_TRY(dfm_grow(&block->text, &block->text_capacity, bytes, 1, &block->error));
+  dfm_row_scratch_use(scratch, block->text, block->text_capacity);
+  return DFM_OK;
 }
 
 static void leave_out(dfm_block *block, int at) {
@@ -22,12 +22,13 @@ static void leave_out(dfm_block *block, int at) {
   block->bad_reason[block->n_bad++] = block->reason;
 }
 
-static dfm_status fill(const dfm_source *source, const dfm_row_span *spans, int n, dfm_cells *cells, dfm_block *block) {
-  DFM_TRY(reserve_text(block, spans, n, &block->error));
-  cells->text = block->text;
-  for (int i = 0; i < n; i++) {
+static dfm_status fill(const dfm_source *source, const dfm_row_span *spans, int n, dfm_row_scratch *scratch,
+                       dfm_block *block) {
+  DFM_TRY(reserve_text(source, spans, n, scratch, block));
+  dfm_row row = {source, spans, dfm_text_rows_limit(source->rows), scratch, block, .watched = -1};
+  for (int i = 0; i < n; i++, row.span++) {
     block->at[block->rows] = i;
-    const dfm_status status = dfm_source_parse(source, &spans[i], cells, block, &block->error);
+    const dfm_status status = dfm_row_read(&row, &block->error);
     if (status == DFM_ERROR_FORMAT && source->n_bad_allowed > 0) {
       leave_out(block, i);
     } else if (status != DFM_OK) {
@@ -43,22 +44,30 @@ static void fill_task(void *context, int task, int thread) {
   const size_t first = (size_t)task * DFM_BLOCK_ROWS, left = source->n_spans - first;
   dfm_block_clear(block);
   block->status = fill(source, source->spans + first, left < DFM_BLOCK_ROWS ? (int)left : DFM_BLOCK_ROWS,
-                       &source->cells[thread], block);
+                       &source->scratch[thread], block);
 }
 
 /* ---- rows that are wrong */
 
-/* Reads the row that block `task` left out as its bad one `i` again, for its sentence. */
-static dfm_status read_again(dfm_source *source, int task, int i, dfm_error *error) {
-  dfm_block *block = source->block[task];
-  const dfm_row_span *span = &source->spans[task * DFM_BLOCK_ROWS + block->bad[i]];
-  DFM_TRY(dfm_grow(&source->text, &source->text_capacity, span->n, 1, error));
-  source->cells->text = source->text;
-  return dfm_source_parse(source, span, source->cells, block, error);
+/* Reads a row of the block again, into its next one; `row` says what came of it. */
+static dfm_status read_again(dfm_source *source, int task, int i, dfm_row *row, dfm_error *error) {
+  row->source = source;
+  row->span = &source->spans[task * DFM_BLOCK_ROWS + i];
+  row->limit = dfm_text_rows_limit(source->rows);
+  row->scratch = source->scratch;
+  row->block = source->block[task];
+  DFM_TRY(dfm_source_alone(source, row->span, error));
+  return dfm_row_read(row, error);
+}
+
+/* The sentence on the row that block `task` left out as its bad one `i`. */
+static dfm_status say_bad(dfm_source *source, int task, int i, dfm_error *error) {
+  dfm_row row = {.watched = -1};
+  return read_again(source, task, source->block[task]->bad[i], &row, error);
 }
 
 static dfm_status fail_too_many(dfm_source *source, int task, int i, dfm_error *error) {
-  const dfm_status status = read_again(source, task, i, error);
+  const dfm_status status = say_bad(source, task, i, error);
   if (!error) return status;
   const size_t n = strlen(error->message);
   snprintf(error->message + n, sizeof error->message - n, " (%lld bad rows were left out before it, as many as may be)",
@@ -70,7 +79,7 @@ static dfm_status count_bad(dfm_source *source, int task, dfm_error *error) {
   const dfm_block *block = source->block[task];
   for (int i = 0; i < block->n_bad; i++) {
     if (source->bad.rows == source->n_bad_allowed) return fail_too_many(source, task, i, error);
-    if (source->bad.rows++ == 0) (void)read_again(source, task, i, &source->bad.first);
+    if (source->bad.rows++ == 0) (void)say_bad(source, task, i, &source->bad.first);
     source->bad.reason[block->bad_reason[i]]++;
   }
   return DFM_OK;
@@ -87,41 +96,14 @@ static dfm_status check_blocks(dfm_source *source, dfm_error *error) {
   return DFM_OK;
 }
 
-/* The part of field f's cell that the vocabulary lacks: all of it, or of a list the first such item. */
-static dfm_status find_unknown(const dfm_source *source, int f, dfm_cell *cell, dfm_block *scratch, dfm_error *error) {
-  const dfm_encoder *encoder = source->encoder;
-  const char separator = (char)encoder->category[f].settings.separator;
-  for (size_t from = 0; encoder->category[f].is_list && from < cell->n;) {
-    const char *stop = memchr(cell->bytes + from, separator, cell->n - from);
-    const size_t end = stop ? (size_t)(stop - cell->bytes) : cell->n;
-    const dfm_cell item =
-        dfm_cell_clean(encoder->schema, (dfm_cell){cell->bytes + from, end - from, cell->column + from});
-    dfm_cell bad;
-    dfm_block_clear(scratch);
-    DFM_TRY(dfm_list_cell_read(encoder, f, item, item.bytes + item.n, scratch, &bad, error));
-    dfm_category_find_all(encoder, f, scratch->list[f].item, scratch->list[f].n);
-    if (scratch->list[f].n > 0 && scratch->list[f].item->id == DFM_ID_NONE) {
-      *cell = item;
-      return DFM_OK;
-    }
-    from = end + 1;
-  }
-  return DFM_OK;
-}
-
 dfm_status dfm_source_unknown(dfm_source *source, int block, int r, int f, dfm_error *error) {
-  const dfm_row_span *span = &source->spans[block * DFM_BLOCK_ROWS + source->block[block]->at[r]];
-  const dfm_schema *schema = source->encoder->schema;
-  dfm_cells *cells = source->cells;
-  DFM_TRY(dfm_grow(&source->text, &source->text_capacity, span->n, 1, error));
-  cells->text = source->text;
-  DFM_TRY(dfm_delimited_split(span, schema->separator, dfm_text_rows_path(source->rows),
-                              dfm_text_rows_limit(source->rows), cells, error));
-  dfm_cell cell = dfm_cell_clean(schema, cells->cell[source->category_at[f]]);
-  DFM_TRY(find_unknown(source, f, &cell, source->block[block], error));
-  return dfm_source_fail_cell(
-      source, span, &cell, source->encoder->category[f].name, "has a value that the vocabulary lacks",
-      "correct the cell, train on rows that have it, or train with `unknown: row` for the column", error);
+  const int at = source->block[block]->at[r];
+  dfm_row row = {.watched = f};
+  dfm_block_clear(source->block[block]);
+  DFM_TRY(read_again(source, block, at, &row, error));
+  return dfm_row_fail(&row, &row.unknown, source->encoder->category[f].name, "has a value that the vocabulary lacks",
+                      "correct the cell, train on rows that have it, or train with `unknown: row` for the column",
+                      error);
 }
 
 /* ---- the whole */

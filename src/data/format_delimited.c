@@ -1,10 +1,12 @@
-/* Opening of text rows: an input and an encoder come in; a source that knows where each wanted column is goes out. */
+/* Delimited text as a format: columns are found by the header's names or by position; a row's cells are put where they
+ * belong. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/memory.h"
 #include "base/number.h"
+#include "data/schema_guess.h"
 #include "data/source.h"
 
 static const char *path_of(const dfm_source *source) {
@@ -120,13 +122,6 @@ static void place_by_position(dfm_source *source, size_t n) {
   source->has_first_row = true;
 }
 
-/* A schema may be without label, and then is good for prediction alone. */
-static dfm_status check_label(const dfm_source *source, dfm_error *error) {
-  if (source->label_at != DFM_ABSENT || source->label_optional) return DFM_OK;
-  return dfm_fail(error, DFM_ERROR_MISMATCH, "the schema of %s has no label column; give one column the kind label",
-                  path_of(source));
-}
-
 /* The column of true probabilities: by name, or by 1-based position in a file without header. */
 static dfm_status place_truth(dfm_source *source, const dfm_cell *cells, size_t n, dfm_error *error) {
   const char *truth = source->truth_name;
@@ -146,40 +141,65 @@ static dfm_status place_truth(dfm_source *source, const dfm_cell *cells, size_t 
                      truth);
 }
 
-/* ---- files */
+/* ---- rows */
 
-static void close_file(dfm_source *source) {
-  dfm_text_rows_close(source->rows);
-  dfm_input_return(source->input, source->file, source->feed);
-  source->rows = NULL;
-  source->feed = NULL;
+static dfm_status split(dfm_row *row, dfm_error *error) {
+  return dfm_delimited_split(row->span, row->source->encoder->schema->separator, dfm_text_rows_path(row->source->rows),
+                             row->limit, &row->scratch->cells, error);
 }
 
-static dfm_status fail_empty(const dfm_source *source, dfm_error *error) {
-  return dfm_fail(error, DFM_ERROR_FORMAT, "%s is empty; it needs %s", path_of(source),
-                  source->encoder->schema->has_header ? "a header and rows" : "rows");
-}
-
-static dfm_status open_file(dfm_source *source, size_t file, dfm_error *error) {
+static dfm_status fail_count(const dfm_row *row, size_t n, dfm_error *error) {
+  const dfm_source *source = row->source;
   const dfm_schema *schema = source->encoder->schema;
-  DFM_TRY(dfm_input_take(source->input, file, &source->feed, error));
-  source->file = file;
-  const dfm_row_syntax syntax = {schema->separator, schema->comment};
-  DFM_TRY(dfm_text_rows_open(source->feed, &syntax, false, &source->rows, error));
-  return dfm_text_rows_is_empty(source->rows) ? fail_empty(source, error) : DFM_OK;
+  char separator[DFM_SHOW_BYTES];
+  return dfm_fail_at(error, DFM_ERROR_FORMAT, path_of(source), row->span->line, 0,
+                     "the row has %zu cells where the %s has %zu; %s, or quote cells that contain '%s'", n,
+                     schema->has_header ? "header" : "schema", source->n_cells,
+                     n < source->n_cells ? "add the missing cells (empty ones are fine)" : "remove the surplus cells",
+                     schema->separator == '\t' ? "a tab" : dfm_show(separator, &schema->separator, 1));
 }
 
-dfm_status dfm_source_first(dfm_source *source, size_t *n, dfm_error *error) {
-  const dfm_schema *schema = source->encoder->schema;
-  dfm_cells *cells = source->cells;
-  DFM_TRY(dfm_text_rows_next(source->rows, source->spans, 1, &source->n_spans, error));
+static dfm_status put_category(dfm_row *row, int f, dfm_error *error) {
+  const dfm_source *source = row->source;
+  const bool is_list = source->encoder->category[f].is_list;
+  const size_t at = source->category_at[f];
+  if (at == DFM_ABSENT) {
+    *dfm_block_value(row->block, f, row->block->rows) = (dfm_value){.n = DFM_VALUE_ABSENT};
+    if (is_list) dfm_block_end_list(row->block, f);
+    return DFM_OK;
+  }
+  const dfm_cell cell = row->scratch->cells.cell[at];
+  return is_list ? dfm_row_put_list(row, f, cell, error) : dfm_row_put_category(row, f, cell, error);
+}
+
+static dfm_status read_row(dfm_row *row, dfm_error *error) {
+  const dfm_source *source = row->source;
+  const dfm_encoder *encoder = source->encoder;
+  const dfm_cells *cells = &row->scratch->cells;
+  DFM_TRY(split(row, error));
+  if (cells->n != source->n_cells) return fail_count(row, cells->n, error);
+  row->block->reason = DFM_BAD_NUMBER;
+  for (int f = 0; f < encoder->F; f++) DFM_TRY(put_category(row, f, error));
+  for (int d = 0; d < encoder->D; d++) {
+    if (source->number_at[d] == DFM_ABSENT)
+      row->block->number[(size_t)row->block->rows * (size_t)encoder->D + (size_t)d] = NAN;
+    else
+      DFM_TRY(dfm_row_put_number(row, d, cells->cell[source->number_at[d]], error));
+  }
+  if (source->has_label) DFM_TRY(dfm_row_put_label(row, cells->cell[source->label_at], error));
+  if (source->has_weight) DFM_TRY(dfm_row_put_weight(row, cells->cell[source->weight_at], error));
+  return source->has_truth ? dfm_row_put_truth(row, cells->cell[source->truth_at], error) : DFM_OK;
+}
+
+/* The file's first row into cells of scratch 0; `*n` = 0 where it has none. */
+static dfm_status read_first(dfm_source *source, size_t *n, dfm_error *error) {
+  DFM_TRY(dfm_source_first(source, error));
   *n = 0;
   if (source->n_spans == 0) return DFM_OK;
-  DFM_TRY(dfm_grow(&source->text, &source->text_capacity, source->spans->n, 1, error));
-  cells->text = source->text;
-  DFM_TRY(dfm_delimited_split(source->spans, schema->separator, path_of(source), dfm_text_rows_limit(source->rows),
-                              cells, error));
-  *n = cells->n;
+  dfm_row row = {
+      .source = source, .span = source->spans, .limit = dfm_text_rows_limit(source->rows), .scratch = source->scratch};
+  DFM_TRY(split(&row, error));
+  *n = source->scratch->cells.n;
   return DFM_OK;
 }
 
@@ -220,87 +240,49 @@ static dfm_status check_header(const dfm_source *source, const dfm_cell *cells, 
                      source->n_cells, first);
 }
 
-dfm_status dfm_source_next_file(dfm_source *source, bool *is_open, dfm_error *error) {
+static dfm_status open_next(dfm_source *source, dfm_error *error) {
   size_t n;
-  const size_t next = source->file + 1;
-  *is_open = next < dfm_input_files(source->input);
-  if (!*is_open) return DFM_OK;
-  close_file(source);
-  DFM_TRY(open_file(source, next, error));
   if (!source->encoder->schema->has_header) return DFM_OK;
-  DFM_TRY(dfm_source_first(source, &n, error));
-  return n == 0 ? fail_empty(source, error) : check_header(source, source->cells->cell, n, error);
+  DFM_TRY(read_first(source, &n, error));
+  return n == 0 ? dfm_source_fail_empty(source, error) : check_header(source, source->scratch->cells.cell, n, error);
 }
 
 /* ---- the whole */
 
-static dfm_status find_columns(dfm_source *source, dfm_error *error) {
+static dfm_status open_first(dfm_source *source, dfm_error *error) {
   size_t n;
-  DFM_TRY(dfm_source_first(source, &n, error));
-  if (n == 0) return fail_empty(source, error);
-  const dfm_cell *cells = source->cells->cell;
+  DFM_TRY(dfm_alloc(&source->category_at, (size_t)source->encoder->F, sizeof *source->category_at, error));
+  DFM_TRY(dfm_alloc(&source->number_at, (size_t)source->encoder->D, sizeof *source->number_at, error));
+  DFM_TRY(read_first(source, &n, error));
+  if (n == 0) return dfm_source_fail_empty(source, error);
+  const dfm_cell *cells = source->scratch->cells.cell;
+  source->label_at = source->weight_at = source->truth_at = DFM_ABSENT;
   if (source->encoder->schema->has_header) {
     DFM_TRY(place_by_name(source, cells, n, error));
     DFM_TRY(keep_header(source, cells, n, error));
   } else {
     place_by_position(source, n);
   }
-  DFM_TRY(check_label(source, error));
-  return place_truth(source, cells, n, error);
-}
-
-/* Blocks to fill at once: some for each thread, so that one that is done early has more to do. */
-enum { BLOCKS_PER_THREAD = 4 };
-
-static dfm_status allocate(dfm_source *source, dfm_error *error) {
-  const size_t F = (size_t)source->encoder->F, D = (size_t)source->encoder->D;
-  const size_t threads = (size_t)dfm_pool_threads(source->pool), blocks = BLOCKS_PER_THREAD * threads;
-  source->capacity = blocks * DFM_BLOCK_ROWS;
-  DFM_TRY(dfm_alloc(&source->cells, threads, sizeof *source->cells, error));
-  DFM_TRY(dfm_alloc(&source->spans, source->capacity, sizeof *source->spans, error));
-  DFM_TRY(dfm_alloc(&source->block, blocks, sizeof(dfm_block *), error));
-  for (; source->n_blocks_made < (int)blocks; source->n_blocks_made++)
-    DFM_TRY(dfm_block_create(source->encoder, &source->block[source->n_blocks_made], error));
-  DFM_TRY(dfm_alloc(&source->category_at, F, sizeof *source->category_at, error));
-  return dfm_alloc(&source->number_at, D, sizeof *source->number_at, error);
-}
-
-dfm_status dfm_source_open(dfm_input *input, const dfm_encoder *encoder, const dfm_read_options *options,
-                           dfm_pool *pool, dfm_source *source, dfm_error *error) {
-  const dfm_read_options none = {0};
-  if (!options) options = &none;
-  dfm_source made = {.input = input,
-                     .encoder = encoder,
-                     .pool = pool,
-                     .n_bad_allowed = options->skip_bad_rows,
-                     .label_optional = options->label_optional,
-                     .missing_unknown = options->missing_unknown,
-                     .truth_name = options->truth_column,
-                     .label_at = DFM_ABSENT,
-                     .weight_at = DFM_ABSENT,
-                     .truth_at = DFM_ABSENT};
-  dfm_status status = allocate(&made, error);
-  if (status == DFM_OK) status = open_file(&made, 0, error);
-  if (status == DFM_OK) status = find_columns(&made, error);
-  if (status != DFM_OK) {
-    dfm_source_close(&made);
-    return status;
-  }
-  *source = made;
+  DFM_TRY(place_truth(source, cells, n, error));
+  source->has_label = source->label_at != DFM_ABSENT;
+  source->has_weight = source->weight_at != DFM_ABSENT;
+  source->has_truth = source->truth_at != DFM_ABSENT;
   return DFM_OK;
 }
 
-void dfm_source_close(dfm_source *source) {
-  close_file(source);
-  free(source->header.bytes);
-  free(source->header_end);
-  free(source->category_at);
-  free(source->number_at);
-  free(source->text);
-  free(source->spans);
-  for (int i = 0; i < source->n_blocks_made; i++) dfm_block_free(source->block[i]);
-  free(source->block);
-  for (int i = 0; source->cells && i < dfm_pool_threads(source->pool); i++) dfm_cells_clear(&source->cells[i]);
-  free(source->cells);
-  *source = (dfm_source){0};
+/* Anything may be delimited text: it is what remains. */
+static dfm_likeness likeness(const char *line, size_t n) {
+  (void)line;
+  (void)n;
+  return DFM_LIKE_MAYBE;
 }
+
+const dfm_format dfm_format_delimited = {.name = "delimited",
+                                         .title = "delimited text",
+                                         .endings = "",
+                                         .has_layout = true,
+                                         .likeness = likeness,
+                                         .guess = dfm_guess_delimited,
+                                         .open = open_first,
+                                         .open_next = open_next,
+                                         .read = read_row};
