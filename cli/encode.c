@@ -9,7 +9,7 @@
 #include "stats.h"
 
 typedef struct encode_options {
-  const char *output, *like, *valid, *schema, *label, *weight, *truth;
+  const char *output, *like, *valid, *schema, *label, *weight, *format, *truth;
   int64_t threads, skip_bad_rows, top;
   bool is_quiet, is_json;
 } encode_options;
@@ -25,6 +25,9 @@ static const cli_option options[] = {
      "The label's name, or its 1-based position; guessed from names such as label, click, y, target", CLI_TEXT,
      AT(label), 0, 0},
     {"weight", 0, "COLUMN", NULL, "A column of row weights", CLI_TEXT, AT(weight), 0, 0},
+    {"format", 0, "NAME", NULL,
+     "How rows are written: delimited, libsvm, libffm or jsonl; guessed from DATA's name and first lines", CLI_TEXT,
+     AT(format), 0, 0},
     {"schema", 0, "FILE", NULL, "What the columns are, in YAML; guessed from DATA where it is left out", CLI_TEXT,
      AT(schema), 0, 0},
     {"truth", 0, "COLUMN", NULL, "A column of true probabilities to keep, for deepfm eval --truth", CLI_TEXT, AT(truth),
@@ -56,7 +59,12 @@ static double now(void) {
 
 static int check(const cli_call *call, const encode_run *run) {
   const encode_options *o = run->options;
-  const char *given = o->schema ? "schema" : o->label ? "label" : o->weight ? "weight" : o->valid ? "valid" : NULL;
+  const char *given = o->schema   ? "schema"
+                      : o->label  ? "label"
+                      : o->weight ? "weight"
+                      : o->format ? "format"
+                      : o->valid  ? "valid"
+                                  : NULL;
   if (o->like && given)
     return cli_usage(call->command, "--like and --%s exclude each other, since the model has its own; leave one out",
                      given);
@@ -66,7 +74,7 @@ static int check(const cli_call *call, const encode_run *run) {
                      "out");
   for (int i = 0; i < call->n_arguments; i++)
     if (dfm_dataset_is_at(call->argument[i]))
-      return cli_usage(call->command, "%s is encoded or a model already; give delimited text", call->argument[i]);
+      return cli_usage(call->command, "%s is encoded or a model already; give text", call->argument[i]);
   return CLI_OK;
 }
 
@@ -106,6 +114,7 @@ static int read_to_train(const cli_call *call, encode_run *run) {
                                     .schema = o->schema,
                                     .label = o->label,
                                     .weight = o->weight,
+                                    .format = o->format,
                                     .truth = o->truth,
                                     .threads = o->threads,
                                     .skip_bad_rows = o->skip_bad_rows,

@@ -14,13 +14,16 @@ char *cli_spill_folder(const char *output) {
 }
 
 static int check_options(const cli_call *call, const cli_rows_options *o) {
-  const char *settled = o->schema ? "schema" : o->label ? "label" : o->weight ? "weight" : NULL;
+  const char *settled = o->schema ? "schema" : o->label ? "label" : o->weight ? "weight" : o->format ? "format" : NULL;
   if (o->from && settled)
     return cli_usage(call->command, "--%s and --from exclude each other: the columns are those of %s", settled,
                      o->from);
-  if (o->schema && (o->label || o->weight))
-    return cli_usage(call->command, "--%s and --schema exclude each other; name the column in %s",
-                     o->label ? "label" : "weight", o->schema);
+  if (o->schema && (o->label || o->weight || o->format))
+    return cli_usage(call->command, "--%s and --schema exclude each other; say it in %s",
+                     o->label    ? "label"
+                     : o->weight ? "weight"
+                                 : "format",
+                     o->schema);
   for (int i = 0; o->valid && i < call->n_arguments; i++)
     if (strcmp(o->valid, "-") == 0 && strcmp(call->argument[i], "-") == 0)
       return cli_usage(call->command, "DATA and --valid are both the standard input; one of them must be a file");
@@ -30,7 +33,7 @@ static int check_options(const cli_call *call, const cli_rows_options *o) {
 static int check_dataset(const cli_call *call, const cli_rows_options *o, const cli_rows *rows) {
   const char *file = dfm_input_dataset(rows->input);
   if (!file) return CLI_OK;
-  const char *given = o->schema ? "schema" : o->label ? "label" : o->weight ? "weight" : NULL;
+  const char *given = o->schema ? "schema" : o->label ? "label" : o->weight ? "weight" : o->format ? "format" : NULL;
   if (given)
     return cli_usage(call->command, "%s is a dataset file, whose columns are settled; leave out --%s", file, given);
   return CLI_OK;
@@ -61,7 +64,7 @@ static int open_inputs(const cli_call *call, const cli_rows_options *o, cli_rows
 /* A dataset file brings its own, and so does a model. */
 static int read_schema(const cli_rows_options *o, const cli_rows *rows, dfm_schema **schema) {
   dfm_error error;
-  const dfm_schema_options wanted = {.label = o->label, .weight = o->weight, .header = -1};
+  const dfm_schema_options wanted = {.label = o->label, .weight = o->weight, .header = -1, .format = o->format};
   if (dfm_input_dataset(rows->input) || rows->from) return CLI_OK;
   const dfm_status status =
       o->schema ? dfm_schema_load(o->schema, schema, &error) : dfm_schema_guess(rows->input, &wanted, schema, &error);

@@ -5,7 +5,7 @@
 #include "cli.h"
 
 typedef struct cli_rows_options {
-  const char *valid, *schema, *label, *weight, *truth;
+  const char *valid, *schema, *label, *weight, *format, *truth;
   int64_t threads, skip_bad_rows;
   const char *cache; /* folder of dataset files made from text; NULL: none */
   const char *from;  /* a model that is to be trained further; NULL: a new one */

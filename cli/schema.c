@@ -5,7 +5,7 @@
 #include "cli.h"
 
 typedef struct schema_options {
-  const char *label, *weight, *schema, *output;
+  const char *label, *weight, *format, *schema, *output;
   int64_t head;
 } schema_options;
 
@@ -15,6 +15,9 @@ static const cli_option options[] = {
      "The label's name, or its 1-based position; guessed from names such as label, click, y, target", CLI_TEXT,
      AT(label), 0, 0},
     {"weight", 0, "COLUMN", NULL, "A column of row weights", CLI_TEXT, AT(weight), 0, 0},
+    {"format", 0, "NAME", NULL,
+     "How rows are written: delimited, libsvm, libffm or jsonl; guessed from DATA's name and first lines", CLI_TEXT,
+     AT(format), 0, 0},
     {"schema", 0, "FILE", NULL, "Takes this schema instead of guessing one", CLI_TEXT, AT(schema), 0, 0},
     {"head", 0, "N", "0", "Prints the first N rows as encoded instead: ids of categories, transformed numbers", CLI_INT,
      AT(head), 0, INT64_MAX},
@@ -81,7 +84,7 @@ static int write_yaml(const cli_call *call, cli_output *output, const dfm_schema
 static int read_schema(const cli_call *call, dfm_input *input, dfm_schema **schema) {
   const schema_options *o = call->options;
   dfm_error error;
-  const dfm_schema_options wanted = {.label = o->label, .weight = o->weight, .header = -1};
+  const dfm_schema_options wanted = {.label = o->label, .weight = o->weight, .header = -1, .format = o->format};
   const dfm_status status =
       o->schema ? dfm_schema_load(o->schema, schema, &error) : dfm_schema_guess(input, &wanted, schema, &error);
   return status == DFM_OK ? CLI_OK : cli_fail(&error);
@@ -92,9 +95,12 @@ static int run(const cli_call *call) {
   dfm_input *input = NULL;
   dfm_schema *schema = NULL;
   cli_output output = {0};
-  if (o->schema && (o->label || o->weight))
-    return cli_usage(call->command, "--%s and --schema exclude each other; name the column in %s",
-                     o->label ? "label" : "weight", o->schema);
+  if (o->schema && (o->label || o->weight || o->format))
+    return cli_usage(call->command, "--%s and --schema exclude each other; say it in %s",
+                     o->label    ? "label"
+                     : o->weight ? "weight"
+                                 : "format",
+                     o->schema);
   int code = cli_keep_data(call, 0, "output", o->output);
   if (code == CLI_OK) code = cli_input(call, 0, &input);
   if (code == CLI_OK) code = read_schema(call, input, &schema);

@@ -10,7 +10,7 @@
 #include "rows.h"
 
 typedef struct train_options {
-  const char *valid, *schema, *label, *weight, *cache, *output, *init, *checkpoint, *resume, *history, *from;
+  const char *valid, *schema, *label, *weight, *format, *cache, *output, *init, *checkpoint, *resume, *history, *from;
   int64_t checkpoint_every, eval_every, window, admit, expire_after, threads, skip_bad_rows;
   bool keeps_state, is_progressive, is_quiet, is_json;
 } train_options;
@@ -24,6 +24,9 @@ static const cli_option options[] = {
      "The label's name, or its 1-based position; guessed from names such as label, click, y, target", CLI_TEXT,
      AT(label), 0, 0},
     {"weight", 0, "COLUMN", NULL, "A column of row weights", CLI_TEXT, AT(weight), 0, 0},
+    {"format", 0, "NAME", NULL,
+     "How rows are written: delimited, libsvm, libffm or jsonl; guessed from DATA's name and first lines", CLI_TEXT,
+     AT(format), 0, 0},
     {"schema", 0, "FILE", NULL,
      "What the columns are, in YAML; guessed from DATA where it is left out; a dataset file has its own", CLI_TEXT,
      AT(schema), 0, 0},
@@ -132,6 +135,7 @@ static int read_rows(const cli_call *call, train_run *run) {
                                     .schema = o->schema,
                                     .label = o->label,
                                     .weight = o->weight,
+                                    .format = o->format,
                                     .threads = o->threads,
                                     .skip_bad_rows = o->skip_bad_rows,
                                     .cache = o->cache,

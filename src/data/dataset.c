@@ -79,7 +79,7 @@ bool dfm_dataset_has_weight(const dfm_dataset *dataset) {
 }
 
 const char *dfm_dataset_skipped(const dfm_dataset *dataset, size_t i, int64_t *rows, const char **example) {
-  static const char *const reasons[DFM_BADS] = {[DFM_BAD_SHAPE] = "a wrong number of cells or a stray quote",
+  static const char *const reasons[DFM_BADS] = {[DFM_BAD_SHAPE] = "a wrong number of cells or broken syntax",
                                                 [DFM_BAD_NUMBER] = "a bad number",
                                                 [DFM_BAD_LABEL] = "a bad label",
                                                 [DFM_BAD_WEIGHT] = "a bad weight",

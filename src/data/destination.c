@@ -7,10 +7,8 @@
 dfm_status dfm_storage_for(const dfm_source *source, const dfm_read_options *options, bool is_drawn,
                            dfm_storage **storage, dfm_error *error) {
   const dfm_encoder *encoder = source->encoder;
-  const dfm_storage_has has = {.label = source->label_at != DFM_ABSENT,
-                               .weight = source->weight_at != DFM_ABSENT,
-                               .truth = source->truth_at != DFM_ABSENT,
-                               .file_row = is_drawn};
+  const dfm_storage_has has = {
+      .label = source->has_label, .weight = source->has_weight, .truth = source->has_truth, .file_row = is_drawn};
   return dfm_storage_create(encoder, has, options ? options->spill_folder : NULL, storage, error);
 }
 

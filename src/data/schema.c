@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "base/number.h"
+#include "data/format.h"
 
 /* Also of max_vocabulary and hash. */
 enum { MAX_COUNT = 1000000000, MAX_BUCKETS = 65536 };
@@ -303,6 +304,21 @@ dfm_field_settings dfm_field_settings_unset(void) {
                               .within = -1};
 }
 
+dfm_status dfm_schema_add(dfm_schema *schema, const char *name, dfm_kind kind, dfm_column **column, dfm_error *error) {
+  size_t capacity = schema->n_columns; /* schemas are made once: each column is one reallocation */
+  char *copy;
+  DFM_TRY(dfm_copy_text(&copy, name, error));
+  const dfm_status status =
+      dfm_grow(&schema->columns, &capacity, schema->n_columns + 1, sizeof *schema->columns, error);
+  if (status != DFM_OK) {
+    free(copy);
+    return status;
+  }
+  *column = &schema->columns[schema->n_columns++];
+  **column = (dfm_column){.name = copy, .kind = kind, .settings = dfm_field_settings_unset()};
+  return DFM_OK;
+}
+
 dfm_column *dfm_schema_column(const dfm_schema *schema, const char *name) {
   for (size_t i = 0; i < schema->n_columns; i++)
     if (strcmp(schema->columns[i].name, name) == 0) return &schema->columns[i];
@@ -414,6 +430,7 @@ static void free_words(char **words, size_t n) {
 dfm_status dfm_schema_create(dfm_schema **schema, dfm_error *error) {
   dfm_schema *made;
   DFM_TRY(dfm_alloc(&made, 1, sizeof *made, error));
+  made->format = dfm_format_at(0);
   made->separator = ',';
   made->has_header = true;
   made->label_above = NAN;
@@ -442,6 +459,7 @@ static dfm_status copy_words(char *const *words, size_t n, char ***to, size_t *n
 }
 
 static dfm_status copy_parts(const dfm_schema *from, dfm_schema *to, dfm_error *error) {
+  to->format = from->format;
   to->separator = from->separator;
   to->has_header = from->has_header;
   to->strip_spaces = from->strip_spaces;

@@ -70,6 +70,7 @@ typedef struct dfm_column {
 } dfm_column;
 
 struct dfm_schema {
+  const struct dfm_format *format; /* how rows are written (data/format.h); the next four are delimited text's */
   char separator;
   bool has_header;
   bool strip_spaces;    /* spaces around cells do not belong to them */
@@ -83,8 +84,10 @@ struct dfm_schema {
   size_t n_columns;
 };
 
-/* A schema without columns and words, at the defaults: comma, header, label 0/1. */
+/* A schema without columns and words, at the defaults: delimited text, comma, header, label 0/1. */
 dfm_status dfm_schema_create(dfm_schema **schema, dfm_error *error);
+/* Appends a column with open settings. */
+dfm_status dfm_schema_add(dfm_schema *schema, const char *name, dfm_kind kind, dfm_column **column, dfm_error *error);
 /* The column of that name, or NULL. */
 dfm_column *dfm_schema_column(const dfm_schema *schema, const char *name);
 /* An error that says that there is no such column, with the nearest name or, where none is near, the names there are.
@@ -92,9 +95,9 @@ dfm_column *dfm_schema_column(const dfm_schema *schema, const char *name);
 dfm_status dfm_schema_no_column(const dfm_schema *schema, const char *name, dfm_error *error);
 /* Settings that leave everything open. */
 dfm_field_settings dfm_field_settings_unset(void);
-/* Appends a copy of `word` (`n` bytes) to a list of words. */
 /* Whether `word` (`n` bytes) is one of them. */
 bool dfm_words_have(char *const *words, size_t n_words, const char *word, size_t n);
+/* Appends a copy of `word` (`n` bytes) to a list of words. */
 dfm_status dfm_words_add(char ***words, size_t *n_words, const char *word, size_t n, dfm_error *error);
 
 /* dfm_schema_load from YAML text; `name` stands for the file in messages. */
@@ -111,7 +114,7 @@ dfm_status dfm_column_set(dfm_column *column, const char *key, const char *value
 void dfm_column_clear(dfm_column *column);
 /* The byte that `value` names: itself, or "comma", "tab", "semicolon", "pipe", "space"; 0: none. */
 char dfm_separator_named(const char *value);
-/* What no column can tell alone: what shares a table, what pools. Where that is wrong, `*column` is the first such. */
+/* What no column can tell alone: what the format has, what shares a table, what pools. Where that is wrong, `*column` is the first such. */
 dfm_status dfm_schema_check(const dfm_schema *schema, size_t *column, dfm_error *error);
 
 /* The same values as text, for messages and YAML: dfm_choice_name("transform", DFM_TRANSFORM_LOG) is "log". NULL: no

@@ -1,6 +1,7 @@
 /* Schema, as a whole: a schema whose values are in range comes in; what its columns ask of each other is checked. */
 #include <string.h>
 
+#include "data/format.h"
 #include "data/schema.h"
 
 static bool is_category(const dfm_column *column) {
@@ -60,6 +61,8 @@ static dfm_status check_list(const dfm_column *column, const char *shown, dfm_er
 
 dfm_status dfm_schema_check(const dfm_schema *schema, size_t *at, dfm_error *error) {
   char shown[DFM_SHOW_BYTES];
+  *at = 0;
+  if (schema->format->check) DFM_TRY(schema->format->check(schema, at, error));
   for (size_t i = 0; i < schema->n_columns; i++) {
     const dfm_column *column = &schema->columns[i];
     if (!is_category(column)) continue;

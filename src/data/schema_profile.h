@@ -10,7 +10,7 @@
 typedef struct dfm_sample {
   dfm_text text;
   size_t *offsets;
-  size_t capacity;
+  size_t n_cells, capacity;
   size_t n_rows, n_columns;
 } dfm_sample;
 

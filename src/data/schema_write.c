@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "base/utf8.h"
+#include "data/format.h"
 #include "data/schema.h"
 
 /* Width that names are padded to, so that kinds line up where names are short. */
@@ -88,8 +89,10 @@ static dfm_status add_label(dfm_text *text, const dfm_schema *schema, const char
   return dfm_text_printf(text, error, "}\n");
 }
 
-static dfm_status add_top(dfm_text *text, const dfm_schema *schema, dfm_error *error) {
+/* How rows are written. */
+static dfm_status add_layout(dfm_text *text, const dfm_schema *schema, dfm_error *error) {
   const char separator[2] = {schema->separator, 0};
+  if (!schema->format->has_layout) return dfm_text_printf(text, error, "format: %s\n", schema->format->name);
   DFM_TRY(dfm_text_printf(text, error, "separator: "));
   DFM_TRY(add_string(text, separator, error));
   DFM_TRY(dfm_text_printf(text, error, "\nheader: %s\n", schema->has_header ? "true" : "false"));
@@ -99,6 +102,11 @@ static dfm_status add_top(dfm_text *text, const dfm_schema *schema, dfm_error *e
     DFM_TRY(add_string(text, schema->comment, error));
     DFM_TRY(dfm_text_printf(text, error, "\n"));
   }
+  return DFM_OK;
+}
+
+static dfm_status add_top(dfm_text *text, const dfm_schema *schema, dfm_error *error) {
+  DFM_TRY(add_layout(text, schema, error));
   if (schema->n_missing_words) {
     DFM_TRY(add_words(text, "missing: ", schema->missing_words, schema->n_missing_words, error));
     DFM_TRY(dfm_text_printf(text, error, "\n"));

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "base/yaml_depth.h"
+#include "data/format.h"
 #include "data/schema.h"
 
 /* A schema of a million columns is far below this. */
@@ -100,6 +101,15 @@ static dfm_status read_words(const reader *rc, const yaml_node_t *key, const yam
 }
 
 /* ---- top level */
+
+static dfm_status read_format(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
+                              dfm_error *error) {
+  dfm_error inner;
+  (void)column;
+  DFM_TRY(need_scalar(r, value, text_of(key), error));
+  if (dfm_format_named(text_of(value), &r->schema->format, &inner) == DFM_OK) return DFM_OK;
+  return FAIL(r, value, "%s", inner.message);
+}
 
 static dfm_status read_separator(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
                                  dfm_error *error) {
@@ -390,16 +400,30 @@ static dfm_status check_together(reader *r, const yaml_node_t *list, dfm_error *
   return FAIL(r, node, "%s", inner.message);
 }
 
+/* Keys that say how delimited text is written, beside a format that leaves nothing to say. */
+static dfm_status check_layout(reader *r, const yaml_node_t *root, dfm_error *error) {
+  static const char *const keys[] = {"separator", "header", "strip_spaces", "comment"};
+  for (size_t i = 0; !r->schema->format->has_layout && i < sizeof keys / sizeof *keys; i++) {
+    const yaml_node_t *key = find_key(r, root, keys[i]);
+    if (key)
+      return FAIL(r, key, "%s says how delimited text is written, and the format is %s; remove it", keys[i],
+                  r->schema->format->name);
+  }
+  return DFM_OK;
+}
+
 static dfm_status read_document(reader *r, dfm_error *error) {
   static const key_row rows[] = {
-      {"separator", read_separator},   {"header", read_header}, {"comment", read_comment}, {"strip_spaces", read_strip},
-      {"missing", read_missing_words}, {"label", read_label},   {"weight", read_weight},   {"columns", read_columns},
+      {"format", read_format},   {"separator", read_separator}, {"header", read_header},
+      {"comment", read_comment}, {"strip_spaces", read_strip},  {"missing", read_missing_words},
+      {"label", read_label},     {"weight", read_weight},       {"columns", read_columns},
   };
   yaml_node_t *root = yaml_document_get_root_node(&r->document);
   if (!root)
     return dfm_fail_at(error, DFM_ERROR_FORMAT, r->name, 1, 0,
                        "the schema is empty; deepfm schema FILE prints one to start from");
   DFM_TRY(read_mapping(r, root, "a schema", rows, sizeof rows / sizeof *rows, NULL, error));
+  DFM_TRY(check_layout(r, root, error));
   const yaml_node_t *list = NULL;
   for (const yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top; pair++)
     if (strcmp(text_of(yaml_document_get_node(&r->document, pair->key)), "columns") == 0)

@@ -2,6 +2,7 @@
  * in the order of the rows. */
 #include "data/source.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,14 +13,28 @@ static void leave_out(dfm_block *block, int at) {
   block->bad_reason[block->n_bad++] = block->reason;
 }
 
+/* Row `i` at hand into the row's block, whose next row it becomes; where it is wrong, block->reason says of what kind. */
+static dfm_status read_row(const dfm_source *source, size_t i, dfm_row *row, dfm_error *error) {
+  dfm_block *block = row->block;
+  block->reason = DFM_BAD_SHAPE;
+  dfm_block_begin_row(block);
+  block->label[block->rows] = NAN;
+  block->weight[block->rows] = 1;
+  block->truth[block->rows] = 0;
+  DFM_TRY(source->kind->read(source, i, row, error));
+  block->rows++;
+  return DFM_OK;
+}
+
 /* Text that does not stand in the source does not move while the block's values point into it: there is room first. */
-static dfm_status fill(const dfm_source *source, size_t first, int n, dfm_cells *cells, dfm_block *block) {
+static dfm_status fill(const dfm_source *source, size_t first, int n, dfm_row_scratch *scratch, dfm_block *block) {
   const size_t bytes = source->kind->text_bytes(source, first, n);
+  dfm_row row = {.source = source, .scratch = scratch, .block = block, .watched = -1};
   if (bytes > 0) DFM_TRY(dfm_grow(&block->text, &block->text_capacity, bytes, 1, &block->error));
-  cells->text = block->text;
+  dfm_row_scratch_use(scratch, block->text, block->text_capacity);
   for (int i = 0; i < n; i++) {
     block->at[block->rows] = i;
-    const dfm_status status = source->kind->parse(source, first + (size_t)i, cells, block, &block->error);
+    const dfm_status status = read_row(source, first + (size_t)i, &row, &block->error);
     if (status == DFM_ERROR_FORMAT && source->n_bad_allowed > 0) {
       leave_out(block, i);
     } else if (status != DFM_OK) {
@@ -35,29 +50,36 @@ static void fill_task(void *context, int task, int thread) {
   const size_t first = (size_t)task * DFM_BLOCK_ROWS, left = source->n_at_hand - first;
   dfm_block_clear(block);
   block->status =
-      fill(source, first, left < DFM_BLOCK_ROWS ? (int)left : DFM_BLOCK_ROWS, &source->cells[thread], block);
+      fill(source, first, left < DFM_BLOCK_ROWS ? (int)left : DFM_BLOCK_ROWS, &source->scratch[thread], block);
 }
 
 /* ---- rows that are wrong */
 
-/* Room for the text of a row that is looked at alone, and behind it for a value's head to be read at once. */
-static dfm_status look_alone(dfm_source *source, size_t row, dfm_error *error) {
-  const size_t bytes = source->kind->text_bytes(source, row, 1) + DFM_VALUE_HEAD;
-  DFM_TRY(dfm_grow(&source->text, &source->text_capacity, bytes, 1, error));
-  source->cells->text = source->text;
+dfm_status dfm_source_alone(dfm_source *source, size_t row, dfm_error *error) {
+  const size_t bytes = source->kind->text_bytes(source, row, 1);
+  if (bytes > 0) DFM_TRY(dfm_grow(&source->text, &source->text_capacity, bytes, 1, error));
+  dfm_row_scratch_use(source->scratch, source->text, source->text_capacity);
   return DFM_OK;
 }
 
-/* Reads the row that block `task` left out as its bad one `i` again, for its sentence. */
-static dfm_status read_again(dfm_source *source, int task, int i, dfm_error *error) {
-  dfm_block *block = source->block[task];
-  const size_t row = (size_t)task * DFM_BLOCK_ROWS + (size_t)block->bad[i];
-  DFM_TRY(look_alone(source, row, error));
-  return source->kind->parse(source, row, source->cells, block, error);
+/* Reads row `i` of block `task` again, into the block's next one; `row` says what came of it. */
+static dfm_status read_again(dfm_source *source, int task, int i, dfm_row *row, dfm_error *error) {
+  const size_t at = (size_t)task * DFM_BLOCK_ROWS + (size_t)i;
+  row->source = source;
+  row->scratch = source->scratch;
+  row->block = source->block[task];
+  DFM_TRY(dfm_source_alone(source, at, error));
+  return read_row(source, at, row, error);
+}
+
+/* The sentence on the row that block `task` left out as its bad one `i`. */
+static dfm_status say_bad(dfm_source *source, int task, int i, dfm_error *error) {
+  dfm_row row = {.watched = -1};
+  return read_again(source, task, source->block[task]->bad[i], &row, error);
 }
 
 static dfm_status fail_too_many(dfm_source *source, int task, int i, dfm_error *error) {
-  const dfm_status status = read_again(source, task, i, error);
+  const dfm_status status = say_bad(source, task, i, error);
   if (!error) return status;
   const size_t n = strlen(error->message);
   snprintf(error->message + n, sizeof error->message - n, " (%lld bad rows were left out before it, as many as may be)",
@@ -69,7 +91,7 @@ static dfm_status count_bad(dfm_source *source, int task, dfm_error *error) {
   const dfm_block *block = source->block[task];
   for (int i = 0; i < block->n_bad; i++) {
     if (source->bad.rows == source->n_bad_allowed) return fail_too_many(source, task, i, error);
-    if (source->bad.rows++ == 0) (void)read_again(source, task, i, &source->bad.first);
+    if (source->bad.rows++ == 0) (void)say_bad(source, task, i, &source->bad.first);
     source->bad.reason[block->bad_reason[i]]++;
   }
   return DFM_OK;
@@ -87,10 +109,13 @@ static dfm_status check_blocks(dfm_source *source, dfm_error *error) {
 }
 
 dfm_status dfm_source_unknown(dfm_source *source, int block, int r, int f, dfm_error *error) {
-  dfm_block *scratch = source->block[block];
-  const size_t row = (size_t)block * DFM_BLOCK_ROWS + (size_t)scratch->at[r];
-  DFM_TRY(look_alone(source, row, error));
-  return source->kind->unknown(source, row, f, scratch, error);
+  const int at = source->block[block]->at[r];
+  dfm_row row = {.watched = f};
+  dfm_block_clear(source->block[block]);
+  DFM_TRY(read_again(source, block, at, &row, error));
+  return dfm_row_fail(&row, &row.unknown, source->encoder->category[f].name, "has a value that the vocabulary lacks",
+                      "correct the cell, train on rows that have it, or train with `unknown: row` for the column",
+                      error);
 }
 
 /* ---- the whole */

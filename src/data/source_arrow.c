@@ -6,7 +6,6 @@
 
 #include "data/arrow_column.h"
 #include "data/category.h"
-#include "data/list_cell.h"
 #include "data/source.h"
 
 /* One column of the stream. */
@@ -32,30 +31,24 @@ struct dfm_arrow_rows {
 
 /* ---- cells */
 
-/* The row's cell as clean text; what does not stand in the batch is written to `room`, of DFM_DOUBLE_BYTES. */
-static dfm_cell cell_of(const dfm_schema *schema, const dfm_arrow_column *column, int64_t row, char *room,
-                        const char **limit) {
+/* The row's cell as text; what does not stand in the batch is written to `room`, of DFM_DOUBLE_BYTES. */
+static dfm_cell cell_of(const dfm_arrow_column *column, int64_t row, char *room, const char **limit) {
   dfm_cell cell = {.bytes = "", .column = 1};
   *limit = cell.bytes;
-  if (!dfm_arrow_find(&column, &row)) return cell;
-  cell.bytes = dfm_arrow_bytes(column, row, room, &cell.n, limit);
-  return dfm_cell_clean(schema, cell);
+  if (dfm_arrow_find(&column, &row)) cell.bytes = dfm_arrow_bytes(column, row, room, &cell.n, limit);
+  return cell;
 }
 
-/* The same for values that stay: in the block's text, which moves on. */
-static dfm_cell value_cell(const dfm_schema *schema, const dfm_arrow_column *column, int64_t row, dfm_cells *cells,
-                           const char **limit) {
-  const dfm_cell cell = cell_of(schema, column, row, cells->text, limit);
-  if (cell.bytes == cells->text) cells->text += cell.n;
+/* The same for values that stay: in the scratch's text, which moves on. */
+static dfm_cell value_cell(const dfm_arrow_column *column, int64_t row, dfm_row *to) {
+  char **text = &to->scratch->cells.text;
+  const dfm_cell cell = cell_of(column, row, *text, &to->limit);
+  if (cell.bytes == *text) *text += cell.n;
   return cell;
 }
 
 static inline const arrow_place *place_at(const dfm_source *source, size_t at) {
   return &source->arrow->place[at];
-}
-
-static dfm_row_span span_of(const dfm_source *source, size_t row) {
-  return (dfm_row_span){.line = source->arrow->before + source->arrow->at + (int64_t)row + 1};
 }
 
 /* ---- batches */
@@ -73,7 +66,7 @@ static dfm_status hash_entries(const dfm_source *source, arrow_place *place, dfm
   DFM_TRY(dfm_grow(&place->entry, &place->capacity, (size_t)entries->length, sizeof *place->entry, error));
   for (int64_t i = 0; i < entries->length; i++) {
     const char *limit;
-    const dfm_cell cell = cell_of(encoder->schema, entries, i, room, &limit);
+    const dfm_cell cell = dfm_cell_clean(encoder->schema, cell_of(entries, i, room, &limit));
     dfm_value *value = &place->entry[i];
     dfm_value_set(value, cell.bytes, cell.n, limit);
     const bool is_good = dfm_category_transform(&encoder->category[place->f].settings, value) == DFM_NUMBER_OK;
@@ -161,33 +154,32 @@ static size_t text_bytes(const dfm_source *source, size_t row, int n) {
   return written * DFM_DOUBLE_BYTES;
 }
 
-static dfm_status read_list(const dfm_source *source, const dfm_row_span *span, const dfm_arrow_column *column,
-                            int64_t row, int f, dfm_cells *cells, dfm_block *block, dfm_error *error) {
-  dfm_cell bad = {0};
+static dfm_status read_list(const dfm_arrow_column *column, int64_t r, int f, dfm_row *row, dfm_error *error) {
   int64_t i = 0, end = 0;
-  if (!dfm_arrow_is_null(column, row)) dfm_arrow_items(column, row, &i, &end);
-  for (; i < end && !bad.bytes; i++) {
-    const char *limit;
-    const dfm_cell item = value_cell(source->encoder->schema, column->values, i, cells, &limit);
-    DFM_TRY(dfm_list_item_read(source->encoder, f, item, limit, block, &bad, error));
-  }
-  return dfm_source_end_list(source, span, &bad, f, block, error);
+  if (!dfm_arrow_is_null(column, r)) dfm_arrow_items(column, r, &i, &end);
+  for (; i < end; i++) DFM_TRY(dfm_row_put_item(row, f, value_cell(column->values, i, row), error));
+  dfm_block_end_list(row->block, f);
+  return DFM_OK;
 }
 
-static dfm_status read_category(const dfm_source *source, const dfm_row_span *span, int64_t row, int f,
-                                dfm_cells *cells, dfm_block *block, dfm_error *error) {
+static dfm_status read_category(int64_t r, int f, dfm_row *row, dfm_error *error) {
+  const dfm_source *source = row->source;
+  if (source->category_at[f] == DFM_ABSENT) {
+    dfm_row_put_absent(row, f);
+    return DFM_OK;
+  }
   const arrow_place *place = place_at(source, source->category_at[f]);
-  const char *limit;
-  if (place->has_entries && !dfm_arrow_is_null(&place->column, row)) {
-    const dfm_value *entry = &place->entry[dfm_arrow_entry(&place->column, row)];
+  if (place->has_entries && row->watched != f && !dfm_arrow_is_null(&place->column, r)) {
+    const dfm_value *entry = &place->entry[dfm_arrow_entry(&place->column, r)];
     if (entry->id == DFM_ID_NONE) {
-      *dfm_block_value(block, f, block->rows) = *entry;
+      *dfm_block_value(row->block, f, row->block->rows) = *entry;
       return DFM_OK;
     }
   }
-  if (dfm_arrow_is_list(&place->column)) return read_list(source, span, &place->column, row, f, cells, block, error);
-  const dfm_cell cell = value_cell(source->encoder->schema, &place->column, row, cells, &limit);
-  return dfm_source_read_category(source, span, &cell, f, limit, block, error);
+  if (dfm_arrow_is_list(&place->column)) return read_list(&place->column, r, f, row, error);
+  const dfm_cell cell = value_cell(&place->column, r, row);
+  return source->encoder->category[f].is_list ? dfm_row_put_list(row, f, cell, error)
+                                              : dfm_row_put_category(row, f, cell, error);
 }
 
 /* The number of a column of numbers, NaN where it is null; false: the cell is text, or one whose text must be looked at. */
@@ -200,120 +192,55 @@ static inline bool find_number(const dfm_source *source, size_t at, int64_t row,
   return isfinite(*number);
 }
 
-static dfm_status read_number(const dfm_source *source, const dfm_row_span *span, int64_t row, int d, dfm_block *block,
-                              dfm_error *error) {
+static dfm_status read_number(int64_t r, int d, dfm_row *row, dfm_error *error) {
+  const dfm_source *source = row->source;
   const size_t at = source->number_at[d];
-  float *number = block->number + (size_t)block->rows * (size_t)source->encoder->D + d;
+  float *number = &row->block->number[(size_t)row->block->rows * (size_t)source->encoder->D + (size_t)d];
   char room[DFM_DOUBLE_BYTES];
-  const char *limit;
   *number = NAN;
-  if (at == DFM_ABSENT || find_number(source, at, row, number)) return DFM_OK;
-  const dfm_cell cell = cell_of(source->encoder->schema, &place_at(source, at)->column, row, room, &limit);
-  return dfm_source_read_number(source, span, &cell, d, block, error);
+  if (at == DFM_ABSENT || find_number(source, at, r, number)) return DFM_OK;
+  return dfm_row_put_number(row, d, cell_of(&place_at(source, at)->column, r, room, &row->limit), error);
 }
 
 /* A boolean label is 1 or 0, unless the schema has words for it. */
-static dfm_status read_label(const dfm_source *source, const dfm_row_span *span, int64_t row, dfm_block *block,
-                             dfm_error *error) {
+static dfm_status read_label(int64_t r, dfm_row *row, dfm_error *error) {
+  const dfm_source *source = row->source;
   const dfm_schema *schema = source->encoder->schema;
   const dfm_arrow_column *column = &place_at(source, source->label_at)->column;
   char room[DFM_DOUBLE_BYTES];
-  const char *limit;
-  dfm_cell cell = cell_of(schema, column, row, room, &limit);
-  if (dfm_arrow_find(&column, &row) && column->type == DFM_ARROW_BOOL &&
+  dfm_cell cell = dfm_cell_clean(schema, cell_of(column, r, room, &row->limit));
+  if (dfm_arrow_find(&column, &r) && column->type == DFM_ARROW_BOOL &&
       !dfm_words_have(schema->positives, schema->n_positives, cell.bytes, cell.n) &&
       !dfm_words_have(schema->negatives, schema->n_negatives, cell.bytes, cell.n))
-    cell = (dfm_cell){.bytes = dfm_arrow_float(column, row) > 0 ? "1" : "0", .n = 1};
-  return dfm_source_read_label(source, span, &cell, block, error);
+    cell = (dfm_cell){.bytes = dfm_arrow_float(column, r) > 0 ? "1" : "0", .n = 1};
+  return dfm_row_put_label(row, cell, error);
 }
 
-static dfm_status read_weight(const dfm_source *source, const dfm_row_span *span, int64_t row, dfm_block *block,
-                              dfm_error *error) {
-  float *weight = &block->weight[block->rows];
+static dfm_status read_weight(int64_t r, dfm_row *row, dfm_error *error) {
+  const dfm_source *source = row->source;
+  float *weight = &row->block->weight[row->block->rows];
   char room[DFM_DOUBLE_BYTES];
-  const char *limit;
-  if (find_number(source, source->weight_at, row, weight) && *weight >= 0) return DFM_OK;
-  const dfm_cell cell =
-      cell_of(source->encoder->schema, &place_at(source, source->weight_at)->column, row, room, &limit);
-  return dfm_source_read_weight(source, span, &cell, block, error);
+  if (find_number(source, source->weight_at, r, weight) && *weight >= 0) return DFM_OK;
+  return dfm_row_put_weight(row, cell_of(&place_at(source, source->weight_at)->column, r, room, &row->limit), error);
 }
 
-static dfm_status read_truth(const dfm_source *source, const dfm_row_span *span, int64_t row, dfm_block *block,
-                             dfm_error *error) {
-  float *truth = &block->truth[block->rows];
+static dfm_status read_truth(int64_t r, dfm_row *row, dfm_error *error) {
+  const dfm_source *source = row->source;
+  float *truth = &row->block->truth[row->block->rows];
   char room[DFM_DOUBLE_BYTES];
-  const char *limit;
-  if (find_number(source, source->truth_at, row, truth) && *truth >= 0 && *truth <= 1) return DFM_OK;
-  const dfm_cell cell =
-      cell_of(source->encoder->schema, &place_at(source, source->truth_at)->column, row, room, &limit);
-  return dfm_source_read_truth(source, span, &cell, block, error);
+  if (find_number(source, source->truth_at, r, truth) && *truth >= 0 && *truth <= 1) return DFM_OK;
+  return dfm_row_put_truth(row, cell_of(&place_at(source, source->truth_at)->column, r, room, &row->limit), error);
 }
 
-/* Label, weight and truth, where there are such columns. */
-static dfm_status read_rest(const dfm_source *source, const dfm_row_span *span, int64_t row, dfm_block *block,
-                            dfm_error *error) {
-  block->label[block->rows] = NAN;
-  block->weight[block->rows] = 1;
-  block->truth[block->rows] = 0;
-  block->reason = DFM_BAD_LABEL;
-  if (source->label_at != DFM_ABSENT) DFM_TRY(read_label(source, span, row, block, error));
-  block->reason = DFM_BAD_WEIGHT;
-  if (source->weight_at != DFM_ABSENT) DFM_TRY(read_weight(source, span, row, block, error));
-  block->reason = DFM_BAD_TRUTH;
-  return source->truth_at != DFM_ABSENT ? read_truth(source, span, row, block, error) : DFM_OK;
-}
-
-static dfm_status parse(const dfm_source *source, size_t row, dfm_cells *cells, dfm_block *block, dfm_error *error) {
+static dfm_status read_row(const dfm_source *source, size_t i, dfm_row *row, dfm_error *error) {
   const dfm_encoder *encoder = source->encoder;
-  const dfm_row_span span = span_of(source, row);
-  const int64_t r = source->arrow->at + (int64_t)row;
-  block->reason = DFM_BAD_NUMBER;
-  dfm_block_begin_row(block);
-  for (int f = 0; f < encoder->F; f++) {
-    if (source->category_at[f] == DFM_ABSENT)
-      dfm_source_read_absent(source, f, block);
-    else
-      DFM_TRY(read_category(source, &span, r, f, cells, block, error));
-  }
-  for (int d = 0; d < encoder->D; d++) DFM_TRY(read_number(source, &span, r, d, block, error));
-  DFM_TRY(read_rest(source, &span, r, block, error));
-  block->rows++;
-  return DFM_OK;
-}
-
-/* ---- an unknown value that is an error */
-
-/* The first item of a list that the vocabulary lacks. */
-static dfm_status find_item(const dfm_source *source, const dfm_arrow_column *column, int64_t row, int f,
-                            dfm_block *scratch, dfm_cell *item, dfm_error *error) {
-  const dfm_encoder *encoder = source->encoder;
-  int64_t i, end;
-  dfm_arrow_items(column, row, &i, &end);
-  for (; i < end; i++) {
-    const char *limit;
-    dfm_cell bad;
-    *item = value_cell(encoder->schema, column->values, i, source->cells, &limit);
-    dfm_block_clear(scratch);
-    DFM_TRY(dfm_list_item_read(encoder, f, *item, limit, scratch, &bad, error));
-    dfm_category_find_all(encoder, f, scratch->list[f].item, scratch->list[f].n);
-    if (scratch->list[f].n > 0 && scratch->list[f].item->id == DFM_ID_NONE) break;
-  }
-  return DFM_OK;
-}
-
-static dfm_status unknown(dfm_source *source, size_t row, int f, dfm_block *scratch, dfm_error *error) {
-  const dfm_arrow_column *column = &place_at(source, source->category_at[f])->column;
-  const dfm_row_span span = span_of(source, row);
-  const int64_t r = source->arrow->at + (int64_t)row;
-  const char *limit;
-  dfm_cell cell;
-  if (dfm_arrow_is_list(column)) {
-    DFM_TRY(find_item(source, column, r, f, scratch, &cell, error));
-  } else {
-    cell = value_cell(source->encoder->schema, column, r, source->cells, &limit);
-    DFM_TRY(dfm_source_find_unknown(source, f, &cell, scratch, error));
-  }
-  return dfm_source_fail_unknown(source, &span, &cell, f, error);
+  const int64_t r = source->arrow->at + (int64_t)i;
+  row->number = source->arrow->before + r + 1;
+  for (int f = 0; f < encoder->F; f++) DFM_TRY(read_category(r, f, row, error));
+  for (int d = 0; d < encoder->D; d++) DFM_TRY(read_number(r, d, row, error));
+  if (source->has_label) DFM_TRY(read_label(r, row, error));
+  if (source->has_weight) DFM_TRY(read_weight(r, row, error));
+  return source->has_truth ? read_truth(r, row, error) : DFM_OK;
 }
 
 /* ---- the whole */
@@ -366,7 +293,7 @@ static dfm_status place_columns(dfm_source *source, dfm_error *error) {
     const char *name = dfm_arrow_stream_column_name(a->stream, i);
     names[i] = (dfm_cell){name, strlen(name), 0};
   }
-  const dfm_status status = dfm_source_place(source, names, a->n_places, error);
+  const dfm_status status = dfm_source_place_names(source, names, a->n_places, error);
   free(names);
   return status;
 }
@@ -410,4 +337,4 @@ static void close_rows(dfm_source *source) {
 }
 
 const dfm_source_kind dfm_source_arrow = {
-    .open = open_rows, .next = next, .text_bytes = text_bytes, .parse = parse, .unknown = unknown, .close = close_rows};
+    .open = open_rows, .next = next, .text_bytes = text_bytes, .read = read_row, .close = close_rows};

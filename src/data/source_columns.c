@@ -1,15 +1,11 @@
-/* Opening of text rows: an input and an encoder come in; a source that knows where each wanted column is goes out. */
+/* Columns of rows whose cells stand in order: names come in, or the number of cells; where each column of the schema is
+ * goes out. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/memory.h"
 #include "base/number.h"
 #include "data/source.h"
-
-const char *dfm_source_name(const dfm_source *source) {
-  return source->rows ? dfm_text_rows_path(source->rows) : dfm_input_name(source->input);
-}
 
 /* The header's line; 0 where the names are no text. */
 static long long header_line(const dfm_source *source) {
@@ -155,14 +151,6 @@ static void place_by_position(dfm_source *source, size_t n) {
     set_position(source, schema->columns[i].kind, i == label && !has_label ? DFM_ABSENT : i - is_after, &f, &d);
   }
   source->n_cells = schema->n_columns - (label != DFM_ABSENT && !has_label);
-  source->has_first_row = true;
-}
-
-/* A schema may be without label, and then is good for prediction alone. */
-static dfm_status check_label(const dfm_source *source, dfm_error *error) {
-  if (source->label_at != DFM_ABSENT || source->label_optional) return DFM_OK;
-  return dfm_fail(error, DFM_ERROR_MISMATCH, "the schema of %s has no label column; give one column the kind label",
-                  dfm_source_name(source));
 }
 
 /* The column of true probabilities: by name, or by 1-based position in a file without header (`index` NULL). */
@@ -182,183 +170,36 @@ static dfm_status place_truth(dfm_source *source, const name_index *index, size_
                      truth);
 }
 
-/* ---- files */
-
-static void close_file(dfm_source *source) {
-  dfm_text_rows_close(source->rows);
-  if (source->feed) dfm_input_return(source->input, source->file, source->feed);
-  source->rows = NULL;
-  source->feed = NULL;
-}
-
-static dfm_status fail_empty(const dfm_source *source, dfm_error *error) {
-  return dfm_fail(error, DFM_ERROR_FORMAT, "%s is empty; it needs %s", dfm_source_name(source),
-                  source->encoder->schema->has_header ? "a header and rows" : "rows");
-}
-
-static dfm_status open_file(dfm_source *source, size_t file, dfm_error *error) {
-  const dfm_schema *schema = source->encoder->schema;
-  DFM_TRY(dfm_input_take(source->input, file, &source->feed, error));
-  source->file = file;
-  const dfm_row_syntax syntax = {schema->separator, schema->comment};
-  DFM_TRY(dfm_text_rows_open(source->feed, &syntax, false, &source->rows, error));
-  return dfm_text_rows_is_empty(source->rows) ? fail_empty(source, error) : DFM_OK;
-}
-
-dfm_status dfm_source_first(dfm_source *source, size_t *n, dfm_error *error) {
-  const dfm_schema *schema = source->encoder->schema;
-  dfm_cells *cells = source->cells;
-  DFM_TRY(dfm_text_rows_next(source->rows, source->spans, 1, &source->n_at_hand, error));
-  *n = 0;
-  if (source->n_at_hand == 0) return DFM_OK;
-  DFM_TRY(dfm_grow(&source->text, &source->text_capacity, source->spans->n, 1, error));
-  cells->text = source->text;
-  DFM_TRY(dfm_delimited_split(source->spans, schema->separator, dfm_source_name(source),
-                              dfm_text_rows_limit(source->rows), cells, error));
-  *n = cells->n;
-  return DFM_OK;
-}
-
-/* ---- headers: those of further files are held against the first one's */
-
-static dfm_cell header_cell(const dfm_source *source, const dfm_cell *cells, size_t i) {
-  return source->encoder->schema->strip_spaces ? dfm_cell_strip(cells[i]) : cells[i];
-}
-
-static dfm_status keep_header(dfm_source *source, const dfm_cell *cells, size_t n, dfm_error *error) {
-  DFM_TRY(dfm_alloc(&source->header_end, n, sizeof *source->header_end, error));
-  for (size_t i = 0; i < n; i++) {
-    const dfm_cell cell = header_cell(source, cells, i);
-    DFM_TRY(dfm_text_add(&source->header, cell.bytes, cell.n, error));
-    source->header_end[i] = source->header.length;
-  }
-  return DFM_OK;
-}
-
-static dfm_cell kept_cell(const dfm_source *source, size_t i) {
-  const size_t start = i ? source->header_end[i - 1] : 0;
-  return (dfm_cell){source->header.bytes + start, source->header_end[i] - start, 0};
-}
-
-static dfm_status check_header(const dfm_source *source, const dfm_cell *cells, size_t n, dfm_error *error) {
-  const char *first = dfm_input_path(source->input, 0);
-  char here[DFM_SHOW_BYTES], there[DFM_SHOW_BYTES];
-  for (size_t i = 0; i < n && i < source->n_cells; i++) {
-    const dfm_cell cell = header_cell(source, cells, i), kept = kept_cell(source, i);
-    if (cell.n == kept.n && memcmp(cell.bytes, kept.bytes, cell.n) == 0) continue;
-    return dfm_fail_at(error, DFM_ERROR_MISMATCH, dfm_source_name(source), source->spans->line, (long long)cell.column,
-                       "column %zu is called '%s' here and '%s' in %s; give all files the same header", i + 1,
-                       dfm_show(here, cell.bytes, cell.n), dfm_show(there, kept.bytes, kept.n), first);
-  }
-  if (n == source->n_cells) return DFM_OK;
-  return dfm_fail_at(error, DFM_ERROR_MISMATCH, dfm_source_name(source), source->spans->line, 0,
-                     "the header has %zu columns here and %zu in %s; give all files the same header", n,
-                     source->n_cells, first);
-}
-
-dfm_status dfm_source_next_file(dfm_source *source, bool *is_open, dfm_error *error) {
-  size_t n;
-  const size_t next = source->file + 1;
-  *is_open = next < dfm_input_files(source->input);
-  if (!*is_open) return DFM_OK;
-  close_file(source);
-  DFM_TRY(open_file(source, next, error));
-  if (!source->encoder->schema->has_header) return DFM_OK;
-  DFM_TRY(dfm_source_first(source, &n, error));
-  return n == 0 ? fail_empty(source, error) : check_header(source, source->cells->cell, n, error);
-}
-
 /* ---- the whole */
 
-static dfm_status place_names(dfm_source *source, const name_index *index, size_t n, dfm_error *error) {
-  DFM_TRY(place_by_name(source, index, n, error));
-  DFM_TRY(check_label(source, error));
-  return place_truth(source, index, n, error);
-}
-
-dfm_status dfm_source_place(dfm_source *source, const dfm_cell *cells, size_t n, dfm_error *error) {
-  name_index index;
-  DFM_TRY(index_names(source->encoder->schema, cells, n, &index, error));
-  const dfm_status status = place_names(source, &index, n, error);
-  free(index.slots);
-  return status;
-}
-
-static dfm_status find_columns(dfm_source *source, dfm_error *error) {
-  size_t n;
-  DFM_TRY(dfm_source_first(source, &n, error));
-  if (n == 0) return fail_empty(source, error);
-  if (source->encoder->schema->has_header) {
-    DFM_TRY(dfm_source_place(source, source->cells->cell, n, error));
-    return keep_header(source, source->cells->cell, n, error);
-  }
-  place_by_position(source, n);
-  DFM_TRY(check_label(source, error));
-  return place_truth(source, NULL, n, error);
-}
-
-dfm_status dfm_source_open_text(dfm_source *source, dfm_error *error) {
-  DFM_TRY(dfm_alloc(&source->spans, source->capacity, sizeof *source->spans, error));
-  DFM_TRY(open_file(source, 0, error));
-  return find_columns(source, error);
-}
-
-void dfm_source_close_text(dfm_source *source) {
-  close_file(source);
-  free(source->header.bytes);
-  free(source->header_end);
-  free(source->spans);
-}
-
-/* Blocks to fill at once: some for each thread, so that one that is done early has more to do. */
-enum { BLOCKS_PER_THREAD = 4 };
-
-static dfm_status allocate(dfm_source *source, dfm_error *error) {
+static dfm_status begin(dfm_source *source, dfm_error *error) {
   const size_t F = (size_t)source->encoder->F, D = (size_t)source->encoder->D;
-  const size_t threads = (size_t)dfm_pool_threads(source->pool), blocks = BLOCKS_PER_THREAD * threads;
-  source->capacity = blocks * DFM_BLOCK_ROWS;
-  DFM_TRY(dfm_alloc(&source->cells, threads, sizeof *source->cells, error));
-  DFM_TRY(dfm_alloc(&source->block, blocks, sizeof(dfm_block *), error));
-  for (; source->n_blocks_made < (int)blocks; source->n_blocks_made++)
-    DFM_TRY(dfm_block_create(source->encoder, &source->block[source->n_blocks_made], error));
+  source->label_at = source->weight_at = source->truth_at = DFM_ABSENT;
   DFM_TRY(dfm_alloc(&source->category_at, F, sizeof *source->category_at, error));
   return dfm_alloc(&source->number_at, D, sizeof *source->number_at, error);
 }
 
-dfm_status dfm_source_open(dfm_input *input, const dfm_encoder *encoder, const dfm_read_options *options,
-                           dfm_pool *pool, dfm_source *source, dfm_error *error) {
-  const dfm_read_options none = {0};
-  if (!options) options = &none;
-  const bool is_arrow = dfm_input_arrow(input) != NULL;
-  dfm_source made = {.kind = is_arrow ? &dfm_source_arrow : &dfm_source_text,
-                     .input = input,
-                     .encoder = encoder,
-                     .pool = pool,
-                     .n_bad_allowed = options->skip_bad_rows,
-                     .label_optional = options->label_optional,
-                     .missing_unknown = options->missing_unknown,
-                     .truth_name = options->truth_column,
-                     .label_at = DFM_ABSENT,
-                     .weight_at = DFM_ABSENT,
-                     .truth_at = DFM_ABSENT};
-  dfm_status status = allocate(&made, error);
-  if (status == DFM_OK) status = made.kind->open(&made, error);
-  if (status != DFM_OK) {
-    dfm_source_close(&made);
-    return status;
-  }
-  *source = made;
-  return DFM_OK;
+static void end(dfm_source *source) {
+  source->has_label = source->label_at != DFM_ABSENT;
+  source->has_weight = source->weight_at != DFM_ABSENT;
+  source->has_truth = source->truth_at != DFM_ABSENT;
 }
 
-void dfm_source_close(dfm_source *source) {
-  source->kind->close(source);
-  free(source->category_at);
-  free(source->number_at);
-  free(source->text);
-  for (int i = 0; i < source->n_blocks_made; i++) dfm_block_free(source->block[i]);
-  free(source->block);
-  for (int i = 0; source->cells && i < dfm_pool_threads(source->pool); i++) dfm_cells_clear(&source->cells[i]);
-  free(source->cells);
-  *source = (dfm_source){0};
+dfm_status dfm_source_place_names(dfm_source *source, const dfm_cell *cells, size_t n, dfm_error *error) {
+  name_index index;
+  DFM_TRY(begin(source, error));
+  DFM_TRY(index_names(source->encoder->schema, cells, n, &index, error));
+  dfm_status status = place_by_name(source, &index, n, error);
+  if (status == DFM_OK) status = place_truth(source, &index, n, error);
+  free(index.slots);
+  end(source);
+  return status;
+}
+
+dfm_status dfm_source_place_positions(dfm_source *source, size_t n, dfm_error *error) {
+  DFM_TRY(begin(source, error));
+  place_by_position(source, n);
+  DFM_TRY(place_truth(source, NULL, n, error));
+  end(source);
+  return DFM_OK;
 }

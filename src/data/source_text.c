@@ -1,9 +1,46 @@
-/* Sources of text: rows are spans, taken from the files one after the other. */
-#include <string.h>
+/* Sources of text: rows are spans, taken from the files one after the other, and their format says what is in them. */
+#include <stdlib.h>
 
-#include "data/category.h"
-#include "data/list_cell.h"
 #include "data/source.h"
+
+/* ---- files */
+
+static void close_file(dfm_source *source) {
+  dfm_text_rows_close(source->rows);
+  if (source->feed) dfm_input_return(source->input, source->file, source->feed);
+  source->rows = NULL;
+  source->feed = NULL;
+}
+
+dfm_status dfm_source_fail_empty(const dfm_source *source, dfm_error *error) {
+  const dfm_schema *schema = source->encoder->schema;
+  return dfm_fail(error, DFM_ERROR_FORMAT, "%s is empty; it needs %s", dfm_text_rows_path(source->rows),
+                  schema->format->has_layout && schema->has_header ? "a header and rows" : "rows");
+}
+
+static dfm_status open_file(dfm_source *source, size_t file, dfm_error *error) {
+  DFM_TRY(dfm_input_take(source->input, file, &source->feed, error));
+  source->file = file;
+  const dfm_row_syntax syntax = dfm_format_syntax(source->encoder->schema);
+  DFM_TRY(dfm_text_rows_open(source->feed, &syntax, false, &source->rows, error));
+  return dfm_text_rows_is_empty(source->rows) ? dfm_source_fail_empty(source, error) : DFM_OK;
+}
+
+static dfm_status next_file(dfm_source *source, bool *is_open, dfm_error *error) {
+  const size_t next = source->file + 1;
+  *is_open = next < dfm_input_files(source->input);
+  if (!*is_open) return DFM_OK;
+  close_file(source);
+  DFM_TRY(open_file(source, next, error));
+  return source->format->open_next ? source->format->open_next(source, error) : DFM_OK;
+}
+
+dfm_status dfm_source_first(dfm_source *source, dfm_error *error) {
+  DFM_TRY(dfm_text_rows_next(source->rows, source->spans, 1, &source->n_at_hand, error));
+  return source->n_at_hand > 0 ? dfm_source_alone(source, 0, error) : DFM_OK;
+}
+
+/* ---- rows */
 
 /* None behind the last file's last. */
 static dfm_status next(dfm_source *source, dfm_error *error) {
@@ -15,58 +52,42 @@ static dfm_status next(dfm_source *source, dfm_error *error) {
   do {
     DFM_TRY(dfm_text_rows_next(source->rows, source->spans, source->capacity, &source->n_at_hand, error));
     if (source->n_at_hand > 0) return DFM_OK;
-    DFM_TRY(dfm_source_next_file(source, &is_open, error));
+    DFM_TRY(next_file(source, &is_open, error));
   } while (is_open);
   return DFM_OK;
 }
 
-/* Cells that contain "" are unescaped, and no longer than they were. */
+/* Cells that are unescaped are no longer than they were. */
 static size_t text_bytes(const dfm_source *source, size_t row, int n) {
   size_t bytes = 0;
-  for (int i = 0; i < n; i++) bytes += source->spans[row + (size_t)i].has_quote ? source->spans[row + (size_t)i].n : 0;
+  for (const dfm_row_span *span = source->spans + row; n > 0; n--, span++)
+    bytes += span->has_quote || source->format->copies_text ? span->n : 0;
   return bytes;
 }
 
-static dfm_status parse(const dfm_source *source, size_t row, dfm_cells *cells, dfm_block *block, dfm_error *error) {
-  return dfm_source_parse(source, &source->spans[row], cells, block, error);
+static dfm_status read_row(const dfm_source *source, size_t row, dfm_row *to, dfm_error *error) {
+  to->span = &source->spans[row];
+  to->limit = dfm_text_rows_limit(source->rows);
+  return source->format->read(to, error);
 }
 
-dfm_status dfm_source_find_unknown(const dfm_source *source, int f, dfm_cell *cell, dfm_block *scratch,
-                                   dfm_error *error) {
-  const dfm_encoder *encoder = source->encoder;
-  const char separator = (char)encoder->category[f].settings.separator;
-  for (size_t from = 0; encoder->category[f].is_list && from < cell->n;) {
-    const char *stop = memchr(cell->bytes + from, separator, cell->n - from);
-    const size_t end = stop ? (size_t)(stop - cell->bytes) : cell->n;
-    const dfm_cell item =
-        dfm_cell_clean(encoder->schema, (dfm_cell){cell->bytes + from, end - from, cell->column + from});
-    dfm_cell bad;
-    dfm_block_clear(scratch);
-    DFM_TRY(dfm_list_cell_read(encoder, f, item, item.bytes + item.n, scratch, &bad, error));
-    dfm_category_find_all(encoder, f, scratch->list[f].item, scratch->list[f].n);
-    if (scratch->list[f].n > 0 && scratch->list[f].item->id == DFM_ID_NONE) {
-      *cell = item;
-      return DFM_OK;
-    }
-    from = end + 1;
-  }
-  return DFM_OK;
+/* ---- the whole */
+
+static dfm_status open_rows(dfm_source *source, dfm_error *error) {
+  source->format = source->encoder->schema->format;
+  DFM_TRY(dfm_alloc(&source->spans, source->capacity, sizeof *source->spans, error));
+  DFM_TRY(open_file(source, 0, error));
+  return source->format->open(source, error);
 }
 
-static dfm_status fail_unknown(dfm_source *source, size_t row, int f, dfm_block *scratch, dfm_error *error) {
-  const dfm_row_span *span = &source->spans[row];
-  const dfm_schema *schema = source->encoder->schema;
-  dfm_cells *cells = source->cells;
-  DFM_TRY(dfm_delimited_split(span, schema->separator, dfm_text_rows_path(source->rows),
-                              dfm_text_rows_limit(source->rows), cells, error));
-  dfm_cell cell = dfm_cell_clean(schema, cells->cell[source->category_at[f]]);
-  DFM_TRY(dfm_source_find_unknown(source, f, &cell, scratch, error));
-  return dfm_source_fail_unknown(source, span, &cell, f, error);
+static void close_rows(dfm_source *source) {
+  close_file(source);
+  free(source->header.bytes);
+  free(source->header_end);
+  free(source->place);
+  free(source->place_slot);
+  free(source->spans);
 }
 
-const dfm_source_kind dfm_source_text = {.open = dfm_source_open_text,
-                                         .next = next,
-                                         .text_bytes = text_bytes,
-                                         .parse = parse,
-                                         .unknown = fail_unknown,
-                                         .close = dfm_source_close_text};
+const dfm_source_kind dfm_source_text = {
+    .open = open_rows, .next = next, .text_bytes = text_bytes, .read = read_row, .close = close_rows};

@@ -1,0 +1,143 @@
+/* Delimited text as a format: rows are split into cells, which are put where the header or the schema says. */
+#include <math.h>
+#include <string.h>
+
+#include "data/schema_guess.h"
+#include "data/source.h"
+
+/* ---- rows */
+
+static dfm_status split(dfm_row *row, dfm_error *error) {
+  return dfm_delimited_split(row->span, row->source->encoder->schema->separator, dfm_text_rows_path(row->source->rows),
+                             row->limit, &row->scratch->cells, error);
+}
+
+static dfm_status fail_count(const dfm_row *row, size_t n, dfm_error *error) {
+  const dfm_source *source = row->source;
+  const dfm_schema *schema = source->encoder->schema;
+  char separator[DFM_SHOW_BYTES];
+  return dfm_fail_at(error, DFM_ERROR_FORMAT, dfm_source_name(source), row->span->line, 0,
+                     "the row has %zu cells where the %s has %zu; %s, or quote cells that contain '%s'", n,
+                     schema->has_header ? "header" : "schema", source->n_cells,
+                     n < source->n_cells ? "add the missing cells (empty ones are fine)" : "remove the surplus cells",
+                     schema->separator == '\t' ? "a tab" : dfm_show(separator, &schema->separator, 1));
+}
+
+static dfm_status put_category(dfm_row *row, int f, dfm_error *error) {
+  const dfm_source *source = row->source;
+  const size_t at = source->category_at[f];
+  if (at == DFM_ABSENT) {
+    dfm_row_put_absent(row, f);
+    return DFM_OK;
+  }
+  const dfm_cell cell = row->scratch->cells.cell[at];
+  return source->encoder->category[f].is_list ? dfm_row_put_list(row, f, cell, error)
+                                              : dfm_row_put_category(row, f, cell, error);
+}
+
+static dfm_status read_row(dfm_row *row, dfm_error *error) {
+  const dfm_source *source = row->source;
+  const dfm_encoder *encoder = source->encoder;
+  const dfm_cells *cells = &row->scratch->cells;
+  DFM_TRY(split(row, error));
+  if (cells->n != source->n_cells) return fail_count(row, cells->n, error);
+  row->block->reason = DFM_BAD_NUMBER;
+  for (int f = 0; f < encoder->F; f++) DFM_TRY(put_category(row, f, error));
+  for (int d = 0; d < encoder->D; d++) {
+    if (source->number_at[d] == DFM_ABSENT)
+      row->block->number[(size_t)row->block->rows * (size_t)encoder->D + (size_t)d] = NAN;
+    else
+      DFM_TRY(dfm_row_put_number(row, d, cells->cell[source->number_at[d]], error));
+  }
+  if (source->has_label) DFM_TRY(dfm_row_put_label(row, cells->cell[source->label_at], error));
+  if (source->has_weight) DFM_TRY(dfm_row_put_weight(row, cells->cell[source->weight_at], error));
+  return source->has_truth ? dfm_row_put_truth(row, cells->cell[source->truth_at], error) : DFM_OK;
+}
+
+/* The file's first row into cells of scratch 0; `*n` = 0 where it has none. */
+static dfm_status read_first(dfm_source *source, size_t *n, dfm_error *error) {
+  DFM_TRY(dfm_source_first(source, error));
+  *n = 0;
+  if (source->n_at_hand == 0) return DFM_OK;
+  dfm_row row = {
+      .source = source, .span = source->spans, .limit = dfm_text_rows_limit(source->rows), .scratch = source->scratch};
+  DFM_TRY(split(&row, error));
+  *n = source->scratch->cells.n;
+  return DFM_OK;
+}
+
+/* ---- headers: those of further files are held against the first one's */
+
+static dfm_cell header_cell(const dfm_source *source, const dfm_cell *cells, size_t i) {
+  return source->encoder->schema->strip_spaces ? dfm_cell_strip(cells[i]) : cells[i];
+}
+
+static dfm_status keep_header(dfm_source *source, const dfm_cell *cells, size_t n, dfm_error *error) {
+  DFM_TRY(dfm_alloc(&source->header_end, n, sizeof *source->header_end, error));
+  for (size_t i = 0; i < n; i++) {
+    const dfm_cell cell = header_cell(source, cells, i);
+    DFM_TRY(dfm_text_add(&source->header, cell.bytes, cell.n, error));
+    source->header_end[i] = source->header.length;
+  }
+  return DFM_OK;
+}
+
+static dfm_cell kept_cell(const dfm_source *source, size_t i) {
+  const size_t start = i ? source->header_end[i - 1] : 0;
+  return (dfm_cell){source->header.bytes + start, source->header_end[i] - start, 0};
+}
+
+static dfm_status check_header(const dfm_source *source, const dfm_cell *cells, size_t n, dfm_error *error) {
+  const char *first = dfm_input_path(source->input, 0);
+  char here[DFM_SHOW_BYTES], there[DFM_SHOW_BYTES];
+  for (size_t i = 0; i < n && i < source->n_cells; i++) {
+    const dfm_cell cell = header_cell(source, cells, i), kept = kept_cell(source, i);
+    if (cell.n == kept.n && memcmp(cell.bytes, kept.bytes, cell.n) == 0) continue;
+    return dfm_fail_at(error, DFM_ERROR_MISMATCH, dfm_source_name(source), source->spans->line, (long long)cell.column,
+                       "column %zu is called '%s' here and '%s' in %s; give all files the same header", i + 1,
+                       dfm_show(here, cell.bytes, cell.n), dfm_show(there, kept.bytes, kept.n), first);
+  }
+  if (n == source->n_cells) return DFM_OK;
+  return dfm_fail_at(error, DFM_ERROR_MISMATCH, dfm_source_name(source), source->spans->line, 0,
+                     "the header has %zu columns here and %zu in %s; give all files the same header", n,
+                     source->n_cells, first);
+}
+
+static dfm_status open_next(dfm_source *source, dfm_error *error) {
+  size_t n;
+  if (!source->encoder->schema->has_header) return DFM_OK;
+  DFM_TRY(read_first(source, &n, error));
+  return n == 0 ? dfm_source_fail_empty(source, error) : check_header(source, source->scratch->cells.cell, n, error);
+}
+
+/* ---- the whole */
+
+static dfm_status open_first(dfm_source *source, dfm_error *error) {
+  size_t n;
+  DFM_TRY(read_first(source, &n, error));
+  if (n == 0) return dfm_source_fail_empty(source, error);
+  if (!source->encoder->schema->has_header) {
+    source->has_first_row = true;
+    return dfm_source_place_positions(source, n, error);
+  }
+  const dfm_cell *cells = source->scratch->cells.cell;
+  DFM_TRY(dfm_source_place_names(source, cells, n, error));
+  return keep_header(source, cells, n, error);
+}
+
+/* Anything may be delimited text: it is what remains. */
+static dfm_likeness likeness(const char *line, size_t n) {
+  (void)line;
+  (void)n;
+  return DFM_LIKE_MAYBE;
+}
+
+const dfm_format dfm_format_delimited = {.name = "delimited",
+                                         .title = "delimited text",
+                                         .endings = "",
+                                         .has_layout = true,
+                                         .likeness = likeness,
+                                         .guess = dfm_guess_delimited,
+                                         .open = open_first,
+                                         .open_next = open_next,
+                                         .read = read_row};

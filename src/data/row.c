@@ -1,0 +1,150 @@
+/* One row: the cells that a format finds in it come in; a block's row goes out, or a sentence on the cell that is
+ * wrong. */
+#include "data/row.h"
+
+#include <math.h>
+
+#include "base/number.h"
+#include "data/category.h"
+#include "data/source.h"
+
+dfm_status dfm_row_fail(const dfm_row *row, const dfm_cell *cell, const char *name, const char *problem,
+                        const char *remedy, dfm_error *error) {
+  const dfm_source *source = row->source;
+  char shown[DFM_SHOW_BYTES], column[DFM_SHOW_BYTES];
+  dfm_show(column, name, strlen(name));
+  dfm_show(shown, cell->bytes, cell->n);
+  if (source->arrow)
+    return dfm_fail(error, DFM_ERROR_FORMAT, "%s, row %lld: column '%s' %s: '%s'; %s", dfm_source_name(source),
+                    (long long)row->number, column, problem, shown, remedy);
+  return dfm_fail_at(error, DFM_ERROR_FORMAT, dfm_source_name(source), row->span->line, (long long)cell->column,
+                     "column '%s' %s: '%s'; %s", column, problem, shown, remedy);
+}
+
+/* ---- label, weight, truth */
+
+static const char *name_of(const dfm_source *source, dfm_kind kind) {
+  const dfm_schema *schema = source->encoder->schema;
+  for (size_t i = 0; i < schema->n_columns; i++) {
+    if (schema->columns[i].kind == kind) return schema->columns[i].name;
+  }
+  return "";
+}
+
+static dfm_status fail_label(const dfm_row *row, const dfm_cell *cell, bool has_threshold, dfm_error *error) {
+  const char *name = name_of(row->source, DFM_KIND_LABEL);
+  if (has_threshold) {
+    return dfm_row_fail(row, cell, name, "has a label that is not a number",
+                        "correct the cell, or list the label's texts in the schema instead of a threshold", error);
+  }
+  return dfm_row_fail(row, cell, name, "has a label that is neither 0 nor 1",
+                      "correct the cell, or say in the schema which label texts are positive and negative", error);
+}
+
+dfm_status dfm_row_put_label(dfm_row *row, dfm_cell cell, dfm_error *error) {
+  const dfm_schema *schema = row->source->encoder->schema;
+  const bool has_threshold = !isnan(schema->label_above);
+  float *label = &row->block->label[row->block->rows];
+  double value;
+  row->block->reason = DFM_BAD_LABEL;
+  cell = dfm_cell_clean(schema, cell);
+  if (cell.n == 0 && row->source->label_optional) {
+    *label = NAN;
+  } else if (dfm_words_have(schema->positives, schema->n_positives, cell.bytes, cell.n)) {
+    *label = 1;
+  } else if (dfm_words_have(schema->negatives, schema->n_negatives, cell.bytes, cell.n)) {
+    *label = 0;
+  } else if (dfm_parse_double(cell.bytes, cell.n, &value) == DFM_NUMBER_OK &&
+             (has_threshold || value == 0 || value == 1)) {
+    *label = has_threshold ? value > schema->label_above : value == 1;
+  } else {
+    return fail_label(row, &cell, has_threshold, error);
+  }
+  return DFM_OK;
+}
+
+dfm_status dfm_row_put_weight(dfm_row *row, dfm_cell cell, dfm_error *error) {
+  float *weight = &row->block->weight[row->block->rows];
+  row->block->reason = DFM_BAD_WEIGHT;
+  cell = dfm_cell_clean(row->source->encoder->schema, cell);
+  if (dfm_parse_float(cell.bytes, cell.n, weight) == DFM_NUMBER_OK && *weight >= 0) return DFM_OK;
+  return dfm_row_fail(row, &cell, name_of(row->source, DFM_KIND_WEIGHT),
+                      "has a weight that is not a finite number of at least 0", "correct the cell", error);
+}
+
+dfm_status dfm_row_put_truth(dfm_row *row, dfm_cell cell, dfm_error *error) {
+  float *truth = &row->block->truth[row->block->rows];
+  row->block->reason = DFM_BAD_TRUTH;
+  cell = dfm_cell_clean(row->source->encoder->schema, cell);
+  if (dfm_parse_float(cell.bytes, cell.n, truth) == DFM_NUMBER_OK && *truth >= 0 && *truth <= 1) return DFM_OK;
+  return dfm_row_fail(row, &cell, row->source->truth_name,
+                      "has a true probability that is not a number between 0 and 1", "correct the cell", error);
+}
+
+/* ---- fields */
+
+void dfm_row_note(dfm_row *row, const dfm_value *value, const dfm_cell *cell) {
+  dfm_value copy = *value;
+  dfm_category_find_all(row->source->encoder, row->watched, &copy, 1);
+  if (copy.id == DFM_ID_NONE) row->unknown = *cell;
+}
+
+void dfm_row_put_absent(dfm_row *row, int f) {
+  *dfm_block_value(row->block, f, row->block->rows) = (dfm_value){.n = DFM_VALUE_ABSENT};
+  if (row->source->encoder->category[f].is_list) dfm_block_end_list(row->block, f);
+}
+
+dfm_status dfm_row_put_category(dfm_row *row, int f, dfm_cell cell, dfm_error *error) {
+  const dfm_encoder *encoder = row->source->encoder;
+  dfm_value *value = dfm_block_value(row->block, f, row->block->rows);
+  row->block->reason = DFM_BAD_NUMBER;
+  cell = dfm_cell_clean(encoder->schema, cell);
+  dfm_value_set(value, cell.bytes, cell.n, dfm_row_limit(row, cell.bytes));
+  if (dfm_category_transform(&encoder->category[f].settings, value) != DFM_NUMBER_OK) {
+    return dfm_row_fail(row, &cell, encoder->category[f].name, "is put in buckets by its numbers but has text",
+                        "correct the cell, or leave transform and buckets out", error);
+  }
+  dfm_row_watch(row, f, value, &cell);
+  return DFM_OK;
+}
+
+/* Whole numbers of up to seven digits, which floats hold exactly: most that logs have. */
+static inline bool read_short(const char *bytes, size_t n, float *number) {
+  const bool is_negative = n > 0 && *bytes == '-';
+  int32_t whole = 0;
+  bytes += is_negative;
+  n -= is_negative;
+  if (n == 0 || n > 7) return false;
+  for (size_t i = 0; i < n; i++) {
+    const unsigned digit = (unsigned char)bytes[i] - (unsigned)'0';
+    if (digit > 9) return false;
+    whole = whole * 10 + (int32_t)digit;
+  }
+  *number = is_negative ? -(float)whole : (float)whole;
+  return true;
+}
+
+static dfm_status fail_number(const dfm_row *row, const dfm_cell *cell, const char *name, dfm_number_result result,
+                              dfm_error *error) {
+  if (result == DFM_NUMBER_NOT_FINITE) {
+    return dfm_row_fail(row, cell, name, "has a value that is not finite",
+                        "leave the cell empty where there is no number", error);
+  }
+  if (result == DFM_NUMBER_OVERFLOW) {
+    return dfm_row_fail(row, cell, name, "has a number too large for 32-bit floats",
+                        "bring the column to a smaller unit", error);
+  }
+  return dfm_row_fail(row, cell, name, "is numeric but has text",
+                      "correct the cell, or make the column a category in the schema", error);
+}
+
+dfm_status dfm_row_put_number(dfm_row *row, int d, dfm_cell cell, dfm_error *error) {
+  const dfm_encoder *encoder = row->source->encoder;
+  float *number = &row->block->number[(size_t)row->block->rows * (size_t)encoder->D + (size_t)d];
+  row->block->reason = DFM_BAD_NUMBER;
+  cell = dfm_cell_clean(encoder->schema, cell);
+  *number = NAN;
+  if (cell.n == 0 || read_short(cell.bytes, cell.n, number)) return DFM_OK;
+  const dfm_number_result result = dfm_parse_float(cell.bytes, cell.n, number);
+  return result == DFM_NUMBER_OK ? DFM_OK : fail_number(row, &cell, encoder->number[d].name, result, error);
+}

@@ -1,0 +1,73 @@
+/* Opening of sources: an input and an encoder come in; a source that knows where each wanted column is goes out. */
+#include <stdlib.h>
+
+#include "data/source.h"
+
+const char *dfm_source_name(const dfm_source *source) {
+  return source->rows ? dfm_text_rows_path(source->rows) : dfm_input_name(source->input);
+}
+
+/* A schema may be without label, and then is good for prediction alone. */
+static dfm_status check_label(const dfm_source *source, dfm_error *error) {
+  if (source->has_label || source->label_optional) return DFM_OK;
+  return dfm_fail(error, DFM_ERROR_MISMATCH, "the schema of %s has no label column; give one column the kind label",
+                  dfm_source_name(source));
+}
+
+/* Blocks to fill at once: some for each thread, so that one that is done early has more to do. */
+enum { BLOCKS_PER_THREAD = 4 };
+
+static dfm_status allocate(dfm_source *source, dfm_error *error) {
+  const size_t threads = (size_t)dfm_pool_threads(source->pool), blocks = BLOCKS_PER_THREAD * threads;
+  source->capacity = blocks * DFM_BLOCK_ROWS;
+  DFM_TRY(dfm_alloc(&source->scratch, threads, sizeof *source->scratch, error));
+  DFM_TRY(dfm_alloc(&source->block, blocks, sizeof(dfm_block *), error));
+  for (; source->n_blocks_made < (int)blocks; source->n_blocks_made++)
+    DFM_TRY(dfm_block_create(source->encoder, &source->block[source->n_blocks_made], error));
+  return DFM_OK;
+}
+
+static dfm_status open_source(dfm_source *source, dfm_error *error) {
+  DFM_TRY(allocate(source, error));
+  DFM_TRY(source->kind->open(source, error));
+  return check_label(source, error);
+}
+
+dfm_status dfm_source_open(dfm_input *input, const dfm_encoder *encoder, const dfm_read_options *options,
+                           dfm_pool *pool, dfm_source *source, dfm_error *error) {
+  const dfm_read_options none = {0};
+  if (!options) options = &none;
+  dfm_source made = {.kind = dfm_input_arrow(input) ? &dfm_source_arrow : &dfm_source_text,
+                     .input = input,
+                     .encoder = encoder,
+                     .pool = pool,
+                     .n_bad_allowed = options->skip_bad_rows,
+                     .label_optional = options->label_optional,
+                     .missing_unknown = options->missing_unknown,
+                     .truth_name = options->truth_column};
+  const dfm_status status = open_source(&made, error);
+  if (status != DFM_OK) {
+    dfm_source_close(&made);
+    return status;
+  }
+  *source = made;
+  return DFM_OK;
+}
+
+static void clear_scratch(dfm_row_scratch *scratch) {
+  dfm_cells_clear(&scratch->cells);
+  free(scratch->seen);
+  free(scratch->key.bytes);
+}
+
+void dfm_source_close(dfm_source *source) {
+  source->kind->close(source);
+  free(source->category_at);
+  free(source->number_at);
+  free(source->text);
+  for (int i = 0; i < source->n_blocks_made; i++) dfm_block_free(source->block[i]);
+  free(source->block);
+  for (int i = 0; source->scratch && i < dfm_pool_threads(source->pool); i++) clear_scratch(&source->scratch[i]);
+  free(source->scratch);
+  *source = (dfm_source){0};
+}
