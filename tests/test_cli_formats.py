@@ -267,7 +267,7 @@ def test_bad_rows():
 def test_unknown_values_have_their_place():
     for schema, row, says in (
         (SVM, "1 1:1 0888:1", "txt:2:7: column 'features' has a value that the vocabulary lacks: '888'"),
-        (FFM, "1 1:10:1 0:777:1", "txt:2:10: column '0' has a value that the vocabulary lacks: '777'"),
+        (FFM, "1 1:10:1 0:777:1", "txt:2:12: column '0' has a value that the vocabulary lacks: '777'"),
         (JSON, '{"l": ["a", "b\\u00e9"], "label": 0}', "txt:2:13: column 'l' has a value that the vocabulary lacks: 'bé'"),
     ):
         good = [GOOD[schema].format(y=i % 2, i=i % 5, j=9 + i % 3) for i in range(40)]
@@ -333,6 +333,89 @@ def test_json_keys_and_values():
         '{"u": {"c": "x"}, "l": null}',
     ]
     same(probabilities(model, file_of("a.jsonl", a)), probabilities(model, file_of("b.jsonl", b)))
+
+
+# ---- the README's commands, and conversions, on real data
+
+
+def shared(name):
+    root = os.environ.get("DFM_DATA") or os.path.join(os.environ.get("DFM_SOURCE_DIR", "."), "..", "shared", "data")
+    file = os.path.join(root, name)
+    if os.path.exists(file):
+        return file
+    check(os.environ.get("DFM_REQUIRE_DATA") != "1", f"{file} is missing and DFM_REQUIRE_DATA=1")
+    print(f"skipped: {file} is not there")
+    return None
+
+
+def head_of(file, n):
+    with (gzip.open if file.endswith(".gz") else open)(file, "rt") as lines:
+        return [line.rstrip("\n") for _, line in zip(range(n), lines)]
+
+
+def test_original_files():
+    adult = os.path.join(os.environ.get("DFM_SOURCE_DIR", "."), "examples", "adult.yaml")
+    for name, rows, options in (
+        ("criteo_kaggle_head/train.txt.gz", 10109, ["--label", "1"]),
+        ("frappe_x1/test.csv.gz", 28860, []),
+        ("flights_nyc13/flights_delay15.csv.gz", 327346, []),
+        ("adult/adult.data.gz", 32561, ["--schema", adult]),
+        ("movielens_sample/movielens_sample.txt", 200, ["--label", "rating", "--set", "fields.genres.kind=list"]),
+    ):
+        file = shared(name)
+        if not file:
+            return
+        model = train(file, "original.model", *options, "--model", "lr", "--batch-size", "4096")
+        if name.startswith("adult"):
+            file, rows = shared("adult/adult.test.gz"), 16281
+        result = json.loads(succeeds("eval", model, file, "--json").out)
+        check(result["metrics"]["rows"] == rows, f"{name}: {result}")
+
+
+def real_rows(name, n=3000):
+    """Cells and labels of a data set's first rows."""
+    lines = head_of(shared(name), n)
+    if name.startswith("adult"):
+        table = [line.split(", ") for line in lines if line.count(",") == 14]
+        columns, label = [f"c{i}" for i in range(14)] + ["label"], lambda row: int(row["label"].startswith(">"))
+    elif name.startswith("criteo"):
+        table, columns = [line.split("\t") for line in lines], ["label"] + [f"c{i}" for i in range(39)]
+        label = lambda row: int(row["label"])
+    elif name.startswith("movielens"):
+        table, columns = [line.split(",") for line in lines[1:] if line.count(",") == 9], lines[0].split(",")
+        label = lambda row: int(int(row["rating"]) > 3)
+    else:
+        table, columns = [line.split(",") for line in lines[1:]], lines[0].split(",")
+        label = lambda row: int(row["label"])
+    rows = [dict(zip(columns, cells)) for cells in table]
+    labels = [label(row) for row in rows]
+    names = [column for column in columns if column not in ("label", "rating")]
+    rows = [{c: row[c].split("|") if c == "genres" else row[c] or None for c in names} for row in rows]
+    return rows, labels
+
+
+def test_conversions_of_real_data():
+    for name in (
+        "frappe_x1/test.csv.gz",
+        "flights_nyc13/flights_delay15.csv.gz",
+        "adult/adult.data.gz",
+        "criteo_kaggle_head/train.txt.gz",
+        "movielens_sample/movielens_sample.txt",
+    ):
+        if not shared(name):
+            return
+        rows, labels = real_rows(name)
+        got = {}
+        for kind, write_rows in ("libsvm", to_libsvm), ("libffm", to_libffm), ("jsonl", to_jsonl):
+            file = file_of(f"real.{kind}", write_rows(rows, labels))
+            settings = [x for c in rows[0] if c != "genres" for x in ("--set", f"fields.{c}.kind=category")]
+            model = train(file, "real.model", "--model", "lr", *(settings if kind == "jsonl" else []))
+            got[kind] = probabilities(model, file)
+            check(len(got[kind]) == len(rows), f"{name} as {kind}: {len(got[kind])} rows")
+        if all(cell is not None for row in rows for cell in row.values()):
+            same(got["libsvm"], got["libffm"], 1e-5)
+            if "genres" not in rows[0]:
+                same(got["jsonl"], got["libffm"], 1e-5)
 
 
 if __name__ == "__main__":

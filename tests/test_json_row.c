@@ -136,8 +136,8 @@ static void add_space(dfm_text *text) {
 static void add_object(dfm_text *text, int depth);
 
 static void add_value(dfm_text *text, int depth) {
-  static const char *const plain[] = {"true", "false", "null",   "0",        "-0.0",  "12",
-                                      "-7.5", "1e5",   "2.5E-3", "0.125e+2", "1.0", "1234567890"};
+  static const char *const plain[] = {"true", "false", "null",   "0",        "-0.0", "12",
+                                      "-7.5", "1e5",   "2.5E-3", "0.125e+2", "1.0",  "1234567890"};
   const unsigned what = draw(depth > 0 ? 10 : 7);
   if (what < 4) {
     add(text, plain[draw(sizeof plain / sizeof *plain)]);

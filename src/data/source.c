@@ -25,7 +25,7 @@ static void leave_out(dfm_block *block, int at) {
 static dfm_status fill(const dfm_source *source, const dfm_row_span *spans, int n, dfm_row_scratch *scratch,
                        dfm_block *block) {
   DFM_TRY(reserve_text(source, spans, n, scratch, block));
-  dfm_row row = {source, spans, dfm_text_rows_limit(source->rows), scratch, block, .watched = -1};
+  dfm_row row = {source, source->encoder, spans, dfm_text_rows_limit(source->rows), scratch, block, .watched = -1};
   for (int i = 0; i < n; i++, row.span++) {
     block->at[block->rows] = i;
     const dfm_status status = dfm_row_read(&row, &block->error);
@@ -52,6 +52,7 @@ static void fill_task(void *context, int task, int thread) {
 /* Reads a row of the block again, into its next one; `row` says what came of it. */
 static dfm_status read_again(dfm_source *source, int task, int i, dfm_row *row, dfm_error *error) {
   row->source = source;
+  row->encoder = source->encoder;
   row->span = &source->spans[task * DFM_BLOCK_ROWS + i];
   row->limit = dfm_text_rows_limit(source->rows);
   row->scratch = source->scratch;
