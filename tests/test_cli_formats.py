@@ -268,7 +268,7 @@ def test_unknown_values_have_their_place():
     for schema, row, says in (
         (SVM, "1 1:1 0888:1", "txt:2:7: column 'features' has a value that the vocabulary lacks: '888'"),
         (FFM, "1 1:10:1 0:777:1", "txt:2:12: column '0' has a value that the vocabulary lacks: '777'"),
-        (JSON, '{"l": ["a", "b\\u00e9"], "label": 0}', "txt:2:13: column 'l' has a value that the vocabulary lacks: 'bé'"),
+        (JSON, '{"l": ["a", "b\\u00e9"], "c": "1", "label": 0}', "txt:2:13: column 'l' has a value that the vocabulary lacks: 'bé'"),
     ):
         good = [GOOD[schema].format(y=i % 2, i=i % 5, j=9 + i % 3) for i in range(40)]
         yaml = write("unknown.yaml", schema.replace("kind: list", "kind: list, unknown: error").replace("kind: category", "kind: category, unknown: error"))

@@ -37,6 +37,7 @@ typedef struct row_values {
 } row_values;
 
 static dfm_status take_values(row_values *to, const dfm_value *values, size_t n, bool is_held, dfm_error *error) {
+  if (n == 0) return DFM_OK;
   if (to->n + n > to->capacity) {
     size_t capacity = to->capacity;
     DFM_TRY(dfm_grow(&to->value, &capacity, to->n + n, sizeof *to->value, error));
@@ -44,7 +45,7 @@ static dfm_status take_values(row_values *to, const dfm_value *values, size_t n,
     DFM_TRY(dfm_grow(&to->is_held, &capacity, to->n + n, 1, error));
     to->capacity = capacity;
   }
-  if (n > 0) memcpy(to->value + to->n, values, n * sizeof *values);
+  memcpy(to->value + to->n, values, n * sizeof *values);
   memset(to->is_held + to->n, is_held, n);
   to->n += n;
   return DFM_OK;
