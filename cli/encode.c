@@ -184,7 +184,7 @@ const cli_command cli_encode = {
     .arguments = "DATA...",
     .help = "Writes rows as a dataset file, which is read without parsing",
     .details =
-        "Reads delimited text once and writes ids, numbers, labels and vocabularies as one safetensors file, which "
+        "Reads text once and writes ids, numbers, labels and vocabularies as one safetensors file, which "
         "train, eval, predict and inspect take wherever they take text. Training on it gives the same bytes as "
         "training on the text. Settings that shape the file (the share for validation, vocabularies, transforms) are "
         "given here and need not be given again.\n"

@@ -348,9 +348,10 @@ static int run(const cli_call *call) {
 const cli_command cli_train = {
     .name = "train",
     .arguments = "DATA...",
-    .help = "Trains a model on delimited text or a dataset file and saves it",
+    .help = "Trains a model on text or a dataset file and saves it",
     .details =
-        "Reads DATA (text files, plain or compressed by gzip or zstd, or - for the standard input; or one file that "
+        "Reads DATA (delimited text, libsvm, libffm or JSON lines, plain or compressed by gzip or zstd, or - for the "
+        "standard input; or one file that "
         "deepfm encode wrote), guesses what its columns are (or takes a schema), holds out a share of the rows for "
         "validation, "
         "trains, and keeps "

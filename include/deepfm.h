@@ -1,6 +1,7 @@
 /* deepfm: click-through-rate models, from raw rows to probabilities.
  *
- * What comes in: delimited text, plain or compressed, or Arrow batches, a schema that says what each column is, a recipe that says how to train.
+ * What comes in: text (delimited, libsvm, libffm or JSON lines), plain or compressed, or Arrow batches; a schema that
+ * says what each column is; a recipe that says how to train.
  * What goes out: one model file that takes raw rows, and the probabilities it gives them.
  *
  * Conventions, true for every function below:
@@ -247,7 +248,7 @@ DFM_API int64_t dfm_dataset_rows(const dfm_dataset *dataset);
 DFM_API bool dfm_dataset_has_label(const dfm_dataset *dataset);
 /* How many of its rows have label 1. 0 where there is no label. */
 DFM_API int64_t dfm_dataset_positives(const dfm_dataset *dataset);
-/* Rows of the text that were left out because they were wrong, by reason `i`: "a wrong number of cells", ...; NULL past the last reason. `*example` (may be
+/* Rows of the text that were left out because they were wrong, by reason `i`: "a wrong number of cells or broken syntax", ...; NULL past the last reason. `*example` (may be
  * NULL) becomes the sentence on the first such row of any reason, NULL where none was left out. Strings live as long as the dataset. */
 DFM_API const char *dfm_dataset_skipped(const dfm_dataset *dataset, size_t i, int64_t *rows, const char **example);
 /* The true probabilities of the rows (read with `truth_column`), or NULL. Length rows. */

@@ -195,7 +195,7 @@ dfm_status dfm_delimited_next(dfm_delimited *reader, const dfm_cell **cells, siz
   return DFM_OK;
 }
 
-dfm_cell dfm_cell_clean(const dfm_schema *schema, dfm_cell cell) {
+dfm_cell dfm_cell_clean_as(const dfm_schema *schema, dfm_cell cell) {
   if (schema->strip_spaces) cell = dfm_cell_strip(cell);
   if (schema->n_missing_words > 0 && cell.n > 0 &&
       dfm_words_have(schema->missing_words, schema->n_missing_words, cell.bytes, cell.n))

@@ -47,10 +47,13 @@ bool dfm_delimited_is_empty(const dfm_delimited *reader);
 const char *dfm_delimited_path(const dfm_delimited *reader);
 void dfm_delimited_close(dfm_delimited *reader); /* NULL accepted */
 
-/* The cell without what does not belong to it; a missing word becomes the empty cell. */
-dfm_cell dfm_cell_clean(const dfm_schema *schema, dfm_cell cell);
 /* The cell without the spaces around it. */
 dfm_cell dfm_cell_strip(dfm_cell cell);
+/* The same where the schema strips them; and a missing word becomes the empty cell. */
+dfm_cell dfm_cell_clean_as(const dfm_schema *schema, dfm_cell cell);
+static inline dfm_cell dfm_cell_clean(const dfm_schema *schema, dfm_cell cell) {
+  return schema->strip_spaces || schema->n_missing_words > 0 ? dfm_cell_clean_as(schema, cell) : cell;
+}
 
 /* Column names from the header row last read (`cells`, `n`): an empty name becomes c1, c2, ... by its position. A name
  * that appears twice, is not UTF-8 or has a zero byte is an error. Give `*names` back with dfm_names_free. */

@@ -8,7 +8,7 @@
 /* ---- rows */
 
 static dfm_status split(dfm_row *row, dfm_error *error) {
-  return dfm_delimited_split(row->span, row->source->encoder->schema->separator, dfm_text_rows_path(row->source->rows),
+  return dfm_delimited_split(row->span, row->encoder->schema->separator, dfm_text_rows_path(row->source->rows),
                              row->limit, &row->scratch->cells, error);
 }
 
@@ -59,8 +59,11 @@ static dfm_status read_first(dfm_source *source, size_t *n, dfm_error *error) {
   DFM_TRY(dfm_source_first(source, error));
   *n = 0;
   if (source->n_at_hand == 0) return DFM_OK;
-  dfm_row row = {
-      .source = source, .span = source->spans, .limit = dfm_text_rows_limit(source->rows), .scratch = source->scratch};
+  dfm_row row = {.source = source,
+                 .encoder = source->encoder,
+                 .span = source->spans,
+                 .limit = dfm_text_rows_limit(source->rows),
+                 .scratch = source->scratch};
   DFM_TRY(split(&row, error));
   *n = source->scratch->cells.n;
   return DFM_OK;

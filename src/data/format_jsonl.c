@@ -32,7 +32,7 @@ static dfm_status see_key(void *context, dfm_cell key, dfm_json_type type, bool 
 
 /* What true and false are where a number is wanted; label texts may be these words themselves. */
 static dfm_cell number_of(const dfm_row *row, const dfm_place *place, dfm_json_type type, dfm_cell cell) {
-  const dfm_schema *schema = row->source->encoder->schema;
+  const dfm_schema *schema = row->encoder->schema;
   const bool is_text = place->kind == DFM_KIND_CATEGORY || place->kind == DFM_KIND_LIST ||
                        (place->kind == DFM_KIND_LABEL && schema->n_positives + schema->n_negatives > 0);
   if (is_text) return cell;

@@ -22,7 +22,7 @@ static dfm_status fail_field(const dfm_row *row, const dfm_cell *word, const dfm
 static dfm_status put_feature(dfm_row *row, const dfm_place *place, const dfm_cell *whole, dfm_cell feature,
                               const dfm_cell *number, float value, dfm_error *error) {
   const bool is_first = dfm_row_sees(row, place);
-  const bool has_weights = place->kind == DFM_KIND_LIST && dfm_encoder_has_weights(row->source->encoder, place->at);
+  const bool has_weights = place->kind == DFM_KIND_LIST && dfm_encoder_has_weights(row->encoder, place->at);
   if (place->kind == DFM_KIND_IGNORE) return DFM_OK;
   if (!is_first && place->kind != DFM_KIND_LIST) {
     row->block->reason = DFM_BAD_SHAPE;

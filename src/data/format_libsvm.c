@@ -18,14 +18,14 @@ static dfm_status read_pair(dfm_row *row, int f, bool has_weights, dfm_cell word
   if (!is_last && dfm_pair_value(&word, &value) != DFM_NUMBER_OK)
     return dfm_pair_fail(row, &whole, "has a value that is no finite number; write one behind the colon", error);
   if (value != 1 && !has_weights) {
-    return dfm_row_fail(row, &whole, row->source->encoder->category[f].name, "has a value other than 1",
+    return dfm_row_fail(row, &whole, row->encoder->category[f].name, "has a value other than 1",
                         "set `weights: \":\"` for the column in the schema, or write 1", error);
   }
   return dfm_row_put_weighted(row, f, index, value, error);
 }
 
 static dfm_status read_row(dfm_row *row, dfm_error *error) {
-  const bool has_weights = dfm_encoder_has_weights(row->source->encoder, 0);
+  const bool has_weights = dfm_encoder_has_weights(row->encoder, 0);
   dfm_pairs words = dfm_pairs_of(row->span->bytes, row->span->n);
   dfm_cell word;
   dfm_row_begin(row);

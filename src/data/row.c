@@ -5,7 +5,6 @@
 #include <math.h>
 
 #include "base/number.h"
-#include "data/category.h"
 #include "data/source.h"
 
 dfm_status dfm_row_fail(const dfm_row *row, const dfm_cell *cell, const char *name, const char *problem,
@@ -42,13 +41,15 @@ static dfm_status fail_label(const dfm_row *row, const dfm_cell *cell, bool has_
 }
 
 dfm_status dfm_row_put_label(dfm_row *row, dfm_cell cell, dfm_error *error) {
-  const dfm_schema *schema = row->source->encoder->schema;
+  const dfm_schema *schema = row->encoder->schema;
   const bool has_threshold = !isnan(schema->label_above);
   float *label = &row->block->label[row->block->rows];
   double value;
   row->block->reason = DFM_BAD_LABEL;
   cell = dfm_cell_clean(schema, cell);
-  if (cell.n == 0 && row->source->label_optional) {
+  if (cell.n == 1 && (*cell.bytes & 0xfe) == '0' && !has_threshold && schema->n_positives + schema->n_negatives == 0) {
+    *label = (float)(*cell.bytes - '0'); /* most of them */
+  } else if (cell.n == 0 && row->source->label_optional) {
     *label = NAN;
   } else if (dfm_words_have(schema->positives, schema->n_positives, cell.bytes, cell.n)) {
     *label = 1;
@@ -66,7 +67,7 @@ dfm_status dfm_row_put_label(dfm_row *row, dfm_cell cell, dfm_error *error) {
 dfm_status dfm_row_put_weight(dfm_row *row, dfm_cell cell, dfm_error *error) {
   float *weight = &row->block->weight[row->block->rows];
   row->block->reason = DFM_BAD_WEIGHT;
-  cell = dfm_cell_clean(row->source->encoder->schema, cell);
+  cell = dfm_cell_clean(row->encoder->schema, cell);
   if (dfm_parse_float(cell.bytes, cell.n, weight) == DFM_NUMBER_OK && *weight >= 0) return DFM_OK;
   return dfm_row_fail(row, &cell, name_of(row->source, DFM_KIND_WEIGHT),
                       "has a weight that is not a finite number of at least 0", "correct the cell", error);
@@ -75,7 +76,7 @@ dfm_status dfm_row_put_weight(dfm_row *row, dfm_cell cell, dfm_error *error) {
 dfm_status dfm_row_put_truth(dfm_row *row, dfm_cell cell, dfm_error *error) {
   float *truth = &row->block->truth[row->block->rows];
   row->block->reason = DFM_BAD_TRUTH;
-  cell = dfm_cell_clean(row->source->encoder->schema, cell);
+  cell = dfm_cell_clean(row->encoder->schema, cell);
   if (dfm_parse_float(cell.bytes, cell.n, truth) == DFM_NUMBER_OK && *truth >= 0 && *truth <= 1) return DFM_OK;
   return dfm_row_fail(row, &cell, row->source->truth_name,
                       "has a true probability that is not a number between 0 and 1", "correct the cell", error);
@@ -85,26 +86,23 @@ dfm_status dfm_row_put_truth(dfm_row *row, dfm_cell cell, dfm_error *error) {
 
 void dfm_row_note(dfm_row *row, const dfm_value *value, const dfm_cell *cell) {
   dfm_value copy = *value;
-  dfm_category_find_all(row->source->encoder, row->watched, &copy, 1);
+  dfm_category_find_all(row->encoder, row->watched, &copy, 1);
   if (copy.id == DFM_ID_NONE) row->unknown = *cell;
 }
 
 void dfm_row_put_absent(dfm_row *row, int f) {
   *dfm_block_value(row->block, f, row->block->rows) = (dfm_value){.n = DFM_VALUE_ABSENT};
-  if (row->source->encoder->category[f].is_list) dfm_block_end_list(row->block, f);
+  if (row->encoder->category[f].is_list) dfm_block_end_list(row->block, f);
 }
 
-dfm_status dfm_row_put_category(dfm_row *row, int f, dfm_cell cell, dfm_error *error) {
-  const dfm_encoder *encoder = row->source->encoder;
-  dfm_value *value = dfm_block_value(row->block, f, row->block->rows);
-  row->block->reason = DFM_BAD_NUMBER;
-  cell = dfm_cell_clean(encoder->schema, cell);
-  dfm_value_set(value, cell.bytes, cell.n, dfm_row_limit(row, cell.bytes));
-  if (dfm_category_transform(&encoder->category[f].settings, value) != DFM_NUMBER_OK) {
-    return dfm_row_fail(row, &cell, encoder->category[f].name, "is put in buckets by its numbers but has text",
+dfm_status dfm_row_finish_category(dfm_row *row, int f, dfm_value *value, const dfm_cell *cell, dfm_error *error) {
+  const dfm_category_field *field = &row->encoder->category[f];
+  if (dfm_category_transform(&field->settings, value) != DFM_NUMBER_OK) {
+    row->block->reason = DFM_BAD_NUMBER;
+    return dfm_row_fail(row, cell, field->name, "is put in buckets by its numbers but has text",
                         "correct the cell, or leave transform and buckets out", error);
   }
-  dfm_row_watch(row, f, value, &cell);
+  dfm_row_watch(row, f, value, cell);
   return DFM_OK;
 }
 
@@ -139,7 +137,7 @@ static dfm_status fail_number(const dfm_row *row, const dfm_cell *cell, const ch
 }
 
 dfm_status dfm_row_put_number(dfm_row *row, int d, dfm_cell cell, dfm_error *error) {
-  const dfm_encoder *encoder = row->source->encoder;
+  const dfm_encoder *encoder = row->encoder;
   float *number = &row->block->number[(size_t)row->block->rows * (size_t)encoder->D + (size_t)d];
   row->block->reason = DFM_BAD_NUMBER;
   cell = dfm_cell_clean(encoder->schema, cell);

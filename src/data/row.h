@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "data/block.h"
+#include "data/category.h"
 #include "data/delimited.h"
 #include "data/format.h"
 
@@ -26,9 +27,10 @@ static inline void dfm_row_scratch_use(dfm_row_scratch *scratch, char *text, siz
 
 struct dfm_row {
   const dfm_source *source;
-  const dfm_row_span *span; /* of text; */
-  int64_t number;           /* else: from 1 */
-  const char *limit;        /* where the bytes around the span, or the cell that is put, can be read up to */
+  const dfm_encoder *encoder; /* its */
+  const dfm_row_span *span;   /* of text; */
+  int64_t number;             /* else: from 1 */
+  const char *limit;          /* where the bytes around the span, or the cell that is put, can be read up to */
   dfm_row_scratch *scratch;
   dfm_block *block;
   int watched;      /* the field whose first value that the vocabulary lacks is looked for; -1: none */
@@ -51,7 +53,7 @@ static inline void dfm_row_watch(dfm_row *row, int f, const dfm_value *value, co
 /* Field f where rows have no such column. */
 void dfm_row_put_absent(dfm_row *row, int f);
 /* The cell of category f, list f (items and separators), number d; and the row's own. */
-dfm_status dfm_row_put_category(dfm_row *row, int f, dfm_cell cell, dfm_error *error);
+static inline dfm_status dfm_row_put_category(dfm_row *row, int f, dfm_cell cell, dfm_error *error);
 dfm_status dfm_row_put_list(dfm_row *row, int f, dfm_cell cell, dfm_error *error);
 dfm_status dfm_row_put_number(dfm_row *row, int d, dfm_cell cell, dfm_error *error);
 dfm_status dfm_row_put_label(dfm_row *row, dfm_cell cell, dfm_error *error);
@@ -60,6 +62,17 @@ dfm_status dfm_row_put_truth(dfm_row *row, dfm_cell cell, dfm_error *error);
 /* One item of list f, with its weight in the cell where the schema has weights; or apart, a finite number. */
 dfm_status dfm_row_put_item(dfm_row *row, int f, dfm_cell cell, dfm_error *error);
 dfm_status dfm_row_put_weighted(dfm_row *row, int f, dfm_cell cell, float weight, dfm_error *error);
+
+/* What is not every cell's: transforms, and a field that is watched. */
+dfm_status dfm_row_finish_category(dfm_row *row, int f, dfm_value *value, const dfm_cell *cell, dfm_error *error);
+static inline dfm_status dfm_row_put_category(dfm_row *row, int f, dfm_cell cell, dfm_error *error) {
+  const dfm_encoder *encoder = row->encoder;
+  dfm_value *value = dfm_block_value(row->block, f, row->block->rows);
+  cell = dfm_cell_clean(encoder->schema, cell);
+  dfm_value_set(value, cell.bytes, cell.n, dfm_row_limit(row, cell.bytes));
+  if (!dfm_category_is_number(&encoder->category[f].settings) && row->watched < 0) return DFM_OK;
+  return dfm_row_finish_category(row, f, value, &cell, error);
+}
 
 /* ---- for formats whose rows name what they have */
 

@@ -1,6 +1,5 @@
 /* List cells: "a|b:0.5|c" comes in; its items go into a block, where what they become is looked at. */
 #include "base/number.h"
-#include "data/category.h"
 #include "data/row.h"
 #include "data/source.h"
 
@@ -20,7 +19,7 @@ static bool cut_weight(const dfm_schema *schema, char mark, dfm_cell *item, floa
 
 static dfm_status fail_item(const dfm_row *row, int f, const dfm_cell *item, bool is_weight, dfm_error *error) {
   return dfm_row_fail(
-      row, item, row->source->encoder->category[f].name,
+      row, item, row->encoder->category[f].name,
       is_weight ? "has an item whose weight is not a finite number" : "is put in buckets by its numbers but has text",
       is_weight ? "write value, mark and weight, as in a:0.5, or leave `weights` out of the schema"
                 : "correct the cell, or leave transform and buckets out",
@@ -35,7 +34,7 @@ static dfm_status add(dfm_row *row, int f, dfm_cell item, float number, const df
   DFM_TRY(dfm_block_add_item(row->block, f, &value, &weight, error));
   dfm_value_set(value, item.bytes, item.n, dfm_row_limit(row, item.bytes));
   *weight = number;
-  if (dfm_category_transform(&row->source->encoder->category[f].settings, value) != DFM_NUMBER_OK)
+  if (dfm_category_transform(&row->encoder->category[f].settings, value) != DFM_NUMBER_OK)
     return fail_item(row, f, whole, false, error);
   dfm_row_watch(row, f, value, whole);
   return DFM_OK;
@@ -46,8 +45,8 @@ dfm_status dfm_row_put_weighted(dfm_row *row, int f, dfm_cell cell, float weight
 }
 
 dfm_status dfm_row_put_item(dfm_row *row, int f, dfm_cell cell, dfm_error *error) {
-  const dfm_schema *schema = row->source->encoder->schema;
-  const int mark = row->source->encoder->category[f].settings.weights;
+  const dfm_schema *schema = row->encoder->schema;
+  const int mark = row->encoder->category[f].settings.weights;
   const dfm_cell whole = dfm_cell_clean(schema, cell);
   dfm_cell item = whole;
   float weight = 1;
@@ -57,7 +56,7 @@ dfm_status dfm_row_put_item(dfm_row *row, int f, dfm_cell cell, dfm_error *error
 }
 
 dfm_status dfm_row_put_list(dfm_row *row, int f, dfm_cell cell, dfm_error *error) {
-  const char separator = (char)row->source->encoder->category[f].settings.separator;
+  const char separator = (char)row->encoder->category[f].settings.separator;
   for (size_t from = 0; from < cell.n;) {
     const char *stop = memchr(cell.bytes + from, separator, cell.n - from);
     const size_t end = stop ? (size_t)(stop - cell.bytes) : cell.n;

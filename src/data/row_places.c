@@ -78,7 +78,7 @@ dfm_status dfm_row_put(dfm_row *row, const dfm_place *place, dfm_cell cell, dfm_
 }
 
 void dfm_row_begin(dfm_row *row) {
-  const dfm_encoder *encoder = row->source->encoder;
+  const dfm_encoder *encoder = row->encoder;
   dfm_block *block = row->block;
   const dfm_value empty = dfm_value_of("", 0);
   for (int f = 0; f < encoder->F; f++) *dfm_block_value(block, f, block->rows) = empty;

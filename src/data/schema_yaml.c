@@ -20,6 +20,7 @@ typedef struct reader {
   yaml_document_t document;
   const char *name; /* of the file, for messages */
   dfm_schema *schema;
+  const yaml_node_t *columns;        /* NULL: not given */
   const yaml_node_t *label, *weight; /* scalars that name the columns; NULL: not given */
 } reader;
 
@@ -107,8 +108,8 @@ static dfm_status read_format(reader *r, const yaml_node_t *key, const yaml_node
   dfm_error inner;
   (void)column;
   DFM_TRY(need_scalar(r, value, text_of(key), error));
-  if (dfm_format_named(text_of(value), &r->schema->format, &inner) == DFM_OK) return DFM_OK;
-  return FAIL(r, value, "%s", inner.message);
+  return dfm_format_named(text_of(value), &r->schema->format, &inner) == DFM_OK ? DFM_OK
+                                                                                : FAIL(r, value, "%s", inner.message);
 }
 
 static dfm_status read_separator(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
@@ -127,16 +128,11 @@ static dfm_status read_separator(reader *r, const yaml_node_t *key, const yaml_n
   return DFM_OK;
 }
 
-static dfm_status read_header(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
-                              dfm_error *error) {
+static dfm_status read_flag(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
+                            dfm_error *error) {
   (void)column;
-  return read_bool(r, key, value, &r->schema->has_header, error);
-}
-
-static dfm_status read_strip(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
-                             dfm_error *error) {
-  (void)column;
-  return read_bool(r, key, value, &r->schema->strip_spaces, error);
+  const bool is_header = strcmp(text_of(key), "header") == 0;
+  return read_bool(r, key, value, is_header ? &r->schema->has_header : &r->schema->strip_spaces, error);
 }
 
 static dfm_status read_comment(reader *r, const yaml_node_t *key, const yaml_node_t *value, dfm_column *column,
@@ -320,6 +316,7 @@ static dfm_status read_columns(reader *r, const yaml_node_t *key, const yaml_nod
                                dfm_error *error) {
   (void)unused;
   (void)key;
+  r->columns = value;
   if (value->type != YAML_SEQUENCE_NODE || value->data.sequence.items.start == value->data.sequence.items.top)
     return FAIL(r, value, "columns must be a list of columns, such as - {name: age, kind: number}");
   const size_t n = (size_t)(value->data.sequence.items.top - value->data.sequence.items.start);
@@ -414,8 +411,8 @@ static dfm_status check_layout(reader *r, const yaml_node_t *root, dfm_error *er
 
 static dfm_status read_document(reader *r, dfm_error *error) {
   static const key_row rows[] = {
-      {"format", read_format},   {"separator", read_separator}, {"header", read_header},
-      {"comment", read_comment}, {"strip_spaces", read_strip},  {"missing", read_missing_words},
+      {"format", read_format},   {"separator", read_separator}, {"header", read_flag},
+      {"comment", read_comment}, {"strip_spaces", read_flag},   {"missing", read_missing_words},
       {"label", read_label},     {"weight", read_weight},       {"columns", read_columns},
   };
   yaml_node_t *root = yaml_document_get_root_node(&r->document);
@@ -424,10 +421,7 @@ static dfm_status read_document(reader *r, dfm_error *error) {
                        "the schema is empty; deepfm schema FILE prints one to start from");
   DFM_TRY(read_mapping(r, root, "a schema", rows, sizeof rows / sizeof *rows, NULL, error));
   DFM_TRY(check_layout(r, root, error));
-  const yaml_node_t *list = NULL;
-  for (const yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top; pair++)
-    if (strcmp(text_of(yaml_document_get_node(&r->document, pair->key)), "columns") == 0)
-      list = yaml_document_get_node(&r->document, pair->value);
+  const yaml_node_t *list = r->columns;
   if (!list)
     return FAIL(r, root, "the schema has no columns; add columns: with one - {name: ..., kind: ...} per column");
   DFM_TRY(check_unique(r, list, error));

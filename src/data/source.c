@@ -29,7 +29,7 @@ static dfm_status read_row(const dfm_source *source, size_t i, dfm_row *row, dfm
 /* Text that does not stand in the source does not move while the block's values point into it: there is room first. */
 static dfm_status fill(const dfm_source *source, size_t first, int n, dfm_row_scratch *scratch, dfm_block *block) {
   const size_t bytes = source->kind->text_bytes(source, first, n);
-  dfm_row row = {.source = source, .scratch = scratch, .block = block, .watched = -1};
+  dfm_row row = {.source = source, .encoder = source->encoder, .scratch = scratch, .block = block, .watched = -1};
   if (bytes > 0) DFM_TRY(dfm_grow(&block->text, &block->text_capacity, bytes, 1, &block->error));
   dfm_row_scratch_use(scratch, block->text, block->text_capacity);
   for (int i = 0; i < n; i++) {
@@ -66,6 +66,7 @@ dfm_status dfm_source_alone(dfm_source *source, size_t row, dfm_error *error) {
 static dfm_status read_again(dfm_source *source, int task, int i, dfm_row *row, dfm_error *error) {
   const size_t at = (size_t)task * DFM_BLOCK_ROWS + (size_t)i;
   row->source = source;
+  row->encoder = source->encoder;
   row->scratch = source->scratch;
   row->block = source->block[task];
   DFM_TRY(dfm_source_alone(source, at, error));
