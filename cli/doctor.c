@@ -5,7 +5,7 @@
 #include "rows.h"
 
 typedef struct doctor_options {
-  const char *label, *weight, *schema;
+  const char *label, *weight, *format, *schema;
   int64_t threads, skip_bad_rows;
   bool is_strict, is_json;
 } doctor_options;
@@ -16,6 +16,9 @@ static const cli_option options[] = {
      "The label's name, or its 1-based position; guessed from names such as label, click, y, target", CLI_TEXT,
      AT(label), 0, 0},
     {"weight", 0, "COLUMN", NULL, "A column of row weights", CLI_TEXT, AT(weight), 0, 0},
+    {"format", 0, "NAME", NULL,
+     "How rows are written: delimited, libsvm, libffm or jsonl; guessed from DATA's name and first lines", CLI_TEXT,
+     AT(format), 0, 0},
     {"schema", 0, "FILE", NULL, "What the columns of text are, in YAML; guessed where it is left out", CLI_TEXT,
      AT(schema), 0, 0},
     {"skip-bad-rows", 0, "N", "0",
@@ -97,6 +100,7 @@ static int run(const cli_call *call) {
   const doctor_options *o = call->options;
   const cli_rows_options reading = {.label = o->label,
                                     .weight = o->weight,
+                                    .format = o->format,
                                     .schema = o->schema,
                                     .threads = o->threads,
                                     .skip_bad_rows = o->skip_bad_rows,

@@ -9,7 +9,7 @@
 #include "stats.h"
 
 typedef struct inspect_options {
-  const char *field, *value, *label, *weight, *schema;
+  const char *field, *value, *label, *weight, *format, *schema;
   int64_t top, threads, skip_bad_rows;
   bool is_verified, is_json;
 } inspect_options;
@@ -25,6 +25,9 @@ static const cli_option options[] = {
      "The label's name, or its 1-based position; guessed from names such as label, click, y, target", CLI_TEXT,
      AT(label), 0, 0},
     {"weight", 0, "COLUMN", NULL, "A column of row weights", CLI_TEXT, AT(weight), 0, 0},
+    {"format", 0, "NAME", NULL,
+     "How rows are written: delimited, libsvm, libffm or jsonl; guessed from DATA's name and first lines", CLI_TEXT,
+     AT(format), 0, 0},
     {"schema", 0, "FILE", NULL, "What the columns of text are, in YAML; guessed where it is left out", CLI_TEXT,
      AT(schema), 0, 0},
     {"skip-bad-rows", 0, "N", "0",
@@ -234,6 +237,7 @@ static int inspect_model(const cli_call *call) {
   const char *given = o->schema          ? "schema"
                       : o->label         ? "label"
                       : o->weight        ? "weight"
+                      : o->format        ? "format"
                       : o->skip_bad_rows ? "skip-bad-rows"
                                          : NULL;
   if (call->n_arguments > 1)
@@ -282,6 +286,7 @@ static int inspect_rows(const cli_call *call) {
   const inspect_options *o = call->options;
   const cli_rows_options reading = {.label = o->label,
                                     .weight = o->weight,
+                                    .format = o->format,
                                     .schema = o->schema,
                                     .threads = o->threads,
                                     .skip_bad_rows = o->skip_bad_rows};

@@ -36,7 +36,7 @@ def test_bad_rows_are_left_out_and_counted():
     for threads in ("1", "2", "5"):
         content, result = encode(bad, "bad.safetensors", "--skip-bad-rows", str(n_bad), "--threads", threads)
         check(content == expected, f"left out rows change what stays, {threads} threads")
-        contains(result.err, "a wrong number of cells or a stray quote", "a bad label", "a bad number", "The first: ")
+        contains(result.err, "a wrong number of cells or broken syntax", "a bad label", "a bad number", "The first: ")
         contains(result.err, "bad.csv:151:", "the row has 3 cells")
 
 
