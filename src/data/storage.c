@@ -184,8 +184,8 @@ static void visit_rows(const dfm_storage *storage, int64_t first, int64_t n, pie
     const dfm_list *list = &storage->list[f];
     if (!dfm_storage_is_list(storage, f) || n == 0) continue;
     const uint64_t items = dfm_list_items(list, first, n), from = items > 0 ? list->offsets[first] : 0;
-    visit(storage, &list->spill[1], (const char *)(list->ids + from), items * sizeof *list->ids);
-    if (list->weights)
+    if (items > 0) visit(storage, &list->spill[1], (const char *)(list->ids + from), items * sizeof *list->ids);
+    if (items > 0 && list->weights)
       visit(storage, &list->spill[2], (const char *)(list->weights + from), items * sizeof *list->weights);
     visit(storage, &list->spill[0], (const char *)(list->offsets + first), (size_t)n * sizeof *list->offsets);
   }
