@@ -12,13 +12,7 @@ typedef struct doctor_options {
 
 #define AT(member) offsetof(doctor_options, member)
 static const cli_option options[] = {
-    {"label", 0, "COLUMN", NULL,
-     "The label's name, or its 1-based position; guessed from names such as label, click, y, target", CLI_TEXT,
-     AT(label), 0, 0},
-    {"weight", 0, "COLUMN", NULL, "A column of row weights", CLI_TEXT, AT(weight), 0, 0},
-    {"format", 0, "NAME", NULL,
-     "How rows are written: delimited, libsvm, libffm or jsonl; guessed from DATA's name and first lines", CLI_TEXT,
-     AT(format), 0, 0},
+    CLI_COLUMN_OPTIONS,
     {"schema", 0, "FILE", NULL, "What the columns of text are, in YAML; guessed where it is left out", CLI_TEXT,
      AT(schema), 0, 0},
     {"skip-bad-rows", 0, "N", "0",

@@ -4,6 +4,18 @@
 
 #include "cli.h"
 
+/* How rows are understood, among the options of every command that may guess it; AT is its offsetof. */
+/* clang-format off */
+#define CLI_COLUMN_OPTIONS \
+    {"label", 0, "COLUMN", NULL, \
+     "The label's name, or its 1-based position; guessed from names such as label, click, y, target", CLI_TEXT, \
+     AT(label), 0, 0}, \
+    {"weight", 0, "COLUMN", NULL, "A column of row weights", CLI_TEXT, AT(weight), 0, 0}, \
+    {"format", 0, "NAME", NULL, \
+     "How rows are written: delimited, libsvm, libffm or jsonl; guessed from DATA's name and first lines", CLI_TEXT, \
+     AT(format), 0, 0}
+/* clang-format on */
+
 typedef struct cli_rows_options {
   const char *valid, *schema, *label, *weight, *format, *truth;
   int64_t threads, skip_bad_rows;

@@ -2,7 +2,7 @@
  * a model would see them. */
 #include <string.h>
 
-#include "cli.h"
+#include "rows.h"
 
 typedef struct schema_options {
   const char *label, *weight, *format, *schema, *output;
@@ -11,13 +11,7 @@ typedef struct schema_options {
 
 #define AT(member) offsetof(schema_options, member)
 static const cli_option options[] = {
-    {"label", 0, "COLUMN", NULL,
-     "The label's name, or its 1-based position; guessed from names such as label, click, y, target", CLI_TEXT,
-     AT(label), 0, 0},
-    {"weight", 0, "COLUMN", NULL, "A column of row weights", CLI_TEXT, AT(weight), 0, 0},
-    {"format", 0, "NAME", NULL,
-     "How rows are written: delimited, libsvm, libffm or jsonl; guessed from DATA's name and first lines", CLI_TEXT,
-     AT(format), 0, 0},
+    CLI_COLUMN_OPTIONS,
     {"schema", 0, "FILE", NULL, "Takes this schema instead of guessing one", CLI_TEXT, AT(schema), 0, 0},
     {"head", 0, "N", "0", "Prints the first N rows as encoded instead: ids of categories, transformed numbers", CLI_INT,
      AT(head), 0, INT64_MAX},
