@@ -101,9 +101,10 @@ void cli_progress_show(cli_progress *progress, const dfm_progress *now) {
   if (now->is_epoch_end || now->has_valid || now->has_window) {
     cli_progress_end(progress);
     if (now->has_window) print_window(now);
-    if (now->is_epoch_end)
+    const bool is_solved = now->is_epoch_end && now->train.rows == 0; /* all rows at once: no epoch passed */
+    if (now->is_epoch_end && !is_solved)
       print_epoch(now);
-    else if (now->has_valid)
+    else if (now->has_valid && !is_solved)
       print_evaluation(now);
   } else if (progress->is_terminal && now_seconds() - progress->drawn > SECONDS_BETWEEN_DRAWS) {
     draw_bar(progress, now);

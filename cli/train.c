@@ -225,20 +225,22 @@ static int train(train_run *run) {
 static void say_kept(const train_run *run) {
   const dfm_run_result *r = &run->result;
   char seconds[CLI_SHORT], steps[CLI_SHORT], loss[CLI_SHORT], auc[CLI_SHORT];
-  fputc('\n', stderr);
+  const bool is_solved = !isnan(r->objective);
+  if (!is_solved) fputc('\n', stderr); /* below the epochs */
   if (r->stopped)
     fprintf(stderr, "Stopped on request after %s step%s. ", cli_thousands(steps, r->steps), r->steps == 1 ? "" : "s");
   if (r->stopped_early) fprintf(stderr, "Stopped early, since the monitor no longer improved. ");
-  if (r->best_epoch > r->epochs)
+  if (is_solved)
+    fprintf(stderr, "Solved: objective %.6f", r->objective);
+  else if (r->best_epoch > r->epochs)
     fprintf(stderr, "Kept epoch %d, cut short", r->best_epoch);
   else if (r->best_epoch > 0)
     fprintf(stderr, "Kept epoch %d of %d", r->best_epoch, r->epochs);
   else
     fprintf(stderr, "Kept the last state");
   if (r->has_valid)
-    fprintf(stderr, ": val_loss %s, val_auc %s", cli_metric(loss, r->valid.logloss),
+    fprintf(stderr, "%s val_loss %s, val_auc %s", is_solved ? ";" : ":", cli_metric(loss, r->valid.logloss),
             cli_auc(auc, r->valid.auc, r->valid.auc_error, 6));
-  if (!isnan(r->objective)) fprintf(stderr, "; objective %.6f", r->objective);
   fprintf(stderr, ". %s\n", cli_duration(seconds, r->seconds));
 }
 

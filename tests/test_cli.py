@@ -427,6 +427,15 @@ def test_usage_errors_suggest():
     fails("help", "nothing", code=2, parts=["no help on 'nothing'"])
 
 
+def test_solved_at_once():
+    data = write("solved.csv", rows_text(500))
+    for more in ([], ["--valid-split", "0.2"]):
+        err = succeeds("train", data, "-o", path("solved.safetensors"), "--model", "lr", "--optimizer", "lbfgs", *more).err
+        contains(err, "Solved: objective ")
+        check("undefined" not in err and "Epoch" not in err, err)
+        check(("val_auc" in err) == bool(more) or not more, err)
+
+
 def test_recipe_errors():
     output = path("bad.safetensors")
     train = ["train", rows_file(), "-o", output, "--recipe"]

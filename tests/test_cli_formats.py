@@ -372,6 +372,24 @@ def test_original_files():
         check(result["metrics"]["rows"] == rows, f"{name}: {result}")
 
 
+def test_adult_is_solved_exactly():
+    """Logistic regression on the 8 categorical columns: the optimum that any correct solver reaches (the data's README)."""
+    file = shared("adult/adult.data.gz")
+    if not file:
+        return
+    schema = os.path.join(os.environ.get("DFM_SOURCE_DIR", "."), "examples", "adult.yaml")
+    numbers = ("age", "education-num", "capital-gain", "capital-loss", "hours-per-week")
+    options = [f"fields.{name}.kind=ignore" for name in numbers]
+    options += [f"l2.linear={1 / 32561}", "validation.random=0", "optimizer.name=lbfgs"]
+    options += ["optimizer.lbfgs_iterations=1000", "optimizer.lbfgs_tolerance=1e-9"]
+    options = [part for option in options for part in ("--set", option)]
+    output = path("adult.safetensors")
+    done = json.loads(succeeds("train", file, "-o", output, "--schema", schema, "--model", "lr", "--json", *options).out)
+    check(abs(done["objective"] / 11673.522086 - 1) < 1e-6, done["objective"])
+    found = json.loads(succeeds("eval", output, shared("adult/adult.test.gz"), "--json").out)["metrics"]
+    check(abs(found["logloss"] - 0.358241) < 2e-6 and abs(found["auc"] - 0.878422) < 5e-6, found)
+
+
 def real_rows(name, n=3000):
     """Cells and labels of a data set's first rows."""
     lines = head_of(shared(name), n)
