@@ -31,7 +31,9 @@ static void unguard(void) {
 
 static int fail_write(const cli_output *output, int reason) {
   if (!output->path && reason == EPIPE) return CLI_CLOSED;
-  return cli_complain("cannot write %s: %s", output->path ? output->path : "to standard output", strerror(reason));
+  const bool is_full = reason == ENOSPC || reason == EDQUOT || reason == EFBIG;
+  return cli_complain("cannot write %s: %s%s", output->path ? output->path : "to standard output", strerror(reason),
+                      is_full ? "; free some space or write elsewhere" : "");
 }
 
 static void release(cli_output *output) {

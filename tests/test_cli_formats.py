@@ -217,6 +217,7 @@ SVM = "format: libsvm\nlabel: {column: label}\ncolumns:\n  - {name: label, kind:
 JSON = "format: jsonl\nlabel: {column: label}\ncolumns:\n  - {name: label, kind: label}\n  - {name: c, kind: category}\n  - {name: n, kind: number}\n  - {name: l, kind: list}\n"
 
 BAD = [
+    (SVM, "1 5:1 \r 1 7:1", 7, "'\\x0D' is no index:value"),
     (SVM, "1 a:1", 3, "'a:1' is no index:value"),
     (SVM, "1 1:1 -2:1", 7, "'-2:1' is no index:value"),
     (SVM, "1 1:x", 3, "'1:x' has a value that is no finite number"),

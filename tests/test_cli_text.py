@@ -40,6 +40,13 @@ def test_bad_rows_are_left_out_and_counted():
         contains(result.err, "bad.csv:151:", "the row has 3 cells")
 
 
+def test_bad_rows_need_known_columns():
+    bad = write("guess.csv", "label,a,b\n" + "0,x,1\n1,y,2\n" * 50 + "1,y\n")
+    fails("encode", bad, "-o", path("guess.safetensors"), "--skip-bad-rows", "3", parts=["guess.csv:102: ", "give a --schema"])
+    succeeds("schema", write("good.csv", "label,a,b\n" + "0,x,1\n1,y,2\n" * 50), "-o", path("guess.yaml"))
+    contains(succeeds("encode", bad, "-o", path("guess.safetensors"), "--skip-bad-rows", "3", "--schema", path("guess.yaml")).err, "Left out 1 ")
+
+
 def test_one_bad_row_too_many_is_an_error():
     text, n_bad = with_bad_rows()
     bad, output = write("bad.csv", text), path("many.safetensors")

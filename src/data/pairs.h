@@ -16,7 +16,7 @@ static inline dfm_pairs dfm_pairs_of(const char *bytes, size_t n) {
 }
 
 static inline bool dfm_is_blank(char c) {
-  return c == ' ' || c == '\t' || c == '\r';
+  return c == ' ' || c == '\t';
 }
 
 /* The next word; false behind the last, and where a comment starts. */

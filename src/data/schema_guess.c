@@ -45,7 +45,8 @@ static dfm_status choose_weight(dfm_guess *g, dfm_error *error) {
   DFM_TRY(dfm_label_find(g->schema, g->options->weight, &column, error));
   dfm_show(shown, column->name, strlen(column->name));
   if (column->kind == DFM_KIND_LABEL)
-    return dfm_fail(error, DFM_ERROR_VALUE, "column '%s' is the label and cannot be the weight too", shown);
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "column '%s' is the label and cannot be the weight too; name another for one of them", shown);
   const dfm_profile *p = &g->profiles[column - g->schema->columns];
   if (!p->is_numeric || p->min < 0)
     return dfm_fail(error, DFM_ERROR_FORMAT,
