@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Synth rows with one fixed set of values come in, 1 and 5 million of them, and are encoded and trained on; their peaks of memory are shown and compared.
+"""Synth rows with one fixed set of values come in, 1, 5 and 20 million of them, and are encoded and trained on; their peaks of memory are shown and compared.
 Where memory can be limited for a process (a memory cgroup that this user may make), a file of several times the limit trains nearly as fast as without."""
 
 import json
@@ -48,7 +48,7 @@ def train(dataset, **options):
 def test_memory_does_not_grow():
     figures = []
     print("rows        encode: anonymous  total   train: tables  anonymous  total   MB")
-    for times in (1, 5):
+    for times in (1, 5, 20):
         dataset, encoded = encode(times)
         trained = train(dataset)
         sizes = [encoded["memory_anonymous_peak"], encoded["memory_peak"], trained["memory_tables"],
@@ -58,10 +58,11 @@ def test_memory_does_not_grow():
         check(sizes[0] < 200 * MB + 40 * 750000, "encoding holds more than its budget")
         check(sizes[3] < 200 * MB + sizes[2], "training holds more than its budget")
         check(sizes[4] < 500 * MB + sizes[2], "training maps more than its budget")
-    first, last = figures
-    check(last[0] - first[0] < 24 * MB, "encoding's memory grows with the rows")
+    first, middle, last = figures
+    # Rows lie in memory up to 64 MB, then in a file: 5 million are past that.
+    check(last[0] - middle[0] < 24 * MB, "encoding's memory grows with the rows")
     # 4 bytes a row for exact metrics, up to 64 MB, and the window's row numbers: both end.
-    check(last[3] - last[2] - (first[3] - first[2]) < 40 * MB, "training's memory grows with the rows")
+    check(last[3] - last[2] - (first[3] - first[2]) < 88 * MB, "training's memory grows with the rows")
 
 
 # ---- a file larger than memory
