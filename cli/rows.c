@@ -68,7 +68,7 @@ static int read_schema(const cli_rows_options *o, const cli_rows *rows, dfm_sche
   if (dfm_input_dataset(rows->input) || rows->from) return CLI_OK;
   const dfm_status status =
       o->schema ? dfm_schema_load(o->schema, schema, &error) : dfm_schema_guess(rows->input, &wanted, schema, &error);
-  if (status != DFM_OK && !o->schema && o->skip_bad_rows > 0)
+  if ((status == DFM_ERROR_FORMAT || status == DFM_ERROR_VALUE) && !o->schema && o->skip_bad_rows > 0)
     return cli_complain("%s; or give a --schema, with which such a row is left out", error.message);
   return status == DFM_OK ? CLI_OK : cli_fail(&error);
 }

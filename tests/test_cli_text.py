@@ -43,6 +43,8 @@ def test_bad_rows_are_left_out_and_counted():
 def test_bad_rows_need_known_columns():
     bad = write("guess.csv", "label,a,b\n" + "0,x,1\n1,y,2\n" * 50 + "1,y\n")
     fails("encode", bad, "-o", path("guess.safetensors"), "--skip-bad-rows", "3", parts=["guess.csv:102: ", "give a --schema"])
+    missing = fails("encode", path("absent.csv"), "-o", path("guess.safetensors"), "--skip-bad-rows", "3", parts=["absent.csv"])
+    check("--schema" not in missing, missing)
     succeeds("schema", write("good.csv", "label,a,b\n" + "0,x,1\n1,y,2\n" * 50), "-o", path("guess.yaml"))
     contains(succeeds("encode", bad, "-o", path("guess.safetensors"), "--skip-bad-rows", "3", "--schema", path("guess.yaml")).err, "Left out 1 ")
 
