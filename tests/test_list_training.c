@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "base/random.h"
-#include "test.h"
+#include "test_run.h"
 #include "train/run.h"
 
 enum { ROWS = 900 };
@@ -32,21 +32,6 @@ static const char *make_rows(const char *name, int first, int rows) {
 
 #define COLUMNS "  - {name: label, kind: label}\n  - {name: c, kind: category}\n  - {name: x, kind: number}\n"
 
-typedef struct dfm_setup {
-  dfm_recipe *recipe;
-  dfm_dataset *train, *valid;
-} dfm_setup;
-
-static void set_all(dfm_recipe *recipe, const char *const *settings) {
-  dfm_error error;
-  for (int i = 0; settings[i]; i++) {
-    char name[64];
-    const char *equals = strchr(settings[i], '=');
-    snprintf(name, sizeof name, "%.*s", (int)(equals - settings[i]), settings[i]);
-    assert_ok(dfm_recipe_set(recipe, name, equals + 1, &error));
-  }
-}
-
 static void set_up(dfm_setup *setup, const char *path, const char *valid, const char *columns,
                    const char *const *settings) {
   char yaml[2048];
@@ -60,22 +45,6 @@ static void set_up(dfm_setup *setup, const char *path, const char *valid, const 
   set_all(setup->recipe, settings);
   assert_ok(test_dataset_read_train(path, valid, schema, setup->recipe, &setup->train, &setup->valid, &error));
   dfm_schema_free(schema);
-}
-
-static void tear_down(dfm_setup *setup) {
-  dfm_dataset_free(setup->train);
-  dfm_dataset_free(setup->valid);
-  dfm_recipe_free(setup->recipe);
-}
-
-static dfm_run_result train(const dfm_setup *setup, const dfm_run_options *options) {
-  dfm_trainer *trainer = NULL;
-  dfm_run_result result;
-  dfm_error error;
-  assert_ok(dfm_trainer_create(setup->recipe, setup->train, setup->valid, &trainer, &error));
-  assert_ok(dfm_trainer_run(trainer, options, &result, &error));
-  dfm_trainer_free(trainer);
-  return result;
 }
 
 /* Every tensor of the two files, up to the checksums. */
@@ -92,19 +61,6 @@ static bool same_tensors(const char *a, const char *b) {
   dfm_st_close(x);
   dfm_st_close(y);
   return is_same;
-}
-
-static bool same_bytes(const char *a, const char *b) {
-  FILE *files[2] = {fopen(a, "rb"), fopen(b, "rb")};
-  bool same = files[0] && files[1];
-  while (same) {
-    const int x = fgetc(files[0]), y = fgetc(files[1]);
-    same = x == y;
-    if (x == EOF) break;
-  }
-  for (int i = 0; i < 2; i++)
-    if (files[i]) fclose(files[i]);
-  return same;
 }
 
 static const char *const FULL[] = {

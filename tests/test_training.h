@@ -5,7 +5,7 @@
 #include <math.h>
 
 #include "base/random.h"
-#include "test.h"
+#include "test_run.h"
 
 enum { ROWS = 3000 };
 
@@ -31,54 +31,15 @@ static inline const char *make_rows(const char *name, int rows, int first) {
   return path;
 }
 
-typedef struct dfm_setup {
-  dfm_recipe *recipe;
-  dfm_dataset *train, *valid;
-} dfm_setup;
-
 static inline void set_up(dfm_setup *setup, const char *path, const char *const *settings) {
   dfm_schema *schema = NULL;
   dfm_error error;
   *setup = (dfm_setup){0};
   assert_ok(test_schema_guess(path, NULL, &schema, &error));
   assert_ok(dfm_recipe_create(&setup->recipe, &error));
-  for (int i = 0; settings[i]; i++) {
-    char name[64];
-    const char *equals = strchr(settings[i], '=');
-    snprintf(name, sizeof name, "%.*s", (int)(equals - settings[i]), settings[i]);
-    assert_ok(dfm_recipe_set(setup->recipe, name, equals + 1, &error));
-  }
+  set_all(setup->recipe, settings);
   assert_ok(test_dataset_read_train(path, NULL, schema, setup->recipe, &setup->train, &setup->valid, &error));
   dfm_schema_free(schema);
-}
-
-static inline void tear_down(dfm_setup *setup) {
-  dfm_dataset_free(setup->train);
-  dfm_dataset_free(setup->valid);
-  dfm_recipe_free(setup->recipe);
-}
-
-static inline dfm_run_result train(const dfm_setup *setup, const dfm_run_options *options) {
-  dfm_trainer *trainer = NULL;
-  dfm_run_result result;
-  dfm_error error;
-  assert_ok(dfm_trainer_create(setup->recipe, setup->train, setup->valid, &trainer, &error));
-  assert_ok(dfm_trainer_run(trainer, options, &result, &error));
-  dfm_trainer_free(trainer);
-  return result;
-}
-
-static inline bool same_bytes(const char *a, const char *b) {
-  FILE *files[2] = {fopen(a, "rb"), fopen(b, "rb")};
-  bool same = files[0] && files[1];
-  while (same) {
-    const int x = fgetc(files[0]), y = fgetc(files[1]);
-    same = x == y;
-    if (x == EOF) break;
-  }
-  for (int i = 0; i < 2; i++)
-    if (files[i]) fclose(files[i]);
-  return same;
 }
 
 /* A batch that is ragged at the end, hot ids, and every option that sums over rows. */
