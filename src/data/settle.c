@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/prefetch.h"
 #include "data/buckets.h"
 #include "data/transform.h"
 
@@ -231,7 +232,7 @@ typedef struct placing {
 
 enum { ROWS_AHEAD = 8 };
 
-static void prefetch_places(const placing *run, const uint32_t *values) {
+DFM_PREFETCHES void prefetch_places(const placing *run, const uint32_t *values) {
   for (int f = 0; f < run->view->storage->F; f++) {
     const field_place *at = &run->places[f];
     if (at->is_large && values[f] < at->n) __builtin_prefetch(&at->place[values[f]]);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/prefetch.h"
 #include "data/vocabulary.h"
 
 enum { FIRST_SLOTS = 32, FIRST_RECORDS = 32, AHEAD = 16 };
@@ -175,7 +176,7 @@ static inline dfm_status add(dfm_vocabulary_builder *builder, dfm_value *value, 
 
 /* A value takes two memory misses, the record's address being in the slot: asks for the slot of value `i`, and for the
  * record of the one AHEAD before it. */
-static inline void prefetch(const dfm_vocabulary_builder *builder, const dfm_value *values, size_t n, size_t i) {
+DFM_PREFETCHES void prefetch(const dfm_vocabulary_builder *builder, const dfm_value *values, size_t n, size_t i) {
   const size_t mask = builder->n_slots - 1;
   if (i < n) __builtin_prefetch(&builder->slots[values[i].hash & mask]);
   if (i < AHEAD || i - AHEAD >= n) return;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/prefetch.h"
 #include "base/sort.h"
 #include "data/vocabulary.h"
 
@@ -75,7 +76,7 @@ static dfm_status rank(const dfm_vocabulary_builder *builder, const dfm_selectio
 /* The values' bytes lie anywhere, and so do their index slots: each is asked for some values ahead. */
 enum { AHEAD = 16 };
 
-static void prefetch(const dfm_vocabulary_builder *builder, const uint32_t *ranked, size_t n, size_t i) {
+DFM_PREFETCHES void prefetch(const dfm_vocabulary_builder *builder, const uint32_t *ranked, size_t n, size_t i) {
   if (i + 2 * (size_t)AHEAD < n) __builtin_prefetch(dfm_builder_record(builder, ranked[i + 2 * (size_t)AHEAD]));
   if (i + AHEAD >= n) return;
   const dfm_record *record = dfm_builder_record(builder, ranked[i + AHEAD]);
