@@ -8,8 +8,12 @@
 static dfm_status allocate(dfm_block *block, const dfm_encoder *encoder, dfm_error *error) {
   const size_t n = DFM_BLOCK_ROWS;
   DFM_TRY(dfm_alloc(&block->list, (size_t)block->F, sizeof *block->list, error));
-  for (int f = 0; f < block->F; f++)
-    if (encoder->category[f].is_list) DFM_TRY(dfm_alloc(&block->list[f].end, n, sizeof(uint32_t), error));
+  for (int f = 0; f < block->F; f++) {
+    if (encoder->category[f].is_list) {
+      block->has_lists = true;
+      DFM_TRY(dfm_alloc(&block->list[f].end, n, sizeof(uint32_t), error));
+    }
+  }
   DFM_TRY(dfm_alloc(&block->value, (size_t)block->F * DFM_BLOCK_STRIDE, sizeof *block->value, error));
   DFM_TRY(dfm_alloc(&block->number, (size_t)block->D * n, sizeof *block->number, error));
   DFM_TRY(dfm_alloc(&block->label, n, sizeof *block->label, error));
@@ -81,7 +85,7 @@ void dfm_block_end_list(dfm_block *block, int f) {
 }
 
 void dfm_block_begin_row(dfm_block *block) {
-  for (int f = 0; f < block->F; f++) {
+  for (int f = 0; block->has_lists && f < block->F; f++) {
     dfm_block_list *list = &block->list[f];
     if (list->end) list->n = block->rows > 0 ? list->end[block->rows - 1] : 0;
   }

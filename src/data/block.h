@@ -30,6 +30,7 @@ typedef struct dfm_block_list {
 
 typedef struct dfm_block {
   int F, D, rows;
+  bool has_lists;
   dfm_value *value;              /* (F, DFM_BLOCK_STRIDE); nothing of use where the field is a list */
   dfm_block_list *list;          /* (F); end NULL where the field is no list */
   float *number;                 /* (rows, D) raw, NaN: empty or absent */

@@ -23,32 +23,51 @@ static dfm_status fail_count(const dfm_row *row, size_t n, dfm_error *error) {
                      schema->separator == '\t' ? "a tab" : dfm_show(separator, &schema->separator, 1));
 }
 
-static dfm_status put_category(dfm_row *row, int f, dfm_error *error) {
-  const dfm_source *source = row->source;
-  const size_t at = source->category_at[f];
+static dfm_status put_category(dfm_row *row, int f, size_t at, dfm_error *error) {
   if (at == DFM_ABSENT) {
     dfm_row_put_absent(row, f);
     return DFM_OK;
   }
   const dfm_cell cell = row->scratch->cells.cell[at];
-  return source->encoder->category[f].is_list ? dfm_row_put_list(row, f, cell, error)
-                                              : dfm_row_put_category(row, f, cell, error);
+  return row->encoder->category[f].is_list ? dfm_row_put_list(row, f, cell, error)
+                                           : dfm_row_put_category(row, f, cell, error);
+}
+
+static dfm_status put_categories(dfm_row *row, dfm_error *error) {
+  const dfm_source *source = row->source;
+  const dfm_cell *cells = row->scratch->cells.cell;
+  dfm_value *value = dfm_block_value(row->block, 0, row->block->rows);
+  for (int f = 0; f < source->encoder->F; f++, value += DFM_BLOCK_STRIDE) {
+    const size_t at = source->category_at[f];
+    if (source->is_plain[f] && at != DFM_ABSENT && row->watched < 0) /* most cells */
+      dfm_value_set(value, cells[at].bytes, cells[at].n, dfm_row_limit(row, cells[at].bytes));
+    else
+      DFM_TRY(put_category(row, f, at, error));
+  }
+  return DFM_OK;
+}
+
+static dfm_status put_numbers(dfm_row *row, dfm_error *error) {
+  const dfm_source *source = row->source;
+  const dfm_cell *cells = row->scratch->cells.cell;
+  for (int d = 0; d < source->encoder->D; d++) {
+    const size_t at = source->number_at[d];
+    if (at == DFM_ABSENT)
+      row->block->number[(size_t)row->block->rows * (size_t)source->encoder->D + (size_t)d] = NAN;
+    else
+      DFM_TRY(dfm_row_put_number(row, d, cells[at], error));
+  }
+  return DFM_OK;
 }
 
 static dfm_status read_row(dfm_row *row, dfm_error *error) {
   const dfm_source *source = row->source;
-  const dfm_encoder *encoder = source->encoder;
   const dfm_cells *cells = &row->scratch->cells;
   DFM_TRY(split(row, error));
   if (cells->n != source->n_cells) return fail_count(row, cells->n, error);
   row->block->reason = DFM_BAD_NUMBER;
-  for (int f = 0; f < encoder->F; f++) DFM_TRY(put_category(row, f, error));
-  for (int d = 0; d < encoder->D; d++) {
-    if (source->number_at[d] == DFM_ABSENT)
-      row->block->number[(size_t)row->block->rows * (size_t)encoder->D + (size_t)d] = NAN;
-    else
-      DFM_TRY(dfm_row_put_number(row, d, cells->cell[source->number_at[d]], error));
-  }
+  DFM_TRY(put_categories(row, error));
+  DFM_TRY(put_numbers(row, error));
   if (source->has_label) DFM_TRY(dfm_row_put_label(row, cells->cell[source->label_at], error));
   if (source->has_weight) DFM_TRY(dfm_row_put_weight(row, cells->cell[source->weight_at], error));
   return source->has_truth ? dfm_row_put_truth(row, cells->cell[source->truth_at], error) : DFM_OK;

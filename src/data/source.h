@@ -40,6 +40,7 @@ struct dfm_source {
   /* Of rows whose cells stand in order: where columns are; DFM_ABSENT: nowhere. */
   size_t n_cells;                  /* per row */
   size_t *category_at, *number_at; /* (F), (D) */
+  bool *is_plain; /* (F) categories whose cells are values as they stand: no lists, no transforms, nothing to clean */
   size_t label_at, weight_at, truth_at;
   char *text; /* of cells that are looked at alone: the header's, a wrong row's */
   size_t text_capacity;

@@ -14,12 +14,31 @@ static dfm_status check_label(const dfm_source *source, dfm_error *error) {
                   dfm_source_name(source));
 }
 
-/* Blocks to fill at once: some for each thread, so that one that is done early has more to do. */
-enum { BLOCKS_PER_THREAD = 4 };
+/* Blocks to fill at once: the more, the longer a field's vocabulary stays in the caches while their values are looked
+ * up; one for each thread at least. */
+enum { MOST_BLOCKS = 32, BLOCKS_BYTES = 16 << 20 };
+
+static size_t count_blocks(const dfm_source *source, size_t threads) {
+  const size_t bytes = (size_t)(source->encoder->F + 1) * DFM_BLOCK_STRIDE * sizeof(dfm_value);
+  const size_t most = MOST_BLOCKS > threads ? MOST_BLOCKS : threads, fit = BLOCKS_BYTES / bytes;
+  return fit < threads ? threads : fit < most ? fit : most;
+}
+
+static dfm_status find_plain(dfm_source *source, dfm_error *error) {
+  const dfm_encoder *encoder = source->encoder;
+  const bool cleans = encoder->schema->strip_spaces || encoder->schema->n_missing_words > 0;
+  DFM_TRY(dfm_alloc(&source->is_plain, (size_t)encoder->F, sizeof *source->is_plain, error));
+  for (int f = 0; f < encoder->F; f++) {
+    const dfm_category_field *field = &encoder->category[f];
+    source->is_plain[f] = !cleans && !field->is_list && !dfm_category_is_number(&field->settings);
+  }
+  return DFM_OK;
+}
 
 static dfm_status allocate(dfm_source *source, dfm_error *error) {
-  const size_t threads = (size_t)dfm_pool_threads(source->pool), blocks = BLOCKS_PER_THREAD * threads;
+  const size_t threads = (size_t)dfm_pool_threads(source->pool), blocks = count_blocks(source, threads);
   source->capacity = blocks * DFM_BLOCK_ROWS;
+  DFM_TRY(find_plain(source, error));
   DFM_TRY(dfm_alloc(&source->scratch, threads, sizeof *source->scratch, error));
   DFM_TRY(dfm_alloc(&source->block, blocks, sizeof(dfm_block *), error));
   for (; source->n_blocks_made < (int)blocks; source->n_blocks_made++)
@@ -64,6 +83,7 @@ void dfm_source_close(dfm_source *source) {
   source->kind->close(source);
   free(source->category_at);
   free(source->number_at);
+  free(source->is_plain);
   free(source->text);
   for (int i = 0; i < source->n_blocks_made; i++) dfm_block_free(source->block[i]);
   free(source->block);

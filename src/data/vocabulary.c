@@ -4,12 +4,9 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/prefetch.h"
 
-/* Cells are a few bytes long: the call would cost as much as the hash. */
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-uint64_t dfm_value_hash(const char *bytes, size_t n) {
+uint64_t dfm_value_hash_any(const char *bytes, size_t n) {
   return XXH3_64bits(bytes, n);
 }
 
@@ -52,7 +49,7 @@ enum { NEAR_SLOTS = 4096 };
 
 /* A search is three memory misses, each the address of the next: slot, offset, bytes. Asks for the slot of value `i`,
  * for the offset of the one AHEAD before it and for the bytes of the one before that. */
-static inline void prefetch(const dfm_vocabulary *vocabulary, const dfm_value *values, size_t n, size_t i) {
+DFM_PREFETCHES void prefetch(const dfm_vocabulary *vocabulary, const dfm_value *values, size_t n, size_t i) {
   const uint64_t mask = vocabulary->index_size - 1;
   if (i < n) __builtin_prefetch(&vocabulary->index[values[i].hash & mask]);
   for (size_t stage = 1; stage < STAGES; stage++) {
