@@ -15,6 +15,7 @@ static dfm_status allocate(dfm_block *block, const dfm_encoder *encoder, dfm_err
     }
   }
   DFM_TRY(dfm_alloc(&block->value, (size_t)block->F * DFM_BLOCK_STRIDE, sizeof *block->value, error));
+  DFM_TRY(dfm_alloc(&block->id, (size_t)block->F * DFM_BLOCK_STRIDE, sizeof *block->id, error));
   DFM_TRY(dfm_alloc(&block->number, (size_t)block->D * n, sizeof *block->number, error));
   DFM_TRY(dfm_alloc(&block->label, n, sizeof *block->label, error));
   DFM_TRY(dfm_alloc(&block->weight, n, sizeof *block->weight, error));
@@ -47,6 +48,7 @@ void dfm_block_free(dfm_block *block) {
   }
   free(block->list);
   free(block->value);
+  free(block->id);
   free(block->number);
   free(block->label);
   free(block->weight);
@@ -89,4 +91,10 @@ void dfm_block_begin_row(dfm_block *block) {
     dfm_block_list *list = &block->list[f];
     if (list->end) list->n = block->rows > 0 ? list->end[block->rows - 1] : 0;
   }
+}
+
+void dfm_block_take_ids(dfm_block *block, int f) {
+  const dfm_value *value = dfm_block_value(block, f, 0);
+  uint32_t *id = block->id + (size_t)f * DFM_BLOCK_STRIDE;
+  for (int r = 0; r < block->rows; r++) id[r] = value[r].id;
 }

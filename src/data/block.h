@@ -32,6 +32,7 @@ typedef struct dfm_block {
   int F, D, rows;
   bool has_lists;
   dfm_value *value;              /* (F, DFM_BLOCK_STRIDE); nothing of use where the field is a list */
+  uint32_t *id;                  /* (F, DFM_BLOCK_STRIDE) of values that were looked up; 0 where the field is a list */
   dfm_block_list *list;          /* (F); end NULL where the field is no list */
   float *number;                 /* (rows, D) raw, NaN: empty or absent */
   float *label, *weight, *truth; /* (rows); label NaN: empty, where labels are optional; 1 and 0 where absent */
@@ -64,6 +65,9 @@ static inline size_t dfm_block_items(const dfm_block *block, int f, int r, size_
   *n = list->end[r] - first;
   return first;
 }
+
+/* Takes the ids of field f out of its values, so that whoever stores rows reads those alone. */
+void dfm_block_take_ids(dfm_block *block, int f);
 
 /* Field f's value in row r. */
 static inline dfm_value *dfm_block_value(const dfm_block *block, int f, int r) {

@@ -28,7 +28,7 @@ static inline bool settle_value(const field_encoding *field, dfm_value *value) {
 }
 
 /* Ids of a block's cells; the first row with an unknown value that is an error, or -1. */
-static int encode_cells(const dfm_encoder *encoder, const dfm_block *block, int f, const field_encoding *field) {
+static int encode_cells(const dfm_encoder *encoder, dfm_block *block, int f, const field_encoding *field) {
   dfm_value *values = dfm_block_value(block, f, 0);
   int unknown = -1;
   dfm_category_find_all(encoder, f, values, (size_t)block->rows);
@@ -36,10 +36,11 @@ static int encode_cells(const dfm_encoder *encoder, const dfm_block *block, int 
     field->counts->missing += values[r].n == 0;
     if (settle_value(field, &values[r]) && unknown < 0) unknown = r;
   }
+  dfm_block_take_ids(block, f);
   return unknown;
 }
 
-static int encode_lists(const dfm_encoder *encoder, const dfm_block *block, int f, const field_encoding *field) {
+static int encode_lists(const dfm_encoder *encoder, dfm_block *block, int f, const field_encoding *field) {
   const dfm_block_list *list = &block->list[f];
   int unknown = -1;
   dfm_category_find_all(encoder, f, list->item, list->n);

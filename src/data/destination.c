@@ -27,7 +27,7 @@ void dfm_destination_end(dfm_destination *destination) {
 
 static void store_row(dfm_storage *storage, int64_t row, const dfm_block *block, int r) {
   uint32_t *ids = dfm_storage_ids(storage, row);
-  for (int f = 0; f < block->F; f++) ids[f] = block->list[f].end ? 0 : dfm_block_value(block, f, r)->id;
+  for (int f = 0; f < block->F; f++) ids[f] = block->id[(size_t)f * DFM_BLOCK_STRIDE + (size_t)r];
   if (block->D > 0)
     memcpy(dfm_storage_numbers(storage, row), block->number + (size_t)r * (size_t)block->D,
            (size_t)block->D * sizeof(float));

@@ -63,7 +63,7 @@ static dfm_value *cell_values(const dfm_block *block, int f, int r, size_t *n) {
 
 /* The values of a block in all fields of table `table`, row by row: what several fields or a list bring has an order only
  * so that does not depend on where blocks end. */
-static dfm_status number_rows(const training *run, const dfm_block *block, int table, const uint8_t *is_held,
+static dfm_status number_rows(const training *run, dfm_block *block, int table, const uint8_t *is_held,
                               row_values *values, dfm_error *error) {
   size_t n, at = 0;
   values->n = 0;
@@ -80,6 +80,17 @@ static dfm_status number_rows(const training *run, const dfm_block *block, int t
       dfm_value *cell = cell_values(block, f, r, &n);
       for (size_t i = 0; i < n; i++) cell[i].id = values->value[at++].id;
     }
+  for (int f = 0; f < block->F; f++)
+    if (run->encoder->category[f].table == table && !block->list[f].end) dfm_block_take_ids(block, f);
+  return DFM_OK;
+}
+
+/* The values of a block in the one field of table `table`. */
+static dfm_status number_column(const training *run, dfm_block *block, int table, const uint8_t *is_held,
+                                dfm_error *error) {
+  dfm_value *values = dfm_block_value(block, table, 0);
+  DFM_TRY(dfm_vocabulary_builder_add_all(&run->builder[table], values, (size_t)block->rows, is_held, error));
+  dfm_block_take_ids(block, table);
   return DFM_OK;
 }
 
@@ -92,12 +103,11 @@ static void number_task(void *context, int table, int thread) {
   if (field->table != table) return;
   const bool is_column = field->sharers == 1 && !field->is_list;
   for (int i = 0; i < run->source->n_blocks && run->status[table] == DFM_OK; i++) {
-    const dfm_block *block = run->source->block[i];
+    dfm_block *block = run->source->block[i];
+    dfm_error *failure = &run->failure[table];
     const uint8_t *is_held = run->uncounted ? run->uncounted + i * DFM_BLOCK_ROWS : NULL;
-    run->status[table] = is_column
-                             ? dfm_vocabulary_builder_add_all(&run->builder[table], dfm_block_value(block, table, 0),
-                                                              (size_t)block->rows, is_held, &run->failure[table])
-                             : number_rows(run, block, table, is_held, &values, &run->failure[table]);
+    run->status[table] = is_column ? number_column(run, block, table, is_held, failure)
+                                   : number_rows(run, block, table, is_held, &values, failure);
   }
   free(values.value);
   free(values.is_held);

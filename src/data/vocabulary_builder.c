@@ -170,7 +170,7 @@ static inline dfm_status add(dfm_vocabulary_builder *builder, dfm_value *value, 
   } else {
     value->id = slot->value - 1;
   }
-  if (!is_held) dfm_builder_record(builder, value->id)->meta += 1 << DFM_LENGTH_BITS;
+  dfm_builder_record(builder, value->id)->meta += (uint64_t)!is_held << DFM_LENGTH_BITS;
   return DFM_OK;
 }
 
