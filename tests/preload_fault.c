@@ -1,13 +1,14 @@
 /* Fault injection: DFM_FAULT="write:3" comes in through the environment; the 3rd such call of the process fails or
  * ends it.
  *
- * Kinds: write, pwrite, fsync, rename, close. What is written to counts: descriptors of regular files open for
+ * Kinds: write, pwrite, fsync, linkat, rename, close. What is written to counts: descriptors of regular files open for
  * writing, past standard error; for fsync folders too. DFM_FAULT_ACTION: `fail` (the default: ENOSPC for writes, EIO
  * for the rest), `exit` (status 99, before the call has any effect, as if killed), `interrupt` (EINTR), `short` (a
- * write writes half). */
+ * write writes half). With DFM_FAULT_NO_TMPFILE set the file system has no files without a name. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -65,6 +66,25 @@ int fsync(int fd) {
   if (!next) next = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
   const fault what = is_output(fd, true) ? next_fault("fsync") : NONE;
   return what == NONE ? next(fd) : fail_with(what == INTERRUPT ? EINTR : EIO);
+}
+
+int open(const char *path, int flags, ...) {
+  static int (*next)(const char *, int, ...);
+  if (!next) next = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, "open");
+  const bool is_nameless = (flags & O_TMPFILE) == O_TMPFILE;
+  if (is_nameless && getenv("DFM_FAULT_NO_TMPFILE")) return fail_with(EOPNOTSUPP);
+  if (!is_nameless && !(flags & O_CREAT)) return next(path, flags);
+  va_list arguments;
+  va_start(arguments, flags);
+  const mode_t mode = va_arg(arguments, mode_t);
+  va_end(arguments);
+  return next(path, flags, mode);
+}
+
+int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags) {
+  static int (*next)(int, const char *, int, const char *, int);
+  if (!next) next = (int (*)(int, const char *, int, const char *, int))dlsym(RTLD_NEXT, "linkat");
+  return next_fault("linkat") == NONE ? next(from_folder, from, to_folder, to, flags) : fail_with(EIO);
 }
 
 int rename(const char *from, const char *to) {

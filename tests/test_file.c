@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -167,6 +168,37 @@ static void nothing_appears_before_commit(void **state) {
   dfm_writer_abort(NULL);
 }
 
+/* Whether this file system has files without a name. */
+static bool has_nameless(const char *folder) {
+  const int fd = open(folder, O_WRONLY | O_TMPFILE, 0600);
+  if (fd >= 0) close(fd);
+  if (fd < 0) printf("not checked: this file system has no files without a name, so a killed process leaves one\n");
+  return fd >= 0;
+}
+
+static void killed_process_leaves_nothing(void **state) {
+  (void)state;
+  static unsigned char bytes[BIG];
+  const char *folder = make_folder("killed");
+  dfm_error error;
+  if (!has_nameless(folder)) return;
+  for (int i = 0; i < 2; i++) { /* a new file, then one that replaces another */
+    if (i == 1) assert_ok(write_pieces(in(folder, "file"), (const unsigned char *)"old", 3, &error));
+    const pid_t child = fork();
+    if (child == 0) {
+      dfm_writer *writer;
+      if (dfm_writer_open(in(folder, "file"), &writer, NULL) != DFM_OK) _exit(1);
+      if (dfm_writer_write(writer, bytes, BIG, NULL) != DFM_OK) _exit(1);
+      raise(SIGKILL);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(count_entries(folder), i);
+  }
+  assert_content(in(folder, "file"), "old", 3);
+}
+
 static mode_t mode_of(const char *path) {
   struct stat info;
   assert_int_equal(stat(path, &info), 0);
@@ -289,6 +321,8 @@ static void devices_and_pipes_are_written_directly(void **state) {
 
 /* ---- faults: this program runs itself as `--write PATH MESSAGE_PATH` under preload_fault.so */
 
+static const char NO_NAMELESS[] = "DFM_FAULT_NO_TMPFILE";
+
 static int write_as_child(const char *path, const char *message_path) {
   static unsigned char bytes[BIG];
   dfm_error error;
@@ -339,7 +373,7 @@ static bool try_fault(const char *kind, int call, const char *action,
   char fault[32], name[64], message_path[4200];
   dfm_error error;
   snprintf(fault, sizeof fault, "%s:%d", kind, call);
-  snprintf(name, sizeof name, "%s-%s-%d", action, kind, call);
+  snprintf(name, sizeof name, "%s-%s-%d%s", action, kind, call, getenv(NO_NAMELESS) ? "-named" : "");
   const char *folder = make_folder(name);
   snprintf(message_path, sizeof message_path, "%s.message", folder);
   assert_ok(write_pieces(in(folder, "file"), (const unsigned char *)"old", 3, &error));
@@ -391,14 +425,20 @@ static void check_failure(const char *fault, int status, const char *folder) {
 static void failed_calls_leave_the_old_file(void **state) {
   (void)state;
   if (!can_inject()) return;
+  const int n_links = has_nameless(make_folder("probe-fail"));
+  assert_int_equal(try_all("linkat", "fail", check_failure), n_links);
   assert_in_range(try_all("write", "fail", check_failure), 2, 20);
   assert_int_equal(try_all("fsync", "fail", check_failure), 2); /* the file, its folder */
   assert_int_equal(try_all("close", "fail", check_failure), 1);
   assert_int_equal(try_all("rename", "fail", check_failure), 1);
 }
 
+/* Only between its naming and its renaming does a file have a name that may stay. */
 static void check_killed(const char *fault, int status, const char *folder) {
   assert_true(status == 0 || status == 99);
+  const bool is_named = strncmp(fault, "close", 5) == 0 || strncmp(fault, "rename", 6) == 0;
+  if (has_nameless(folder) && count_entries(folder) != 1 + (is_named && status != 0))
+    fail_msg("%s: %d files", fault, count_entries(folder));
   const bool is_after_rename = strcmp(fault, "fsync:2") == 0 || status == 0;
   if (!(is_after_rename ? has_new(folder) : has_old(folder))) fail_msg("%s: neither the old nor the new file", fault);
 }
@@ -410,6 +450,17 @@ static void killed_process_leaves_a_whole_file(void **state) {
   assert_int_equal(try_all("fsync", "exit", check_killed), 2);
   assert_int_equal(try_all("close", "exit", check_killed), 1);
   assert_int_equal(try_all("rename", "exit", check_killed), 1);
+}
+
+/* The same where temporaries have names from the start. */
+static void without_nameless_files_all_holds(void **state) {
+  (void)state;
+  if (!can_inject()) return;
+  setenv(NO_NAMELESS, "1", 1);
+  assert_int_equal(try_all("linkat", "fail", check_failure), 0);
+  assert_in_range(try_all("write", "fail", check_failure), 2, 20);
+  assert_int_equal(try_all("rename", "fail", check_failure), 1);
+  unsetenv(NO_NAMELESS);
 }
 
 static void check_success(const char *fault, int status, const char *folder) {
@@ -432,6 +483,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(unreadable_is_a_sentence),
     cmocka_unit_test(writer_makes_whole_files),
     cmocka_unit_test(nothing_appears_before_commit),
+    cmocka_unit_test(killed_process_leaves_nothing),
     cmocka_unit_test(permissions_are_as_expected),
     cmocka_unit_test(links_stay_links),
     cmocka_unit_test(file_in_the_current_folder),
@@ -439,6 +491,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(devices_and_pipes_are_written_directly),
     cmocka_unit_test(failed_calls_leave_the_old_file),
     cmocka_unit_test(killed_process_leaves_a_whole_file),
+    cmocka_unit_test(without_nameless_files_all_holds),
     cmocka_unit_test(interrupted_and_short_calls_go_on),
 };
 

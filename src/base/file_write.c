@@ -19,7 +19,7 @@ struct dfm_writer {
   int fd;
   char *path;            /* as the caller named it: for messages */
   char *target;          /* where it lies, links followed; NULL: written directly */
-  char *temporary;       /* beside the target; NULL: written directly, or none made yet */
+  char *temporary;       /* beside the target; NULL: the file has no name (yet), or is written directly */
   unsigned char *buffer; /* (BUFFER_BYTES) */
   size_t fill;
   off_t written, started; /* bytes written; those whose way to the disk was started */
@@ -72,13 +72,37 @@ static dfm_status follow_links(dfm_writer *writer, dfm_error *error) {
   return fail_write(writer, ELOOP, error);
 }
 
-/* Makes ".NAME.RANDOM.tmp" beside the target, with the permissions that a new file has (mkstemp's would be the
- * owner's alone). */
-static dfm_status create_temporary(dfm_writer *writer, dfm_error *error) {
+/* The folder the target lies in, "." for the current one. */
+static dfm_status folder_of_target(const dfm_writer *writer, dfm_text *folder, dfm_error *error) {
+  const size_t length = folder_length(writer->target);
+  return dfm_text_printf(folder, error, "%.*s", (int)(length ? length : 1), length ? writer->target : ".");
+}
+
+/* A file that has no name, so that a process that is killed leaves none. False where there is no such thing: not every
+ * file system has it, and its name comes through /proc. */
+static bool open_nameless(dfm_writer *writer, const char *folder) {
+  if (access("/proc/self/fd", X_OK) != 0) return false;
+  writer->fd = open(folder, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+  return writer->fd >= 0;
+}
+
+/* Gives the file, or a new one, that name. Returns 0 or errno. */
+static int link_or_create(dfm_writer *writer, const char *path) {
+  char own[64];
+  if (writer->fd < 0) {
+    /* With the permissions that a new file has; mkstemp's would be the owner's alone. */
+    writer->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    return writer->fd < 0 ? errno : 0;
+  }
+  snprintf(own, sizeof own, "/proc/self/fd/%d", writer->fd);
+  return linkat(AT_FDCWD, own, AT_FDCWD, path, AT_SYMLINK_FOLLOW) != 0 ? errno : 0;
+}
+
+/* Has ".NAME.RANDOM.tmp" beside the target: a name for the nameless file, or else a file made now. */
+static dfm_status name_temporary(dfm_writer *writer, dfm_error *error) {
   enum { MAX_TRIES = 100, NAME_BYTES = 200 }; /* of the 255 that a name may have */
   const size_t folder = folder_length(writer->target);
   const char *name = writer->target + folder;
-  if (!*name) return fail_write(writer, EISDIR, error);
   for (int i = 0; i < MAX_TRIES; i++) {
     uint64_t random;
     if (getrandom(&random, sizeof random, 0) != sizeof random) continue;
@@ -89,16 +113,24 @@ static dfm_status create_temporary(dfm_writer *writer, dfm_error *error) {
       free(path.bytes);
       return status;
     }
-    writer->fd = open(path.bytes, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (writer->fd >= 0) {
+    const int reason = link_or_create(writer, path.bytes);
+    if (reason == 0) {
       writer->temporary = path.bytes;
       return DFM_OK;
     }
-    const int reason = errno;
     free(path.bytes);
     if (reason != EEXIST && reason != EINTR) return fail_write(writer, reason, error);
   }
   return fail_write(writer, EEXIST, error);
+}
+
+static dfm_status open_temporary(dfm_writer *writer, dfm_error *error) {
+  dfm_text folder = {0};
+  if (!writer->target[folder_length(writer->target)]) return fail_write(writer, EISDIR, error);
+  dfm_status status = folder_of_target(writer, &folder, error);
+  if (status == DFM_OK && !open_nameless(writer, folder.bytes)) status = name_temporary(writer, error);
+  free(folder.bytes);
+  return status;
 }
 
 static dfm_status open_directly(dfm_writer *writer, dfm_error *error) {
@@ -117,7 +149,7 @@ static dfm_status open_file(dfm_writer *writer, dfm_error *error) {
   if (exists && faccessat(AT_FDCWD, writer->path, W_OK, AT_EACCESS) != 0) return fail_write(writer, errno, error);
   DFM_TRY(dfm_copy_text(&writer->target, writer->path, error));
   DFM_TRY(follow_links(writer, error));
-  DFM_TRY(create_temporary(writer, error));
+  DFM_TRY(open_temporary(writer, error));
   if (exists && fchmod(writer->fd, old.st_mode & 0777) != 0) return fail_write(writer, errno, error);
   return DFM_OK;
 }
@@ -140,7 +172,7 @@ fail:
 /* Has the disk begin with what was written, so that the sync at the end finds most of it there. Advice only. */
 static void start_writeback(dfm_writer *writer, size_t n) {
   writer->written += (off_t)n;
-  if (!writer->temporary || writer->written - writer->started < STEP_BYTES) return;
+  if (!writer->target || writer->written - writer->started < STEP_BYTES) return;
   (void)!sync_file_range(writer->fd, writer->started, writer->written - writer->started, SYNC_FILE_RANGE_WRITE);
   writer->started = writer->written;
 }
@@ -188,10 +220,8 @@ static int sync_to_disk(int fd) {
 /* Makes the rename itself survive a power cut. Folders that may not be read, and file systems that cannot sync one,
  * do without. */
 static dfm_status sync_folder(const dfm_writer *writer, dfm_error *error) {
-  const size_t length = folder_length(writer->target);
   dfm_text folder = {0};
-  dfm_status status =
-      dfm_text_printf(&folder, error, "%.*s", (int)(length ? length : 1), length ? writer->target : ".");
+  dfm_status status = folder_of_target(writer, &folder, error);
   if (status == DFM_OK) {
     const int fd = open(folder.bytes, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0 && sync_to_disk(fd) != 0 && errno != EINVAL && errno != ENOTSUP) {
@@ -208,8 +238,10 @@ static dfm_status sync_folder(const dfm_writer *writer, dfm_error *error) {
 
 static dfm_status commit(dfm_writer *writer, dfm_error *error) {
   DFM_TRY(flush(writer, error));
-  if (!writer->temporary) return close_file(writer, error);
+  if (!writer->target) return close_file(writer, error);
   if (sync_to_disk(writer->fd) != 0) return fail_write(writer, errno, error);
+  /* A link cannot take the place of a file, so a nameless one gets a name for the moment until the rename. */
+  if (!writer->temporary) DFM_TRY(name_temporary(writer, error));
   DFM_TRY(close_file(writer, error));
   if (rename(writer->temporary, writer->target) != 0) return fail_write(writer, errno, error);
   free(writer->temporary);
