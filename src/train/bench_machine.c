@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/prefetch.h"
 #include "base/random.h"
 #include "train/bench.h"
 
@@ -62,7 +63,7 @@ static void scatter_task(void *context, int task, int thread) {
     uint64_t place = (scatter->key + (uint64_t)task * RANDOM_ROWS + i) * UINT64_C(0x9E3779B97F4A7C15);
     place ^= place >> 32;
     row = scatter->memory + (size_t)((place & UINT32_MAX) * scatter->n_rows >> 32) * scatter->row_bytes;
-    for (size_t at = 0; at < scatter->row_bytes; at += 64) __builtin_prefetch((const void *)(row + at), 1);
+    dfm_prefetch_write((const void *)row, scatter->row_bytes);
     ahead[i % AHEAD] = row;
   }
 }
