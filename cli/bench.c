@@ -1,5 +1,5 @@
-/* What comes in: the shape of a model. What goes out: how fast this machine trains it, and how near that is to its
- * best matrix multiply. */
+/* What comes in: the name of a shape. What goes out: how fast this machine trains and scores models of that shape, part by part, and how near that
+ * is to its limits. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,23 +9,23 @@
 enum { MAX_LAYERS = 16, MAX_UNITS = 65536 };
 
 typedef struct bench_options {
-  const char *model, *hidden;
-  int64_t fields, width, ids, batch, threads, repeats;
+  const char *shape, *model, *hidden;
+  int64_t width, ids, batch, threads, repeats, milliseconds;
   bool is_json;
 } bench_options;
 
 #define AT(member) offsetof(bench_options, member)
 static const cli_option options[] = {
-    {"model", 0, "NAME", "deepfm", "The model", CLI_TEXT, AT(model), 0, 0},
-    {"fields", 0, "N", "26", "Category fields", CLI_INT, AT(fields), 1, 10000},
-    {"width", 0, "K", "16", "Embedding width", CLI_INT, AT(width), 1, 1024},
-    {"hidden", 0, "LIST", "400,400,400", "Units of the hidden layers", CLI_TEXT, AT(hidden), 0, 0},
-    {"batch", 0, "B", "4096", "Rows of a batch", CLI_INT, AT(batch), 1, 1 << 20},
-    {"ids", 0, "N", "1000000", "Ids of all fields together", CLI_INT, AT(ids), 1, INT64_C(4000000000)},
+    {"shape", 0, "NAME", "M", "S, M, L, XL, W (wide models) or all", CLI_TEXT, AT(shape), 0, 0},
+    {"model", 0, "NAME", "all", "The model, or all", CLI_TEXT, AT(model), 0, 0},
+    {"width", 0, "K", "0", "Embedding width; 0: the shape's", CLI_INT, AT(width), 0, 1024},
+    {"hidden", 0, "LIST", NULL, "Units of the hidden layers, such as 400,400,400", CLI_TEXT, AT(hidden), 0, 0},
+    {"ids", 0, "N", "0", "Ids of all fields together; 0: the shape's", CLI_INT, AT(ids), 0, INT32_MAX},
+    {"batch", 0, "B", "0", "Rows of a batch; 0: the shape's", CLI_INT, AT(batch), 0, 1 << 20},
     {"threads", 0, "N", "0", "Threads; 0: one for each core", CLI_INT, AT(threads), 0, 1024},
-    {"repeats", 0, "N", "5", "Measurements, of which the median, least and greatest are printed", CLI_INT, AT(repeats),
-     1, 1000},
-    {"json", 0, NULL, NULL, "Prints the result as one JSON object", CLI_SWITCH, AT(is_json), 0, 0},
+    {"repeats", 0, "N", "5", "Measurements of each thing, by turns", CLI_INT, AT(repeats), 1, DFM_BENCH_REPEATS},
+    {"milliseconds", 0, "N", "500", "Least time of one measurement", CLI_INT, AT(milliseconds), 1, 60000},
+    {"json", 0, NULL, NULL, "Prints the results as one JSON object", CLI_SWITCH, AT(is_json), 0, 0},
 };
 #undef AT
 
@@ -45,68 +45,135 @@ static int parse_hidden(const cli_call *call, const char *text, int hidden[MAX_L
   return CLI_OK;
 }
 
-static int print_json(const bench_options *o, const dfm_bench_result *r) {
-  return cli_print_json(
-      json_pack("{s:s, s:I, s:I, s:s, s:I, s:I, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "model", o->model,
-                "fields", (json_int_t)o->fields, "width", (json_int_t)o->width, "hidden", o->hidden, "batch",
-                (json_int_t)o->batch, "ids", (json_int_t)o->ids, "threads", (json_int_t)o->threads, "kernel", r->kernel,
-                "rows_per_second", cli_json_number(r->rows_per_second), "rows_per_second_min",
-                cli_json_number(r->rows_per_second_min), "rows_per_second_max", cli_json_number(r->rows_per_second_max),
-                "net_gflops", cli_json_number(r->net_gflops), "peak_gflops", cli_json_number(r->peak_gflops),
-                "peak_share", cli_json_number(r->peak_gflops > 0 ? r->net_gflops / r->peak_gflops : NAN),
-                "bytes_per_id", cli_json_number(r->bytes_per_id)));
+/* The processor's name; what system and architecture it is where it has none. */
+static void cpu_name(char name[128]) {
+  char line[256];
+  FILE *file = fopen("/proc/cpuinfo", "r");
+  snprintf(name, 128, "processor without a name");
+  while (file && fgets(line, sizeof line, file)) {
+    const char *colon = strchr(line, ':');
+    if (strncmp(line, "model name", 10) != 0 || !colon) continue;
+    line[strcspn(line, "\n")] = '\0';
+    snprintf(name, 128, "%.120s", colon + 2);
+    break;
+  }
+  if (file) fclose(file);
 }
 
-static void print_text(const bench_options *o, const dfm_bench_result *r) {
-  char ids[CLI_SHORT], batch[CLI_SHORT], median[CLI_SHORT], least[CLI_SHORT], greatest[CLI_SHORT],
-      threads[CLI_SHORT] = "one a core";
-  if (o->threads > 0) cli_thousands(threads, o->threads);
-  printf("model              %s, %lld fields, width %lld, hidden %s\n", o->model, (long long)o->fields,
-         (long long)o->width, o->hidden);
-  printf("training step      batch %s, %s ids, exact Adam, threads: %s, kernel %s\n", cli_thousands(batch, o->batch),
-         cli_thousands(ids, o->ids), threads, r->kernel);
-  printf("rows/s             %s (%s to %s in %lld runs)\n", cli_thousands(median, llround(r->rows_per_second)),
-         cli_thousands(least, llround(r->rows_per_second_min)),
-         cli_thousands(greatest, llround(r->rows_per_second_max)), (long long)o->repeats);
-  if (r->peak_gflops > 0) { /* models without a net multiply no matrices */
-    printf("net                %.1f GFLOP/s\n", r->net_gflops);
-    printf("matrix multiply    %.1f GFLOP/s at best\n", r->peak_gflops);
-    printf("share of the best  %.1f %%\n", 100 * r->net_gflops / r->peak_gflops);
+/* ---- results as they come */
+
+typedef struct bench_report {
+  char shape[16], model[16]; /* of the line before */
+  json_t *measures;          /* NULL: printed at once */
+} bench_report;
+
+static double share_of_limit(const dfm_measure *m) {
+  return m->limit > 0 ? m->median / m->limit : (double)NAN;
+}
+
+static void add_json(json_t *measures, const dfm_measure *m) {
+  json_array_append_new(
+      measures, json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:s?, s:o, s:o, s:o}", "shape", m->shape, "model",
+                          m->model, "what", m->what, "unit", m->unit, "median", cli_json_number(m->median), "least",
+                          cli_json_number(m->least), "greatest", cli_json_number(m->greatest), "bound", m->bound,
+                          "limit", cli_json_number(m->limit), "share_of_limit", cli_json_number(share_of_limit(m)),
+                          "share_of_time", cli_json_number(m->time_share)));
+}
+
+/* Three digits, or whole thousands: 0.874, 93.2, 112,345. */
+static const char *short_number(char out[CLI_SHORT], double value) {
+  if (fabs(value) >= 1000) return cli_thousands(out, llround(value));
+  snprintf(out, CLI_SHORT, "%.*f", fabs(value) >= 100 ? 0 : fabs(value) >= 10 ? 1 : 3, value);
+  return out;
+}
+
+static void print_line(bench_report *report, const dfm_measure *m) {
+  char median[CLI_SHORT], least[CLI_SHORT], greatest[CLI_SHORT], limit[CLI_SHORT] = "", share[CLI_SHORT] = "",
+                                                                 part[CLI_SHORT] = "";
+  if (strcmp(report->shape, m->shape) != 0 || strcmp(report->model, m->model) != 0)
+    printf("\n%s %s\n", m->shape, m->model);
+  snprintf(report->shape, sizeof report->shape, "%s", m->shape);
+  snprintf(report->model, sizeof report->model, "%s", m->model);
+  if (m->limit > 0) {
+    short_number(limit, m->limit);
+    snprintf(share, sizeof share, "%.1f %%", 100 * share_of_limit(m));
   }
-  printf("memory per id      %.1f bytes\n", r->bytes_per_id);
+  if (!isnan(m->time_share)) snprintf(part, sizeof part, "%.1f %%", 100 * m->time_share);
+  printf("%-30s %10s %10s %10s %-8s %10s %8s %8s  %s\n", m->what, short_number(median, m->median),
+         short_number(least, m->least), short_number(greatest, m->greatest), m->unit, limit, share, part,
+         m->bound ? m->bound : "");
+  fflush(stdout);
+}
+
+static void report_measure(void *context, const dfm_measure *measure) {
+  bench_report *report = context;
+  if (report->measures)
+    add_json(report->measures, measure);
+  else
+    print_line(report, measure);
+}
+
+static void print_head(const char *cpu, const char *kernel, const bench_options *o) {
+  char threads[CLI_SHORT] = "one for each core";
+  if (o->threads > 0) cli_thousands(threads, o->threads);
+  printf("%s, kernels %s, threads: %s\n\n", cpu, kernel, threads);
+  printf("%-30s %10s %10s %10s %-8s %10s %8s %8s  %s\n", "", "median", "least", "greatest", "", "limit", "of limit",
+         "of time", "limit is");
 }
 
 static int run(const cli_call *call) {
   const bench_options *o = call->options;
-  int hidden[MAX_LAYERS], n_hidden;
-  const int code = parse_hidden(call, o->hidden, hidden, &n_hidden);
-  if (code != CLI_OK) return code;
-  const dfm_bench_options shape = {.model = o->model,
-                                   .fields = (int)o->fields,
-                                   .width = (int)o->width,
-                                   .ids = o->ids,
-                                   .hidden = hidden,
-                                   .n_hidden = n_hidden,
-                                   .batch = (int)o->batch,
-                                   .threads = (int)o->threads,
-                                   .repeats = (int)o->repeats};
-  dfm_bench_result result;
+  bench_report report = {0};
   dfm_error error;
-  if (dfm_bench_train(&shape, &result, &error) != DFM_OK) return cli_fail(&error);
-  if (o->is_json) return print_json(o, &result);
-  print_text(o, &result);
-  return CLI_OK;
+  int hidden[MAX_LAYERS], n_hidden = 0;
+  const char *kernel;
+  char cpu[128];
+  const int code = o->hidden ? parse_hidden(call, o->hidden, hidden, &n_hidden) : CLI_OK;
+  if (code != CLI_OK) return code;
+  const dfm_bench_options what = {.shape = o->shape,
+                                  .model = o->model,
+                                  .width = (int)o->width,
+                                  .hidden = o->hidden ? hidden : NULL,
+                                  .n_hidden = n_hidden,
+                                  .ids = o->ids,
+                                  .batch = (int)o->batch,
+                                  .threads = (int)o->threads,
+                                  .repeats = (int)o->repeats,
+                                  .seconds = (double)o->milliseconds / 1000};
+  if (dfm_bench_kernel(&kernel, &error) != DFM_OK) return cli_fail(&error);
+  cpu_name(cpu);
+  if (o->is_json)
+    report.measures = json_array();
+  else
+    print_head(cpu, kernel, o);
+  if (dfm_bench_run(&what, report_measure, &report, &error) != DFM_OK) {
+    json_decref(report.measures);
+    return cli_fail(&error);
+  }
+  if (!o->is_json) return CLI_OK;
+  return cli_print_json(json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "cpu", cpu, "kernel", kernel, "threads",
+                                  (json_int_t)o->threads, "repeats", (json_int_t)o->repeats, "milliseconds",
+                                  (json_int_t)o->milliseconds, "measures", report.measures));
 }
 
 const cli_command cli_bench = {
     .name = "bench",
     .arguments = "",
-    .help = "Measures the speed of training on this machine",
+    .help = "Measures the speed of training and scoring on this machine, beside its limits",
     .details =
-        "Times whole training steps (exact Adam) on random encoded rows in memory, and the best rate of matrix "
-        "multiplies of the net's "
-        "own shapes. Nothing is read or written.",
-    .example = "deepfm bench --hidden 400,400,400 --batch 4096",
+        "Measures limits (matrix multiplies of the net's own shapes, memory, random access to rows of tables), then "
+        "whole training steps and their "
+        "parts, the cost of exact Adam, of a large vocabulary and of one thread alone, scoring and memory, on random "
+        "encoded rows in memory. Each "
+        "figure is the median of several, taken by turns, with the least and the greatest, beside the limit that binds "
+        "it. Nothing is read or "
+        "written.\n"
+        "Shapes are S (k 4, 256-256-128, 40 k ids, batch 256), M (k 10, 3 x 400, 1 M ids), L (k 16, 3 x 400, 10 M "
+        "ids), XL (k 16, 5 x 1000, 10 M "
+        "ids), all of 26 categories and 13 numbers, exact Adam, batch 4096 and each id as frequent as any other; and "
+        "W, wide models (lr, fm k 8, ffm "
+        "k 4) of 39 categories under AdaGrad, ids by a power law.",
+    .example = "deepfm bench --shape L --model deepfm",
     .run = run,
     .options = options,
     .n_options = sizeof options / sizeof *options,

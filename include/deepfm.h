@@ -530,27 +530,39 @@ DFM_API void dfm_synth_free(dfm_synth *synth);
 
 /* ---- MARK: bench --------------------------------------------------------------------------------------------- */
 
+/* What to measure. Shapes are S, M, L, XL (26 category fields, 13 numbers, a net) and W (39 category fields, AdaGrad, as wide models train); each
+ * stands for an embedding width, hidden layers, a number of ids and a batch size, which the other members replace. */
 typedef struct dfm_bench_options {
-  const char *model; /* "deepfm" */
-  int fields, width; /* category fields, embedding width */
-  int64_t ids;       /* over all fields */
-  const int *hidden; /* units per hidden layer */
+  const char *shape; /* "M"; "all": one after the other */
+  const char *model; /* "deepfm"; "all": those that the shape is for */
+  int width;         /* 0: the shape's, as all members below */
+  const int *hidden; /* units per hidden layer; NULL */
   int n_hidden;
-  int batch, threads, repeats;
+  int64_t ids; /* over all fields */
+  int batch;
+  int threads;    /* 0: one per core */
+  int repeats;    /* from 1 to DFM_BENCH_REPEATS; of things that are compared, in turns */
+  double seconds; /* of one measurement, at least */
 } dfm_bench_options;
+enum { DFM_BENCH_REPEATS = 99 };
 
-typedef struct dfm_bench_result {
-  double rows_per_second; /* median over repeats: whole training steps, exact Adam */
-  double rows_per_second_min, rows_per_second_max;
-  double peak_gflops;  /* best float32 matrix-multiply rate at the net's own shapes, all threads together */
-  double net_gflops;   /* 6 flops per dense weight and row, over the same time */
-  double bytes_per_id; /* tables with state */
-  char kernel[32];     /* "avx2" */
-} dfm_bench_result;
+/* One line of the result. Strings are valid until the sink returns. */
+typedef struct dfm_measure {
+  const char *shape, *model;      /* "" where it is the machine's */
+  const char *what;               /* "training step" */
+  const char *unit;               /* "rows/s": more is better, except "s", "GB", "bytes" */
+  double median, least, greatest; /* over repeats */
+  const char *bound;              /* what bounds it: "matrix multiply"; NULL: nothing that is measured */
+  double limit;                   /* in the same unit; share of the limit: median / limit */
+  double time_share;              /* a part's share of the step's thread time; NaN where it is no part */
+} dfm_measure;
+typedef void (*dfm_bench_sink)(void *context, const dfm_measure *measure);
 
-/* Times training steps on random encoded rows in memory. */
-DFM_API DFM_MUST_USE dfm_status dfm_bench_train(const dfm_bench_options *options, dfm_bench_result *result,
-                                                dfm_error *error);
+/* Measures with random encoded rows in memory, and tells `sink` each result as it comes. */
+DFM_API DFM_MUST_USE dfm_status dfm_bench_run(const dfm_bench_options *options, dfm_bench_sink sink, void *context,
+                                              dfm_error *error);
+/* The kernels that would be used here: "avx2"; DFM_KERNEL names another. */
+DFM_API DFM_MUST_USE dfm_status dfm_bench_kernel(const char **name, dfm_error *error);
 
 #ifdef __cplusplus
 }

@@ -368,11 +368,21 @@ def test_schema_as_the_settings_correct_it():
 
 
 def test_bench():
-    shape = ["--hidden", "16,8", "--batch", "64", "--ids", "1000", "--fields", "3", "--width", "4", "--repeats", "1"]
-    contains(succeeds("bench", *shape).out, "rows/s", "GFLOP/s", "memory per id")
-    done = json.loads(succeeds("bench", "--json", *shape).out)
-    check(done["rows_per_second"] > 0 and done["hidden"] == "16,8" and done["kernel"], done)
+    small = ["--hidden", "16,8", "--batch", "64", "--ids", "1000", "--width", "4", "--repeats", "1", "--milliseconds", "1"]
+    contains(succeeds("bench", "--shape", "S", "--model", "deepfm", *small).out, "training step", "matrix multiply", "part: forward", "scoring", "kernel: Adam")
+    done = json.loads(succeeds("bench", "--shape", "S", "--json", *small).out)
+    check(done["cpu"] and done["kernel"], done)
+    step = {m["model"]: m for m in done["measures"] if m["what"] == "training step"}
+    check({"lr", "fm", "deepfm"} <= set(step) and all(m["median"] > 0 and m["shape"] == "S" for m in step.values()), step)
+    check(step["deepfm"]["bound"] == "matrix multiply" and step["lr"]["bound"] == "random rows", step)
+    parts = [m for m in done["measures"] if m["model"] == "deepfm" and m["share_of_time"] is not None]
+    check(abs(sum(m["share_of_time"] for m in parts) - 1) < 1e-6, "the parts are the whole step")
+    wide = json.loads(succeeds("bench", "--shape", "W", "--model", "fm", "--json", *small).out)["measures"]
+    check(not any("lazy" in m["what"] for m in wide), "only Adam has a lazy twin")
     fails("bench", "--hidden", "16,x", code=2, parts=["--hidden is '16,x'", "up to 16 whole numbers"])
+    fails("bench", "--shape", "XXL", parts=["no shape 'XXL'", "S, M, L, XL"])
+    fails("bench", "--shape", "W", "--model", "deepfm", parts=["shape W is not for model deepfm"])
+    fails("bench", "--model", "depfm", parts=["did you mean 'deepfm'"])
 
 
 # ---- help and usage

@@ -399,7 +399,7 @@ static void fill_gathers_rows_by_field(void **state) {
   dfm_batch *batch;
   char expected[256];
   assert_ok(dfm_encoder_synthetic(3, rows, 2, &settings.category, &settings.number, &encoder, &error));
-  assert_ok(dfm_dataset_synthetic(encoder, N, 5, &dataset, &error));
+  assert_ok(dfm_dataset_synthetic(encoder, N, DFM_DRAW_POWER, 5, &dataset, &error));
   dfm_encoder_release(encoder);
   assert_in_range(dfm_dataset_positives(dataset), N / 4 - 1000, N / 4 + 1000);
   assert_ok(dfm_batch_create(3, 2, B, &batch, &error));
@@ -457,6 +457,39 @@ static void the_criteo_sample_is_encoded_as_its_tutorial_does(void **state) {
   dfm_schema_free(schema);
 }
 
+/* Every n rows, each of a field's n ids once; and in another order in the next field. */
+static void even_draws_give_each_id_once_a_round(void **state) {
+  enum { IDS = 150, ROUNDS = 3, FIELDS = 2 };
+  dfm_error error;
+  const dfm_data_settings settings = make_settings();
+  const uint32_t rows[FIELDS] = {IDS + 1, IDS + 1};
+  dfm_encoder *encoder;
+  dfm_dataset *dataset;
+  dfm_batch *batch;
+  (void)state;
+  assert_ok(dfm_encoder_synthetic(FIELDS, rows, 0, &settings.category, &settings.number, &encoder, &error));
+  assert_ok(dfm_dataset_synthetic(encoder, IDS * ROUNDS, DFM_DRAW_EVEN, 5, &dataset, &error));
+  assert_ok(dfm_batch_create(FIELDS, 0, IDS, &batch, &error));
+  for (int round = 0; round < ROUNDS; round++) {
+    int seen[FIELDS][IDS + 1] = {{0}}, equal = 0;
+    for (int b = 0; b < IDS; b++) batch->row[b] = round * IDS + b;
+    batch->rows = IDS;
+    dfm_dataset_fill(dataset, batch, 0, IDS);
+    for (int b = 0; b < IDS; b++) {
+      for (int f = 0; f < FIELDS; f++) seen[f][batch->id[f * IDS + b]]++;
+      equal += batch->id[b] == batch->id[IDS + b];
+    }
+    for (int f = 0; f < FIELDS; f++) {
+      assert_int_equal(seen[f][0], 0);
+      for (int id = 1; id <= IDS; id++) assert_int_equal(seen[f][id], 1);
+    }
+    assert_true(equal < IDS / 10);
+  }
+  dfm_batch_free(batch);
+  dfm_dataset_free(dataset);
+  dfm_encoder_release(encoder);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(ids_are_by_frequency_then_first_appearance),
     cmocka_unit_test(sorted_order_and_zero_rule_give_label_encoder_ids),
@@ -471,6 +504,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(prediction_rows_may_lack_label_and_columns),
     cmocka_unit_test(fingerprint_depends_on_the_rows_alone),
     cmocka_unit_test(fill_gathers_rows_by_field),
+    cmocka_unit_test(even_draws_give_each_id_once_a_round),
     cmocka_unit_test(the_criteo_sample_is_encoded_as_its_tutorial_does),
 };
 

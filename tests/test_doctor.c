@@ -62,7 +62,7 @@ static void shares_of_duplicates_are_kept_where_room_is_short(void **state) {
   dfm_dataset *dataset;
   dfm_row_sample sample;
   assert_ok(dfm_encoder_synthetic(2, rows, 1, &settings.category, &settings.number, &encoder, &error));
-  assert_ok(dfm_dataset_synthetic(encoder, N, 5, &dataset, &error));
+  assert_ok(dfm_dataset_synthetic(encoder, N, DFM_DRAW_POWER, 5, &dataset, &error));
   dfm_encoder_release(encoder);
   assert_ok(dfm_row_sample_take(dataset, dataset, 1 << 20, &sample, &error)); /* each row twice */
   double groups = 0, kept = 0;

@@ -12,7 +12,7 @@ static dfm_dataset *make_rows(int F, int64_t rows) {
   assert_non_null(sizes);
   for (int f = 0; f < F; f++) sizes[f] = 5;
   assert_ok(dfm_encoder_synthetic(F, sizes, 0, &settings.category, &settings.number, &encoder, &error));
-  assert_ok(dfm_dataset_synthetic(encoder, rows, 3, &dataset, &error));
+  assert_ok(dfm_dataset_synthetic(encoder, rows, DFM_DRAW_POWER, 3, &dataset, &error));
   dfm_encoder_release(encoder);
   free(sizes);
   return dataset;

@@ -91,7 +91,7 @@ static inline void set_up(dfm_fixture *fixture, const dfm_case *test, int batch_
     set_list(&fixture->encoder->category[f], &test->list[f]);
   }
   for (int d = 0; d < D; d++) fixture->encoder->number[d].settings.into = test->number_into[d];
-  assert_ok(dfm_dataset_synthetic(fixture->encoder, ROWS, 3, &fixture->dataset, &error));
+  assert_ok(dfm_dataset_synthetic(fixture->encoder, ROWS, DFM_DRAW_POWER, 3, &fixture->dataset, &error));
   assert_ok(dfm_stepper_create(fixture->recipe, fixture->dataset, batch_size, 2, &fixture->stepper, &error));
   randomise(fixture);
 }

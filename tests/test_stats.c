@@ -51,7 +51,7 @@ static dfm_dataset *many_rows(void) {
   dfm_dataset *dataset;
   for (int f = 0; f < F; f++) rows[f] = 2 + 37 * (uint32_t)f;
   assert_ok(dfm_encoder_synthetic(F, rows, 9, &settings.category, &settings.number, &encoder, &error));
-  assert_ok(dfm_dataset_synthetic(encoder, 200000, 3, &dataset, &error));
+  assert_ok(dfm_dataset_synthetic(encoder, 200000, DFM_DRAW_POWER, 3, &dataset, &error));
   dfm_encoder_release(encoder);
   return dataset;
 }

@@ -1,10 +1,22 @@
-/* Prefetch: a function that asks memory ahead of its use is declared with DFM_PREFETCHES.
- *
- * GCC takes a function that does nothing but prefetch for one without effect, and drops calls of it, unless it is inlined
- * before it comes to that. */
+/* Prefetch: what will be read soon comes in; its cache lines are asked for. */
 #ifndef DFM_BASE_PREFETCH_H
 #define DFM_BASE_PREFETCH_H
 
-#define DFM_PREFETCHES static inline __attribute__((always_inline))
+#include <stddef.h>
+
+/* For functions that do nothing but this: gcc takes one that only prefetches for one without effect and drops its calls, unless it is inlined before
+ * it is looked at. */
+#define DFM_PREFETCHES __attribute__((always_inline)) static inline
+
+enum { DFM_CACHE_LINE = 64 };
+
+DFM_PREFETCHES void dfm_prefetch(const void *bytes, size_t n) {
+  for (size_t at = 0; at < n; at += DFM_CACHE_LINE) __builtin_prefetch((const char *)bytes + at);
+}
+
+/* The same of what will be written too. */
+DFM_PREFETCHES void dfm_prefetch_write(const void *bytes, size_t n) {
+  for (size_t at = 0; at < n; at += DFM_CACHE_LINE) __builtin_prefetch((const char *)bytes + at, 1);
+}
 
 #endif

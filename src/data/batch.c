@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/prefetch.h"
 #include "data/storage.h"
 
 /* Rows moved at once. Ids of a field are written a cache line at a time: with a power of two as capacity, all fields'
@@ -54,13 +55,11 @@ void dfm_batch_free(dfm_batch *batch) {
 }
 
 /* Asks the memory for rows that come next: a shuffled row is a miss for each of its cache lines. */
-static void prefetch_rows(const dfm_dataset *dataset, const int64_t *row, int n) {
+DFM_PREFETCHES void prefetch_rows(const dfm_dataset *dataset, const int64_t *row, int n) {
   const dfm_storage *storage = dataset->storage;
   for (int i = 0; i < n; i++) {
-    const char *ids = (const char *)dfm_storage_ids(storage, dataset->first + row[i]);
-    const char *numbers = (const char *)dfm_storage_numbers(storage, dataset->first + row[i]);
-    for (size_t at = 0; at < (size_t)storage->F * 4; at += 64) __builtin_prefetch(ids + at);
-    for (size_t at = 0; at < (size_t)storage->D * 4; at += 64) __builtin_prefetch(numbers + at);
+    dfm_prefetch(dfm_storage_ids(storage, dataset->first + row[i]), (size_t)storage->F * sizeof(uint32_t));
+    dfm_prefetch(dfm_storage_numbers(storage, dataset->first + row[i]), (size_t)storage->D * sizeof(float));
   }
 }
 

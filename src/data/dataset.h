@@ -98,10 +98,12 @@ typedef struct dfm_row_range {
 dfm_status dfm_dataset_text_order(const dfm_dataset *dataset, int64_t first, int64_t n, int64_t *row,
                                   dfm_row_range range[2], dfm_error *error);
 
-/* Random rows for benchmarks and tests, from (seed, row): ids by a power law within each field, normal numbers, 25 %
- * positive. */
-dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, uint64_t seed, dfm_dataset **dataset,
-                                 dfm_error *error);
+/* Random rows for benchmarks and tests, from (seed, row): normal numbers, 25 % positive, ids within each field
+ *  - by a power law, as values occur: P(id) falls as 1 / id;
+ *  - or evenly, the hard case for memory: each id of a single-valued field in every n-th row, n ids, in an order of its own; lists by the power law. */
+typedef enum dfm_draw { DFM_DRAW_POWER, DFM_DRAW_EVEN } dfm_draw;
+dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, dfm_draw draw, uint64_t seed,
+                                 dfm_dataset **dataset, dfm_error *error);
 
 /* ---- loader: chunks of 1024 rows are permuted over the whole dataset, then rows within a window of as many chunks as
  * 256 MB hold. The order depends on seed, epoch and dataset size alone. Where rows lie in a file, chunks

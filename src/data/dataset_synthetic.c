@@ -1,4 +1,4 @@
-/* Datasets of random rows: an encoder and a seed come in; rows whose ids follow a power law go out. */
+/* Datasets of random rows: an encoder and a seed come in; rows go out, their ids by a power law or evenly. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -13,6 +13,14 @@ static uint32_t random_id(const dfm_encoder *encoder, int f, float u) {
   if (n == 0) return first == 1 ? 0 : DFM_ID_NONE;
   const uint32_t rank = (uint32_t)(pow((double)n + 1, (double)u) - 1);
   return first + (rank < n ? rank : n - 1);
+}
+
+/* Row i's table row where every one is as frequent: i times a prime that is larger than any table, modulo their number. */
+static uint32_t even_id(const dfm_encoder *encoder, int f, int64_t i) {
+  const uint32_t rows = dfm_encoder_rows(encoder, f), first = dfm_encoder_first(encoder, f), n = rows - first;
+  if (n == 0) return first == 1 ? 0 : DFM_ID_NONE;
+  const uint64_t scattered = ((uint64_t)i % n * UINT64_C(4294967291) + (uint64_t)f * UINT64_C(2654435761)) % n;
+  return first + (uint32_t)scattered;
 }
 
 /* A list of up to five items, their weights normal where they have some; the numbers are those of (key, counter). */
@@ -31,13 +39,13 @@ static dfm_status random_list(dfm_storage *storage, const dfm_encoder *encoder, 
 }
 
 /* Row `i`, which was added: the numbers are those of (key, i). */
-static dfm_status random_row(dfm_storage *storage, const dfm_encoder *encoder, int64_t i, uint64_t key, float *u,
-                             dfm_error *error) {
+static dfm_status random_row(dfm_storage *storage, const dfm_encoder *encoder, int64_t i, dfm_draw draw, uint64_t key,
+                             float *u, dfm_error *error) {
   uint32_t *ids = dfm_storage_ids(storage, i);
   dfm_random_fill_uniform(key, 2 * (uint64_t)i, u, (size_t)encoder->F + 1);
   for (int f = 0; f < encoder->F; f++) {
     if (!encoder->category[f].is_list) {
-      ids[f] = random_id(encoder, f, u[f + 1]);
+      ids[f] = draw == DFM_DRAW_EVEN ? even_id(encoder, f, i) : random_id(encoder, f, u[f + 1]);
       continue;
     }
     const uint64_t list_key = dfm_random_u64(key, (uint64_t)f);
@@ -48,8 +56,8 @@ static dfm_status random_row(dfm_storage *storage, const dfm_encoder *encoder, i
   return DFM_OK;
 }
 
-dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, uint64_t seed, dfm_dataset **dataset,
-                                 dfm_error *error) {
+dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, dfm_draw draw, uint64_t seed,
+                                 dfm_dataset **dataset, dfm_error *error) {
   const uint64_t key = dfm_random_key(seed, DFM_STREAM_BENCH);
   dfm_storage *storage;
   float *u = NULL;
@@ -58,7 +66,7 @@ dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, uint64_t se
   dfm_status status = dfm_alloc(&u, (size_t)encoder->F + 1, sizeof *u, error);
   for (int64_t i = 0; status == DFM_OK && i < rows; i++) {
     status = dfm_storage_add(storage, 1, error);
-    if (status == DFM_OK) status = random_row(storage, encoder, i, key, u, error);
+    if (status == DFM_OK) status = random_row(storage, encoder, i, draw, key, u, error);
   }
   if (status == DFM_OK) status = dfm_dataset_view(encoder, storage, 0, rows, dataset, error);
   if (status == DFM_OK) dfm_dataset_count(*dataset);

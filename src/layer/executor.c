@@ -39,7 +39,8 @@ struct dfm_executor {
   /* of the batch at hand */
   const dfm_plan *plans;
   const dfm_batch *batch;
-  int from, to; /* operations of the phase at hand */
+  int from, to;   /* operations of the phase at hand */
+  dfm_busy *busy; /* (threads); NULL: not measured */
 };
 
 int dfm_executor_block(int capacity) {
@@ -235,12 +236,24 @@ static bool is_barrier(const dfm_op *op) {
   return op->kind == OP_REDUCE_FORWARD || op->kind == OP_REDUCE_BACKWARD;
 }
 
+static dfm_work work_of(const dfm_op *op) {
+  if (op->kind == OP_EMBED) return DFM_WORK_EMBED;
+  return op->kind == OP_BACKWARD || op->kind == OP_SUMS_BACKWARD ? DFM_WORK_BACKWARD : DFM_WORK_FORWARD;
+}
+
 static void block_task(void *context, int block, int thread) {
   const dfm_executor *executor = context;
   const dfm_pass *pass = &executor->pass;
   const int b0 = block * pass->block, b1 = b0 + pass->block < pass->B ? b0 + pass->block : pass->B;
-  (void)thread;
-  for (int i = executor->from; i < executor->to; i++) run_block(executor, &executor->op[i], b0, b1);
+  double start = dfm_busy_start(executor->busy);
+  for (int i = executor->from; i < executor->to; i++) {
+    run_block(executor, &executor->op[i], b0, b1);
+    start = dfm_busy_count(executor->busy, thread, work_of(&executor->op[i]), start);
+  }
+}
+
+void dfm_executor_measure(dfm_executor *executor, dfm_busy *busy) {
+  executor->busy = busy;
 }
 
 double dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_plan *plans, const dfm_batch *batch,

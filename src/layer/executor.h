@@ -5,6 +5,7 @@
 #ifndef DFM_LAYER_EXECUTOR_H
 #define DFM_LAYER_EXECUTOR_H
 
+#include "base/busy.h"
 #include "layer/embed.h"
 
 typedef struct dfm_executor dfm_executor;
@@ -22,6 +23,9 @@ int dfm_executor_block(int capacity);
  * parameters are made by dfm_executor_gradient. Returns the sum of weighted log losses. */
 double dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_plan *plans, const dfm_batch *batch,
                           int64_t step);
+
+/* From now on the time of dfm_executor_train's work is counted in `busy` (threads of the pool), which stays the caller's; NULL: no more. */
+void dfm_executor_measure(dfm_executor *executor, dfm_busy *busy);
 
 /* Gradient tasks of the dense parameters, after dfm_executor_train: independent of each other. */
 int dfm_executor_tasks(const dfm_executor *executor);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/prefetch.h"
 #include "base/sort.h"
 #include "table/row.h"
 
@@ -139,8 +140,7 @@ void dfm_table_gather(const dfm_tables *tables, int f, dfm_plan *plans, const df
   const bool is_caught_up = tables->states == 2 && !table->is_frozen;
   for (int u = 0; u < plan->U; u++) {
     if (u + 8 < plan->U) { /* far enough ahead to hide a miss, near enough to stay in the first-level cache */
-      const char *next = (const char *)dfm_row_at(table, plan->unique[u + 8]).w;
-      for (size_t at = 0; at < row_bytes; at += 64) __builtin_prefetch(next + at, 1);
+      dfm_prefetch_write(dfm_row_at(table, plan->unique[u + 8]).w, row_bytes);
     }
     const dfm_row row = dfm_row_at(table, plan->unique[u]);
     if (*row.touch == 0) {

@@ -140,8 +140,9 @@ static void fill_task(void *context, int task, int thread) {
   const dfm_step *step = context;
   dfm_batch *batch = step->stepper->batch;
   const int first = task * DFM_FILL_ROWS, left = batch->rows - first;
-  (void)thread;
+  const double start = dfm_busy_start(step->stepper->busy);
   dfm_dataset_fill(step->dataset, batch, first, left < DFM_FILL_ROWS ? left : DFM_FILL_ROWS);
+  dfm_busy_count(step->stepper->busy, thread, DFM_WORK_FILL, start);
 }
 
 /* Feeds the unknown row with a share of the cells or items, by (seed, field, step, place), so that it learns what an unseen value is like. */
@@ -163,10 +164,11 @@ static void make_unknown(const dfm_stepper *stepper, int f) {
 static void gather_task(void *context, int f, int thread) {
   const dfm_stepper *stepper = ((const dfm_step *)context)->stepper;
   const dfm_table *table = &stepper->tables->table[f];
-  (void)thread;
+  const double start = dfm_busy_start(stepper->busy);
   if (table->n_members == 0) return;
   for (int m = 0; m < table->n_members; m++) make_unknown(stepper, table->member[m]);
   dfm_table_gather(stepper->tables, f, stepper->plans, stepper->batch);
+  dfm_busy_count(stepper->busy, thread, DFM_WORK_GATHER, start);
 }
 
 static float penalty(const dfm_recipe *recipe, dfm_part part) {
@@ -204,15 +206,17 @@ static bool is_dense(const dfm_stepper *stepper, int task, int *f, int *part) {
 
 static void update_task(void *context, int task, int thread) {
   const dfm_stepper *stepper = ((const dfm_step *)context)->stepper;
+  const double start = dfm_busy_start(stepper->busy);
   int f, part;
-  (void)thread;
   if (is_dense(stepper, task, &f, &part)) {
     dfm_span span[2];
     const int n = dense_gradient(stepper, task, span);
     for (int i = 0; i < n; i++) dense_step(stepper, &span[i]);
+    dfm_busy_count(stepper->busy, thread, DFM_WORK_DENSE, start);
   } else {
     const dfm_table_gradient gradient = dfm_executor_table_gradient(stepper->executor);
     dfm_table_update(stepper->tables, f, stepper->plans, &gradient, part, stepper->table_parts);
+    dfm_busy_count(stepper->busy, thread, DFM_WORK_ROWS, start);
   }
 }
 
@@ -279,6 +283,11 @@ dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int
   else
     dfm_pool_run(stepper->pool, tasks, update_task, &step);
   return DFM_OK;
+}
+
+void dfm_stepper_measure(dfm_stepper *stepper, dfm_busy *busy) {
+  stepper->busy = busy;
+  dfm_executor_measure(stepper->executor, busy);
 }
 
 /* ---- reading and presetting weights */

@@ -25,6 +25,7 @@ typedef struct dfm_stepper {
   float clip_scale;
   int table_parts; /* update tasks per field */
   double loss;     /* of the last step: sum of weighted log losses, before the step */
+  dfm_busy *busy;  /* (threads) what dfm_stepper_measure set; else NULL */
 } dfm_stepper;
 
 /* The optimizer that a recipe names. */
@@ -39,6 +40,9 @@ void dfm_stepper_free(dfm_stepper *stepper); /* NULL accepted */
  * dfm_executor_logits(stepper->executor), their labels and weights in stepper->batch. */
 dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int rows, double learning_rate,
                            dfm_error *error);
+
+/* From now on the time of each kind of work is counted in `busy` (threads of the pool), which stays the caller's; NULL: no more. */
+void dfm_stepper_measure(dfm_stepper *stepper, dfm_busy *busy);
 
 /* Current rows of the tables, for evaluation and saving. */
 dfm_row_source dfm_stepper_rows(const dfm_stepper *stepper);

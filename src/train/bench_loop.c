@@ -1,0 +1,290 @@
+/* The loop: a model at a shape comes in; its limits, whole training steps with their parts, and scoring go out, measured in turns. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "table/row.h"
+#include "train/bench.h"
+
+/* The vocabulary that others are compared with. */
+enum { FEW_IDS = 1000000 };
+
+typedef struct dfm_loop {
+  const dfm_bench *bench;
+  dfm_case main, few; /* few: the same with FEW_IDS, where the shape has more */
+  dfm_peak peak_of;
+  dfm_optimizer *exact, *lazy; /* Adam's: both are told of every step */
+  dfm_busy *busy;              /* (threads) */
+  dfm_predictor *predictor;
+  float *probability; /* (rows) */
+  bool has_few;
+  dfm_samples peak, rows;                            /* flops; rows of the tables per second */
+  dfm_samples step, lazy_step, single, fewer, score; /* rows per second */
+  dfm_samples by_lazy, by_single, by_fewer;          /* ratios within a turn */
+  dfm_samples work[DFM_WORKS];                       /* thread seconds per row */
+  double bytes;                                      /* resident */
+} dfm_loop;
+
+static double dense_weights(const dfm_net *net) {
+  double n = 0;
+  for (int i = 0; i < net->n_params; i++) n += net->param[i].part == DFM_PART_DNN ? (double)net->param[i].n : 0;
+  return n;
+}
+
+static double resident_bytes(void) {
+  long long size, resident = 0;
+  FILE *file = fopen("/proc/self/statm", "r");
+  if (!file) return (double)NAN;
+  const bool is_read = fscanf(file, "%lld %lld", &size, &resident) == 2;
+  fclose(file);
+  return is_read ? (double)resident * (double)sysconf(_SC_PAGESIZE) : (double)NAN;
+}
+
+/* ---- what is measured in each turn */
+
+/* Steps with the other optimizer; afterwards both have counted the same steps. */
+static dfm_status run_lazy(dfm_loop *loop, double seconds, double *rate, dfm_error *error) {
+  dfm_stepper *stepper = loop->main.stepper;
+  int64_t steps;
+  stepper->optimizer = loop->lazy;
+  stepper->tables->optimizer = loop->lazy;
+  const dfm_status status = dfm_case_run(&loop->main, seconds, &steps, rate, error);
+  stepper->optimizer = loop->exact;
+  stepper->tables->optimizer = loop->exact;
+  DFM_TRY(status);
+  for (int64_t i = 0; i < steps; i++) DFM_TRY(dfm_optimizer_begin(loop->exact, 1e-3, error));
+  return DFM_OK;
+}
+
+static dfm_status run_exact(dfm_loop *loop, double seconds, double *rate, dfm_error *error) {
+  int64_t steps;
+  DFM_TRY(dfm_case_run(&loop->main, seconds, &steps, rate, error));
+  for (int64_t i = 0; loop->lazy && i < steps; i++) DFM_TRY(dfm_optimizer_begin(loop->lazy, 1e-3, error));
+  return DFM_OK;
+}
+
+static dfm_status run_single(dfm_loop *loop, double seconds, double *rate, dfm_error *error) {
+  dfm_stepper *stepper = loop->main.stepper;
+  dfm_pool *all = stepper->pool;
+  stepper->pool = loop->bench->single;
+  const dfm_status status = run_exact(loop, seconds, rate, error);
+  stepper->pool = all;
+  return status;
+}
+
+static dfm_status run_measured(dfm_loop *loop, double seconds, double *rate, dfm_error *error) {
+  dfm_stepper *stepper = loop->main.stepper;
+  const int threads = dfm_pool_threads(stepper->pool);
+  for (int i = 0; i < threads; i++) loop->busy[i] = (dfm_busy){{0}};
+  dfm_stepper_measure(stepper, loop->busy);
+  const double start = dfm_seconds();
+  const dfm_status status = run_exact(loop, seconds, rate, error);
+  const double passed = dfm_seconds() - start;
+  dfm_stepper_measure(stepper, NULL);
+  for (int work = 0; work < DFM_WORKS; work++) {
+    double sum = 0;
+    for (int i = 0; i < threads; i++) sum += loop->busy[i].seconds[work];
+    dfm_sample(&loop->work[work], sum / (passed * *rate));
+  }
+  return status;
+}
+
+/* As rows of a model file are read: as they are. */
+static const float *plain_row(const void *context, int f, uint32_t id, float *scratch) {
+  const dfm_tables *tables = context;
+  (void)scratch;
+  return dfm_row_at(&tables->table[f], id).w;
+}
+
+static dfm_status run_score(dfm_loop *loop, double seconds, double *rate, dfm_error *error) {
+  const int64_t n = dfm_dataset_rows(loop->main.dataset), at_once = 1 << 15;
+  const double start = dfm_seconds();
+  double rows = 0, passed = 0;
+  for (int64_t first = 0; passed<seconds; first = first + 2 * at_once> n ? 0 : first + at_once) {
+    const int64_t here = n < at_once ? n : at_once;
+    DFM_TRY(dfm_predictor_run(loop->predictor, loop->main.stepper->pool, loop->main.dataset, first, here,
+                              loop->probability, error));
+    rows += (double)here;
+    passed = dfm_seconds() - start;
+  }
+  *rate = rows / passed;
+  return DFM_OK;
+}
+
+static void measure_limits(dfm_loop *loop) {
+  const dfm_tables *tables = loop->main.stepper->tables;
+  const dfm_table *table = &tables->table[0];
+  const size_t row_bytes = (size_t)table->stride * sizeof(float);
+  dfm_sample(&loop->peak, dfm_peak_measure(loop->bench, &loop->peak_of));
+  dfm_sample(&loop->rows, dfm_bench_random_rows(loop->bench, tables->pages, tables->size_bytes / row_bytes, row_bytes));
+}
+
+static dfm_status run_turn(dfm_loop *loop, dfm_error *error) {
+  const double seconds = loop->bench->options->seconds;
+  double step, other;
+  measure_limits(loop);
+  DFM_TRY(run_measured(loop, seconds, &step, error));
+  dfm_sample(&loop->step, step);
+  if (loop->lazy) {
+    DFM_TRY(run_lazy(loop, seconds, &other, error));
+    dfm_sample(&loop->lazy_step, other);
+    dfm_sample(&loop->by_lazy, step / other);
+  }
+  if (dfm_pool_threads(loop->bench->pool) > 1) {
+    DFM_TRY(run_single(loop, seconds, &other, error));
+    dfm_sample(&loop->single, other);
+    dfm_sample(&loop->by_single, step / other);
+  }
+  if (loop->has_few) {
+    DFM_TRY(dfm_case_run(&loop->few, seconds, NULL, &other, error));
+    dfm_sample(&loop->fewer, other);
+    dfm_sample(&loop->by_fewer, step / other);
+  }
+  DFM_TRY(run_score(loop, seconds, &other, error));
+  dfm_sample(&loop->score, other);
+  return DFM_OK;
+}
+
+/* ---- results */
+
+static void tell(const dfm_loop *loop, const char *what, const char *unit, const dfm_samples *samples,
+                 const char *bound, double limit) {
+  if (samples->n > 0) dfm_bench_tell(loop->bench, what, unit, samples, bound, limit, (double)NAN);
+}
+
+static dfm_samples scaled(const dfm_samples *samples, double by) {
+  dfm_samples result = *samples;
+  for (int i = 0; i < result.n; i++) result.value[i] *= by;
+  return result;
+}
+
+/* A part's rate is that of all threads, had they nothing else to do. */
+static void tell_parts(const dfm_loop *loop) {
+  const dfm_net *net = loop->main.stepper->net;
+  const double W = dense_weights(net), F = net->F, threads = dfm_pool_threads(loop->bench->pool);
+  const double peak = dfm_samples_median(&loop->peak) / 1e9, rows = dfm_samples_median(&loop->rows) / 1e6;
+  const double cells = 4 * (F + net->D + 1) * 2;
+  const double seconds = threads / dfm_samples_median(&loop->step); /* thread seconds per row */
+  const struct {
+    const char *what, *unit, *bound;
+    double per_row, limit; /* units of work per row; 0: not counted */
+  } parts[DFM_WORKS] = {
+      [DFM_WORK_FILL] = {"part: rows into the batch", "GB/s", "memory", cells / 1e9, loop->bench->memory_bytes / 1e9},
+      [DFM_WORK_GATHER] = {"part: plan and gather", "M rows/s", "random rows", F / 1e6, rows},
+      [DFM_WORK_EMBED] = {"part: embed", "GB/s", "second-level cache", 8.0 * net->edge_n[DFM_EDGE_EMBED] / 1e9,
+                          loop->bench->cache_bytes / 1e9},
+      [DFM_WORK_FORWARD] = {"part: forward", "GFLOP/s", "matrix multiply", 2 * W / 1e9, peak},
+      [DFM_WORK_BACKWARD] = {"part: backward", "GFLOP/s", "matrix multiply", 2 * W / 1e9, peak},
+      [DFM_WORK_DENSE] = {"part: dense gradients, step", "GFLOP/s", "matrix multiply", 2 * W / 1e9, peak},
+      [DFM_WORK_ROWS] = {"part: table rows' step", "M rows/s", "random rows", F / 1e6, rows},
+  };
+  double waiting = 1;
+  for (int work = 0; work < DFM_WORKS; work++) {
+    dfm_samples rate = {0};
+    const double share = dfm_samples_median(&loop->work[work]) / seconds;
+    const bool is_counted = parts[work].per_row > 0;
+    waiting -= share;
+    for (int i = 0; i < loop->work[work].n; i++)
+      dfm_sample(&rate, (is_counted ? parts[work].per_row : 1e-6) * threads / loop->work[work].value[i]);
+    dfm_bench_tell(loop->bench, parts[work].what, is_counted ? parts[work].unit : "M rows/s", &rate,
+                   is_counted ? parts[work].bound : NULL, parts[work].limit, share);
+  }
+  const dfm_samples rest = {.value = {100 * waiting}, .n = 1};
+  dfm_bench_tell(loop->bench, "part: waiting, between phases", "%", &rest, NULL, 0, waiting);
+}
+
+static void tell_start(const dfm_loop *loop) {
+  const dfm_case *made = &loop->main;
+  const dfm_tables *tables = made->stepper->tables;
+  dfm_samples one = {.n = 1};
+  one.value[0] = made->start_seconds;
+  tell(loop, "start to the first step's end", "s", &one, NULL, 0);
+  one.value[0] = (double)made->shape.ids / made->touch_seconds / 1e6;
+  tell(loop, "first touch of all rows", "M rows/s", &one, NULL, 0);
+  one.value[0] = (double)tables->size_bytes / (double)made->shape.ids;
+  tell(loop, "table, per id", "bytes", &one, NULL, 0);
+  one.value[0] = loop->bytes / 1e9;
+  tell(loop, "resident memory", "GB", &one, NULL, 0);
+}
+
+static void tell_all(const dfm_loop *loop) {
+  const double W = dense_weights(loop->main.stepper->net), F = loop->main.stepper->net->F;
+  const double peak = dfm_samples_median(&loop->peak), random = dfm_samples_median(&loop->rows);
+  const char *bound = W > 0 ? "matrix multiply" : "random rows";
+  const double limit = W > 0 ? peak / (6 * W) : random / F;
+  dfm_samples shown;
+  shown = scaled(&loop->peak, 1e-9);
+  if (W > 0) tell(loop, "matrix multiply, float32", "GFLOP/s", &shown, NULL, 0);
+  shown = scaled(&loop->rows, 1e-6);
+  tell(loop, "random rows of the tables", "M rows/s", &shown, NULL, 0);
+  tell(loop, "training step", "rows/s", &loop->step, bound, limit);
+  tell_parts(loop);
+  tell(loop, "training step, one thread", "rows/s", &loop->single, NULL, 0);
+  tell(loop, "all threads / one thread", "x", &loop->by_single, "threads", dfm_pool_threads(loop->bench->pool));
+  tell(loop, "training step, lazy Adam", "rows/s", &loop->lazy_step, bound, limit);
+  tell(loop, "exact Adam / lazy Adam", "x", &loop->by_lazy, NULL, 0);
+  tell(loop, "training step, 1,000,000 ids", "rows/s", &loop->fewer, bound, limit);
+  tell(loop, "all ids / 1,000,000 ids", "x", &loop->by_fewer, NULL, 0);
+  tell(loop, "scoring", "rows/s", &loop->score, bound, W > 0 ? peak / (2 * W) : limit);
+  tell_start(loop);
+}
+
+/* ---- life */
+
+static dfm_status create_lazy(dfm_loop *loop, dfm_error *error) {
+  dfm_optimizer_settings settings = dfm_stepper_optimizer(loop->main.recipe);
+  loop->exact = loop->main.stepper->optimizer;
+  if (settings.name != DFM_ADAM) return DFM_OK;
+  settings.lazy = true;
+  DFM_TRY(dfm_optimizer_create(&settings, loop->bench->kernel, &loop->lazy, error));
+  return dfm_optimizer_restore(loop->lazy, dfm_optimizer_step_count(loop->exact), NULL, 0, error);
+}
+
+static dfm_status create(dfm_loop *loop, const dfm_shape *shape, dfm_error *error) {
+  const dfm_bench *bench = loop->bench;
+  dfm_shape few = *shape;
+  DFM_TRY(dfm_case_create(bench, shape, bench->model, &loop->main, error));
+  const dfm_stepper *stepper = loop->main.stepper;
+  const dfm_row_source source = {stepper->tables, plain_row};
+  DFM_TRY(dfm_alloc(&loop->probability, (size_t)dfm_dataset_rows(loop->main.dataset), sizeof(float), error));
+  DFM_TRY(dfm_pages_alloc(&loop->busy, (size_t)dfm_pool_threads(bench->pool) * sizeof *loop->busy, error));
+  DFM_TRY(dfm_predictor_create(stepper->net, bench->kernel, stepper->weight, &source, dfm_pool_threads(bench->pool),
+                               &loop->predictor, error));
+  DFM_TRY(dfm_case_run(&loop->main, bench->options->seconds, NULL, &(double){0}, error)); /* warm-up */
+  DFM_TRY(create_lazy(loop, error));
+  loop->bytes = resident_bytes();
+  few.ids = FEW_IDS;
+  loop->has_few = shape->ids > FEW_IDS;
+  if (loop->has_few) {
+    DFM_TRY(dfm_case_create(bench, &few, bench->model, &loop->few, error));
+    DFM_TRY(dfm_case_run(&loop->few, bench->options->seconds, NULL, &(double){0}, error));
+  }
+  return dfm_peak_create(bench, stepper->net, &loop->peak_of, error);
+}
+
+static void clear(dfm_loop *loop) {
+  dfm_peak_free(&loop->peak_of);
+  dfm_predictor_free(loop->predictor);
+  free(loop->probability);
+  if (loop->busy) dfm_pages_free(loop->busy, (size_t)dfm_pool_threads(loop->bench->pool) * sizeof *loop->busy);
+  dfm_case_free(&loop->few);
+  dfm_case_free(&loop->main);
+  dfm_optimizer_free(loop->lazy);
+}
+
+dfm_status dfm_bench_loop(dfm_bench *bench, const dfm_shape *shape, dfm_error *error) {
+  dfm_loop *loop;
+  DFM_TRY(dfm_alloc(&loop, 1, sizeof *loop, error));
+  loop->bench = bench;
+  dfm_status status = create(loop, shape, error);
+  for (int i = 0; status == DFM_OK && i < bench->options->repeats; i++) status = run_turn(loop, error);
+  if (status == DFM_OK) {
+    tell_all(loop);
+    if (!bench->has_kernels) status = dfm_bench_kernels(bench, loop->main.stepper->net, error);
+  }
+  clear(loop);
+  free(loop);
+  return status;
+}
