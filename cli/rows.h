@@ -19,7 +19,8 @@
 typedef struct cli_rows_options {
   const char *valid, *schema, *label, *weight, *format, *truth;
   int64_t threads, skip_bad_rows;
-  const char *cache; /* folder of dataset files made from text; NULL: none */
+  const char *cache;    /* folder of dataset files made from text; NULL: none was asked for */
+  bool may_keep;        /* long texts are kept beside the output where no cache was asked for */
   const char *from;  /* a model that is to be trained further; NULL: a new one */
   dfm_growth_options growth;
   bool is_progressive;
@@ -33,7 +34,7 @@ typedef struct cli_rows {
   dfm_model *from;
   dfm_growth growth; /* of its vocabularies */
   dfm_dataset *train, *valid;
-  char *cache_note; /* what the cache did, a sentence; NULL: there is none */
+  char *cache_note; /* what the cache did, a sentence; NULL: nothing, or there is none */
 } cli_rows;
 
 /* On failure says why; the caller clears in any case. */

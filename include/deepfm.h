@@ -208,15 +208,25 @@ DFM_API DFM_MUST_USE dfm_status dfm_dataset_read_train(dfm_input *train_input, d
                                                        const dfm_schema *schema, const dfm_recipe *recipe,
                                                        const dfm_read_options *options, dfm_dataset **train,
                                                        dfm_dataset **valid, dfm_error *error);
-/* The same for text, through a dataset file in `folder` (made where it is not there): the first time the rows are encoded and kept, later they are taken
- * from the file, as long as the texts' sizes, times and first and last bytes, the schema and the settings that shape rows are the same. A file that is
- * stale, damaged or half-written is made anew; processes may share a folder. What can be read only once, and dataset files, are read without a cache.
- * `*note` gets a sentence that says what was done, to be given back with dfm_string_free. */
+/* Where rows are kept between runs. */
+typedef struct dfm_cache_options {
+  const char *folder;  /* of the dataset files; made where it is not there */
+  int64_t least_bytes; /* texts that are smaller together are read without a cache */
+  /* Nobody asked for it: one text has one file, which other settings replace, and rows that cannot be kept are trained
+   * on all the same; the note says why. Else each choice of settings has a file, and a failure is an error. */
+  bool is_optional;
+} dfm_cache_options;
+
+/* The same for text, through a dataset file in the cache's folder: the first time the rows are encoded and kept, later
+ * they are taken from the file, as long as the texts' sizes, times and first and last bytes, the schema and the settings
+ * that shape rows are the same. A file that is stale, damaged or half-written is made anew; processes may share a folder.
+ * What can be read only once, and dataset files, are read without a cache. `*note` gets a sentence that says what was
+ * done, to be given back with dfm_string_free; NULL where an optional cache was not used. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_read_cached(dfm_input *train_input, dfm_input *valid_input,
                                                         const dfm_schema *schema, const dfm_recipe *recipe,
-                                                        const dfm_read_options *options, const char *folder,
-                                                        dfm_dataset **train, dfm_dataset **valid, char **note,
-                                                        dfm_error *error);
+                                                        const dfm_read_options *options,
+                                                        const dfm_cache_options *cache, dfm_dataset **train,
+                                                        dfm_dataset **valid, char **note, dfm_error *error);
 /* Reads rows as `model` encodes them, in the order of the text; the columns are found by name. Of a dataset file all rows, in its own order
  * (dfm_scorer_score_text restores the text's), if it was encoded with the model's vocabularies. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_read(dfm_input *input, const dfm_model *model,
