@@ -36,6 +36,7 @@ static int check_dataset(const cli_call *call, const cli_rows_options *o, const 
   const char *given = o->schema ? "schema" : o->label ? "label" : o->weight ? "weight" : o->format ? "format" : NULL;
   if (given)
     return cli_usage(call->command, "%s is a dataset file, whose columns are settled; leave out --%s", file, given);
+  cli_warn_unskippable(rows->input, o->skip_bad_rows);
   return CLI_OK;
 }
 
@@ -106,6 +107,14 @@ static bool has_own(const dfm_dataset *rows, const dfm_dataset *valid) {
   (void)dfm_dataset_skipped(rows, 0, &n, &of_rows);
   (void)dfm_dataset_skipped(valid, 0, &n, &of_valid);
   return of_valid && (!of_rows || strcmp(of_rows, of_valid) != 0);
+}
+
+void cli_warn_unskippable(const dfm_input *input, int64_t skip_bad_rows) {
+  const char *file = dfm_input_dataset(input);
+  if (file && skip_bad_rows > 0)
+    cli_warn(
+        "--skip-bad-rows does nothing here: the rows of %s were read when it was encoded; give it to deepfm encode",
+        file);
 }
 
 void cli_say_skipped(const dfm_dataset *rows, const dfm_dataset *valid) {

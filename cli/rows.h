@@ -44,6 +44,8 @@ int cli_rows_open(const cli_call *call, const cli_rows_options *options, cli_row
 void cli_rows_clear(cli_rows *rows);
 /* Says on standard error what was left out of the rows, if anything. `valid` may be NULL. */
 void cli_say_skipped(const dfm_dataset *rows, const dfm_dataset *valid);
+/* Says that a dataset file leaves no rows out, where it was asked to. */
+void cli_warn_unskippable(const dfm_input *input, int64_t skip_bad_rows);
 /* Where rows may lie while a file is made at `output`: its folder; free() it. NULL (the system's place) where it is a
  * device or pipe, or nothing is made (NULL). */
 char *cli_spill_folder(const char *output);
