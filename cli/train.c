@@ -45,7 +45,10 @@ static const cli_option options[] = {
      0},
     {"checkpoint-every", 0, "STEPS", "0", "Steps between checkpoints; 0: at the end of each epoch", CLI_INT,
      AT(checkpoint_every), 0, INT64_MAX},
-    {"resume", 0, "FILE", NULL, "A checkpoint of the same data and recipe to go on from", CLI_TEXT, AT(resume), 0, 0},
+    {"resume", 0, "FILE", NULL,
+     "A checkpoint of the same data and recipe to go on from; training metrics of an epoch that was broken off then "
+     "cover the rows from there on",
+     CLI_TEXT, AT(resume), 0, 0},
     {"history", 0, "FILE", NULL, "Metrics of each epoch, as JSON lines", CLI_TEXT, AT(history), 0, 0},
     {"eval-every", 0, "STEPS", "0", "Steps between additional evaluations; 0: at the end of each epoch only", CLI_INT,
      AT(eval_every), 0, INT64_MAX},
@@ -53,7 +56,8 @@ static const cli_option options[] = {
      "Rows that may be wrong and are then left out, with a count; 0: the first one is an error", CLI_INT,
      AT(skip_bad_rows), 0, INT64_MAX},
     {"progressive", 0, NULL, NULL,
-     "Scores each batch before it is trained on; implies one epoch in the order of DATA and no validation rows",
+     "Scores each batch of the first epoch before it is trained on; unless told otherwise, one epoch in the order of "
+     "DATA and no validation rows",
      CLI_SWITCH, AT(is_progressive), 0, 0},
     {"window", 0, "ROWS", "0", "With --progressive: rows measured together; 0: a twentieth of DATA, and 1000 at least",
      CLI_INT, AT(window), 0, INT64_MAX},
