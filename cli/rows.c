@@ -74,7 +74,8 @@ static int read_schema(const cli_rows_options *o, const cli_rows *rows, dfm_sche
   return status == DFM_OK ? CLI_OK : cli_fail(&error);
 }
 
-/* As many bytes as rows may take in memory before they lie in a file beside the output; longer texts are worth keeping. */
+/* As many bytes as rows may take in memory before they lie in a file beside the output; longer texts are worth
+ * keeping. */
 enum { LONG_TEXT_BYTES = 64 << 20 };
 
 static int read_rows(const cli_rows_options *o, const dfm_schema *schema, cli_rows *rows) {
