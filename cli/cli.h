@@ -139,8 +139,8 @@ typedef struct cli_output {
 /* `path` NULL or "-": standard output. Each returns CLI_OK, or CLI_FAILED after saying why, or CLI_CLOSED. */
 int cli_output_open(cli_output *output, const char *path);
 int cli_output_write(cli_output *output, const void *bytes, size_t n);
-/* Whether the folder of a file that --`flag` will write is there and can be written to: better said before training than after its first epoch.
- * NULL is no place to check. CLI_OK or CLI_FAILED (said). */
+/* Whether the folder of a file that --`flag` will write is there and can be written to: better said before training
+ * than after its first epoch. NULL is no place to check. CLI_OK or CLI_FAILED (said). */
 int cli_check_folder(const char *flag, const char *path);
 /* CLI_USAGE, said on standard error, where writing `path` (of option `flag`; NULL: none) would destroy `other`, or one
  * of the arguments from number `first` on. */

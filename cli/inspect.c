@@ -1,5 +1,5 @@
-/* What comes in: a model file, or rows; perhaps a field and a value. What goes out: what the fields hold, and the weights
- * of that value. */
+/* What comes in: a model file, or rows; perhaps a field and a value. What goes out: what the fields hold, and the
+ * weights of that value. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -35,6 +35,12 @@ static const char *take_value(reader *in, const char *separator) {
   return in->next < in->end ? *in->next++ : NULL;
 }
 
+/* What may be empty is a value, such as that of an empty cell; a name of a file may not. */
+static bool is_path(const cli_option *option) {
+  return strcmp(option->argument, "FILE") == 0 || strcmp(option->argument, "DIR") == 0 ||
+         strcmp(option->argument, "MODEL") == 0;
+}
+
 static int store(const cli_call *call, const cli_option *option, const char *value) {
   void *out = (char *)call->options + option->offset;
   if (option->type == CLI_SWITCH) {
@@ -42,6 +48,9 @@ static int store(const cli_call *call, const cli_option *option, const char *val
     return CLI_OK;
   }
   if (option->type == CLI_TEXT) {
+    if (!*value && is_path(option))
+      return cli_usage(call->command, "--%s is empty; it must be the name of a %s", option->name,
+                       strcmp(option->argument, "DIR") == 0 ? "folder" : "file");
     *(const char **)out = value;
     return CLI_OK;
   }

@@ -36,6 +36,7 @@ static int check_dataset(const cli_call *call, const cli_rows_options *o, const 
   const char *given = o->schema ? "schema" : o->label ? "label" : o->weight ? "weight" : o->format ? "format" : NULL;
   if (given)
     return cli_usage(call->command, "%s is a dataset file, whose columns are settled; leave out --%s", file, given);
+  cli_warn_unskippable(rows->input, o->skip_bad_rows);
   return CLI_OK;
 }
 
@@ -73,18 +74,26 @@ static int read_schema(const cli_rows_options *o, const cli_rows *rows, dfm_sche
   return status == DFM_OK ? CLI_OK : cli_fail(&error);
 }
 
+/* As many bytes as rows may take in memory before they lie in a file beside the output; longer texts are worth
+ * keeping. */
+enum { LONG_TEXT_BYTES = 64 << 20 };
+
 static int read_rows(const cli_rows_options *o, const dfm_schema *schema, cli_rows *rows) {
   dfm_error error;
   char *folder = cli_spill_folder(o->output);
+  const bool is_default = !o->cache && o->may_keep && folder;
+  const dfm_cache_options cache = {.folder = o->cache ? o->cache : folder,
+                                   .least_bytes = is_default ? LONG_TEXT_BYTES : 0,
+                                   .is_optional = is_default};
   const dfm_read_options reading = {
       .threads = (int)o->threads, .skip_bad_rows = o->skip_bad_rows, .truth_column = o->truth, .spill_folder = folder};
   const dfm_status status =
       rows->from ? dfm_dataset_read_more(rows->input, rows->valid_input, rows->from, rows->recipe, &o->growth, &reading,
                                          &rows->growth, &rows->train, &rows->valid, &error)
-      : o->cache ? dfm_dataset_read_cached(rows->input, rows->valid_input, schema, rows->recipe, &reading, o->cache,
-                                           &rows->train, &rows->valid, &rows->cache_note, &error)
-                 : dfm_dataset_read_train(rows->input, rows->valid_input, schema, rows->recipe, &reading, &rows->train,
-                                          &rows->valid, &error);
+      : o->cache || is_default ? dfm_dataset_read_cached(rows->input, rows->valid_input, schema, rows->recipe, &reading,
+                                                         &cache, &rows->train, &rows->valid, &rows->cache_note, &error)
+                               : dfm_dataset_read_train(rows->input, rows->valid_input, schema, rows->recipe, &reading,
+                                                        &rows->train, &rows->valid, &error);
   free(folder);
   if (status != DFM_OK) return cli_fail(&error);
   cli_say_skipped(rows->train, rows->valid);
@@ -99,6 +108,14 @@ static bool has_own(const dfm_dataset *rows, const dfm_dataset *valid) {
   (void)dfm_dataset_skipped(rows, 0, &n, &of_rows);
   (void)dfm_dataset_skipped(valid, 0, &n, &of_valid);
   return of_valid && (!of_rows || strcmp(of_rows, of_valid) != 0);
+}
+
+void cli_warn_unskippable(const dfm_input *input, int64_t skip_bad_rows) {
+  const char *file = dfm_input_dataset(input);
+  if (file && skip_bad_rows > 0)
+    cli_warn(
+        "--skip-bad-rows does nothing here: the rows of %s were read when it was encoded; give it to deepfm encode",
+        file);
 }
 
 void cli_say_skipped(const dfm_dataset *rows, const dfm_dataset *valid) {

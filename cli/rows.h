@@ -1,4 +1,5 @@
-/* A call whose arguments are DATA... and what it says of them come in; a settled recipe and rows to train on go out. What train and encode share. */
+/* A call whose arguments are DATA... and what it says of them come in; a settled recipe and rows to train on go out.
+ * What train and encode share. */
 #ifndef CLI_ROWS_H
 #define CLI_ROWS_H
 
@@ -19,7 +20,8 @@
 typedef struct cli_rows_options {
   const char *valid, *schema, *label, *weight, *format, *truth;
   int64_t threads, skip_bad_rows;
-  const char *cache; /* folder of dataset files made from text; NULL: none */
+  const char *cache; /* folder of dataset files made from text; NULL: none was asked for */
+  bool may_keep;     /* long texts are kept beside the output where no cache was asked for */
   const char *from;  /* a model that is to be trained further; NULL: a new one */
   dfm_growth_options growth;
   bool is_progressive;
@@ -33,16 +35,19 @@ typedef struct cli_rows {
   dfm_model *from;
   dfm_growth growth; /* of its vocabularies */
   dfm_dataset *train, *valid;
-  char *cache_note; /* what the cache did, a sentence; NULL: there is none */
+  char *cache_note; /* what the cache did, a sentence; NULL: nothing, or there is none */
 } cli_rows;
 
 /* On failure says why; the caller clears in any case. */
 int cli_rows_read(const cli_call *call, const cli_rows_options *options, cli_rows *rows);
-/* The same to look at rows: a dataset file is opened as it is, without a recipe, also if its rows are not to train on. */
+/* The same to look at rows: a dataset file is opened as it is, without a recipe, also if its rows are not to train
+ * on. */
 int cli_rows_open(const cli_call *call, const cli_rows_options *options, cli_rows *rows);
 void cli_rows_clear(cli_rows *rows);
 /* Says on standard error what was left out of the rows, if anything. `valid` may be NULL. */
 void cli_say_skipped(const dfm_dataset *rows, const dfm_dataset *valid);
+/* Says that a dataset file leaves no rows out, where it was asked to. */
+void cli_warn_unskippable(const dfm_input *input, int64_t skip_bad_rows);
 /* Where rows may lie while a file is made at `output`: its folder; free() it. NULL (the system's place) where it is a
  * device or pipe, or nothing is made (NULL). */
 char *cli_spill_folder(const char *output);

@@ -18,6 +18,7 @@ int cli_scoring_open(const cli_call *call, const char *missing_columns, dfm_read
   if (dfm_model_load(call->argument[0], &scoring->model, &error) != DFM_OK) return cli_fail(&error);
   const int code = cli_input(call, 1, &scoring->input);
   if (code != CLI_OK) return code;
+  cli_warn_unskippable(scoring->input, reading.skip_bad_rows);
   if (dfm_dataset_read(scoring->input, scoring->model, &reading, &scoring->rows, &error) != DFM_OK)
     return cli_fail(&error);
   cli_say_skipped(scoring->rows, NULL);

@@ -12,7 +12,7 @@
 typedef struct train_options {
   const char *valid, *schema, *label, *weight, *format, *cache, *output, *init, *checkpoint, *resume, *history, *from;
   int64_t checkpoint_every, eval_every, window, admit, expire_after, threads, skip_bad_rows;
-  bool keeps_state, is_progressive, is_quiet, is_json;
+  bool keeps_state, has_no_cache, is_progressive, is_quiet, is_json;
 } train_options;
 
 #define AT(member) offsetof(train_options, member)
@@ -26,8 +26,9 @@ static const cli_option options[] = {
      AT(schema), 0, 0},
     {"cache", 0, "DIR", NULL,
      "Keeps the encoded rows there, and takes them from there the next time, as long as DATA, schema and settings that "
-     "shape rows are the same",
+     "shape rows are the same; where it is left out, text of 64 MB or more is kept so beside the output",
      CLI_TEXT, AT(cache), 0, 0},
+    {"no-cache", 0, NULL, NULL, "Neither keeps encoded rows nor takes kept ones", CLI_SWITCH, AT(has_no_cache), 0, 0},
     {"from", 0, "MODEL", NULL,
      "Goes on from this model (or checkpoint) with DATA as new rows: columns, shape and vocabularies are its own",
      CLI_TEXT, AT(from), 0, 0},
@@ -44,7 +45,10 @@ static const cli_option options[] = {
      0},
     {"checkpoint-every", 0, "STEPS", "0", "Steps between checkpoints; 0: at the end of each epoch", CLI_INT,
      AT(checkpoint_every), 0, INT64_MAX},
-    {"resume", 0, "FILE", NULL, "A checkpoint of the same data and recipe to go on from", CLI_TEXT, AT(resume), 0, 0},
+    {"resume", 0, "FILE", NULL,
+     "A checkpoint of the same data and recipe to go on from; training metrics of an epoch that was broken off then "
+     "cover the rows from there on",
+     CLI_TEXT, AT(resume), 0, 0},
     {"history", 0, "FILE", NULL, "Metrics of each epoch, as JSON lines", CLI_TEXT, AT(history), 0, 0},
     {"eval-every", 0, "STEPS", "0", "Steps between additional evaluations; 0: at the end of each epoch only", CLI_INT,
      AT(eval_every), 0, INT64_MAX},
@@ -52,7 +56,8 @@ static const cli_option options[] = {
      "Rows that may be wrong and are then left out, with a count; 0: the first one is an error", CLI_INT,
      AT(skip_bad_rows), 0, INT64_MAX},
     {"progressive", 0, NULL, NULL,
-     "Scores each batch before it is trained on; implies one epoch in the order of DATA and no validation rows",
+     "Scores each batch of the first epoch before it is trained on; unless told otherwise, one epoch in the order of "
+     "DATA and no validation rows",
      CLI_SWITCH, AT(is_progressive), 0, 0},
     {"window", 0, "ROWS", "0", "With --progressive: rows measured together; 0: a twentieth of DATA, and 1000 at least",
      CLI_INT, AT(window), 0, INT64_MAX},
@@ -133,6 +138,7 @@ static int read_rows(const cli_call *call, train_run *run) {
                                     .threads = o->threads,
                                     .skip_bad_rows = o->skip_bad_rows,
                                     .cache = o->cache,
+                                    .may_keep = !o->has_no_cache,
                                     .from = o->from,
                                     .growth = {.admit = o->admit, .expire_after = o->expire_after},
                                     .is_progressive = o->is_progressive,
@@ -171,7 +177,8 @@ static void say_what_was_read(const train_run *run) {
 }
 
 static void say_cache(const train_run *run) {
-  if (run->rows.cache_note) fprintf(stderr, "%s\n", run->rows.cache_note);
+  if (run->rows.cache_note)
+    fprintf(stderr, "%s%s\n", run->rows.cache_note, run->options->cache ? "" : "; --no-cache does without");
 }
 
 static void say_from_what(const train_run *run) {
@@ -300,6 +307,8 @@ static int check_options(const cli_call *call) {
                      growing, growing);
   if (o->init && o->from)
     return cli_usage(call->command, "--init and --from exclude each other; leave one of them out");
+  if (o->cache && o->has_no_cache)
+    return cli_usage(call->command, "--cache and --no-cache exclude each other; leave one of them out");
   if (o->cache && o->from)
     return cli_usage(
         call->command,

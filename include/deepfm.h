@@ -6,7 +6,8 @@
  *
  * Conventions, true for every function below:
  *  - Functions that can fail return DFM_OK (0) or a negative dfm_status, and fill the optional last argument `error`
- *    (NULL is accepted) with one sentence that names the place, the value and the remedy. Outputs are untouched on failure.
+ *    (NULL is accepted) with one sentence that names the place, the value and the remedy. Outputs are untouched on
+ *    failure.
  *  - `dfm_X_create/load/read` hands out an object that the caller gives back with `dfm_X_free`, which accepts NULL.
  *    Strings handed out as `char **` are given back with `dfm_string_free`; `const char *` belongs to the object asked.
  *  - The library has no global state, never prints, never exits. Different objects may be used from different threads;
@@ -55,8 +56,8 @@ DFM_API void dfm_string_free(char *string);
 /* ---- MARK: arrow --------------------------------------------------------------------------------------------- */
 
 /* Arrow's C data and C stream interfaces, a published binary interface that any Arrow library fills:
- * https://arrow.apache.org/docs/format/CDataInterface.html and CStreamInterface.html. Who includes another header with these before this one
- * keeps that one's. */
+ * https://arrow.apache.org/docs/format/CDataInterface.html and CStreamInterface.html. Who includes another header with
+ * these before this one keeps that one's. */
 #ifndef ARROW_C_DATA_INTERFACE
 #define ARROW_C_DATA_INTERFACE
 
@@ -95,17 +96,20 @@ struct ArrowArrayStream {
 
 /* ---- MARK: input --------------------------------------------------------------------------------------------- */
 
-/* What rows are read from: text in files or the standard input, or an Arrow stream. What gzip or zstd has compressed is decompressed on the way, whatever a file's
- * name; memory does not grow with the text. Several files are read in the order given, as if they were one; each has the header of the first. */
+/* What rows are read from: text in files or the standard input, or an Arrow stream. What gzip or zstd has compressed is
+ * decompressed on the way, whatever a file's name; memory does not grow with the text. Several files are read in the
+ * order given, as if they were one; each has the header of the first. */
 typedef struct dfm_input dfm_input;
 
-/* "-" is the standard input. A path that is no file and has *, ? or [ is a pattern and stands for the files that match, in the order of
- * their names' bytes. Errors: DFM_ERROR_IO where a file is missing or a pattern matches nothing, DFM_ERROR_VALUE for no path at all. */
+/* "-" is the standard input. A path that is no file and has *, ? or [ is a pattern and stands for the files that match,
+ * in the order of their names' bytes. Errors: DFM_ERROR_IO where a file is missing or a pattern matches nothing,
+ * DFM_ERROR_VALUE for no path at all. */
 DFM_API DFM_MUST_USE dfm_status dfm_input_create(const char *const *paths, size_t n_paths, dfm_input **input,
                                                  dfm_error *error);
-/* Rows that come in Arrow batches (docs/arrow.md): columns are found by name, and rows are pulled batch by batch, strings where they lie. The stream is
- * taken over, also where this fails: `stream->release` is NULL afterwards. Its rows can be read once; a guess of the schema before keeps those it
- * has looked at. `name` stands for it in messages; NULL: "arrow". Every dfm_input below may be one. */
+/* Rows that come in Arrow batches (docs/arrow.md): columns are found by name, and rows are pulled batch by batch,
+ * strings where they lie. The stream is taken over, also where this fails: `stream->release` is NULL afterwards. Its
+ * rows can be read once; a guess of the schema before keeps those it has looked at. `name` stands for it in messages;
+ * NULL: "arrow". Every dfm_input below may be one. */
 DFM_API DFM_MUST_USE dfm_status dfm_input_from_arrow(struct ArrowArrayStream *stream, const char *name,
                                                      dfm_input **input, dfm_error *error);
 /* For people: "rows.csv", "standard input", "part-1.csv and 6 more files". */
@@ -127,15 +131,17 @@ typedef struct dfm_schema_options {
   const char *format; /* delimited, libsvm, libffm or jsonl; NULL: by the file's name and first lines */
 } dfm_schema_options;
 
-/* Guesses a schema from the first rows of the input's first file, and keeps them where they can be read only once: whatever reads `input` next
- * starts with them. `options` may be NULL. The label's column is the one named in `options`, else one named
- * label, click, clicked, y, target or is_click. Of an Arrow stream, lists are lists, text and booleans are categories, and numbers are judged as
- * in text. Errors: DFM_ERROR_IO, DFM_ERROR_FORMAT, DFM_ERROR_VALUE (no such label). */
+/* Guesses a schema from the first rows of the input's first file, and keeps them where they can be read only once:
+ * whatever reads `input` next starts with them. `options` may be NULL. The label's column is the one named in
+ * `options`, else one named label, click, clicked, y, target or is_click. Of an Arrow stream, lists are lists, text and
+ * booleans are categories, and numbers are judged as in text. Errors: DFM_ERROR_IO, DFM_ERROR_FORMAT, DFM_ERROR_VALUE
+ * (no such label). */
 DFM_API DFM_MUST_USE dfm_status dfm_schema_guess(dfm_input *input, const dfm_schema_options *options,
                                                  dfm_schema **schema, dfm_error *error);
 /* Reads a schema written in YAML (docs/schema.md). */
 DFM_API DFM_MUST_USE dfm_status dfm_schema_load(const char *yaml_path, dfm_schema **schema, dfm_error *error);
-/* The schema as YAML that dfm_schema_load reads back; `with_reasons` adds a comment per column that says why it was guessed so. */
+/* The schema as YAML that dfm_schema_load reads back; `with_reasons` adds a comment per column that says why it was
+ * guessed so. */
 DFM_API DFM_MUST_USE dfm_status dfm_schema_to_yaml(const dfm_schema *schema, bool with_reasons, char **yaml,
                                                    dfm_error *error);
 DFM_API void dfm_schema_free(dfm_schema *schema);
@@ -158,7 +164,8 @@ DFM_API const dfm_setting *dfm_setting_at(size_t i);
 
 /* A recipe with every setting at its default. */
 DFM_API DFM_MUST_USE dfm_status dfm_recipe_create(dfm_recipe **recipe, dfm_error *error);
-/* Lays a YAML file's settings over those that `recipe` holds. An unknown key is an error that suggests the nearest name. */
+/* Lays a YAML file's settings over those that `recipe` holds. An unknown key is an error that suggests the nearest
+ * name. */
 DFM_API DFM_MUST_USE dfm_status dfm_recipe_load(dfm_recipe *recipe, const char *yaml_path, dfm_error *error);
 /* Sets one setting from text. */
 DFM_API DFM_MUST_USE dfm_status dfm_recipe_set(dfm_recipe *recipe, const char *name, const char *value,
@@ -166,13 +173,14 @@ DFM_API DFM_MUST_USE dfm_status dfm_recipe_set(dfm_recipe *recipe, const char *n
 /* The value of a setting as text; NULL where there is no setting of that name. */
 DFM_API DFM_MUST_USE dfm_status dfm_recipe_get(const dfm_recipe *recipe, const char *name, char **value,
                                                dfm_error *error);
-/* Sets those settings that shaped the dataset file at `dataset_path` (split, vocabularies, transforms, seed) to what it was encoded with. */
+/* Sets those settings that shaped the dataset file at `dataset_path` (split, vocabularies, transforms, seed) to what it
+ * was encoded with. */
 DFM_API DFM_MUST_USE dfm_status dfm_recipe_adopt(dfm_recipe *recipe, const char *dataset_path, dfm_error *error);
 /* Checks what single settings cannot: combinations. Called by everything that takes a recipe. */
 DFM_API DFM_MUST_USE dfm_status dfm_recipe_check(const dfm_recipe *recipe, dfm_error *error);
 DFM_API DFM_MUST_USE dfm_status dfm_recipe_to_yaml(const dfm_recipe *recipe, char **yaml, dfm_error *error);
-/* A copy of `schema` with the recipe's "fields.NAME.KEY" settings laid over it, as training sees it. A column that does not exist is an error that
- * suggests the nearest. */
+/* A copy of `schema` with the recipe's "fields.NAME.KEY" settings laid over it, as training sees it. A column that does
+ * not exist is an error that suggests the nearest. */
 DFM_API DFM_MUST_USE dfm_status dfm_recipe_apply(const dfm_recipe *recipe, const dfm_schema *schema,
                                                  dfm_schema **result, dfm_error *error);
 DFM_API void dfm_recipe_free(dfm_recipe *recipe);
@@ -188,47 +196,59 @@ typedef struct dfm_model dfm_model;
 typedef struct dfm_dataset dfm_dataset;
 
 typedef struct dfm_read_options {
-  int threads; /* 0: one per core. The rows do not depend on it */
-  int64_t
-      skip_bad_rows; /* rows that may be wrong (number of cells, a number, label or weight) and are then left out; 0: the first one is an error */
-  bool label_optional; /* rows may come without the label column (prediction) */
-  bool
-      missing_unknown; /* a column that is missing altogether counts as unknown (category) or missing (number) instead of an error */
+  int threads;           /* 0: one per core. The rows do not depend on it */
+  int64_t skip_bad_rows; /* rows that may be wrong (number of cells, a number, label or weight) and are then left out;
+                            0: the first one is an error */
+  bool label_optional;   /* rows may come without the label column (prediction) */
+  bool missing_unknown;  /* a column that is missing altogether counts as unknown (category) or missing (number) instead
+                            of an error */
   const char *truth_column; /* synth's true probability, kept beside the label; NULL: none */
-  const char *
-      spill_folder; /* where rows beyond 64 MB lie while they are in use, in files without a name; NULL: $TMPDIR, or /tmp */
+  const char *spill_folder; /* where rows beyond 64 MB lie while they are in use, in files without a name; NULL:
+                               $TMPDIR, or /tmp */
 } dfm_read_options;
 
-/* Reads rows to train on: one pass over the text, vocabularies settled from the training rows, rows split as the recipe's `validation.*` says
- * (or those of `valid_input`, with the same vocabularies; NULL: none). `*valid` becomes NULL where nothing validates. Both share the encoder;
- * either may be freed first. `options` may be NULL. Where `train_input` is one dataset file its rows are mapped: ids and the split stand as they
- * were encoded, `schema` is NULL (the file has its own), and settings of `recipe` that would have made other ids are an error; dfm_recipe_adopt
- * takes them from the file. */
+/* Reads rows to train on: one pass over the text, vocabularies settled from the training rows, rows split as the
+ * recipe's `validation.*` says (or those of `valid_input`, with the same vocabularies; NULL: none). `*valid` becomes
+ * NULL where nothing validates. Both share the encoder; either may be freed first. `options` may be NULL. Where
+ * `train_input` is one dataset file its rows are mapped: ids and the split stand as they were encoded, `schema` is NULL
+ * (the file has its own), and settings of `recipe` that would have made other ids are an error; dfm_recipe_adopt takes
+ * them from the file. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_read_train(dfm_input *train_input, dfm_input *valid_input,
                                                        const dfm_schema *schema, const dfm_recipe *recipe,
                                                        const dfm_read_options *options, dfm_dataset **train,
                                                        dfm_dataset **valid, dfm_error *error);
-/* The same for text, through a dataset file in `folder` (made where it is not there): the first time the rows are encoded and kept, later they are taken
- * from the file, as long as the texts' sizes, times and first and last bytes, the schema and the settings that shape rows are the same. A file that is
- * stale, damaged or half-written is made anew; processes may share a folder. What can be read only once, and dataset files, are read without a cache.
- * `*note` gets a sentence that says what was done, to be given back with dfm_string_free. */
+/* Where rows are kept between runs. */
+typedef struct dfm_cache_options {
+  const char *folder;  /* of the dataset files; made where it is not there */
+  int64_t least_bytes; /* texts that are smaller together are read without a cache */
+  /* Nobody asked for it: one text has one file, which other settings replace, and rows that cannot be kept are trained
+   * on all the same; the note says why. Else each choice of settings has a file, and a failure is an error. */
+  bool is_optional;
+} dfm_cache_options;
+
+/* The same for text, through a dataset file in the cache's folder: the first time the rows are encoded and kept, later
+ * they are taken from the file, as long as the texts' sizes, times and first and last bytes, the schema and the
+ * settings that shape rows are the same. A file that is stale, damaged or half-written is made anew; processes may
+ * share a folder. What can be read only once, and dataset files, are read without a cache. `*note` gets a sentence that
+ * says what was done, to be given back with dfm_string_free; NULL where an optional cache was not used. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_read_cached(dfm_input *train_input, dfm_input *valid_input,
                                                         const dfm_schema *schema, const dfm_recipe *recipe,
-                                                        const dfm_read_options *options, const char *folder,
+                                                        const dfm_read_options *options, const dfm_cache_options *cache,
                                                         dfm_dataset **train, dfm_dataset **valid, char **note,
                                                         dfm_error *error);
-/* Reads rows as `model` encodes them, in the order of the text; the columns are found by name. Of a dataset file all rows, in its own order
- * (dfm_scorer_score_text restores the text's), if it was encoded with the model's vocabularies. */
+/* Reads rows as `model` encodes them, in the order of the text; the columns are found by name. Of a dataset file all
+ * rows, in its own order (dfm_scorer_score_text restores the text's), if it was encoded with the model's
+ * vocabularies. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_read(dfm_input *input, const dfm_model *model,
                                                  const dfm_read_options *options, dfm_dataset **dataset,
                                                  dfm_error *error);
 
 /* How a model's vocabularies grow by new rows. */
 typedef struct dfm_growth_options {
-  int64_t
-      admit; /* a new value gets an id from so many of the new training rows on; 0: as its field was trained, min_count */
-  int64_t
-      expire_after; /* a value that the last so many training rows lack loses its id and is unknown again; 0: none does */
+  int64_t admit;        /* a new value gets an id from so many of the new training rows on; 0: as its field was trained,
+                           min_count */
+  int64_t expire_after; /* a value that the last so many training rows lack loses its id and is unknown again; 0: none
+                           does */
 } dfm_growth_options;
 /* Values of all category fields. */
 typedef struct dfm_growth {
@@ -236,9 +256,10 @@ typedef struct dfm_growth {
 } dfm_growth;
 /* Sets every setting to the one that `model` was made with. */
 DFM_API DFM_MUST_USE dfm_status dfm_recipe_adopt_model(dfm_recipe *recipe, const dfm_model *model, dfm_error *error);
-/* Reads rows to train `model` on further (dfm_run_options.from): by its schema, through its vocabularies and what new values `growth` admits, which
- * get ids behind those that stay. The rows are split as the recipe says, or `valid_input` validates. Settings of `recipe` that would make another
- * model are an error (dfm_recipe_adopt_model takes the model's). A dataset file has vocabularies of its own and is an error. */
+/* Reads rows to train `model` on further (dfm_run_options.from): by its schema, through its vocabularies and what new
+ * values `growth` admits, which get ids behind those that stay. The rows are split as the recipe says, or `valid_input`
+ * validates. Settings of `recipe` that would make another model are an error (dfm_recipe_adopt_model takes the
+ * model's). A dataset file has vocabularies of its own and is an error. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_read_more(dfm_input *train_input, dfm_input *valid_input,
                                                       const dfm_model *model, const dfm_recipe *recipe,
                                                       const dfm_growth_options *growth, const dfm_read_options *options,
@@ -248,8 +269,9 @@ DFM_API int64_t dfm_dataset_rows(const dfm_dataset *dataset);
 DFM_API bool dfm_dataset_has_label(const dfm_dataset *dataset);
 /* How many of its rows have label 1. 0 where there is no label. */
 DFM_API int64_t dfm_dataset_positives(const dfm_dataset *dataset);
-/* Rows of the text that were left out because they were wrong, by reason `i`: "a wrong number of cells or broken syntax", ...; NULL past the last reason. `*example` (may be
- * NULL) becomes the sentence on the first such row of any reason, NULL where none was left out. Strings live as long as the dataset. */
+/* Rows of the text that were left out because they were wrong, by reason `i`: "a wrong number of cells or broken
+ * syntax", ...; NULL past the last reason. `*example` (may be NULL) becomes the sentence on the first such row of any
+ * reason, NULL where none was left out. Strings live as long as the dataset. */
 DFM_API const char *dfm_dataset_skipped(const dfm_dataset *dataset, size_t i, int64_t *rows, const char **example);
 /* The true probabilities of the rows (read with `truth_column`), or NULL. Length rows. */
 DFM_API const float *dfm_dataset_truth(const dfm_dataset *dataset);
@@ -257,8 +279,8 @@ DFM_API const float *dfm_dataset_truth(const dfm_dataset *dataset);
 DFM_API const float *dfm_dataset_labels(const dfm_dataset *dataset);
 /* Their weights, or NULL where every weight is 1. Length rows. */
 DFM_API const float *dfm_dataset_weights(const dfm_dataset *dataset);
-/* Field by field: name, how many cells had a value that the vocabulary lacks, how many were empty. Of a list its items are the cells, and rows
- * without any are missing. F + D fields. */
+/* Field by field: name, how many cells had a value that the vocabulary lacks, how many were empty. Of a list its items
+ * are the cells, and rows without any are missing. F + D fields. */
 typedef struct dfm_field_count {
   const char *name;
   bool is_number, is_list;
@@ -268,18 +290,20 @@ typedef struct dfm_field_count {
 } dfm_field_count;
 DFM_API size_t dfm_dataset_fields(const dfm_dataset *dataset);
 DFM_API dfm_field_count dfm_dataset_field(const dfm_dataset *dataset, size_t i);
-/* One row as encoded, for people: "I2=1.386294 C18=66 G=[3 7*0.5] ..." with ids for categories and lists' items, their weights, and transformed
- * numbers. */
+/* One row as encoded, for people: "I2=1.386294 C18=66 G=[3 7*0.5] ..." with ids for categories and lists' items, their
+ * weights, and transformed numbers. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_row_text(const dfm_dataset *dataset, int64_t row, char **text,
                                                      dfm_error *error);
 DFM_API void dfm_dataset_free(dfm_dataset *dataset);
 
-/* Writes the rows as a dataset file (safetensors; docs/design.md), which is taken wherever text is. `recipe` is the one that `train` and `valid` (may
- * be NULL) were read with; NULL: `train` was read with a model. The same rows give the same bytes. */
+/* Writes the rows as a dataset file (safetensors; docs/design.md), which is taken wherever text is. `recipe` is the one
+ * that `train` and `valid` (may be NULL) were read with; NULL: `train` was read with a model. The same rows give the
+ * same bytes. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
                                                   const dfm_recipe *recipe, dfm_error *error);
-/* Opens a dataset file on its own; `*valid` becomes NULL where it has no validation rows. Header and vocabularies are checked at once, rows when they
- * are first read: whatever reads them returns DFM_ERROR_FORMAT where they are damaged. */
+/* Opens a dataset file on its own; `*valid` becomes NULL where it has no validation rows. Header and vocabularies are
+ * checked at once, rows when they are first read: whatever reads them returns DFM_ERROR_FORMAT where they are
+ * damaged. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_load(const char *path, dfm_dataset **train, dfm_dataset **valid,
                                                  dfm_error *error);
 /* Reads and checks all of a dataset file. */
@@ -287,8 +311,8 @@ DFM_API DFM_MUST_USE dfm_status dfm_dataset_verify(const char *path, dfm_error *
 /* Whether rows at `path` would be read as a dataset file: a regular file that starts as safetensors do. */
 DFM_API bool dfm_dataset_is_at(const char *path);
 
-/* A value of a category field: its bytes (not terminated), its cells and how many of them are in rows with label 1. With hash and buckets "bucket 7"
- * and "[3, 7.5)" are the values. */
+/* A value of a category field: its bytes (not terminated), its cells and how many of them are in rows with label 1.
+ * With hash and buckets "bucket 7" and "[3, 7.5)" are the values. */
 typedef struct dfm_value_stats {
   const char *bytes;
   size_t length;
@@ -318,9 +342,10 @@ typedef struct dfm_stats {
   const dfm_field_stats *fields; /* in the order of dfm_dataset_field */
 } dfm_stats;
 
-/* Statistics over the rows of one or two datasets of one encoder (`valid` may be NULL), with up to `n_top` values of each category field. One
- * pass over all rows and two more over the numbers; memory does not grow with the rows. Neither their order nor `threads` (0: one per core)
- * changes the result, but for the last digits of means. Lives no longer than the datasets; counts stop at 4294967295. */
+/* Statistics over the rows of one or two datasets of one encoder (`valid` may be NULL), with up to `n_top` values of
+ * each category field. One pass over all rows and two more over the numbers; memory does not grow with the rows.
+ * Neither their order nor `threads` (0: one per core) changes the result, but for the last digits of means. Lives no
+ * longer than the datasets; counts stop at 4294967295. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_stats(const dfm_dataset *train, const dfm_dataset *valid, size_t n_top,
                                                   int threads, dfm_stats **stats, dfm_error *error);
 DFM_API void dfm_stats_free(dfm_stats *stats);
@@ -345,14 +370,16 @@ typedef struct dfm_finding {
 /* What is wrong with rows. */
 typedef struct dfm_diagnosis dfm_diagnosis;
 
-/* Looks at the rows of one or two datasets of one encoder (`valid` may be NULL) in the order of their text: all of them once, then up to 64 MB of
- * them, evenly spread, field by field. Memory does not grow with the rows; `threads` (0: one per core) changes no finding. Rows of which values
- * were dropped (min_count) are taken for different from all others. Lives no longer than the datasets. */
+/* Looks at the rows of one or two datasets of one encoder (`valid` may be NULL) in the order of their text: all of them
+ * once, then up to 64 MB of them, evenly spread, field by field. Memory does not grow with the rows; `threads` (0: one
+ * per core) changes no finding. Rows of which values were dropped (min_count) are taken for different from all others.
+ * Lives no longer than the datasets. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_diagnose(const dfm_dataset *train, const dfm_dataset *valid, int threads,
                                                      dfm_diagnosis **diagnosis, dfm_error *error);
 /* How many rows were looked at field by field. */
 DFM_API int64_t dfm_diagnosis_rows(const dfm_diagnosis *diagnosis);
-/* Findings by index, warnings first; those of the rows as a whole before those of fields, which come in the order of columns. */
+/* Findings by index, warnings first; those of the rows as a whole before those of fields, which come in the order of
+ * columns. */
 DFM_API size_t dfm_diagnosis_findings(const dfm_diagnosis *diagnosis);
 DFM_API dfm_finding dfm_diagnosis_finding(const dfm_diagnosis *diagnosis, size_t i);
 DFM_API void dfm_diagnosis_free(dfm_diagnosis *diagnosis);
@@ -373,8 +400,8 @@ typedef struct dfm_metrics {
 /* Measures rows that come some at a time. Memory: 4 bytes a row (8 where weights differ) up to 2^24 rows; then 8 MB. */
 typedef struct dfm_meter dfm_meter;
 DFM_API DFM_MUST_USE dfm_status dfm_meter_create(dfm_meter **meter, dfm_error *error);
-/* `n` probabilities in [0, 1] against labels 0 or 1; `weight` (n) may be NULL. The result depends on the rows and their order, not on how they were
- * cut into pieces. */
+/* `n` probabilities in [0, 1] against labels 0 or 1; `weight` (n) may be NULL. The result depends on the rows and their
+ * order, not on how they were cut into pieces. */
 DFM_API DFM_MUST_USE dfm_status dfm_meter_add(dfm_meter *meter, const float *probability, const float *label,
                                               const float *weight, int64_t n, dfm_error *error);
 /* The metrics of all rows added; the meter is empty afterwards and may be used again. */
@@ -393,7 +420,8 @@ DFM_API DFM_MUST_USE dfm_status dfm_model_summary(const dfm_model *model, char *
 /* The optimizer steps after which it was saved, where the file keeps the optimizer's state to go on from; else 0. */
 DFM_API int64_t dfm_model_state_steps(const dfm_model *model);
 DFM_API int64_t dfm_model_parameters(const dfm_model *model);
-/* The recipe and schema the model was made with, as YAML; its epoch and, where it was validated, the metrics of the validation rows, as JSON:
+/* The recipe and schema the model was made with, as YAML; its epoch and, where it was validated, the metrics of the
+ * validation rows, as JSON:
  * {"epoch": 3, "valid": {"rows": ..., "logloss": ..., "auc": ..., ...}}. */
 DFM_API const char *dfm_model_recipe_yaml(const dfm_model *model);
 DFM_API const char *dfm_model_schema_yaml(const dfm_model *model);
@@ -414,16 +442,19 @@ typedef struct dfm_field_info {
 /* Fields in the order of the file's columns: categories and numbers. */
 DFM_API size_t dfm_model_fields(const dfm_model *model);
 DFM_API dfm_field_info dfm_model_field(const dfm_model *model, size_t i);
-/* The share of unknown values to expect in field `i` of rows like the training rows: theirs without an id, and those whose value would have none
- * without one of its rows (the estimate of Good and Turing). Of fields that share a table it is one. Looks at the whole vocabulary; 0 for numbers. */
+/* The share of unknown values to expect in field `i` of rows like the training rows: theirs without an id, and those
+ * whose value would have none without one of its rows (the estimate of Good and Turing). Of fields that share a table
+ * it is one. Looks at the whole vocabulary; 0 for numbers. */
 DFM_API double dfm_model_expected_unknown(const dfm_model *model, size_t i);
-/* Whether `unknown` of `cells` values of field `i` are far more than that: above three times the share expected and 5 points, with less than one
- * chance in 1000 that so many come by accident. */
+/* Whether `unknown` of `cells` values of field `i` are far more than that: above three times the share expected and 5
+ * points, with less than one chance in 1000 that so many come by accident. */
 DFM_API bool dfm_model_is_far_unknown(const dfm_model *model, size_t i, int64_t unknown, int64_t cells);
-/* The value of rank `rank` by id order of category field `i`: its bytes (not terminated) and its training rows. false past the end. */
+/* The value of rank `rank` by id order of category field `i`: its bytes (not terminated) and its training rows. false
+ * past the end. */
 DFM_API bool dfm_model_value(const dfm_model *model, size_t i, int64_t rank, const char **bytes, size_t *length,
                              int64_t *count);
-/* The embedding row of a raw value: first-order weight (NaN where the model has none) and up to `capacity` factors into `factors`;
+/* The embedding row of a raw value: first-order weight (NaN where the model has none) and up to `capacity` factors into
+ * `factors`;
  * `*n` gets how many there are. `*is_unknown` where the value is not in the vocabulary. */
 DFM_API DFM_MUST_USE dfm_status dfm_model_embedding(const dfm_model *model, size_t i, const char *bytes, size_t length,
                                                     double *first_order, float *factors, size_t capacity, size_t *n,
@@ -447,7 +478,8 @@ typedef struct dfm_progress {
   dfm_metrics valid;
   bool is_best;               /* this epoch is the best so far and was saved */
   bool learning_rate_dropped; /* the plateau rule has just lowered the rate */
-  /* Progressive validation: this batch has filled a window, whose last row is row `window_end` (1-based) in the order of training. */
+  /* Progressive validation: this batch has filled a window, whose last row is row `window_end` (1-based) in the order
+   * of training. */
   bool has_window;
   dfm_metrics window;
   int64_t window_end;
@@ -463,14 +495,15 @@ typedef struct dfm_run_options {
   const char *history_path;    /* JSON lines, one per epoch and one per window; NULL: none */
   const char *init_path;       /* safetensors with initial weights, by tensor name; NULL: none */
   const char *resume_path;     /* a checkpoint of the same data and recipe to go on from; NULL: none */
-  const dfm_model *
-      from; /* what starts with its weights, value by value, and with the state that its file keeps; outlives the run; NULL: nothing does */
-  bool keep_state;     /* the model file keeps the optimizer's state, for another run to go on from */
-  bool is_progressive; /* each batch of the first epoch is scored before it is trained on */
+  const dfm_model *from;       /* what starts with its weights, value by value, and with the state that its file keeps;
+                                  outlives the run; NULL: nothing does */
+  bool keep_state;             /* the model file keeps the optimizer's state, for another run to go on from */
+  bool is_progressive;         /* each batch of the first epoch is scored before it is trained on */
   int64_t window; /* rows that are measured together then, rounded up to batches; 0: a twentieth, and 1000 at least */
   int64_t eval_every; /* additional evaluations, in steps; 0: at epoch ends only */
   int threads;        /* 0: one per core */
-  /* Called from the thread that runs dfm_trainer_run after each batch and at each epoch's end. true: stop after this batch, and save. NULL: none. */
+  /* Called from the thread that runs dfm_trainer_run after each batch and at each epoch's end. true: stop after this
+   * batch, and save. NULL: none. */
   bool (*on_progress)(void *context, const dfm_progress *progress);
   void *context;
 } dfm_run_options;
@@ -483,15 +516,16 @@ typedef struct dfm_run_result {
   bool stopped_early; /* by patience */
   dfm_metrics valid;  /* of best_epoch, where has_valid */
   bool has_valid;
-  dfm_metrics
-      progressive; /* where has_progressive: over the rows of the first epoch so far, each scored before it was trained on */
+  dfm_metrics progressive; /* where has_progressive: over the rows of the first epoch so far, each scored before it was
+                              trained on */
   bool has_progressive;
   double seconds;
   int64_t memory_tables; /* bytes of the tables with their optimizer state */
   double objective;      /* L-BFGS only: sum of log losses + penalties at the optimum; else NaN */
 } dfm_run_result;
 
-/* Builds the model that `recipe` names over the fields of `train`. Keeps references to both datasets; `valid` may be NULL. */
+/* Builds the model that `recipe` names over the fields of `train`. Keeps references to both datasets; `valid` may be
+ * NULL. */
 DFM_API DFM_MUST_USE dfm_status dfm_trainer_create(const dfm_recipe *recipe, dfm_dataset *train, dfm_dataset *valid,
                                                    dfm_trainer **trainer, dfm_error *error);
 DFM_API DFM_MUST_USE dfm_status dfm_trainer_summary(const dfm_trainer *trainer, char **text, dfm_error *error);
@@ -507,8 +541,9 @@ typedef struct dfm_scorer dfm_scorer;
 /* `threads` 0: one per core. */
 DFM_API DFM_MUST_USE dfm_status dfm_scorer_create(const dfm_model *model, int threads, dfm_scorer **scorer,
                                                   dfm_error *error);
-/* Probabilities of rows [first, first + n) of `dataset` into `probability` (n). The dataset must have been read with the scorer's model. To pass over
- * many rows ask for some 10^5 at a time, in order: what was passed is given back, and memory does not grow with the rows. */
+/* Probabilities of rows [first, first + n) of `dataset` into `probability` (n). The dataset must have been read with
+ * the scorer's model. To pass over many rows ask for some 10^5 at a time, in order: what was passed is given back, and
+ * memory does not grow with the rows. */
 DFM_API DFM_MUST_USE dfm_status dfm_scorer_score(dfm_scorer *scorer, const dfm_dataset *dataset, int64_t first,
                                                  int64_t n, float *probability, dfm_error *error);
 /* The same for rows [first, first + n) of the text that the dataset was made from, whatever the dataset's own order. */
@@ -523,7 +558,8 @@ typedef struct dfm_synth dfm_synth;
 DFM_API DFM_MUST_USE dfm_status dfm_synth_create(uint64_t seed, dfm_synth **synth, dfm_error *error);
 /* The header line, "label,I1,...,C26[,truth]\n"; a constant. */
 DFM_API const char *dfm_synth_header(bool with_truth);
-/* Rows [first, first + n) as text, appended to `buffer` of at least n * DFM_SYNTH_ROW_BYTES bytes. Returns the bytes written. */
+/* Rows [first, first + n) as text, appended to `buffer` of at least n * DFM_SYNTH_ROW_BYTES bytes. Returns the bytes
+ * written. */
 #define DFM_SYNTH_ROW_BYTES 640
 DFM_API size_t dfm_synth_rows(const dfm_synth *synth, uint64_t first, size_t n, bool with_truth, char *buffer);
 DFM_API void dfm_synth_free(dfm_synth *synth);

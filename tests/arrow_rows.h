@@ -1,5 +1,5 @@
-/* Arrow arrays made by hand: cells come in; columns, batches and streams that count what is not released go out. Buffers are
- * allocated to their very size, so that AddressSanitizer sees a byte too many. */
+/* Arrow arrays made by hand: cells come in; columns, batches and streams that count what is not released go out.
+ * Buffers are allocated to their very size, so that AddressSanitizer sees a byte too many. */
 #ifndef DFM_TESTS_ARROW_ROWS_H
 #define DFM_TESTS_ARROW_ROWS_H
 

@@ -65,6 +65,36 @@ def test_memory_does_not_grow():
     check(last[3] - last[2] - (first[3] - first[2]) < 88 * MB, "training's memory grows with the rows")
 
 
+def encode_values(rows, values, output):
+    """Rows of synth with a column of `values` values beside, through a pipe."""
+    column = f"NR == 1 {{ print $0 \",id\"; next }} {{ print $0 \",u\" (NR * 2654435761) % {values} }}"
+    synth = subprocess.Popen([CLI, "synth", "--rows", str(rows)], stdout=subprocess.PIPE)
+    wider = subprocess.Popen(["awk", column], stdin=synth.stdout, stdout=subprocess.PIPE)
+    done = subprocess.run([CLI, "encode", "-", "-o", output, "-q", "--json"], stdin=wider.stdout, stdout=subprocess.PIPE, check=True)
+    synth.stdout.close(), wider.stdout.close()
+    check(synth.wait() == 0 and wider.wait() == 0, "the rows were not made")
+    return json.loads(done.stdout)
+
+
+def test_memory_of_ten_million_values():
+    """20 million rows with some 10^7 values, 4 GB of disk and some minutes: with DFM_MEMORY_TEST_VALUES=1."""
+    if not os.environ.get("DFM_MEMORY_TEST_VALUES"):
+        print("skipped: DFM_MEMORY_TEST_VALUES is not set")
+        return
+    dataset = path("values.safetensors")
+    encoded = encode_values(20 * MILLION, 7000003, dataset)
+    values = sum(field["distinct"] for field in encoded["fields"] if field["kind"] == "category")
+    trained = train(dataset)
+    os.remove(dataset)
+    budgets = {"encode": (encoded, 200 * MB + (40 + 8) * values), "train": (trained, 200 * MB + trained["memory_tables"])}
+    for name, (result, budget) in budgets.items():
+        anonymous, total = result["memory_anonymous_peak"], result["memory_peak"]
+        print(f"{values:,} values, {name}: anonymous {anonymous // MB} of {budget // MB} MB, total {total // MB}", flush=True)
+        check(anonymous < budget, f"{name} holds more than its budget")
+        check(total < 300 * MB + budget, f"{name} maps more than its budget")
+    check(values > 10 * MILLION, "too few values to tell")
+
+
 # ---- a file larger than memory
 
 

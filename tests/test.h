@@ -1,4 +1,5 @@
-/* Test programs: a static table of cmocka tests comes in; `--list`, one test by name, and a closing line "NAME: N passed, N failed" go out. */
+/* Test programs: a static table of cmocka tests comes in; `--list`, one test by name, and a closing line "NAME: N
+ * passed, N failed" go out. */
 #ifndef DFM_TESTS_TEST_H
 #define DFM_TESTS_TEST_H
 
@@ -28,8 +29,8 @@
       fail_msg("%s = %.9g, %s = %.9g: further apart than %g", #a, a_, #b, b_, t_); \
   } while (0)
 
-/* Path of a file in ../shared/data beside the project (or $DFM_DATA). NULL where it is absent: then `return` (the test was skipped with one line);
- * with DFM_REQUIRE_DATA=1 absence fails. Static storage, overwritten by the next call. */
+/* Path of a file in ../shared/data beside the project (or $DFM_DATA). NULL where it is absent: then `return` (the test
+ * was skipped with one line); with DFM_REQUIRE_DATA=1 absence fails. Static storage, overwritten by the next call. */
 static inline const char *test_data(const char *name) {
   static char path[4096];
   const char *root = getenv("DFM_DATA");

@@ -1,5 +1,5 @@
-/* Arrow: arrays made by hand come in; rows, and a model, are compared with those of the same text. Everything handed out
- * must be released, once. */
+/* Arrow: arrays made by hand come in; rows, and a model, are compared with those of the same text. Everything handed
+ * out must be released, once. */
 #include "arrow_rows.h"
 #include "data/storage.h"
 

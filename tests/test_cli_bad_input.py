@@ -402,5 +402,23 @@ def test_places_that_cannot_be_written_are_said_at_once():
         fails("train", rows_file(), flag, place, parts=[f"cannot write {flag} to {place}", "make its folder"])
 
 
+def test_empty_names_of_files_are_usage_errors():
+    for flag, what in (("-o", "--output"), ("--output=", "--output"), ("--cache", "--cache"), ("--from", "--from"), ("--schema", "--schema")):
+        words = [flag] if flag.endswith("=") else [flag, ""]
+        fails("train", rows_file(), *words, parts=[f"{what} is empty; it must be the name of a"], code=2)
+    fails("encode", rows_file(), "-o", "", parts=["--output is empty"], code=2)
+    succeeds("inspect", model_file(), "--field", "C1", "--value", "")  # an empty cell is a value
+
+
+def test_skipping_rows_of_a_dataset_file_is_said_to_do_nothing():
+    dataset = path("settled.safetensors")
+    succeeds("encode", rows_file(), "-o", dataset, "-q")
+    says = f"deepfm: warning: --skip-bad-rows does nothing here: the rows of {dataset}"
+    for words in (["train", dataset, "-o", path("settled.model"), "--epochs", "1"], ["eval", path("settled.model"), dataset],
+                  ["inspect", dataset], ["doctor", dataset]):
+        contains(succeeds(*words, "--skip-bad-rows", "5").err, says)
+        check("--skip-bad-rows" not in succeeds(*words).err, words)
+
+
 if __name__ == "__main__":
     sys.exit(main("cli_bad_input", globals()))

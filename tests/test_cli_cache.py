@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Training with --cache: what is kept, when it is taken, and when it is made anew; the models are those without one."""
+"""Training with --cache, or on long text without it: what is kept, when it is taken, and when it is made anew; the models are those
+without a cache."""
 
 import glob
 import json
@@ -130,6 +131,81 @@ def test_two_at_once():
     models = {read(path(f"shared{i}.model")) for i in range(4)}
     check(len(models) == 1 and len(os.listdir(path("shared"))) == 2, os.listdir(path("shared")))
     contains(cached(text, "shared"), "Took the rows")
+
+
+# ---- by default: long text, one file for each beside the output
+
+
+def long_text(folder, megabytes=65):
+    """A column of five long values brings few rows to that size."""
+    os.mkdir(path(folder))
+    header, *rows = rows_text(megabytes * 100).splitlines()
+    return write(f"{folder}/long.csv", "\n".join([header + ",long"] + [f"{row},{'abcde'[i % 5] * 10500}" for i, row in enumerate(rows)]) + "\n")
+
+
+def beside(text, ending=".safetensors"):
+    return sorted(glob.glob(f"{text}-*{ending}"))
+
+
+def trained(text, *arguments):
+    """The model beside the text, and what was said of the cache."""
+    model = os.path.join(os.path.dirname(text), "m.model")
+    said = succeeds("train", text, "-o", model, *TRAIN, *arguments).err.splitlines()[0]
+    return read(model), said if "cache" in said else None
+
+
+def test_long_text_is_kept_beside_the_output():
+    text = long_text("default")
+    folder = os.path.dirname(text)
+    plain = trained(text, "--no-cache")
+    check(plain[1] is None and sorted(os.listdir(folder)) == ["long.csv", "m.model"], (plain[1], os.listdir(folder)))
+    model, said = trained(text)
+    contains(said, "Kept the rows in the cache", beside(text)[0], "MB); --no-cache does without")
+    check(model == plain[0], "another model")
+    model, said = trained(text)
+    contains(said, "Took the rows from the cache", beside(text)[0])
+    check(model == plain[0], "another model")
+    check(trained(text, "--no-cache")[1] is None, "taken though it was not to be")
+    contains(trained(text, "--min-count", "40")[1], "anew", "settings that shape rows have changed")
+    contains(trained(text)[1], "anew", "settings that shape rows have changed")
+    check(len(beside(text)) == 1 and len(os.listdir(folder)) == 4, os.listdir(folder))
+    check(succeeds("train", text, "-o", path("default/m.model"), *TRAIN, "-q").err == "", "quiet")
+
+
+def test_what_is_not_kept_by_default():
+    text = long_text("least", 63)
+    check(trained(text)[1] is None and not beside(text), "a shorter text was kept")
+    text = long_text("unkept")
+    succeeds("train", text, "-o", "/dev/null", *TRAIN)
+    with open(text, "rb") as rows:
+        done = subprocess.run([CLI, "train", "-", "-o", path("unkept/m.model"), *TRAIN], stdin=rows, capture_output=True, check=True)
+    check(b"cache" not in done.stderr, done.stderr)
+    check(not beside(text), os.listdir(path("unkept")))
+
+
+def test_what_cannot_be_kept_trains_all_the_same():
+    text = long_text("blocked")
+    model, _ = trained(text)
+    for blocked in (beside(text)[0], beside(text, ".json")[0]):
+        os.remove(blocked)
+        os.mkdir(blocked)
+        again, said = trained(text)
+        contains(said, "The rows are not kept in a cache: cannot write", blocked, "Is a directory", "; --no-cache")
+        check(again == model, "another model")
+        os.rmdir(blocked)
+        contains(trained(text)[1], "the rows" if blocked.endswith(".json") else "anew")
+    check(len(os.listdir(path("blocked"))) == 4, os.listdir(path("blocked")))
+
+
+def test_runs_that_replace_each_others_file():
+    text, seeds = long_text("raced"), range(4)
+    plain = [trained(text, "--seed", str(seed), "--no-cache")[0] for seed in seeds]
+    command = [CLI, "train", text, *TRAIN, "-q"]
+    for _ in range(2):
+        runs = [subprocess.Popen([*command, "--seed", str(seed), "-o", path(f"raced/{seed}.model")]) for seed in seeds]
+        check([run.wait() for run in runs] == [0] * 4, "a run failed")
+        check([read(path(f"raced/{seed}.model")) for seed in seeds] == plain, "another model")
+    check(len(beside(text)) == 1, os.listdir(path("raced")))
 
 
 if __name__ == "__main__":

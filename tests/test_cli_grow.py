@@ -162,5 +162,15 @@ def test_wrong_rows():
           parts=["is a dataset file", "give the text it was encoded from"])
 
 
+def test_progressive_does_as_told():
+    """One epoch without validation rows is a default; what is asked for comes on top, and the rows scored are the first epoch's."""
+    common = [rows_file(), "--progressive", "--json", "-q", "-o", path("told.safetensors"), *SMALL]
+    plain = json.loads(succeeds("train", *common).out)
+    check((plain["epochs"], plain["valid"], plain["progressive"]["rows"]) == (1, None, 400), plain)
+    more = json.loads(succeeds("train", *common, "--epochs", "2", "--valid", rows_file()).out)
+    check((more["epochs"], more["valid"]["rows"], more["progressive"]["rows"]) == (2, 400, 400), more)
+    check(more["progressive"] == plain["progressive"], "the second epoch's rows were scored too")
+
+
 if __name__ == "__main__":
     sys.exit(main("cli_grow", globals()))

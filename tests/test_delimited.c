@@ -168,8 +168,8 @@ static void endless_lines_stop(void **state) {
   check_too_long("a,b\n1,2,\"3\n4\n", "long.csv:2:5: the quote that opens here is not closed within 64 MB");
 }
 
-/* Rows of all shapes, comments between them, over many windows: a text of gzip moves in pieces of 1 MB, so that its rows
- * are cut everywhere. What is read of it is what is read of the plain text. */
+/* Rows of all shapes, comments between them, over many windows: a text of gzip moves in pieces of 1 MB, so that its
+ * rows are cut everywhere. What is read of it is what is read of the plain text. */
 static void write_long_text(const char *name, int rows) {
   static const char *const shapes[] = {"%d,plain\n", "\"%d\n,\",\"q\"\"\"\n", "# %d\n", "%d,x\r\n", "\n\r\n%d,\"\"\n"};
   FILE *file = fopen(test_path(name), "wb");

@@ -1,5 +1,5 @@
-/* Every model, layer and option: logits against a double-precision reference written from the formulas, and every gradient against central
- * differences of that reference. */
+/* Every model, layer and option: logits against a double-precision reference written from the formulas, and every
+ * gradient against central differences of that reference. */
 #include "test_reference.h"
 
 #define ALL \

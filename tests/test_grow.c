@@ -1,9 +1,9 @@
-/* Growing: a model trained on some rows goes on with others. Old values keep ids and weights, new ones are admitted behind them, old ones expire; with
- * the state kept, two runs are one. */
+/* Growing: a model trained on some rows goes on with others. Old values keep ids and weights, new ones are admitted
+ * behind them, old ones expire; with the state kept, two runs are one. */
 #include "test_training.h"
 
-/* Rows [first, first + rows) of a stream: field c has values c(low) ... c(low + n - 1), the higher the more seldom, and at row `once`, if any, the
- * value "once"; a and b are the same throughout. */
+/* Rows [first, first + rows) of a stream: field c has values c(low) ... c(low + n - 1), the higher the more seldom, and
+ * at row `once`, if any, the value "once"; a and b are the same throughout. */
 typedef struct dfm_span_of_rows {
   int first, rows, low, n, once;
 } dfm_span_of_rows;
@@ -253,8 +253,9 @@ static int compare_models(const char *left, const char *right, float tolerance) 
   return n;
 }
 
-/* Half the rows, then with the kept state the other half: the model of one run over all, whose vocabulary was known up front. Under a penalty on the
- * tables that holds where no value is new: a row known up front shrinks from the first step on. */
+/* Half the rows, then with the kept state the other half: the model of one run over all, whose vocabulary was known up
+ * front. Under a penalty on the tables that holds where no value is new: a row known up front shrinks from the first
+ * step on. */
 static void test_two_runs_are_one(void **state) {
   static const dfm_span_of_rows same_values = {2048, 1500, 0, 20, -1};
   const struct {
@@ -356,7 +357,8 @@ static dfm_status read_more(const dfm_model *from, const char *rows, const char 
   return status;
 }
 
-/* The validation rows' values that only the model knows keep their ids; those that nobody knows obey the field's rule. */
+/* The validation rows' values that only the model knows keep their ids; those that nobody knows obey the field's
+ * rule. */
 static void test_validation_rows(void **state) {
   static const char *const STRICT[] = {"model=lr", "data.unknown=error", "validation.random=0", "train.epochs=1", NULL};
   const dfm_span_of_rows later = {5000, 300, 30, 10, -1};

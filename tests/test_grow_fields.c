@@ -1,11 +1,12 @@
-/* Growing of fields that are no plain categories: lists, shared tables, hash and quantile buckets, tables that do not train, vocabularies of a
- * limited size. */
+/* Growing of fields that are no plain categories: lists, shared tables, hash and quantile buckets, tables that do not
+ * train, vocabularies of a limited size. */
 #include "test_training.h"
 
 enum { WIDTH = 3, FIRST = 2048, SECOND = 1536, THIRD = 1024 };
 
-/* Rows [first, first + rows) of a stream: tags are lists with weights; user and friend are of one vocabulary, of which each part of the stream brings new
- * values, some to friends alone; site goes to buckets by its hash, price by its size; word has ready vectors. */
+/* Rows [first, first + rows) of a stream: tags are lists with weights; user and friend are of one vocabulary, of which
+ * each part of the stream brings new values, some to friends alone; site goes to buckets by its hash, price by its
+ * size; word has ready vectors. */
 static const char *make_stream(const char *name, int first, int rows) {
   static char kept[8][4096]; /* outlives the paths that training asks for */
   static int next;
@@ -147,7 +148,8 @@ static int64_t sum_of_counts(const dfm_model *model, size_t field) {
   return sum;
 }
 
-/* The rows in three parts, each with new values: the model of one run over all of them, whose vocabularies were known up front. */
+/* The rows in three parts, each with new values: the model of one run over all of them, whose vocabularies were known
+ * up front. */
 static void test_grown_twice_is_one_run(void **state) {
   const char *a = make_stream("a.csv", 0, FIRST), *b = make_stream("b.csv", FIRST, SECOND),
              *c = make_stream("c.csv", FIRST + SECOND, THIRD), *all = make_stream("all.csv", 0, FIRST + SECOND + THIRD);
@@ -190,7 +192,8 @@ static void test_same_bytes_at_any_threads(void **state) {
   }
 }
 
-/* A value of a shared table is young where any of its columns has it, and a list's items have ages too; buckets never expire. */
+/* A value of a shared table is young where any of its columns has it, and a list's items have ages too; buckets never
+ * expire. */
 static void test_expiry(void **state) {
   const char *a = make_stream("a.csv", 0, FIRST), *b = make_stream("b.csv", FIRST, SECOND);
   const char *old = test_path("old.safetensors"), *young = test_path("young.safetensors");

@@ -1,5 +1,5 @@
-/* Training on lists: one item is a category, threads change nothing, runs resume, models score as they were trained; tables that are shared,
- * frozen, or start from a file. */
+/* Training on lists: one item is a category, threads change nothing, runs resume, models score as they were trained;
+ * tables that are shared, frozen, or start from a file. */
 #include <math.h>
 
 #include "base/random.h"
@@ -8,7 +8,8 @@
 
 enum { ROWS = 900 };
 
-/* label, g (lists of weighted items), h (lists over the values of c), one (always one item), same (the same as a category), c */
+/* label, g (lists of weighted items), h (lists over the values of c), one (always one item), same (the same as a
+ * category), c */
 static const char *make_rows(const char *name, int first, int rows) {
   static char kept[8][4096]; /* outlives the paths that training asks for */
   static int next;

@@ -169,7 +169,8 @@ static void test_meter_is_used_again(void **state) {
   dfm_meter_free(NULL);
 }
 
-/* What a checkpoint keeps of a meter: one that is restored goes on as the one that was not, exact or in bins, with weights or without. */
+/* What a checkpoint keeps of a meter: one that is restored goes on as the one that was not, exact or in bins, with
+ * weights or without. */
 static void test_meter_is_restored(void **state) {
   enum { N = 600 };
   static const int64_t exact[] = {1 << 20, 100};

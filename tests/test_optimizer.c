@@ -337,8 +337,8 @@ static void test_restore_continues(void **state) {
   }
 }
 
-/* Rows caught up to a step go on from it without the learning rates before it, as the dense optimizer does; and that run's own history restores
- * it bit by bit. */
+/* Rows caught up to a step go on from it without the learning rates before it, as the dense optimizer does; and that
+ * run's own history restores it bit by bit. */
 static void test_restore_from_an_origin(void **state) {
   (void)state;
   dfm_error error;

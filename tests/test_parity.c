@@ -1,4 +1,5 @@
-/* The seed model in Keras, number by number: from its weights w0 the logits, and the weights after 1, 3 and 10 Adam steps, are Keras's. */
+/* The seed model in Keras, number by number: from its weights w0 the logits, and the weights after 1, 3 and 10 Adam
+ * steps, are Keras's. */
 #include <math.h>
 
 #include "test.h"

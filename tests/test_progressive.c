@@ -1,5 +1,5 @@
-/* Progressive validation: its scores are those of a prediction with the model of that step, it changes no byte, and neither threads nor a resumed
- * run change what it says. */
+/* Progressive validation: its scores are those of a prediction with the model of that step, it changes no byte, and
+ * neither threads nor a resumed run change what it says. */
 #include "test_training.h"
 
 /* Everything that tells training from prediction: dropout, batch statistics, cells fed to the unknown row. */
@@ -106,7 +106,8 @@ static void test_same_at_any_threads(void **state) {
     assert_true(same_bytes(test_path("plain.safetensors"), test_path("m.safetensors")));
     assert_string_equal(said[0].text, said[i].text);
   }
-  /* 700 rows are three batches: windows end at 768, 1536, 2304; the last one is what is left. One whole, of the first epoch. */
+  /* 700 rows are three batches: windows end at 768, 1536, 2304; the last one is what is left. One whole, of the first
+   * epoch. */
   const char *text = said[0].text;
   assert_non_null(strstr(text, "window 768: 768 "));
   assert_non_null(strstr(text, "window 2304: 768 "));

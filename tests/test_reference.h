@@ -1,4 +1,5 @@
-/* A reference for nets: a case comes in; a stepper over random rows, and its logits and loss in double precision from the formulas, go out. */
+/* A reference for nets: a case comes in; a stepper over random rows, and its logits and loss in double precision from
+ * the formulas, go out. */
 #ifndef DFM_TESTS_TEST_REFERENCE_H
 #define DFM_TESTS_TEST_REFERENCE_H
 

@@ -147,8 +147,8 @@ static void expected_unknown_counts_what_would_fall_under_min_count(void **state
   dfm_schema_free(schema);
 }
 
-/* A hundred rows: a, b and c 30 times each, ten others once each. Of two that are kept, each has as many rows as the one
- * dropped; of three, all have more than any dropped. */
+/* A hundred rows: a, b and c 30 times each, ten others once each. Of two that are kept, each has as many rows as the
+ * one dropped; of three, all have more than any dropped. */
 static void expected_unknown_counts_what_others_would_push_out(void **state) {
   (void)state;
   dfm_error error;

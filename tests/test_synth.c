@@ -48,8 +48,8 @@ static const char *split_row(const char *at, int columns, cells *row) {
   return at;
 }
 
-/* A cell as a string of its own, valid until the next call. The string functions of a sanitizer read to the end of what they are given, which in the
- * text would be megabytes away. */
+/* A cell as a string of its own, valid until the next call. The string functions of a sanitizer read to the end of what
+ * they are given, which in the text would be megabytes away. */
 static const char *cell_string(const cells *row, int c) {
   static char string[64];
   assert_true(row->length[c] < sizeof string);

@@ -1,4 +1,5 @@
-/* Training as a whole: the same bytes at any number of threads, evaluation that changes nothing, resume, exact against swept tables, learning. */
+/* Training as a whole: the same bytes at any number of threads, evaluation that changes nothing, resume, exact against
+ * swept tables, learning. */
 #include <math.h>
 
 #include "test_training.h"
@@ -100,7 +101,8 @@ static void test_resume(void **state) {
   check_resume(rows, ADAGRAD);
 }
 
-/* A run that has come to its end, by patience or by a limit of steps, ends as it did when it is resumed: no step more. */
+/* A run that has come to its end, by patience or by a limit of steps, ends as it did when it is resumed: no step
+ * more. */
 static void test_resume_of_a_finished_run(void **state) {
   static const char *const early[] = {
       "model=fm", "optimizer.learning_rate=0.2", "train.batch_size=100", "train.patience=2", "train.epochs=50", NULL};
@@ -162,8 +164,9 @@ static void test_resume_errors(void **state) {
   tear_down(&setup);
 }
 
-/* Closed-form catch-up equals stepping every row: the same run with a penalty too small to matter sweeps all rows. Not many more steps than these: a
- * first gradient that is all rounding moves a weight by a whole learning rate, whichever way it rounded. */
+/* Closed-form catch-up equals stepping every row: the same run with a penalty too small to matter sweeps all rows. Not
+ * many more steps than these: a first gradient that is all rounding moves a weight by a whole learning rate, whichever
+ * way it rounded. */
 static void test_exact_equals_sweep(void **state) {
   static const char *const swept[] = {"model=fm", "train.batch_size=20", "l2.embedding=1e-30", NULL};
   static const char *const exact[] = {"model=fm", "train.batch_size=20", NULL};

@@ -1,4 +1,5 @@
-/* Rows with something to learn, and training on them, for the tests of training: a name and settings come in; datasets, results and files go out. */
+/* Rows with something to learn, and training on them, for the tests of training: a name and settings come in; datasets,
+ * results and files go out. */
 #ifndef DFM_TESTS_TEST_TRAINING_H
 #define DFM_TESTS_TEST_TRAINING_H
 
@@ -9,7 +10,8 @@
 
 enum { ROWS = 3000 };
 
-/* Rows of text whose label depends on a and b and their pair: a, b hot, c with a long tail, x and y numbers with holes. */
+/* Rows of text whose label depends on a and b and their pair: a, b hot, c with a long tail, x and y numbers with
+ * holes. */
 static inline const char *make_rows(const char *name, int rows, int first) {
   static char kept[8][4096]; /* outlives the paths that training asks for */
   static int next;

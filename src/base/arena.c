@@ -1,5 +1,5 @@
-/* Pieces from 1 KB, each twice the one before, up to 1 MB: little for few bytes, little unused behind many. What is longer than that gets a
- * piece of its own. */
+/* Pieces from 1 KB, each twice the one before, up to 1 MB: little for few bytes, little unused behind many. What is
+ * longer than that gets a piece of its own. */
 #include "base/arena.h"
 
 #include <stdlib.h>

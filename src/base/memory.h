@@ -16,8 +16,8 @@ dfm_status dfm_grow(void *pointer, size_t *capacity, size_t needed, size_t size,
 dfm_status dfm_pages_alloc(void *out_pointer, size_t size_bytes, dfm_error *error);
 void dfm_pages_free(void *pointer, size_t size_bytes);
 
-/* Zeroed bytes that grow too large for the heap: from 128 KB on pages of their own, so that freeing them gives them back
- * to the system, whatever else was allocated since. Give back with dfm_slab_free, same size. */
+/* Zeroed bytes that grow too large for the heap: from 128 KB on pages of their own, so that freeing them gives them
+ * back to the system, whatever else was allocated since. Give back with dfm_slab_free, same size. */
 dfm_status dfm_slab_alloc(void *out_pointer, size_t n, size_t size, dfm_error *error);
 void dfm_slab_free(void *pointer, size_t n, size_t size); /* NULL accepted */
 

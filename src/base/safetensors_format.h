@@ -8,8 +8,8 @@
 #define DFM_METADATA_NAME "__metadata__"
 /* Longer headers are neither written nor read; 100 MB hold about a million tensors. */
 enum { DFM_MAX_HEADER = 100 * 1000 * 1000 };
-/* Data is checked in blocks of this many bytes: a chunk of rows that is read alone is checked with little beside itself, and checksums are 0.2 % of the
- * file. */
+/* Data is checked in blocks of this many bytes: a chunk of rows that is read alone is checked with little beside
+ * itself, and checksums are 0.2 % of the file. */
 enum { DFM_CHECKSUM_BLOCK = 4 << 10, DFM_CHECKSUM_BYTES = 8, DFM_DATA_ALIGNMENT = 64 };
 
 /* "F32" for DFM_F32. */

@@ -1,5 +1,5 @@
-/* Two radix sorts: a stable one with room to work in, least significant digit first, in as many passes as the largest key has digits; and one in place,
- * most significant digit first. */
+/* Two radix sorts: a stable one with room to work in, least significant digit first, in as many passes as the largest
+ * key has digits; and one in place, most significant digit first. */
 #include "base/sort.h"
 
 /* 2^11 counters stay in the first-level cache; two digits sort keys up to 4 M, three sort all. */

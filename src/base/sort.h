@@ -10,7 +10,8 @@ typedef struct dfm_pairs {
   uint32_t *key[2], *value[2];
 } dfm_pairs;
 
-/* Stable. Sorts n < 2^32 pairs whose keys are at most `limit`; afterwards index 0 of `pairs` has the sorted ones (the arrays may have been swapped). */
+/* Stable. Sorts n < 2^32 pairs whose keys are at most `limit`; afterwards index 0 of `pairs` has the sorted ones (the
+ * arrays may have been swapped). */
 void dfm_sort_pairs(dfm_pairs *pairs, size_t n, uint32_t limit);
 
 /* Sorts keys (n) in place, and `values` (n; NULL: none) along with them. Not stable, but the same input gives the same

@@ -9,8 +9,8 @@
 
 #define DFM_AGE_NEVER UINT32_MAX
 
-/* Values of field f that have an age: those of its own vocabulary. Buckets have none, for they stay, nor have the values
- * of another field's. */
+/* Values of field f that have an age: those of its own vocabulary. Buckets have none, for they stay, nor have the
+ * values of another field's. */
 uint64_t dfm_ages_count(const dfm_encoder *encoder, int f);
 /* Ages over the rows of `train` alone, by field and value; DFM_AGE_NEVER where none of them has the value. */
 dfm_status dfm_ages_create(const dfm_dataset *train, uint32_t ***ages, dfm_error *error);

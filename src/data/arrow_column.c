@@ -1,5 +1,5 @@
-/* Arrow columns: formats are looked up in a table; buffers are bound and cells are read by type. Memory of a producer is
- * read by memcpy, since nobody promises that it is aligned. */
+/* Arrow columns: formats are looked up in a table; buffers are bound and cells are read by type. Memory of a producer
+ * is read by memcpy, since nobody promises that it is aligned. */
 #include "data/arrow_column.h"
 
 #include <math.h>

@@ -84,8 +84,9 @@ void dfm_arrow_items(const dfm_arrow_column *column, int64_t row, int64_t *start
 
 /* After dfm_arrow_find: the number of a column of numbers (bool: 0 or 1). */
 float dfm_arrow_float(const dfm_arrow_column *column, int64_t row);
-/* After dfm_arrow_find: the cell's bytes and where the memory around them ends. Numbers are written into `room`: integers
- * in decimal, floats as the shortest decimal that reads back, whole ones without a point; bool as true and false. */
+/* After dfm_arrow_find: the cell's bytes and where the memory around them ends. Numbers are written into `room`:
+ * integers in decimal, floats as the shortest decimal that reads back, whole ones without a point; bool as true and
+ * false. */
 const char *dfm_arrow_bytes(const dfm_arrow_column *column, int64_t row, char room[DFM_DOUBLE_BYTES], size_t *n,
                             const char **limit);
 

@@ -101,7 +101,8 @@ dfm_status dfm_dataset_lay_out(const dfm_dataset *dataset, dfm_batch *batch, dfm
   return DFM_OK;
 }
 
-/* What turns the weights of `n` items into a mean's coefficients; items without an id do not count. 0: nothing counts. */
+/* What turns the weights of `n` items into a mean's coefficients; items without an id do not count. 0: nothing
+ * counts. */
 static double mean_scale(const uint32_t *id, const float *weight, uint64_t n) {
   double sum = 0;
   for (uint64_t i = 0; i < n; i++)

@@ -17,7 +17,8 @@ dfm_status dfm_buckets_keep(dfm_vocabulary_builder *builder, const dfm_category_
                             uint32_t *place, dfm_error *error);
 /* Makes bucket_from of a vocabulary that was loaded; `*is_good` false where its values are no ascending numbers. */
 dfm_status dfm_buckets_load(dfm_category_field *field, bool *is_good, dfm_error *error);
-/* Sets the ids of values made by dfm_bucket_value, or empty or absent. A number below the first bucket belongs to it. */
+/* Sets the ids of values made by dfm_bucket_value, or empty or absent. A number below the first bucket belongs to
+ * it. */
 void dfm_buckets_find_all(const dfm_category_field *field, dfm_value *values, size_t n);
 
 /* "[3, 7.5)": the numbers of bucket `i`, into `room`; `*n` bytes. */

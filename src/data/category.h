@@ -17,8 +17,8 @@ static inline bool dfm_category_is_number(const dfm_field_settings *settings) {
   return settings->transform == DFM_TRANSFORM_LOG2 || settings->buckets > 0;
 }
 
-/* Looks `n` transformed values of field f up: `id` becomes the value's index or its bucket, DFM_ID_NONE where it is unknown or
- * absent. The row of the table is that plus dfm_encoder_first. */
+/* Looks `n` transformed values of field f up: `id` becomes the value's index or its bucket, DFM_ID_NONE where it is
+ * unknown or absent. The row of the table is that plus dfm_encoder_first. */
 void dfm_category_find_all(const dfm_encoder *encoder, int f, dfm_value *values, size_t n);
 
 #endif

@@ -62,8 +62,8 @@ bool dfm_dataset_has_weight(const dfm_dataset *dataset);
  * use it to see that the data is the same. Reads every row: call it once. */
 dfm_status dfm_dataset_fingerprint(const dfm_dataset *dataset, uint64_t *fingerprint, dfm_error *error);
 
-/* Lays out the lists of the batch's rows, batch->row[0 .. batch->rows), before dfm_dataset_fill: where their places are.
- * Grows the arrays for them; where they were large enough before it cannot fail. */
+/* Lays out the lists of the batch's rows, batch->row[0 .. batch->rows), before dfm_dataset_fill: where their places
+ * are. Grows the arrays for them; where they were large enough before it cannot fail. */
 dfm_status dfm_dataset_lay_out(const dfm_dataset *dataset, dfm_batch *batch, dfm_error *error);
 /* Fills rows [first, first + n) of `batch` from the dataset's rows batch->row[...], which must have been checked
  * (dfm_dataset_check; the loader and dfm_scan do it). Any thread; disjoint rows may be filled at once. */

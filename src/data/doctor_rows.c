@@ -1,4 +1,5 @@
-/* The doctor's look at rows as a whole: the sample's labels and groups of equal rows come in; what will hurt goes out. */
+/* The doctor's look at rows as a whole: the sample's labels and groups of equal rows come in; what will hurt goes
+ * out. */
 #include <inttypes.h>
 #include <math.h>
 

@@ -1,5 +1,5 @@
-/* The doctor's sample: datasets come in; evenly spread rows, column by column, and groups of equal rows go out, from one
- * pass in the order of the text. */
+/* The doctor's sample: datasets come in; evenly spread rows, column by column, and groups of equal rows go out, from
+ * one pass in the order of the text. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

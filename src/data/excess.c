@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-/* P(X >= count) for X binomial (n, p), where count > n p: the terms fall from the first one on, each n - k of k + 1 times
- * the odds of the one before. */
+/* P(X >= count) for X binomial (n, p), where count > n p: the terms fall from the first one on, each n - k of k + 1
+ * times the odds of the one before. */
 static double tail(int64_t count, int64_t n, double p) {
   int sign;
   const double x = (double)count, m = (double)n;

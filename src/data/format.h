@@ -40,8 +40,8 @@ const dfm_format *dfm_format_at(size_t i);
 dfm_status dfm_format_named(const char *name, const dfm_format **format, dfm_error *error);
 /* How rows end and which lines are none. */
 dfm_row_syntax dfm_format_syntax(const dfm_schema *schema);
-/* The format that the file's name ends in, or all of its first lines are written in, or delimited text. `rows` (by lines) are read
- * some way. */
+/* The format that the file's name ends in, or all of its first lines are written in, or delimited text. `rows` (by
+ * lines) are read some way. */
 dfm_status dfm_format_find(dfm_text_rows *rows, const dfm_format **format, dfm_error *error);
 
 #endif

@@ -1,4 +1,5 @@
-/* JSON: one line comes in and is checked; keys and what they hold go out, nested objects as "a.b". RFC 8259, strictly. */
+/* JSON: one line comes in and is checked; keys and what they hold go out, nested objects as "a.b". RFC 8259,
+ * strictly. */
 #ifndef DFM_DATA_JSON_ROW_H
 #define DFM_DATA_JSON_ROW_H
 
@@ -25,8 +26,8 @@ typedef struct dfm_json_visitor {
   void *context;
 } dfm_json_visitor;
 
-/* Reads one object of text that starts on `line`. Strings with escapes are written to `*copies`, which moves on: together
- * no longer than the row. `key` is room for flattened names. */
+/* Reads one object of text that starts on `line`. Strings with escapes are written to `*copies`, which moves on:
+ * together no longer than the row. `key` is room for flattened names. */
 dfm_status dfm_json_read(const char *bytes, size_t n, const char *path, long long line, char **copies, dfm_text *key,
                          const dfm_json_visitor *visitor, dfm_error *error);
 

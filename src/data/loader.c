@@ -192,7 +192,8 @@ dfm_status dfm_loader_next(dfm_loader *loader, int64_t *row, int *n, dfm_error *
   spend_old_window(loader);
   *n = (int)smaller(loader->batch_size, loader->rows - loader->position);
   for (int i = 0; i < *n; i++) DFM_TRY(next_row(loader, &row[i], error));
-  /* As many chunks of the next window as this one has given out: asking for all at once would push out what is in use. */
+  /* As many chunks of the next window as this one has given out: asking for all at once would push out what is in
+   * use. */
   if (loader->is_shuffled && has_windows(loader))
     ask_ahead(loader, loader->next_chunk + (loader->position - loader->window_start) / CHUNK_ROWS + 1);
   return DFM_OK;

@@ -30,8 +30,8 @@ static inline bool dfm_next_word(dfm_pairs *words, dfm_cell *word) {
   return true;
 }
 
-/* Cuts a whole number of at least 0 and the colon behind it, if there is one, off the word: without leading zeros, so that
- * 007 is 7. False where the word does not start so. `*is_last`: no colon is behind it. */
+/* Cuts a whole number of at least 0 and the colon behind it, if there is one, off the word: without leading zeros, so
+ * that 007 is 7. False where the word does not start so. `*is_last`: no colon is behind it. */
 bool dfm_cut_whole(dfm_cell *word, dfm_cell *whole, bool *is_last);
 /* The number that is left of a word. */
 dfm_number_result dfm_pair_value(const dfm_cell *word, float *value);

@@ -114,7 +114,8 @@ dfm_status dfm_column_set(dfm_column *column, const char *key, const char *value
 void dfm_column_clear(dfm_column *column);
 /* The byte that `value` names: itself, or "comma", "tab", "semicolon", "pipe", "space"; 0: none. */
 char dfm_separator_named(const char *value);
-/* What no column can tell alone: what the format has, what shares a table, what pools. Where that is wrong, `*column` is the first such. */
+/* What no column can tell alone: what the format has, what shares a table, what pools. Where that is wrong, `*column`
+ * is the first such. */
 dfm_status dfm_schema_check(const dfm_schema *schema, size_t *column, dfm_error *error);
 
 /* The same values as text, for messages and YAML: dfm_choice_name("transform", DFM_TRANSFORM_LOG) is "log". NULL: no

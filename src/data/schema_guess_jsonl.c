@@ -1,4 +1,5 @@
-/* Guess of JSON lines: the first rows come in; a column for each key, in the order of their first appearance, goes out. */
+/* Guess of JSON lines: the first rows come in; a column for each key, in the order of their first appearance, goes
+ * out. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -58,7 +58,7 @@ static dfm_value *cell_values(const dfm_block *block, int f, int r, size_t *n) {
   *n = 1;
   if (!block->list[f].end) return dfm_block_value(block, f, r);
   const size_t first = dfm_block_items(block, f, r, n);
-  return block->list[f].item + first;
+  return *n > 0 ? block->list[f].item + first : NULL; /* a block of empty lists has no items to point at */
 }
 
 /* The values of a block in all fields of table `table`, row by row: what several fields or a list bring has an order only
@@ -71,7 +71,7 @@ static dfm_status number_rows(const training *run, dfm_block *block, int table, 
     for (int f = 0; f < block->F; f++) {
       if (run->encoder->category[f].table != table) continue;
       const dfm_value *cell = cell_values(block, f, r, &n);
-      DFM_TRY(take_values(values, cell, n, is_held && is_held[r], error));
+      if (n > 0) DFM_TRY(take_values(values, cell, n, is_held && is_held[r], error));
     }
   DFM_TRY(dfm_vocabulary_builder_add_all(&run->builder[table], values->value, values->n, values->is_held, error));
   for (int r = 0; r < block->rows; r++)

@@ -20,11 +20,31 @@
 #include "data/input.h"
 #include "model/read.h"
 
+/* What rows are read from, and how. */
+typedef struct source {
+  dfm_input *train, *valid;
+  const dfm_schema *schema;
+  const dfm_recipe *recipe;
+  const dfm_read_options *options;
+} source;
+
 typedef struct cache {
   const char *folder;
+  bool is_optional; /* one file a text; what cannot be kept is no error */
   json_t *made_from;
   char *dataset_path, *json_path;
 } cache;
+
+/* Rows to train on and to validate with, which go out together. */
+typedef struct parts {
+  dfm_dataset *train, *valid;
+} parts;
+
+static void free_parts(parts *rows) {
+  dfm_dataset_free(rows->train);
+  dfm_dataset_free(rows->valid);
+  *rows = (parts){0};
+}
 
 static void clear(cache *c) {
   json_decref(c->made_from);
@@ -86,14 +106,14 @@ static dfm_status describe_input(const dfm_input *input, json_t *root, const cha
   return status;
 }
 
-static dfm_status describe_shape(const dfm_schema *schema, const dfm_recipe *recipe, const dfm_read_options *options,
-                                 json_t *root, dfm_error *error) {
+static dfm_status describe_shape(const source *from, json_t *root, dfm_error *error) {
+  const dfm_read_options *options = from->options;
   dfm_schema *applied = NULL;
   char *yaml = NULL, *settings = NULL;
-  DFM_TRY(dfm_recipe_apply(recipe, schema, &applied, error));
+  DFM_TRY(dfm_recipe_apply(from->recipe, from->schema, &applied, error));
   dfm_status status = dfm_schema_to_yaml(applied, false, &yaml, error);
   dfm_schema_free(applied);
-  if (status == DFM_OK) status = dfm_shaping_json(recipe, &settings, error);
+  if (status == DFM_OK) status = dfm_shaping_json(from->recipe, &settings, error);
   if (status == DFM_OK) {
     json_object_set_new(root, "deepfm", json_string(DFM_VERSION));
     json_object_set_new(root, "format", json_integer(DFM_DATASET_FORMAT));
@@ -110,8 +130,9 @@ static dfm_status describe_shape(const dfm_schema *schema, const dfm_recipe *rec
 
 /* ---- where it lies */
 
-/* A hash of what tells files apart that are kept beside each other: paths and shape, not what may change of a text. */
-static uint64_t hash_name(const json_t *made_from) {
+/* A hash of what tells files apart that are kept beside each other: paths and, unless one text has one file, the shape;
+ * not what may change of a text. */
+static uint64_t hash_name(const json_t *made_from, bool has_shape) {
   uint64_t hash = 0;
   for (int which = 0; which < 2; which++) {
     const json_t *list = json_object_get(made_from, which == 0 ? "data" : "valid");
@@ -120,6 +141,7 @@ static uint64_t hash_name(const json_t *made_from) {
       hash = XXH3_64bits_withSeed(path, strlen(path), hash + 1 + (uint64_t)which);
     }
   }
+  if (!has_shape) return hash;
   json_t *shape = json_copy((json_t *)(uintptr_t)made_from);
   json_object_del(shape, "data");
   json_object_del(shape, "valid");
@@ -132,7 +154,7 @@ static uint64_t hash_name(const json_t *made_from) {
 
 static dfm_status make_paths(cache *c, const dfm_input *input, dfm_error *error) {
   const char *path = dfm_input_path(input, 0), *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-  const uint64_t hash = hash_name(c->made_from);
+  const uint64_t hash = hash_name(c->made_from, !c->is_optional);
   dfm_text dataset = {0}, json = {0};
   dfm_status status = dfm_text_printf(&dataset, error, "%s/%.100s-%016" PRIx64 ".safetensors", c->folder, name, hash);
   if (status == DFM_OK) status = dfm_text_printf(&json, error, "%s/%.100s-%016" PRIx64 ".json", c->folder, name, hash);
@@ -146,18 +168,18 @@ static dfm_status fail_folder(const cache *c, const char *what, int reason, dfm_
                   what, c->folder, strerror(reason));
 }
 
-static dfm_status open_cache(cache *c, const dfm_input *train, const dfm_input *valid, const dfm_schema *schema,
-                             const dfm_recipe *recipe, const dfm_read_options *options, dfm_error *error) {
+static dfm_status open_cache(cache *c, const source *from, dfm_error *error) {
   c->made_from = json_object();
   if (!c->made_from) return no_memory(error);
   struct stat info;
   if ((mkdir(c->folder, 0777) != 0 && errno != EEXIST) || stat(c->folder, &info) != 0)
     return fail_folder(c, "make", errno, error);
   if (!S_ISDIR(info.st_mode)) return fail_folder(c, "use", ENOTDIR, error);
-  DFM_TRY(describe_shape(schema, recipe, options, c->made_from, error));
-  DFM_TRY(describe_input(train, c->made_from, "data", error));
-  DFM_TRY(describe_input(valid, c->made_from, "valid", error));
-  return make_paths(c, train, error);
+  if (access(c->folder, W_OK | X_OK) != 0) return fail_folder(c, "write to", errno, error);
+  DFM_TRY(describe_shape(from, c->made_from, error));
+  DFM_TRY(describe_input(from->train, c->made_from, "data", error));
+  DFM_TRY(describe_input(from->valid, c->made_from, "valid", error));
+  return make_paths(c, from->train, error);
 }
 
 /* ---- reading and writing it */
@@ -172,9 +194,9 @@ static uint64_t digest_of(const char *path, bool verifies) {
   return digest;
 }
 
-/* All of the file is read here: where it is damaged it can be made anew without a word from anybody, which in the
- * middle of training it could not. */
-static cache_state look(const cache *c) {
+/* Where all of the file is read, damage is noticed while it can be made anew without a word from anybody; in the middle
+ * of training it could not. */
+static cache_state look(const cache *c, bool verifies) {
   char digest[17];
   if (access(c->dataset_path, F_OK) != 0 && access(c->json_path, F_OK) != 0) return CACHE_ABSENT;
   json_t *root = json_load_file(c->json_path, JSON_REJECT_DUPLICATES, NULL);
@@ -185,7 +207,7 @@ static cache_state look(const cache *c) {
   } else if (!json_equal(json_object_get(root, "made_from"), c->made_from)) {
     state = CACHE_STALE;
   } else {
-    snprintf(digest, sizeof digest, "%016" PRIx64, digest_of(c->dataset_path, true));
+    snprintf(digest, sizeof digest, "%016" PRIx64, digest_of(c->dataset_path, verifies));
     if (strcmp(digest, kept) != 0) state = CACHE_DAMAGED;
   }
   json_decref(root);
@@ -212,82 +234,121 @@ static dfm_status write_json(const cache *c, dfm_error *error) {
   return status;
 }
 
-static dfm_status make(const cache *c, dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
-                       const dfm_recipe *recipe, const dfm_read_options *options, dfm_error *error) {
-  dfm_dataset *train, *valid;
-  dfm_read_options reading = *options;
-  if (access(c->folder, W_OK | X_OK) != 0) return fail_folder(c, "write to", errno, error);
-  reading.spill_folder = c->folder;
-  DFM_TRY(dfm_dataset_read_train(train_input, valid_input, schema, recipe, &reading, &train, &valid, error));
-  dfm_status status = dfm_dataset_write(c->dataset_path, train, valid, recipe, error);
-  dfm_dataset_free(train);
-  dfm_dataset_free(valid);
-  return status == DFM_OK ? write_json(c, error) : status;
+static dfm_status read_text(const cache *c, const source *from, parts *rows, dfm_error *error) {
+  dfm_read_options reading = *from->options;
+  if (!c->is_optional) reading.spill_folder = c->folder;
+  return dfm_dataset_read_train(from->train, from->valid, from->schema, from->recipe, &reading, &rows->train,
+                                &rows->valid, error);
 }
 
-/* The file has the validation rows in it, and its own schema; what the recipe asks for beside is its own. */
-static dfm_status read_file(const cache *c, const dfm_recipe *recipe, const dfm_read_options *options,
-                            dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
+/* The file has the validation rows in it, and its own schema; what the recipe asks for beside is its own. That the file
+ * is still the one its JSON speaks of is seen once it is open, since others may replace it at any time. */
+static dfm_status read_file(const cache *c, const source *from, parts *rows, dfm_error *error) {
   const char *path = c->dataset_path;
   dfm_input *input;
   DFM_TRY(dfm_input_create(&path, 1, &input, error));
-  const dfm_status status = dfm_dataset_read_train(input, NULL, NULL, recipe, options, train, valid, error);
+  const dfm_status status =
+      dfm_dataset_read_train(input, NULL, NULL, from->recipe, from->options, &rows->train, &rows->valid, error);
   dfm_input_free(input);
-  return status;
+  if (status != DFM_OK || look(c, false) == CACHE_FRESH) return status;
+  free_parts(rows);
+  return dfm_fail(error, DFM_ERROR_MISMATCH, "another run has replaced the cache %s meanwhile; run this one again",
+                  path);
+}
+
+/* Keeps the rows, which from then on are those of the file: what they took up meanwhile is given back. */
+static dfm_status keep(const cache *c, const source *from, parts *rows, dfm_error *error) {
+  parts kept = {0};
+  DFM_TRY(dfm_dataset_write(c->dataset_path, rows->train, rows->valid, from->recipe, error));
+  const dfm_status status = write_json(c, error);
+  if (status != DFM_OK) {
+    unlink(c->dataset_path); /* of no use to anybody, and may be large */
+    return status;
+  }
+  DFM_TRY(read_file(c, from, &kept, error));
+  free_parts(rows);
+  *rows = kept;
+  return DFM_OK;
 }
 
 static dfm_status say(const cache *c, cache_state state, char **note, dfm_error *error) {
-  static const char *const sentences[] = {
-      [CACHE_FRESH] = "Took the rows from the cache, %s",
-      [CACHE_ABSENT] = "Kept the rows in the cache, %s",
-      [CACHE_STALE] = "Made the cache %s anew, since the data have changed",
-      [CACHE_DAMAGED] = "Made the cache %s anew, since it was damaged or not written to its end"};
   dfm_text text = {0};
-  const dfm_status status = dfm_text_printf(&text, error, sentences[state], c->dataset_path);
+  dfm_status status;
+  struct stat info = {0};
+  const char *path = c->dataset_path;
+  (void)stat(path, &info);
+  const double size_mb = (double)info.st_size / (1 << 20);
+  if (state == CACHE_FRESH)
+    status = dfm_text_printf(&text, error, "Took the rows from the cache, %s", path);
+  else if (state == CACHE_ABSENT)
+    status = dfm_text_printf(&text, error, "Kept the rows in the cache, %s (%.1f MB)", path, size_mb);
+  else
+    status = dfm_text_printf(&text, error, "Made the cache %s anew, since %s", path,
+                             state == CACHE_DAMAGED ? "it was damaged or not written to its end"
+                             : c->is_optional       ? "the data or settings that shape rows have changed"
+                                                    : "the data have changed");
   *note = text.bytes;
   return status;
 }
 
-static dfm_status read_cached(cache *c, dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
-                              const dfm_recipe *recipe, const dfm_read_options *options, dfm_dataset **train,
-                              dfm_dataset **valid, char **note, dfm_error *error) {
-  DFM_TRY(open_cache(c, train_input, valid_input, schema, recipe, options, error));
-  const cache_state state = look(c);
-  if (state != CACHE_FRESH) DFM_TRY(make(c, train_input, valid_input, schema, recipe, options, error));
-  DFM_TRY(say(c, state, note, error));
-  const dfm_status status = read_file(c, recipe, options, train, valid, error);
-  if (status != DFM_OK) {
-    free(*note);
-    *note = NULL;
-  }
+static dfm_status say_not_kept(const char *reason, char **note, dfm_error *error) {
+  dfm_text text = {0};
+  const dfm_status status = dfm_text_printf(&text, error, "The rows are not kept in a cache: %s", reason);
+  *note = text.bytes;
   return status;
 }
 
+static dfm_status read_cached(cache *c, const source *from, parts *rows, char **note, dfm_error *error) {
+  dfm_error reason;
+  dfm_status kept = open_cache(c, from, &reason);
+  if (kept != DFM_OK && !c->is_optional) return dfm_fail(error, kept, "%s", reason.message);
+  const cache_state state = kept == DFM_OK ? look(c, true) : CACHE_ABSENT;
+  if (state == CACHE_FRESH && read_file(c, from, rows, &reason) == DFM_OK) return say(c, state, note, error);
+  DFM_TRY(read_text(c, from, rows, error));
+  if (kept == DFM_OK) kept = keep(c, from, rows, &reason);
+  if (kept == DFM_OK) return say(c, state == CACHE_FRESH ? CACHE_STALE : state, note, error);
+  return c->is_optional ? say_not_kept(reason.message, note, error) : dfm_fail(error, kept, "%s", reason.message);
+}
+
+/* ---- whether there is one */
+
 /* Why an input has no cache; NULL: it may have one. */
-static const char *reason_against(const dfm_input *train, const dfm_input *valid) {
-  if (dfm_input_dataset(train)) return "DATA is a dataset file already, so nothing is cached";
-  if (!dfm_input_is_rereadable(train) || (valid && !dfm_input_is_rereadable(valid)))
+static const char *reason_against(const source *from) {
+  if (dfm_input_dataset(from->train)) return "DATA is a dataset file already, so nothing is cached";
+  if (!dfm_input_is_rereadable(from->train) || (from->valid && !dfm_input_is_rereadable(from->valid)))
     return "The standard input and pipes are not cached, since they cannot be seen to be the same again";
   return NULL;
 }
 
+/* A file that cannot be looked at has no bytes here; reading it will say why. */
+static int64_t bytes_of(const dfm_input *input) {
+  int64_t total = 0;
+  struct stat info;
+  for (size_t i = 0; input && i < dfm_input_files(input); i++)
+    if (stat(dfm_input_path(input, i), &info) == 0) total += info.st_size;
+  return total;
+}
+
 dfm_status dfm_dataset_read_cached(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
-                                   const dfm_recipe *recipe, const dfm_read_options *options, const char *folder,
-                                   dfm_dataset **train, dfm_dataset **valid, char **note, dfm_error *error) {
+                                   const dfm_recipe *recipe, const dfm_read_options *options,
+                                   const dfm_cache_options *wanted, dfm_dataset **train, dfm_dataset **valid,
+                                   char **note, dfm_error *error) {
   static const dfm_read_options none = {0};
-  const char *reason = reason_against(train_input, valid_input);
-  cache c = {.folder = folder};
+  const source from = {train_input, valid_input, schema, recipe, options ? options : &none};
+  const char *reason = reason_against(&from);
+  cache c = {.folder = wanted->folder, .is_optional = wanted->is_optional};
+  parts rows = {0};
+  dfm_status status;
   *note = NULL;
-  if (reason) {
-    DFM_TRY(dfm_dataset_read_train(train_input, valid_input, schema, recipe, options, train, valid, error));
-    const dfm_status status = dfm_copy_text(note, reason, error);
-    if (status == DFM_OK) return status;
-    dfm_dataset_free(*train);
-    dfm_dataset_free(*valid);
-    return status;
+  if (reason || bytes_of(train_input) + bytes_of(valid_input) < wanted->least_bytes) {
+    status = dfm_dataset_read_train(train_input, valid_input, schema, recipe, options, &rows.train, &rows.valid, error);
+    if (status == DFM_OK && reason && !c.is_optional) status = dfm_copy_text(note, reason, error);
+  } else {
+    status = read_cached(&c, &from, &rows, note, error);
   }
-  const dfm_status status =
-      read_cached(&c, train_input, valid_input, schema, recipe, options ? options : &none, train, valid, note, error);
   clear(&c);
+  if (status != DFM_OK) free_parts(&rows);
+  *train = rows.train;
+  *valid = rows.valid;
   return status;
 }

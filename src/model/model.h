@@ -11,21 +11,21 @@ struct dfm_model {
   dfm_encoder *encoder; /* owns the mapping */
   dfm_recipe *recipe;
   dfm_net *net;
-  float *weight;       /* (n_weights) dense parameters */
-  const float **table; /* (F) tables' weights (V, n), in the mapping; NULL where the net gives the field no row */
-  const uint32_t **
-      age; /* (F) ages of the values (data/age.h); no value where buckets or another field's take their place, in the mapping */
-  int64_t state_steps; /* the optimizer's state in the file is that after so many steps; 0: none is there */
+  float *weight;        /* (n_weights) dense parameters */
+  const float **table;  /* (F) tables' weights (V, n), in the mapping; NULL where the net gives the field no row */
+  const uint32_t **age; /* (F) ages of the values (data/age.h); no value where buckets or another field's take their
+                           place, in the mapping */
+  int64_t state_steps;  /* the optimizer's state in the file is that after so many steps; 0: none is there */
   char *recipe_yaml, *schema_yaml, *metrics_json;
 };
 
 /* Tables' rows from the mapping; `context` is the model. */
 const float *dfm_model_row(const void *context, int f, uint32_t id, float *scratch);
 
-/* ---- writing. Metadata: "deepfm.format", "recipe", "metrics" and what the encoder declares; tensors: "table.FIELD" F32 (V, n), column 0 the
- * first-order weight where the table has one; the dense parameters by name ("dnn.0.weight" (out, in)); the encoder's vocabularies, with the ages
- * of their values in "vocabulary.FIELD.age" U32 (values). A file that keeps the optimizer's state and a checkpoint are the same file with more
- * tensors and metadata. */
+/* ---- writing. Metadata: "deepfm.format", "recipe", "metrics" and what the encoder declares; tensors: "table.FIELD"
+ * F32 (V, n), column 0 the first-order weight where the table has one; the dense parameters by name ("dnn.0.weight"
+ * (out, in)); the encoder's vocabularies, with the ages of their values in "vocabulary.FIELD.age" U32 (values). A file
+ * that keeps the optimizer's state and a checkpoint are the same file with more tensors and metadata. */
 typedef struct dfm_extra_tensor {
   char name[DFM_TENSOR_NAME_BYTES];
   dfm_dtype dtype;
@@ -51,8 +51,8 @@ dfm_status dfm_model_write(const char *path, const dfm_model_parts *parts, dfm_e
 
 /* Metadata "state.steps" of an open file, 0 where it is absent. */
 dfm_status dfm_model_read_steps(const dfm_st_file *file, const char *path, int64_t *steps, dfm_error *error);
-/* Dense parameters by name from an open file into `weight`; finiteness checked. `needs_all` false: those that are absent are left alone. `*found`
- * (may be NULL) counts those read. */
+/* Dense parameters by name from an open file into `weight`; finiteness checked. `needs_all` false: those that are
+ * absent are left alone. `*found` (may be NULL) counts those read. */
 dfm_status dfm_model_read_weights(const dfm_st_file *file, const char *path, const dfm_net *net, bool needs_all,
                                   float *weight, int *found, dfm_error *error);
 /* The table tensor of field f, checked for shape and finiteness; NULL where it is absent and not needed. */

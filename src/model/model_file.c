@@ -1,4 +1,5 @@
-/* Model file: the parts of a model come in and are written as one safetensors file; a file comes in, is checked as a whole, and a model goes out. */
+/* Model file: the parts of a model come in and are written as one safetensors file; a file comes in, is checked as a
+ * whole, and a model goes out. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

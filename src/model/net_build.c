@@ -46,8 +46,8 @@ static dfm_net_field describe_field(const dfm_model_kind *kind, const dfm_catego
                          .has_within = field->is_list && field->settings.within && (branches & DFM_INTO_FM)};
 }
 
-/* EMBED is [numbers' factors][fm only][fm and dnn][dnn only][numbers for the dnn]: fm reads a prefix and the dnn a suffix of it, so that neither
- * copies anything. */
+/* EMBED is [numbers' factors][fm only][fm and dnn][dnn only][numbers for the dnn]: fm reads a prefix and the dnn a
+ * suffix of it, so that neither copies anything. */
 static dfm_status lay_out(dfm_net *net, const dfm_recipe *recipe, const dfm_encoder *encoder,
                           const dfm_model_kind *kind, dfm_error *error) {
   int column = 0, n_first = 0;

@@ -1,4 +1,5 @@
-/* Going on from a model: its recipe comes in with what a user changed; the settings that make the model what it is must be the same. */
+/* Going on from a model: its recipe comes in with what a user changed; the settings that make the model what it is must
+ * be the same. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -40,8 +40,8 @@ dfm_status dfm_adam_idle_begin(dfm_adam_idle *idle, double learning_rate, dfm_er
 void dfm_adam_idle_catch_up(const dfm_adam_idle *idle, const dfm_kernel *kernel, float *w, float *m, float *v, size_t n,
                             int64_t last, int64_t upto);
 
-/* The learning rates of all steps since the origin; adding them to a fresh object of that origin in this order gives the
- * same object. */
+/* The learning rates of all steps since the origin; adding them to a fresh object of that origin in this order gives
+ * the same object. */
 size_t dfm_adam_idle_rates(const dfm_adam_idle *idle, const double **rates);
 
 #endif

@@ -38,7 +38,8 @@ int64_t dfm_optimizer_step_count(const dfm_optimizer *optimizer);
 void dfm_optimizer_step(const dfm_optimizer *optimizer, float *w, float *state0, float *state1, const float *g,
                         size_t n);
 
-/* Moves a row last stepped at `last` (1 <= last, and not before the origin) to where the dense optimizer has it after step `upto` (last <= upto
+/* Moves a row last stepped at `last` (1 <= last, and not before the origin) to where the dense optimizer has it after
+ * step `upto` (last <= upto
  * <= current step; only upto = current step - 1 and upto = current step are possible). Does nothing where n = 0, last
  * = upto, and under `lazy`, SGD and AdaGrad, where idle rows do not move. Any thread. */
 void dfm_optimizer_catch_up(const dfm_optimizer *optimizer, float *w, float *state0, float *state1, size_t n,
@@ -47,13 +48,13 @@ void dfm_optimizer_catch_up(const dfm_optimizer *optimizer, float *w, float *sta
 /* No row can be caught up from a step before this one; 0 where idle rows do not move. */
 int64_t dfm_optimizer_origin(const dfm_optimizer *optimizer);
 
-/* What checkpoints must keep, besides the state arrays, to continue bit by bit: the learning rates of the steps since the
- * origin (exact Adam; else nothing, and `*values` is NULL). The array belongs to the optimizer and lives until its next
- * begin. Returns its length. */
+/* What checkpoints must keep, besides the state arrays, to continue bit by bit: the learning rates of the steps since
+ * the origin (exact Adam; else nothing, and `*values` is NULL). The array belongs to the optimizer and lives until its
+ * next begin. Returns its length. */
 size_t dfm_optimizer_history(const dfm_optimizer *optimizer, const double **values);
-/* Brings a fresh optimizer, created with the same settings, to the state after step `step`, by the learning rates of the
- * last `n` steps: their origin is step - n. Where all rows are caught up to `step`, none is needed: n = 0. Replays the
- * steps: some microseconds each. */
+/* Brings a fresh optimizer, created with the same settings, to the state after step `step`, by the learning rates of
+ * the last `n` steps: their origin is step - n. Where all rows are caught up to `step`, none is needed: n = 0. Replays
+ * the steps: some microseconds each. */
 dfm_status dfm_optimizer_restore(dfm_optimizer *optimizer, int64_t step, const double *values, size_t n,
                                  dfm_error *error);
 

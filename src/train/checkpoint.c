@@ -20,7 +20,8 @@ static dfm_status to_text(json_t *json, char **text, dfm_error *error) {
   return *text ? DFM_OK : out_of_memory(error);
 }
 
-/* Tensors beside the model's: "state.table.FIELD" (V, words) raw rows, "state.dense.I" (n_weights), "state.history" doubles. */
+/* Tensors beside the model's: "state.table.FIELD" (V, words) raw rows, "state.dense.I" (n_weights), "state.history"
+ * doubles. */
 size_t dfm_state_list(const dfm_stepper *stepper, dfm_extra_tensor *extra) {
   size_t n = 0;
   for (int f = 0; f < stepper->net->F; f++) {

@@ -1,5 +1,5 @@
-/* Going on from a model: a fresh run and a model come in; the run starts with the model's weights, value by value, and with the optimizer's state
- * where the model's file keeps it. */
+/* Going on from a model: a fresh run and a model come in; the run starts with the model's weights, value by value, and
+ * with the optimizer's state where the model's file keeps it. */
 #include <stdio.h>
 #include <string.h>
 
@@ -72,8 +72,8 @@ static void add_ages(const dfm_go_on *go_on, int f) {
 
 /* ---- rows */
 
-/* A row with its state, caught up to the model's last step: idle rows of the steps to come start there. A row that was never touched starts with its
- * weights as the model has them, so that another seed changes none. */
+/* A row with its state, caught up to the model's last step: idle rows of the steps to come start there. A row that was
+ * never touched starts with its weights as the model has them, so that another seed changes none. */
 static dfm_status take_raw(const dfm_go_on *go_on, int f, const float *raw, uint32_t id, const float *weights,
                            dfm_error *error) {
   const dfm_tables *tables = go_on->run->stepper->tables;

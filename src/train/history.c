@@ -65,8 +65,8 @@ static json_t *window_to_json(const dfm_progress *progress) {
                    (json_int_t)progress->window_end, "window", dfm_metrics_to_json(&progress->window));
 }
 
-/* Whether a line of a history was written before step `step` of epoch `epoch` had ended. A line that is none ends the history: its process died
- * while writing. */
+/* Whether a line of a history was written before step `step` of epoch `epoch` had ended. A line that is none ends the
+ * history: its process died while writing. */
 static bool is_before(const char *line, size_t n, int64_t epoch, int64_t step) {
   json_t *json = json_loadb(line, n, 0, NULL);
   const json_t *of_epoch = json_object_get(json, "epoch"), *of_step = json_object_get(json, "step");

@@ -1,8 +1,8 @@
 /* L-BFGS: the rows of a linear model come in; its exact optimum goes out.
  *
- * Minimises mean log loss + l2/2 |w|^2 over first-order weights, number weights and the bias, in double, by liblbfgs (Nocedal's L-BFGS with a
- * backtracking line search). Rows are cut into a fixed number of shards, each with its own gradient, added up in order: the same sums for any
- * number of threads. */
+ * Minimises mean log loss + l2/2 |w|^2 over first-order weights, number weights and the bias, in double, by liblbfgs
+ * (Nocedal's L-BFGS with a backtracking line search). Rows are cut into a fixed number of shards, each with its own
+ * gradient, added up in order: the same sums for any number of threads. */
 #include <lbfgs.h>
 #include <math.h>
 #include <stdlib.h>
@@ -118,7 +118,8 @@ static dfm_status check_all_rows(const dfm_dataset *rows, dfm_error *error) {
   return DFM_OK;
 }
 
-/* liblbfgs's callback: objective and gradient at x. The unknown row keeps its zero where no training row feeds it: its gradient is the penalty's. */
+/* liblbfgs's callback: objective and gradient at x. The unknown row keeps its zero where no training row feeds it: its
+ * gradient is the penalty's. */
 static lbfgsfloatval_t evaluate(void *context, const lbfgsfloatval_t *x, lbfgsfloatval_t *g, const int n,
                                 const lbfgsfloatval_t step) {
   dfm_solver_state *solver = context;

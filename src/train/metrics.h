@@ -20,8 +20,8 @@ typedef struct dfm_meter_part {
   const void *data;
 } dfm_meter_part;
 void dfm_meter_parts(const dfm_meter *meter, dfm_meter_part part[DFM_METER_PARTS]);
-/* Makes an empty meter what the one was that the parts, with the names and types above, are from; `*is_good` false where
- * no meter has such parts. */
+/* Makes an empty meter what the one was that the parts, with the names and types above, are from; `*is_good` false
+ * where no meter has such parts. */
 dfm_status dfm_meter_restore(dfm_meter *meter, const dfm_meter_part part[DFM_METER_PARTS], bool *is_good,
                              dfm_error *error);
 

@@ -1,7 +1,8 @@
-/* Progressive validation: the rows of a batch come in before it is trained on, and are scored; metrics of each window of rows, and of all, go out.
+/* Progressive validation: the rows of a batch come in before it is trained on, and are scored; metrics of each window
+ * of rows, and of all, go out.
  *
- * A. Blum, A. Kalai, J. Langford, "Beating the hold-out: bounds for k-fold and progressive cross-validation", COLT 1999: every row is an honest
- * test row of the model that had seen the rows before it, and none is lost to training. */
+ * A. Blum, A. Kalai, J. Langford, "Beating the hold-out: bounds for k-fold and progressive cross-validation", COLT
+ * 1999: every row is an honest test row of the model that had seen the rows before it, and none is lost to training. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -92,7 +93,8 @@ static dfm_status read_meter(dfm_meter *meter, const dfm_st_file *file, const ch
   return dfm_meter_restore(meter, part, is_good, error);
 }
 
-/* Whether the meters have the rows that the run's position asks for. A first epoch that has ended may have been cut by the step limit. */
+/* Whether the meters have the rows that the run's position asks for. A first epoch that has ended may have been cut by
+ * the step limit. */
 static bool fits_position(const dfm_run *run) {
   const int64_t rows = dfm_dataset_rows(run->trainer->train), n = dfm_meter_rows(run->progressive.whole);
   const int64_t before = run->position.batch * run->stepper->batch->capacity;

@@ -68,14 +68,15 @@ bool dfm_metrics_from_json(json_t *json, dfm_metrics *metrics);
 /* Appends the epoch or the window at hand as one JSON line. */
 dfm_status dfm_history_write(const char *path, bool is_first, const dfm_progress *progress, dfm_error *error);
 
-/* Leaves the lines that a run resumed within epoch `epoch` after `step` steps will not write again: those of the epochs before, and windows up to
- * that step. No file is no error. */
+/* Leaves the lines that a run resumed within epoch `epoch` after `step` steps will not write again: those of the epochs
+ * before, and windows up to that step. No file is no error. */
 dfm_status dfm_history_cut(const char *path, int64_t epoch, int64_t step, dfm_error *error);
 
 /* Meters for the run's first epoch; `window` rows a window, 0: a twentieth of the epoch's, and 1000 at least. */
 dfm_status dfm_progressive_open(dfm_run *run, int64_t window, dfm_error *error);
 void dfm_progressive_close(dfm_progressive *progressive);
-/* Scores the `rows` rows of the stepper's batch as a prediction with the weights of now would: no dropout, running statistics. */
+/* Scores the `rows` rows of the stepper's batch as a prediction with the weights of now would: no dropout, running
+ * statistics. */
 dfm_status dfm_progressive_score(dfm_run *run, int rows, dfm_error *error);
 /* Adds those scores, once the batch has been trained on and so is filled, to the window and to the whole. */
 dfm_status dfm_progressive_add(dfm_run *run, int rows, dfm_error *error);
@@ -103,12 +104,12 @@ static inline int64_t dfm_run_steps(const dfm_run *run) {
 
 /* Tensors of the state beside the model's (docs/design.md): (F + 3) at most, the history last. Returns how many. */
 size_t dfm_state_list(const dfm_stepper *stepper, dfm_extra_tensor *extra);
-/* Whether a stored row may have been touched when its last word says so, `steps` steps into its training: what is read is bounded before it is used.
- * `optimizer` is at that step. */
+/* Whether a stored row may have been touched when its last word says so, `steps` steps into its training: what is read
+ * is bounded before it is used. `optimizer` is at that step. */
 bool dfm_touch_fits(const dfm_optimizer *optimizer, uint32_t touch);
 
-/* Goes on from options->from: its rows' weights, by value, its dense weights, and the state that its file keeps; ages. `takes_weights` false: a
- * checkpoint of this run will bring them. */
+/* Goes on from options->from: its rows' weights, by value, its dense weights, and the state that its file keeps; ages.
+ * `takes_weights` false: a checkpoint of this run will bring them. */
 dfm_status dfm_run_go_on(dfm_run *run, bool takes_weights, dfm_error *error);
 
 /* Full-batch L-BFGS to the optimum of a linear model; fills the stepper's weights and tables and `*objective`. */

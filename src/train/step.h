@@ -1,8 +1,9 @@
 /* Step: rows of a dataset come in; weights, tables and optimizer state moved by one optimizer step stay.
  *
- * Phases, each parallel, with a barrier between: fill (rows -> batch), plan and gather (ids -> unique rows -> their weights, per field), net (blocks of
- * rows: forward, loss, backward), update (dense weights by output block, table rows by field and part). With gradient-norm clipping update is
- * gradients, norm, step. Every sum has one owner and a fixed order, so the number of threads changes no bit. */
+ * Phases, each parallel, with a barrier between: fill (rows -> batch), plan and gather (ids -> unique rows -> their
+ * weights, per field), net (blocks of rows: forward, loss, backward), update (dense weights by output block, table rows
+ * by field and part). With gradient-norm clipping update is gradients, norm, step. Every sum has one owner and a fixed
+ * order, so the number of threads changes no bit. */
 #ifndef DFM_TRAIN_STEP_H
 #define DFM_TRAIN_STEP_H
 
@@ -31,13 +32,14 @@ typedef struct dfm_stepper {
 /* The optimizer that a recipe names. */
 dfm_optimizer_settings dfm_stepper_optimizer(const dfm_recipe *recipe);
 
-/* Everything at its start, tables from the files that the schema names (`initial`). `batch_size` rows per step at most; `threads` 0: one per core. */
+/* Everything at its start, tables from the files that the schema names (`initial`). `batch_size` rows per step at most;
+ * `threads` 0: one per core. */
 dfm_status dfm_stepper_create(const dfm_recipe *recipe, const dfm_dataset *dataset, int batch_size, int threads,
                               dfm_stepper **stepper, dfm_error *error);
 void dfm_stepper_free(dfm_stepper *stepper); /* NULL accepted */
 
-/* One step over the rows whose numbers are in stepper->batch->row [0, rows). Logits of the rows, before the step, are then at
- * dfm_executor_logits(stepper->executor), their labels and weights in stepper->batch. */
+/* One step over the rows whose numbers are in stepper->batch->row [0, rows). Logits of the rows, before the step, are
+ * then at dfm_executor_logits(stepper->executor), their labels and weights in stepper->batch. */
 dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int rows, double learning_rate,
                            dfm_error *error);
 
@@ -47,7 +49,8 @@ void dfm_stepper_measure(dfm_stepper *stepper, dfm_busy *busy);
 /* Current rows of the tables, for evaluation and saving. */
 dfm_row_source dfm_stepper_rows(const dfm_stepper *stepper);
 
-/* Initial weights by tensor name from a safetensors file. Tensors that the file lacks keep their start; that it has none of the model's is an error. */
+/* Initial weights by tensor name from a safetensors file. Tensors that the file lacks keep their start; that it has
+ * none of the model's is an error. */
 dfm_status dfm_stepper_init_from(dfm_stepper *stepper, const char *path, dfm_error *error);
 
 #endif

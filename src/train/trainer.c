@@ -39,8 +39,8 @@ fail:
   return status;
 }
 
-/* Rows per batch: as the recipe says, or a hundredth of the rows, so that small data gets enough steps an epoch; up to 1024, above
- * which one pass learns less at the default rate. Never more than there are. */
+/* Rows per batch: as the recipe says, or a hundredth of the rows, so that small data gets enough steps an epoch; up to
+ * 1024, above which one pass learns less at the default rate. Never more than there are. */
 static int batch_size(const dfm_trainer *trainer) {
   const int64_t rows = dfm_dataset_rows(trainer->train);
   int64_t size = trainer->recipe->train.batch_size;
@@ -78,7 +78,8 @@ void dfm_trainer_free(dfm_trainer *trainer) {
 
 /* ---- setting up */
 
-/* Of all that a checkpoint does not hold and a resumed run must be given again: the rows, what encodes them, and the model it goes on from. */
+/* Of all that a checkpoint does not hold and a resumed run must be given again: the rows, what encodes them, and the
+ * model it goes on from. */
 static dfm_status fingerprint_of(const dfm_run *run, uint64_t *fingerprint, dfm_error *error) {
   const dfm_trainer *trainer = run->trainer;
   const dfm_model *from = run->options->from;
@@ -374,8 +375,9 @@ static dfm_status run_epochs(dfm_run *run, dfm_error *error) {
   return DFM_OK;
 }
 
-/* What is on disk when the run ends: the best epoch already, or the weights as they are now: without validation, and where the run was stopped before
- * its first epoch ended. A run stopped within a later epoch keeps its best epoch, and its checkpoint says where to go on. */
+/* What is on disk when the run ends: the best epoch already, or the weights as they are now: without validation, and
+ * where the run was stopped before its first epoch ended. A run stopped within a later epoch keeps its best epoch, and
+ * its checkpoint says where to go on. */
 static dfm_status finish_run(dfm_run *run, dfm_error *error) {
   const dfm_run_options *options = run->options;
   /* At an epoch's end a checkpoint per epoch has been made already. */
