@@ -1,5 +1,6 @@
 /* What comes in: the name of a shape. What goes out: how fast this machine trains and scores models of that shape, part by part, and how near that
  * is to its limits. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,18 +66,15 @@ static void cpu_name(char name[128]) {
 typedef struct bench_report {
   char shape[16], model[16]; /* of the line before */
   json_t *measures;          /* NULL: printed at once */
+  bool is_closed;            /* who reads has gone */
 } bench_report;
-
-static double share_of_limit(const dfm_measure *m) {
-  return m->limit > 0 ? m->median / m->limit : (double)NAN;
-}
 
 static void add_json(json_t *measures, const dfm_measure *m) {
   json_array_append_new(
       measures, json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:s?, s:o, s:o, s:o}", "shape", m->shape, "model",
                           m->model, "what", m->what, "unit", m->unit, "median", cli_json_number(m->median), "least",
                           cli_json_number(m->least), "greatest", cli_json_number(m->greatest), "bound", m->bound,
-                          "limit", cli_json_number(m->limit), "share_of_limit", cli_json_number(share_of_limit(m)),
+                          "limit", cli_json_number(m->limit), "share_of_limit", cli_json_number(m->limit_share),
                           "share_of_time", cli_json_number(m->time_share)));
 }
 
@@ -96,17 +94,19 @@ static void print_line(bench_report *report, const dfm_measure *m) {
   snprintf(report->model, sizeof report->model, "%s", m->model);
   if (m->limit > 0) {
     short_number(limit, m->limit);
-    snprintf(share, sizeof share, "%.1f %%", 100 * share_of_limit(m));
+    snprintf(share, sizeof share, "%.1f %%", 100 * m->limit_share);
   }
   if (!isnan(m->time_share)) snprintf(part, sizeof part, "%.1f %%", 100 * m->time_share);
   printf("%-30s %10s %10s %10s %-8s %10s %8s %8s  %s\n", m->what, short_number(median, m->median),
          short_number(least, m->least), short_number(greatest, m->greatest), m->unit, limit, share, part,
          m->bound ? m->bound : "");
-  fflush(stdout);
+  errno = 0;
+  report->is_closed |= fflush(stdout) != 0 && errno == EPIPE;
 }
 
 static void report_measure(void *context, const dfm_measure *measure) {
   bench_report *report = context;
+  if (report->is_closed) return;
   if (report->measures)
     add_json(report->measures, measure);
   else
@@ -150,7 +150,7 @@ static int run(const cli_call *call) {
     json_decref(report.measures);
     return cli_fail(&error);
   }
-  if (!o->is_json) return CLI_OK;
+  if (!o->is_json) return report.is_closed ? CLI_CLOSED : CLI_OK;
   return cli_print_json(json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "cpu", cpu, "kernel", kernel, "threads",
                                   (json_int_t)o->threads, "repeats", (json_int_t)o->repeats, "milliseconds",
                                   (json_int_t)o->milliseconds, "measures", report.measures));

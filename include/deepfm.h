@@ -589,7 +589,8 @@ typedef struct dfm_measure {
   const char *unit;               /* "rows/s": more is better, except "s", "GB", "bytes" */
   double median, least, greatest; /* over repeats */
   const char *bound;              /* what bounds it: "matrix multiply"; NULL: nothing that is measured */
-  double limit;                   /* in the same unit; share of the limit: median / limit */
+  double limit;                   /* in the same unit, median; NaN: none */
+  double limit_share;             /* median of the shares of the limit as it was measured in the same turn; NaN */
   double time_share;              /* a part's share of the step's thread time; NaN where it is no part */
 } dfm_measure;
 typedef void (*dfm_bench_sink)(void *context, const dfm_measure *measure);

@@ -3,6 +3,11 @@
 
 #include <string.h>
 
+#include "base/prefetch.h"
+
+/* Rows done field by field at once: their lines of the edges stay in the first-level cache. */
+enum { TILE = 8 };
+
 /* The weights that place `place` of field f asks for; zeros where it has no id. */
 static inline const float *row_of(const dfm_embedding *from, const dfm_net *net, int f, uint32_t id, size_t place,
                                   float *scratch) {
@@ -99,6 +104,8 @@ static void place_field(const dfm_embedding *from, const dfm_pass *pass, const d
     const dfm_plan *plan = &from->plans[field.table];
     const uint32_t *inverse = plan->inverse + from->plans[f].at;
     const size_t n = (size_t)(table.first + table.width);
+    for (int b = b0 + TILE; b < b1 + TILE && b < pass->B; b++) /* the next tile's */
+      dfm_prefetch(plan->weights + inverse[b] * n, n * sizeof(float));
     for (int b = b0; b < b1; b++) place_row(pass, b, &field, plan->weights + inverse[b] * n, table.first, first);
   } else {
     for (int b = b0; b < b1; b++)
@@ -115,9 +122,6 @@ static inline void place_numbers(const dfm_pass *pass, int b) {
   *dfm_value(pass, DFM_EDGE_LOGIT, b, 0) = 0;
   if (net->edge_n[DFM_EDGE_WITHIN] > 0) *dfm_value(pass, DFM_EDGE_WITHIN, b, 0) = 0;
 }
-
-/* Rows done field by field at once: their lines of the edges stay in the first-level cache. */
-enum { TILE = 8 };
 
 void dfm_embed(const dfm_embedding *from, const dfm_pass *pass, const dfm_batch *batch, int b0, int b1) {
   const dfm_net *net = pass->net;

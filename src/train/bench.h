@@ -29,8 +29,8 @@ typedef struct dfm_bench {
   const dfm_kernel *kernel;
   dfm_pool *pool, *single; /* as many threads as asked for; one */
   const char *shape, *model;
-  bool has_kernels;                 /* the shape's kernels were measured */
-  double cache_bytes, memory_bytes; /* per second, read and written, all threads */
+  bool has_kernels;          /* the shape's kernels were measured */
+  dfm_samples cache, memory; /* gigabytes per second, read and written, all threads */
 } dfm_bench;
 
 static inline void dfm_sample(dfm_samples *samples, double value) {
@@ -38,9 +38,12 @@ static inline void dfm_sample(dfm_samples *samples, double value) {
 }
 double dfm_samples_median(const dfm_samples *samples);
 
-/* Tells the sink; `bound` NULL: no limit. */
+/* The samples times `by`. */
+dfm_samples dfm_samples_scaled(const dfm_samples *samples, double by);
+
+/* Tells the sink. What is bound by `bound` (NULL: nothing) has a limit for each turn, or one for all of them. */
 void dfm_bench_tell(const dfm_bench *bench, const char *what, const char *unit, const dfm_samples *samples,
-                    const char *bound, double limit, double time_share);
+                    const char *bound, const dfm_samples *limit, double time_share);
 
 /* ---- bench_case.c: a model at a shape, ready to train */
 

@@ -123,8 +123,7 @@ dfm_status dfm_bench_kernels(const dfm_bench *bench, const dfm_net *net, dfm_err
     dfm_samples samples = {0};
     run.call = kernels[k].call;
     for (int i = 0; i < bench->options->repeats; i++) dfm_sample(&samples, kernel_rate(bench, &run) / 1e9);
-    dfm_bench_tell(bench, kernels[k].what, "GB/s", &samples, "second-level cache", bench->cache_bytes / 1e9,
-                   (double)NAN);
+    dfm_bench_tell(bench, kernels[k].what, "GB/s", &samples, "second-level cache", &bench->cache, (double)NAN);
   }
   free(run.operand);
   return DFM_OK;

@@ -150,40 +150,42 @@ static dfm_status run_turn(dfm_loop *loop, dfm_error *error) {
 /* ---- results */
 
 static void tell(const dfm_loop *loop, const char *what, const char *unit, const dfm_samples *samples,
-                 const char *bound, double limit) {
+                 const char *bound, const dfm_samples *limit) {
   if (samples->n > 0) dfm_bench_tell(loop->bench, what, unit, samples, bound, limit, (double)NAN);
 }
 
-static dfm_samples scaled(const dfm_samples *samples, double by) {
-  dfm_samples result = *samples;
-  for (int i = 0; i < result.n; i++) result.value[i] *= by;
-  return result;
+/* The part's share of all threads' time; of the mean over turns, so that shares add up. */
+static double time_share(const dfm_loop *loop, int work) {
+  const double threads = dfm_pool_threads(loop->bench->pool);
+  double sum = 0;
+  for (int i = 0; i < loop->step.n; i++) sum += loop->work[work].value[i] * loop->step.value[i] / threads;
+  return sum / loop->step.n;
 }
 
 /* A part's rate is that of all threads, had they nothing else to do. */
 static void tell_parts(const dfm_loop *loop) {
   const dfm_net *net = loop->main.stepper->net;
   const double W = dense_weights(net), F = net->F, threads = dfm_pool_threads(loop->bench->pool);
-  const double peak = dfm_samples_median(&loop->peak) / 1e9, rows = dfm_samples_median(&loop->rows) / 1e6;
+  const dfm_samples peak = dfm_samples_scaled(&loop->peak, 1e-9), rows = dfm_samples_scaled(&loop->rows, 1e-6);
   const double cells = 4 * (F + net->D + 1) * 2;
-  const double seconds = threads / dfm_samples_median(&loop->step); /* thread seconds per row */
   const struct {
     const char *what, *unit, *bound;
-    double per_row, limit; /* units of work per row; 0: not counted */
+    double per_row; /* units of work; 0: not counted */
+    const dfm_samples *limit;
   } parts[DFM_WORKS] = {
-      [DFM_WORK_FILL] = {"part: rows into the batch", "GB/s", "memory", cells / 1e9, loop->bench->memory_bytes / 1e9},
-      [DFM_WORK_GATHER] = {"part: plan and gather", "M rows/s", "random rows", F / 1e6, rows},
+      [DFM_WORK_FILL] = {"part: rows into the batch", "GB/s", "memory", cells / 1e9, &loop->bench->memory},
+      [DFM_WORK_GATHER] = {"part: plan and gather", "M rows/s", "random rows", F / 1e6, &rows},
       [DFM_WORK_EMBED] = {"part: embed", "GB/s", "second-level cache", 8.0 * net->edge_n[DFM_EDGE_EMBED] / 1e9,
-                          loop->bench->cache_bytes / 1e9},
-      [DFM_WORK_FORWARD] = {"part: forward", "GFLOP/s", "matrix multiply", 2 * W / 1e9, peak},
-      [DFM_WORK_BACKWARD] = {"part: backward", "GFLOP/s", "matrix multiply", 2 * W / 1e9, peak},
-      [DFM_WORK_DENSE] = {"part: dense gradients, step", "GFLOP/s", "matrix multiply", 2 * W / 1e9, peak},
-      [DFM_WORK_ROWS] = {"part: table rows' step", "M rows/s", "random rows", F / 1e6, rows},
+                          &loop->bench->cache},
+      [DFM_WORK_FORWARD] = {"part: forward", "GFLOP/s", "matrix multiply", 2 * W / 1e9, &peak},
+      [DFM_WORK_BACKWARD] = {"part: backward", "GFLOP/s", "matrix multiply", 2 * W / 1e9, &peak},
+      [DFM_WORK_DENSE] = {"part: dense gradients, step", "GFLOP/s", "matrix multiply", 2 * W / 1e9, &peak},
+      [DFM_WORK_ROWS] = {"part: table rows' step", "M rows/s", "random rows", F / 1e6, &rows},
   };
   double waiting = 1;
   for (int work = 0; work < DFM_WORKS; work++) {
     dfm_samples rate = {0};
-    const double share = dfm_samples_median(&loop->work[work]) / seconds;
+    const double share = time_share(loop, work);
     const bool is_counted = parts[work].per_row > 0;
     waiting -= share;
     for (int i = 0; i < loop->work[work].n; i++)
@@ -192,42 +194,42 @@ static void tell_parts(const dfm_loop *loop) {
                    is_counted ? parts[work].bound : NULL, parts[work].limit, share);
   }
   const dfm_samples rest = {.value = {100 * waiting}, .n = 1};
-  dfm_bench_tell(loop->bench, "part: waiting, between phases", "%", &rest, NULL, 0, waiting);
+  dfm_bench_tell(loop->bench, "part: waiting, between phases", "%", &rest, NULL, NULL, waiting);
+}
+
+static void tell_one(const dfm_loop *loop, const char *what, const char *unit, double value) {
+  const dfm_samples one = {.value = {value}, .n = 1};
+  tell(loop, what, unit, &one, NULL, NULL);
 }
 
 static void tell_start(const dfm_loop *loop) {
   const dfm_case *made = &loop->main;
-  const dfm_tables *tables = made->stepper->tables;
-  dfm_samples one = {.n = 1};
-  one.value[0] = made->start_seconds;
-  tell(loop, "start to the first step's end", "s", &one, NULL, 0);
-  one.value[0] = (double)made->shape.ids / made->touch_seconds / 1e6;
-  tell(loop, "first touch of all rows", "M rows/s", &one, NULL, 0);
-  one.value[0] = (double)tables->size_bytes / (double)made->shape.ids;
-  tell(loop, "table, per id", "bytes", &one, NULL, 0);
-  one.value[0] = loop->bytes / 1e9;
-  tell(loop, "resident memory", "GB", &one, NULL, 0);
+  const double ids = (double)made->shape.ids;
+  tell_one(loop, "start to the first step's end", "s", made->start_seconds);
+  tell_one(loop, "first touch of all table rows", "M rows/s", ids / made->touch_seconds / 1e6);
+  tell_one(loop, "tables, per id", "bytes", (double)made->stepper->tables->size_bytes / ids);
+  tell_one(loop, "resident memory but the data", "GB", loop->bytes / 1e9);
 }
 
 static void tell_all(const dfm_loop *loop) {
   const double W = dense_weights(loop->main.stepper->net), F = loop->main.stepper->net->F;
-  const double peak = dfm_samples_median(&loop->peak), random = dfm_samples_median(&loop->rows);
+  const dfm_samples peak = dfm_samples_scaled(&loop->peak, 1e-9), random = dfm_samples_scaled(&loop->rows, 1e-6);
   const char *bound = W > 0 ? "matrix multiply" : "random rows";
-  const double limit = W > 0 ? peak / (6 * W) : random / F;
-  dfm_samples shown;
-  shown = scaled(&loop->peak, 1e-9);
-  if (W > 0) tell(loop, "matrix multiply, float32", "GFLOP/s", &shown, NULL, 0);
-  shown = scaled(&loop->rows, 1e-6);
-  tell(loop, "random rows of the tables", "M rows/s", &shown, NULL, 0);
-  tell(loop, "training step", "rows/s", &loop->step, bound, limit);
+  const dfm_samples limit =
+      W > 0 ? dfm_samples_scaled(&loop->peak, 1 / (6 * W)) : dfm_samples_scaled(&loop->rows, 1 / F);
+  const dfm_samples score_limit = W > 0 ? dfm_samples_scaled(&limit, 3) : limit;
+  const dfm_samples threads = {.value = {dfm_pool_threads(loop->bench->pool)}, .n = 1};
+  if (W > 0) tell(loop, "matrix multiply, float32", "GFLOP/s", &peak, NULL, NULL);
+  tell(loop, "random rows of the tables", "M rows/s", &random, NULL, NULL);
+  tell(loop, "training step", "rows/s", &loop->step, bound, &limit);
   tell_parts(loop);
-  tell(loop, "training step, one thread", "rows/s", &loop->single, NULL, 0);
-  tell(loop, "all threads / one thread", "x", &loop->by_single, "threads", dfm_pool_threads(loop->bench->pool));
-  tell(loop, "training step, lazy Adam", "rows/s", &loop->lazy_step, bound, limit);
-  tell(loop, "exact Adam / lazy Adam", "x", &loop->by_lazy, NULL, 0);
-  tell(loop, "training step, 1,000,000 ids", "rows/s", &loop->fewer, bound, limit);
-  tell(loop, "all ids / 1,000,000 ids", "x", &loop->by_fewer, NULL, 0);
-  tell(loop, "scoring", "rows/s", &loop->score, bound, W > 0 ? peak / (2 * W) : limit);
+  tell(loop, "training step, one thread", "rows/s", &loop->single, NULL, NULL);
+  tell(loop, "all threads / one thread", "x", &loop->by_single, "threads", &threads);
+  tell(loop, "training step, lazy Adam", "rows/s", &loop->lazy_step, bound, &limit);
+  tell(loop, "exact Adam / lazy Adam", "x", &loop->by_lazy, NULL, NULL);
+  tell(loop, "training step, 1,000,000 ids", "rows/s", &loop->fewer, bound, &limit);
+  tell(loop, "all ids / 1,000,000 ids", "x", &loop->by_fewer, NULL, NULL);
+  tell(loop, "scoring", "rows/s", &loop->score, bound, &score_limit);
   tell_start(loop);
 }
 
@@ -254,7 +256,8 @@ static dfm_status create(dfm_loop *loop, const dfm_shape *shape, dfm_error *erro
                                &loop->predictor, error));
   DFM_TRY(dfm_case_run(&loop->main, bench->options->seconds, NULL, &(double){0}, error)); /* warm-up */
   DFM_TRY(create_lazy(loop, error));
-  loop->bytes = resident_bytes();
+  loop->bytes =
+      resident_bytes() - (double)(dfm_dataset_rows(loop->main.dataset) * dfm_dataset_row_bytes(loop->main.dataset));
   few.ids = FEW_IDS;
   loop->has_few = shape->ids > FEW_IDS;
   if (loop->has_few) {
