@@ -1,17 +1,345 @@
-/* oneDNN's sgemm: matrices as the kernels describe them come in, C goes out. Its C API is the same in versions 2 and
- * 3. */
+/* oneDNN: matrices as the kernels describe them come in, C goes out. Its C API differs between versions 2 (from 2.6) and
+ * 3 in how a memory layout is described and a multiply is asked for; what does is put together in one place below. */
 #include "kernel/gemm_onednn.h"
 
 #if defined(DFM_HAVE_ONEDNN)
 #include <dnnl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
 
 bool dfm_gemm_onednn(const dfm_gemm_args *args) {
   return dnnl_sgemm(args->trans_a ? 'T' : 'N', args->trans_b ? 'T' : 'N', args->M, args->N, args->K, 1.0f, args->A,
                     args->lda, args->B, args->ldb, args->beta, args->C, args->ldc) == dnnl_success;
 }
+
+/* oneDNN imitates bfloat16 on older CPUs, slower than it runs float32: those do not count. It asks CPU, system and its
+ * own environment (ONEDNN_MAX_CPU_ISA). A level is the set of bits of all below it, and AMX stands above this one. */
+bool dfm_onednn_runs(dfm_onednn_type type) {
+  if (type == DFM_ONEDNN_F32) return true;
+#if defined(__x86_64__)
+  return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+#else
+  return false;
+#endif
+}
+
+/* ---- where versions 2 and 3 differ */
+
+#if DNNL_VERSION_MAJOR >= 3
+typedef dnnl_memory_desc_t dfm_layout; /* of a matrix; destroyed by its owner */
+typedef const_dnnl_memory_desc_t dfm_layout_view;
+
+static dfm_layout_view view(const dfm_layout *layout) {
+  return *layout;
+}
+static bool layout_create(dfm_layout *layout, const dnnl_dims_t size, dnnl_data_type_t type, const dnnl_dims_t stride) {
+  return (stride ? dnnl_memory_desc_create_with_strides(layout, 2, size, type, stride)
+                 : dnnl_memory_desc_create_with_tag(layout, 2, size, type, dnnl_format_tag_any)) == dnnl_success;
+}
+static void layout_destroy(dfm_layout *layout) {
+  if (*layout) dnnl_memory_desc_destroy(*layout);
+}
+static dnnl_status_t append_sum(dnnl_post_ops_t post_ops) {
+  return dnnl_post_ops_append_sum(post_ops, 1.0f, 0, dnnl_data_type_undef);
+}
+static dnnl_status_t describe(dnnl_primitive_desc_t *description, dnnl_engine_t engine, const dfm_layout layout[3],
+                              dnnl_primitive_attr_t attributes) {
+  return dnnl_matmul_primitive_desc_create(description, engine, layout[0], layout[1], NULL, layout[2], attributes);
+}
+#else
+typedef dnnl_memory_desc_t dfm_layout;
+typedef const dnnl_memory_desc_t *dfm_layout_view;
+
+static dfm_layout_view view(const dfm_layout *layout) {
+  return layout;
+}
+static bool layout_create(dfm_layout *layout, const dnnl_dims_t size, dnnl_data_type_t type, const dnnl_dims_t stride) {
+  return (stride ? dnnl_memory_desc_init_by_strides(layout, 2, size, type, stride)
+                 : dnnl_memory_desc_init_by_tag(layout, 2, size, type, dnnl_format_tag_any)) == dnnl_success;
+}
+static void layout_destroy(dfm_layout *layout) {
+  (void)layout;
+}
+static dnnl_status_t append_sum(dnnl_post_ops_t post_ops) {
+  return dnnl_post_ops_append_sum(post_ops, 1.0f);
+}
+static dnnl_status_t describe(dnnl_primitive_desc_t *description, dnnl_engine_t engine, const dfm_layout layout[3],
+                              dnnl_primitive_attr_t attributes) {
+  dnnl_matmul_desc_t multiply;
+  const dnnl_status_t status = dnnl_matmul_desc_init(&multiply, &layout[0], &layout[1], NULL, &layout[2]);
+  if (status != dnnl_success) return status;
+  return dnnl_primitive_desc_create(description, &multiply, attributes, engine, NULL);
+}
+#endif
+
+/* ---- what threads need */
+
+typedef struct dfm_slot {
+  atomic_flag is_busy;
+  dnnl_stream_t stream;
+  void *scratch; /* scratch_bytes; NULL: none */
+} dfm_slot;
+
+struct dfm_onednn {
+  dnnl_engine_t engine;
+  int n_slots;
+  dfm_slot *slot;
+  size_t scratch_bytes; /* the most that any multiply asks for */
+};
+
+static dfm_status failed(const char *what, dnnl_status_t status, dfm_error *error) {
+  return dfm_fail(error, status == dnnl_out_of_memory ? DFM_ERROR_MEMORY : DFM_ERROR_VALUE,
+                  "oneDNN could not %s (its status is %d); train with precision float32", what, (int)status);
+}
+
+dfm_status dfm_onednn_create(int n_threads, dfm_onednn **out, dfm_error *error) {
+  dfm_onednn *onednn = NULL;
+  dfm_status status;
+  dnnl_status_t done;
+  DFM_TRY(dfm_alloc(&onednn, 1, sizeof *onednn, error));
+  DFM_TRY_GOTO(status, dfm_alloc(&onednn->slot, (size_t)n_threads, sizeof *onednn->slot, error), fail);
+  done = dnnl_engine_create(&onednn->engine, dnnl_cpu, 0);
+  for (; done == dnnl_success && onednn->n_slots < n_threads; onednn->n_slots++) {
+    dfm_slot *slot = &onednn->slot[onednn->n_slots];
+    atomic_flag_clear(&slot->is_busy);
+    done = dnnl_stream_create(&slot->stream, onednn->engine, dnnl_stream_default_flags);
+  }
+  DFM_TRY_GOTO(status, done == dnnl_success ? DFM_OK : failed("open its CPU engine", done, error), fail);
+  *out = onednn;
+  return DFM_OK;
+fail:
+  dfm_onednn_free(onednn);
+  return status;
+}
+
+static void free_scratch(dfm_onednn *onednn) {
+  for (int i = 0; i < onednn->n_slots; i++) {
+    if (onednn->slot[i].scratch) dfm_pages_free(onednn->slot[i].scratch, onednn->scratch_bytes);
+    onednn->slot[i].scratch = NULL;
+  }
+}
+
+void dfm_onednn_free(dfm_onednn *onednn) {
+  if (!onednn) return;
+  free_scratch(onednn);
+  for (int i = 0; i < onednn->n_slots; i++)
+    if (onednn->slot[i].stream) dnnl_stream_destroy(onednn->slot[i].stream);
+  if (onednn->engine) dnnl_engine_destroy(onednn->engine);
+  free(onednn->slot);
+  free(onednn);
+}
+
+static dfm_status reserve_scratch(dfm_onednn *onednn, size_t bytes, dfm_error *error) {
+  if (bytes <= onednn->scratch_bytes) return DFM_OK;
+  free_scratch(onednn);
+  onednn->scratch_bytes = bytes;
+  for (int i = 0; i < onednn->n_slots; i++) DFM_TRY(dfm_pages_alloc(&onednn->slot[i].scratch, bytes, error));
+  return DFM_OK;
+}
+
+/* A slot that no other thread uses; there is one for each, so it is found in the first round or soon. */
+static int take_slot(const dfm_onednn *onednn) {
+  for (;;)
+    for (int i = 0; i < onednn->n_slots; i++)
+      if (!atomic_flag_test_and_set_explicit(&onednn->slot[i].is_busy, memory_order_acquire)) return i;
+}
+
+static void give_slot(const dfm_onednn *onednn, int i) {
+  atomic_flag_clear_explicit(&onednn->slot[i].is_busy, memory_order_release);
+}
+
+/* ---- multiplies */
+
+enum { MATRIX_A, MATRIX_B, MATRIX_C, SCRATCH, N_MEMORIES };
+
+struct dfm_onednn_multiply {
+  dfm_onednn *onednn;
+  dnnl_primitive_t multiply, reorder;  /* reorder: from B as it is stored to packed; NULL where it is not packed */
+  dnnl_memory_t (*memory)[N_MEMORIES]; /* (slots) without data, which each run brings */
+  dnnl_memory_t plain, packed;         /* of B, for packing */
+  void *packed_data;
+  size_t packed_bytes;
+};
+
+static dfm_status create_layouts(const dfm_onednn_shape *shape, dfm_layout layout[3], dfm_layout *plain,
+                                 dfm_error *error) {
+  const dnnl_data_type_t type = shape->type == DFM_ONEDNN_BF16 ? dnnl_bf16 : dnnl_f32;
+  const dnnl_dims_t a = {shape->M, shape->K}, b = {shape->K, shape->N}, c = {shape->M, shape->N};
+  const dnnl_dims_t a_stride = {shape->lda, 1}, c_stride = {shape->ldc, 1};
+  const dnnl_dims_t b_stride = {shape->trans_b ? 1 : shape->ldb, shape->trans_b ? shape->ldb : 1};
+  if (layout_create(&layout[MATRIX_A], a, type, a_stride) &&
+      layout_create(&layout[MATRIX_B], b, type, shape->packs_b ? NULL : b_stride) &&
+      layout_create(&layout[MATRIX_C], c, dnnl_f32, c_stride) && layout_create(plain, b, type, b_stride))
+    return DFM_OK;
+  return failed("describe a matrix", dnnl_invalid_arguments, error);
+}
+
+/* The multiply's description: scratch space is the caller's, beta 1 is a sum after the multiply. */
+static dfm_status create_description(const dfm_onednn *onednn, const dfm_layout layout[3], float beta,
+                                     dnnl_primitive_desc_t *description, dfm_error *error) {
+  dnnl_primitive_attr_t attributes = NULL;
+  dnnl_post_ops_t post_ops = NULL;
+  dnnl_status_t done = dnnl_primitive_attr_create(&attributes);
+  if (done == dnnl_success) done = dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user);
+  if (done == dnnl_success) done = dnnl_post_ops_create(&post_ops);
+  if (done == dnnl_success && beta != 0) done = append_sum(post_ops);
+  if (done == dnnl_success) done = dnnl_primitive_attr_set_post_ops(attributes, post_ops);
+  if (done == dnnl_success) done = describe(description, onednn->engine, layout, attributes);
+  if (post_ops) dnnl_post_ops_destroy(post_ops);
+  if (attributes) dnnl_primitive_attr_destroy(attributes);
+  return done == dnnl_success ? DFM_OK : failed("prepare a matrix multiply", done, error);
+}
+
+/* Room for B in oneDNN's form, and the reorder that fills it. */
+static dfm_status create_packing(dfm_onednn_multiply *multiply, const dfm_layout *plain, dfm_layout_view packed,
+                                 dfm_error *error) {
+  const dfm_onednn *onednn = multiply->onednn;
+  dnnl_primitive_desc_t reorder = NULL;
+  multiply->packed_bytes = dnnl_memory_desc_get_size(packed);
+  DFM_TRY(dfm_pages_alloc(&multiply->packed_data, multiply->packed_bytes, error));
+  dnnl_status_t done = dnnl_memory_create(&multiply->packed, packed, onednn->engine, multiply->packed_data);
+  if (done == dnnl_success) done = dnnl_memory_create(&multiply->plain, view(plain), onednn->engine, DNNL_MEMORY_NONE);
+  if (done == dnnl_success)
+    done = dnnl_reorder_primitive_desc_create(&reorder, view(plain), onednn->engine, packed, onednn->engine, NULL);
+  if (done == dnnl_success) done = dnnl_primitive_create(&multiply->reorder, reorder);
+  if (reorder) dnnl_primitive_desc_destroy(reorder);
+  return done == dnnl_success ? DFM_OK : failed("prepare the packing of a matrix", done, error);
+}
+
+static dfm_status create_multiply(dfm_onednn_multiply *multiply, const_dnnl_primitive_desc_t description,
+                                  dfm_error *error) {
+  static const dnnl_query_t what[N_MEMORIES] = {dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_dst_md,
+                                                dnnl_query_scratchpad_md};
+  dfm_onednn *onednn = multiply->onednn;
+  dnnl_status_t done = dnnl_primitive_create(&multiply->multiply, description);
+  DFM_TRY(dfm_alloc(&multiply->memory, (size_t)onednn->n_slots, sizeof *multiply->memory, error));
+  for (int i = 0; i < onednn->n_slots; i++)
+    for (int m = 0; m < N_MEMORIES && done == dnnl_success; m++)
+      done = dnnl_memory_create(&multiply->memory[i][m], dnnl_primitive_desc_query_md(description, what[m], 0),
+                                onednn->engine, DNNL_MEMORY_NONE);
+  if (done != dnnl_success) return failed("prepare a matrix multiply", done, error);
+  const size_t scratch =
+      dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(description, dnnl_query_scratchpad_md, 0));
+  return reserve_scratch(onednn, scratch, error);
+}
+
+static dfm_status create(dfm_onednn_multiply *multiply, const dfm_onednn_shape *shape, dfm_error *error) {
+  dfm_layout layout[3], plain;
+  dnnl_primitive_desc_t description = NULL;
+  memset(layout, 0, sizeof layout);
+  memset(&plain, 0, sizeof plain);
+  dfm_status status = create_layouts(shape, layout, &plain, error);
+  if (status == DFM_OK) status = create_description(multiply->onednn, layout, shape->beta, &description, error);
+  if (status == DFM_OK) status = create_multiply(multiply, description, error);
+  if (status == DFM_OK && shape->packs_b)
+    status =
+        create_packing(multiply, &plain, dnnl_primitive_desc_query_md(description, dnnl_query_weights_md, 0), error);
+  if (description) dnnl_primitive_desc_destroy(description);
+  for (int i = 0; i < 3; i++) layout_destroy(&layout[i]);
+  layout_destroy(&plain);
+  return status;
+}
+
+dfm_status dfm_onednn_multiply_create(dfm_onednn *onednn, const dfm_onednn_shape *shape, dfm_onednn_multiply **out,
+                                      dfm_error *error) {
+  dfm_onednn_multiply *multiply = NULL;
+  DFM_TRY(dfm_alloc(&multiply, 1, sizeof *multiply, error));
+  multiply->onednn = onednn;
+  const dfm_status status = create(multiply, shape, error);
+  if (status == DFM_OK)
+    *out = multiply;
+  else
+    dfm_onednn_multiply_free(multiply);
+  return status;
+}
+
+void dfm_onednn_multiply_free(dfm_onednn_multiply *multiply) {
+  if (!multiply) return;
+  for (int i = 0; multiply->memory && i < multiply->onednn->n_slots; i++)
+    for (int m = 0; m < N_MEMORIES; m++)
+      if (multiply->memory[i][m]) dnnl_memory_destroy(multiply->memory[i][m]);
+  if (multiply->plain) dnnl_memory_destroy(multiply->plain);
+  if (multiply->packed) dnnl_memory_destroy(multiply->packed);
+  if (multiply->reorder) dnnl_primitive_destroy(multiply->reorder);
+  if (multiply->multiply) dnnl_primitive_destroy(multiply->multiply);
+  if (multiply->packed_data) dfm_pages_free(multiply->packed_data, multiply->packed_bytes);
+  free(multiply->memory);
+  free(multiply);
+}
+
+bool dfm_onednn_pack(dfm_onednn_multiply *multiply, const void *B) {
+  const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, multiply->plain}, {DNNL_ARG_TO, multiply->packed}};
+  const int i = take_slot(multiply->onednn);
+  const dnnl_stream_t stream = multiply->onednn->slot[i].stream;
+  bool ok = dnnl_memory_set_data_handle(multiply->plain, (void *)B) == dnnl_success &&
+            dnnl_primitive_execute(multiply->reorder, stream, 2, args) == dnnl_success;
+  ok = dnnl_stream_wait(stream) == dnnl_success && ok;
+  give_slot(multiply->onednn, i);
+  return ok;
+}
+
+bool dfm_onednn_run(const dfm_onednn_multiply *multiply, const void *A, const void *B, float *C) {
+  const int i = take_slot(multiply->onednn);
+  const dfm_slot *slot = &multiply->onednn->slot[i];
+  const dnnl_memory_t *memory = multiply->memory[i];
+  const dnnl_exec_arg_t args[N_MEMORIES] = {{DNNL_ARG_SRC, memory[MATRIX_A]},
+                                            {DNNL_ARG_WEIGHTS, multiply->packed ? multiply->packed : memory[MATRIX_B]},
+                                            {DNNL_ARG_DST, memory[MATRIX_C]},
+                                            {DNNL_ARG_SCRATCHPAD, memory[SCRATCH]}};
+  void *const data[N_MEMORIES] = {(void *)A, multiply->packed ? NULL : (void *)B, C, slot->scratch};
+  bool ok = true;
+  for (int m = 0; m < N_MEMORIES && ok; m++)
+    if (data[m]) ok = dnnl_memory_set_data_handle(memory[m], data[m]) == dnnl_success;
+  ok = ok && dnnl_primitive_execute(multiply->multiply, slot->stream, N_MEMORIES, args) == dnnl_success;
+  ok = dnnl_stream_wait(slot->stream) == dnnl_success && ok;
+  give_slot(multiply->onednn, i);
+  return ok;
+}
 #else
 bool dfm_gemm_onednn(const dfm_gemm_args *args) {
   (void)args;
+  return false;
+}
+
+bool dfm_onednn_runs(dfm_onednn_type type) {
+  (void)type;
+  return false;
+}
+
+dfm_status dfm_onednn_create(int n_threads, dfm_onednn **onednn, dfm_error *error) {
+  (void)n_threads;
+  (void)onednn;
+  return dfm_fail(error, DFM_ERROR_VALUE, "this build has no oneDNN; build with DFM_ONEDNN=ON");
+}
+void dfm_onednn_free(dfm_onednn *onednn) {
+  (void)onednn;
+}
+
+dfm_status dfm_onednn_multiply_create(dfm_onednn *onednn, const dfm_onednn_shape *shape, dfm_onednn_multiply **multiply,
+                                      dfm_error *error) {
+  (void)onednn;
+  (void)shape;
+  (void)multiply;
+  return dfm_fail(error, DFM_ERROR_VALUE, "this build has no oneDNN; build with DFM_ONEDNN=ON");
+}
+void dfm_onednn_multiply_free(dfm_onednn_multiply *multiply) {
+  (void)multiply;
+}
+
+bool dfm_onednn_pack(dfm_onednn_multiply *multiply, const void *B) {
+  (void)multiply;
+  (void)B;
+  return false;
+}
+
+bool dfm_onednn_run(const dfm_onednn_multiply *multiply, const void *A, const void *B, float *C) {
+  (void)multiply;
+  (void)A;
+  (void)B;
+  (void)C;
   return false;
 }
 #endif

@@ -1,4 +1,8 @@
-/* The one door to oneDNN: a matrix multiply comes in, and whether it was done goes out. */
+/* The one door to oneDNN: matrix multiplies come in, and whether they were done goes out.
+ *
+ * dfm_gemm_onednn is its sgemm. The rest are multiplies of one shape each, prepared once, which oneDNN has in bfloat16
+ * too; there is no state but in these objects. oneDNN runs on as many threads as the caller's OpenMP setting says, here
+ * as when preparing, so both are for a pool's tasks, where that is one. */
 #ifndef DFM_KERNEL_GEMM_ONEDNN_H
 #define DFM_KERNEL_GEMM_ONEDNN_H
 
@@ -6,5 +10,38 @@
 
 /* false: nothing was written, because the build has no oneDNN or oneDNN refused; the caller multiplies itself. */
 bool dfm_gemm_onednn(const dfm_gemm_args *args);
+
+/* What A and B hold; C is float32. Float32 runs wherever oneDNN does, so that tests prove all but the type there. */
+typedef enum dfm_onednn_type { DFM_ONEDNN_F32, DFM_ONEDNN_BF16 } dfm_onednn_type;
+
+/* Whether the build has oneDNN, and this CPU instructions for such a multiply. */
+bool dfm_onednn_runs(dfm_onednn_type type);
+
+/* What multiplies need beside their operands (stream, scratch space), for each thread that runs any at a time. */
+typedef struct dfm_onednn dfm_onednn;
+dfm_status dfm_onednn_create(int n_threads, dfm_onednn **onednn, dfm_error *error);
+void dfm_onednn_free(dfm_onednn *onednn); /* after its multiplies; NULL accepted */
+
+/* C (M, N) = A (M, K) B (K, N) + beta C, row-major, beta 0 or 1. trans_b: B is stored (N, K). ld*: elements between the
+ * starts of stored rows. */
+typedef struct dfm_onednn_shape {
+  dfm_onednn_type type;
+  bool trans_b;
+  bool packs_b; /* B is used more than once, and copied into the form that suits oneDNN: dfm_onednn_pack */
+  int M, N, K, lda, ldb, ldc;
+  float beta;
+} dfm_onednn_shape;
+
+/* Fails where dfm_onednn_runs says so. One thread at a time prepares multiplies of one `onednn`, and none runs
+ * meanwhile. */
+typedef struct dfm_onednn_multiply dfm_onednn_multiply;
+dfm_status dfm_onednn_multiply_create(dfm_onednn *onednn, const dfm_onednn_shape *shape, dfm_onednn_multiply **multiply,
+                                      dfm_error *error);
+void dfm_onednn_multiply_free(dfm_onednn_multiply *multiply); /* NULL accepted */
+
+/* false: oneDNN failed, and the caller multiplies itself. pack: B as it is now is the one of the runs to come; none runs
+ * meanwhile. run: from any thread; B is not looked at where the shape packs it. */
+bool dfm_onednn_pack(dfm_onednn_multiply *multiply, const void *B);
+bool dfm_onednn_run(const dfm_onednn_multiply *multiply, const void *A, const void *B, float *C);
 
 #endif

@@ -46,12 +46,34 @@ typedef struct dfm_gemm_args {
   int ldc;
 } dfm_gemm_args;
 
+/* C (M, N) = A (M, K) B (K, N) + beta C with A and B in bfloat16 (the upper half of a float32) and C in float32. Their
+ * products are exact in float32; sums are made in float32. trans_b: B is stored (N, K). ld*: elements between the starts
+ * of stored rows. */
+typedef struct dfm_gemm_bf16_args {
+  bool trans_b;
+  int M, N, K;
+  const uint16_t *A;
+  int lda;
+  const uint16_t *B;
+  int ldb;
+  float beta; /* 0 or 1 */
+  float *C;
+  int ldc;
+} dfm_gemm_bf16_args;
+
 typedef struct dfm_kernel {
   const char *name; /* "generic", "avx2", "avx512" */
 
   /* oneDNN's on the wide tables where the build has it, on as many threads as the caller's OpenMP setting says; else
    * plain C, one thread. */
   void (*gemm)(const dfm_gemm_args *args);
+  /* Plain C on every table: what a multiply in bfloat16 is. The CPU's own is behind gemm_onednn.h. */
+  void (*gemm_bf16)(const dfm_gemm_bf16_args *args);
+  /* y (rows, ldy) = x (rows, n; stride ldx) rounded to the nearest bfloat16, ties to even, NaN to NaN; columns [n, ldy)
+   * are zero */
+  void (*to_bf16)(uint16_t *y, int ldy, const float *x, int ldx, int rows, int n);
+  /* y (n, rows; stride ldy) = x (rows, n; stride ldx) transposed */
+  void (*transpose_bf16)(uint16_t *y, int ldy, const uint16_t *x, int ldx, int rows, int n);
 
   /* y += x; y += a x; x *= a */
   void (*add)(float *y, const float *x, size_t n);
