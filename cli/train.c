@@ -159,6 +159,15 @@ static void warn_of_one_class(const train_run *run) {
   }
 }
 
+static void warn_of_emulation(const train_run *run) {
+  bool is_emulated;
+  (void)dfm_trainer_precision(run->trainer, &is_emulated);
+  if (is_emulated)
+    cli_warn(
+        "this CPU, kernel or build has no bf16, so it is emulated, slower than float32; set precision to auto for "
+        "float32 here");
+}
+
 static void say_what_was_read(const train_run *run) {
   char rows[CLI_SHORT], valid_rows[CLI_SHORT], share[CLI_SHORT];
   const int64_t n_train = dfm_dataset_rows(run->rows.train),
@@ -274,6 +283,7 @@ static void say_next(const train_run *run) {
 
 static int print_result(const train_run *run) {
   const dfm_run_result *r = &run->result;
+  bool is_emulated;
   json_t *valid = r->has_valid ? cli_json_metrics(&r->valid) : json_null();
   const dfm_growth *g = &run->rows.growth;
   json_t *growth = run->rows.from ? json_pack("{s:I, s:I, s:I}", "kept", (json_int_t)g->kept, "admitted",
@@ -289,7 +299,9 @@ static int print_result(const train_run *run) {
                            r->stopped, "stopped_early", r->stopped_early, "growth", growth, "valid", valid,
                            "progressive", progressive, "seconds", cli_json_number(r->seconds), "objective",
                            cli_json_number(r->objective), "memory_tables", (json_int_t)r->memory_tables);
-  const char *note = run->rows.cache_note;
+  const char *note = run->rows.cache_note, *precision = dfm_trainer_precision(run->trainer, &is_emulated);
+  json_object_set_new(json, "precision", json_string(precision));
+  json_object_set_new(json, "precision_emulated", json_boolean(is_emulated));
   if (note) json_object_set_new(json, "cache", cli_json_text(note, strlen(note)));
   cli_memory_add(&run->memory, json);
   return cli_print_json(json);
@@ -329,6 +341,7 @@ static int run_stages(const cli_call *call, train_run *run) {
   if (!o->is_quiet && o->from) say_from_what(run);
   if (dfm_trainer_create(run->rows.recipe, run->rows.train, run->rows.valid, &run->trainer, &error) != DFM_OK)
     return cli_fail(&error);
+  warn_of_emulation(run);
   if (!o->is_quiet) code = say_summary(run);
   if (code == CLI_OK) code = train(run);
   cli_memory_stop(&run->memory);

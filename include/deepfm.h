@@ -529,6 +529,9 @@ typedef struct dfm_run_result {
 DFM_API DFM_MUST_USE dfm_status dfm_trainer_create(const dfm_recipe *recipe, dfm_dataset *train, dfm_dataset *valid,
                                                    dfm_trainer **trainer, dfm_error *error);
 DFM_API DFM_MUST_USE dfm_status dfm_trainer_summary(const dfm_trainer *trainer, char **text, dfm_error *error);
+/* What its matrix multiplies run in: "float32" or "bf16", a constant. `*is_emulated` (NULL accepted): in bf16 without instructions for it, so to the
+ * same rounding but slower than float32. */
+DFM_API const char *dfm_trainer_precision(const dfm_trainer *trainer, bool *is_emulated);
 /* Trains to the end, or until stopped. Once per trainer. */
 DFM_API DFM_MUST_USE dfm_status dfm_trainer_run(dfm_trainer *trainer, const dfm_run_options *options,
                                                 dfm_run_result *result, dfm_error *error);

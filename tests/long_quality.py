@@ -73,10 +73,10 @@ def objective(model, train):
     return metrics["rows"] * metrics["logloss"] + 0.5 * squared_weights(model)
 
 
-def one_run(recipe, files, seed, folder, wants_objective):
+def one_run(recipe, files, seed, folder, wants_objective=False, more=()):
     train, valid, test = files
     model = os.path.join(folder, "model.safetensors")
-    words = ["train", train, "--recipe", os.path.join(ROOT, "recipes", recipe), "--seed", str(seed), "-o", model, "--quiet", "--json"]
+    words = ["train", train, "--recipe", os.path.join(ROOT, "recipes", recipe), "--seed", str(seed), "-o", model, "--quiet", "--json", *more]
     run(*words, *(["--valid", valid] if valid else []))
     metrics = run("eval", model, test, "--json")["metrics"]
     if wants_objective:
@@ -99,18 +99,20 @@ def check(name, recipe, files, seeds, bounds, folder):
     return good
 
 
+MAKERS = {"flights": make_flights, "frappe": make_frappe}
+
+
 def main():
     if not os.path.isdir(DATA):
         print(f"skipped: {DATA} is not there")
         return 0
-    makers = {"flights": make_flights, "frappe": make_frappe}
     passed = failed = 0
     with tempfile.TemporaryDirectory() as folder:
         made = {}
         for name, recipe, data, seeds, bounds in CASES:
             if len(sys.argv) > 1 and name not in sys.argv[1:]:
                 continue
-            files = made.setdefault(data, makers[data](folder)) if data not in made else made[data]
+            files = made.setdefault(data, MAKERS[data](folder)) if data not in made else made[data]
             good = check(name, recipe, files, seeds, bounds, folder)
             passed += good
             failed += not good

@@ -15,6 +15,11 @@ static const char *const CLIPPED[] = {"model=deepfm",
                                       "train.epochs=2",
                                       "data.number_into=linear,fm,dnn",
                                       NULL};
+/* FULL in bfloat16, and clipped: batches that end within a block and a chunk, layers that end within a tile. */
+static const char *const BF16[] = {"model=deepfm",         "precision=bf16",        "embedding.width=5",
+                                   "dnn.hidden=40,17",     "dnn.dropout=0.3",       "dnn.batch_norm=true",
+                                   "train.batch_size=700", "train.epochs=3",        "validation.random=0.2",
+                                   "l2.dnn=0.001",         "optimizer.clip_norm=1", NULL};
 static const char *const ADAGRAD[] = {
     "model=fm", "optimizer.name=adagrad", "optimizer.learning_rate=0.05", "train.batch_size=300", "train.epochs=2",
     NULL};
@@ -42,6 +47,7 @@ static void test_threads(void **state) {
   (void)state;
   check_threads(rows, FULL);
   check_threads(rows, CLIPPED);
+  check_threads(rows, BF16);
   check_threads(rows, ADAGRAD);
   check_threads(rows, LAZY);
   check_threads(rows, LR);
@@ -98,6 +104,7 @@ static void test_resume(void **state) {
   (void)state;
   check_resume(rows, FULL);
   check_resume(rows, CLIPPED);
+  check_resume(rows, BF16);
   check_resume(rows, ADAGRAD);
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel/gemm_onednn.h"
 #include "kernel/kernel_tables.h"
 
 static bool runs_anywhere(void) {
@@ -21,7 +22,21 @@ static bool runs_avx512(void) {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+
+/* Every CPU with AMX tiles for bfloat16 has these instructions too. */
+static bool runs_avx512_bf16(void) {
+  return runs_avx512() && __builtin_cpu_supports("avx512bf16");
+}
 #endif
+
+bool dfm_kernel_has_bf16(const dfm_kernel *kernel) {
+#if defined(__x86_64__)
+  return kernel == &dfm_kernel_avx512 && runs_avx512_bf16() && dfm_onednn_runs(DFM_ONEDNN_BF16);
+#else
+  (void)kernel;
+  return false;
+#endif
+}
 
 /* Best first. */
 static const struct {

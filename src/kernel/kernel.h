@@ -113,6 +113,9 @@ typedef struct dfm_kernel {
 dfm_status dfm_kernel_find(const char *name, const dfm_kernel **kernel, dfm_error *error);
 /* dfm_kernel_find of the environment's DFM_KERNEL: what every trainer and scorer uses. */
 dfm_status dfm_kernel_pick(const dfm_kernel **kernel, dfm_error *error);
+/* Whether bfloat16 is worth its while with this table: the CPU has instructions for it, and the build what uses them
+ * (gemm_onednn.h). */
+bool dfm_kernel_has_bf16(const dfm_kernel *kernel);
 /* Tables that this CPU can run, by index; NULL past the last. */
 const dfm_kernel *dfm_kernel_at(size_t i);
 

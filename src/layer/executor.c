@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "layer/dense_bf16.h"
 
 typedef enum dfm_op_kind {
   OP_EMBED,
@@ -75,19 +76,20 @@ static void build_program(dfm_executor *executor, bool is_train) {
   }
 }
 
-/* Edges: one allocation, values then gradients, each edge (capacity, n). NUMBER's values are the batch's own. */
+/* Edges: one allocation, values then gradients, each edge (capacity rounded up to whole blocks, n). NUMBER's values are the batch's own. */
 static dfm_status allocate_edges(dfm_executor *executor, bool is_train, dfm_error *error) {
   dfm_pass *pass = &executor->pass;
   const dfm_net *net = pass->net;
+  const size_t rows = (size_t)((executor->capacity + pass->block - 1) / pass->block) * (size_t)pass->block;
   size_t floats = 0;
   for (int edge = 0; edge < net->n_edges; edge++) {
-    floats += (size_t)executor->capacity * (size_t)net->edge_n[edge] * (is_train ? 2 : 1);
+    floats += rows * (size_t)net->edge_n[edge] * (is_train ? 2 : 1);
   }
   executor->edges_bytes = floats * sizeof(float);
   DFM_TRY(dfm_pages_alloc(&executor->edges, executor->edges_bytes, error));
   float *at = executor->edges;
   for (int edge = 0; edge < net->n_edges; edge++) {
-    const size_t n = (size_t)executor->capacity * (size_t)net->edge_n[edge];
+    const size_t n = rows * (size_t)net->edge_n[edge];
     pass->value[edge] = at;
     at += n;
     if (!is_train) continue;
@@ -172,8 +174,13 @@ fail:
   return status;
 }
 
+dfm_status dfm_executor_use_bf16(dfm_executor *executor, dfm_pool *pool, dfm_error *error) {
+  return dfm_bf16_create(&executor->pass, executor->capacity, pool, &executor->pass.bf16, error);
+}
+
 void dfm_executor_free(dfm_executor *executor) {
   if (!executor) return;
+  dfm_bf16_free(executor->pass.bf16);
   if (executor->edges) dfm_pages_free(executor->edges, executor->edges_bytes);
   free(executor->field_gradient);
   free(executor->sums);
@@ -265,6 +272,7 @@ double dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_plan
   pass->step = step;
   pass->value[DFM_EDGE_NUMBER] = batch->number;
   const int n_blocks = (pass->B + pass->block - 1) / pass->block;
+  if (pass->bf16) dfm_bf16_begin(pass->bf16, pass, pool);
   for (int i = 0; i < executor->n_ops; i = executor->to + 1) {
     executor->from = executor->to = i;
     while (executor->to < executor->n_ops && !is_barrier(&executor->op[executor->to])) executor->to++;

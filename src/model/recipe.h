@@ -23,10 +23,12 @@ typedef struct dfm_override {
 } dfm_override;
 
 typedef enum dfm_solver { DFM_SOLVER_SGD, DFM_SOLVER_ADAGRAD, DFM_SOLVER_ADAM, DFM_SOLVER_LBFGS } dfm_solver;
+typedef enum dfm_precision { DFM_PRECISION_FLOAT32, DFM_PRECISION_BF16, DFM_PRECISION_AUTO } dfm_precision;
 typedef enum dfm_monitor { DFM_MONITOR_AUC, DFM_MONITOR_LOGLOSS } dfm_monitor;
 
 struct dfm_recipe {
   char model[32]; /* name in the table of models */
+  int precision;  /* dfm_precision; a trainer's own recipe, and so its files, say what auto came to */
 
   struct {
     int width, init;   /* K; dfm_init_name: zeros, normal or uniform */

@@ -8,7 +8,7 @@
 #include "model/recipe_settings.h"
 
 /* How a run trains may change from run to run; what a model is may not. Groups, or single settings. */
-static const char *const FREE[] = {"optimizer.", "l2.", "train.", "validation.", "dnn.dropout"};
+static const char *const FREE[] = {"optimizer.", "l2.", "train.", "validation.", "dnn.dropout", "precision"};
 
 static bool is_free(const char *name) {
   for (size_t i = 0; i < sizeof FREE / sizeof *FREE; i++) {

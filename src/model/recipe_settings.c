@@ -12,6 +12,8 @@ _Static_assert(DFM_INIT_GLOROT_NORMAL == DFM_INIT_GLOROT_UNIFORM + 1 &&
 _Static_assert(DFM_LINEAR == 0 && DFM_RELU == 1 && DFM_SIGMOID == 2 && DFM_TANH == 3, "linear | relu | sigmoid | tanh");
 _Static_assert(DFM_SOLVER_SGD == 0 && DFM_SOLVER_ADAGRAD == 1 && DFM_SOLVER_ADAM == 2 && DFM_SOLVER_LBFGS == 3,
                "optimizer.name");
+_Static_assert(DFM_PRECISION_FLOAT32 == 0 && DFM_PRECISION_BF16 == 1 && DFM_PRECISION_AUTO == 2,
+               "float32 | bf16 | auto");
 _Static_assert(DFM_MONITOR_AUC == 0 && DFM_MONITOR_LOGLOSS == 1, "auc | logloss");
 _Static_assert(DFM_UNKNOWN_ROW == 0 && DFM_UNKNOWN_ZERO == 1 && DFM_UNKNOWN_ERROR == 2, "row | zero | error");
 _Static_assert(DFM_ORDER_FREQUENCY == 0 && DFM_ORDER_SORTED == 1, "frequency | sorted");
@@ -26,6 +28,9 @@ static const dfm_setting_row rows[] = {
   {{"model", "model", "deepfm", "lr | fm | deepfm",
     "The model: which branches add up to the logit"},
    DFM_SETTING_NAME, AT(model), 0, 0},
+  {{"precision", "precision", "float32", "float32 | bf16 | auto",
+    "Matrix multiplies of training; bf16: operands in bfloat16, sums and weights in float32 (docs/precision.md); auto: bf16 where the CPU has it"},
+   DFM_SETTING_CHOICE, AT(precision), 0, DFM_PRECISION_FLOAT32},
 
   {{"embedding.width", "width", "16", "[1, 1024]",
     "Factors per category value, K"},

@@ -9,7 +9,9 @@
 #include "train/step.h"
 
 struct dfm_trainer {
-  dfm_recipe *recipe;
+  dfm_recipe *recipe; /* its precision is what was chosen */
+  dfm_precision wanted_precision;
+  const dfm_kernel *kernel;
   dfm_dataset *train, *valid; /* retained; valid may be NULL */
   dfm_encoder *encoder;
   dfm_net *net; /* for the summary */

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "model/model.h"
+#include "train/precision.h"
 
 /* Rows per fill task: enough to pay for handing it out, few enough to share. */
 enum { DFM_FILL_ROWS = 256 };
@@ -88,6 +89,8 @@ static dfm_status create(dfm_stepper *stepper, int batch_size, int threads, dfm_
   DFM_TRY(create_weights(stepper, error));
   DFM_TRY(dfm_executor_create(stepper->net, stepper->kernel, stepper->weight, stepper->dweight, batch_size,
                               recipe->train.seed, &stepper->executor, error));
+  if (dfm_precision_choose(recipe, stepper->net, stepper->kernel) == DFM_PRECISION_BF16)
+    DFM_TRY(dfm_executor_use_bf16(stepper->executor, stepper->pool, error));
   DFM_TRY(dfm_batch_create(stepper->net->F, stepper->net->D, batch_size, &stepper->batch, error));
   DFM_TRY(dfm_plans_create(stepper->tables, batch_size, clips, &stepper->plans, error));
   /* Fixed numbers, whatever the threads: enough tasks to balance a handful of fields over as many threads. */

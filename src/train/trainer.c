@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "data/age.h"
+#include "train/precision.h"
 #include "train/run.h"
 
 static dfm_status check_datasets(const dfm_dataset *train, const dfm_dataset *valid, dfm_error *error) {
@@ -32,6 +33,9 @@ dfm_status dfm_trainer_create(const dfm_recipe *recipe, dfm_dataset *train, dfm_
   trainer->encoder = dfm_encoder_retain((dfm_encoder *)dfm_dataset_encoder(train));
   DFM_TRY_GOTO(status, dfm_recipe_copy(recipe, &trainer->recipe, error), fail);
   DFM_TRY_GOTO(status, dfm_net_build(trainer->recipe, trainer->encoder, &trainer->net, error), fail);
+  DFM_TRY_GOTO(status, dfm_kernel_pick(&trainer->kernel, error), fail);
+  trainer->wanted_precision = (dfm_precision)trainer->recipe->precision;
+  trainer->recipe->precision = dfm_precision_choose(trainer->recipe, trainer->net, trainer->kernel);
   *out = trainer;
   return DFM_OK;
 fail:
@@ -53,11 +57,14 @@ dfm_status dfm_trainer_summary(const dfm_trainer *trainer, char **text, dfm_erro
   dfm_text whole = {0};
   char *net = NULL;
   DFM_TRY(dfm_net_summary(trainer->net, trainer->recipe, trainer->encoder, &net, error));
-  const dfm_status status = trainer->recipe->optimizer.name == DFM_SOLVER_LBFGS
-                                ? dfm_text_printf(&whole, error, "%sBatch: all %lld rows\n", net, (long long)rows)
-                                : dfm_text_printf(&whole, error, "%sBatches: %lld of %lld rows an epoch\n", net,
-                                                  (long long)((rows + size - 1) / size), (long long)size);
+  dfm_status status = trainer->recipe->optimizer.name == DFM_SOLVER_LBFGS
+                          ? dfm_text_printf(&whole, error, "%sBatch: all %lld rows\n", net, (long long)rows)
+                          : dfm_text_printf(&whole, error, "%sBatches: %lld of %lld rows an epoch\n", net,
+                                            (long long)((rows + size - 1) / size), (long long)size);
   free(net);
+  if (status == DFM_OK)
+    status = dfm_text_printf(&whole, error, "Precision: %s\n",
+                             dfm_precision_explain(trainer->wanted_precision, trainer->net, trainer->kernel));
   if (status != DFM_OK) {
     free(whole.bytes);
     return status;

@@ -1,0 +1,253 @@
+/* Dense layers in bfloat16: batches of every shape come in; y, dx, dW and db must be those of the rounded operands,
+ * computed in double, on every kernel table; also where a batch is followed by a shorter one. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "layer/dense_bf16.h"
+#include "layer/executor.h"
+#include "test.h"
+
+enum {
+  BESIDE = 3,
+  IN = DFM_EDGE_EMBED,
+  OUT = DFM_EDGES_FIXED
+}; /* columns of the input edge that the layer does not read */
+
+typedef struct fixture {
+  dfm_net net;
+  dfm_pass pass;
+  dfm_pool *pool;
+  dfm_layer *layer;
+  int capacity;
+  float *memory;
+  size_t memory_bytes;
+} fixture;
+
+static float random_float(uint64_t *state) {
+  *state = *state * 6364136223846793005u + 1442695040888963407u;
+  return (float)(int32_t)(*state >> 33) * 0x1p-30f - 1;
+}
+
+static double rounded(const dfm_kernel *kernel, float x) {
+  uint16_t y;
+  float value;
+  kernel->to_bf16(&y, 1, &x, 1, 1, 1);
+  const uint32_t bits = (uint32_t)y << 16;
+  memcpy(&value, &bits, sizeof value);
+  return (double)value;
+}
+
+static void add_layer(fixture *f, int n_in, int n_out, bool adds_dx) {
+  dfm_net *net = &f->net;
+  dfm_param *param;
+  dfm_error error;
+  net->n_edges = OUT;
+  net->edge_n[IN] = n_in + BESIDE;
+  assert_int_equal(dfm_net_add_edge(net, n_out, &error), OUT);
+  f->layer = dfm_net_add_layer(net, &dfm_layer_dense, "dense", &error);
+  f->layer->in = IN;
+  f->layer->from = 2;
+  f->layer->n_in = n_in;
+  f->layer->out = OUT;
+  f->layer->n_out = n_out;
+  f->layer->activation = DFM_TANH;
+  f->layer->adds_dx = adds_dx;
+  assert_ok(dfm_net_add_param(net, f->layer, 0, "weight", n_out, n_in, DFM_PART_DNN, &param, &error));
+  assert_ok(dfm_net_add_param(net, f->layer, 1, "bias", n_out, 0, DFM_PART_FREE, &param, &error));
+}
+
+static void set_up(fixture *f, const dfm_kernel *kernel, int capacity, int n_in, int n_out, bool adds_dx) {
+  dfm_error error;
+  uint64_t seed = (uint64_t)(capacity * 7 + n_in);
+  memset(f, 0, sizeof *f);
+  add_layer(f, n_in, n_out, adds_dx);
+  f->capacity = capacity;
+  dfm_pass *pass = &f->pass;
+  *pass = (dfm_pass){.net = &f->net, .kernel = kernel, .is_train = true, .block = dfm_executor_block(capacity)};
+  const size_t rows = (size_t)((capacity + pass->block - 1) / pass->block * pass->block);
+  const size_t edges = rows * (size_t)(n_in + BESIDE + n_out);
+  f->memory_bytes = (2 * f->net.n_weights + 2 * edges) * sizeof(float);
+  assert_ok(dfm_pages_alloc(&f->memory, f->memory_bytes, &error));
+  pass->weight = f->memory;
+  pass->dweight = pass->weight + f->net.n_weights;
+  pass->value[IN] = pass->dweight + f->net.n_weights;
+  pass->value[OUT] = pass->value[IN] + rows * (size_t)(n_in + BESIDE);
+  pass->dvalue[IN] = pass->value[OUT] + rows * (size_t)n_out;
+  pass->dvalue[OUT] = pass->dvalue[IN] + rows * (size_t)(n_in + BESIDE);
+  for (size_t i = 0; i < f->net.n_weights; i++) pass->weight[i] = random_float(&seed) / sqrtf((float)n_in);
+  assert_ok(dfm_pool_create(2, &f->pool, &error));
+  assert_ok(dfm_bf16_create(pass, capacity, f->pool, &pass->bf16, &error));
+}
+
+static void tear_down(fixture *f) {
+  dfm_bf16_free(f->pass.bf16);
+  dfm_pool_free(f->pool);
+  dfm_pages_free(f->memory, f->memory_bytes);
+}
+
+static void block_task(void *context, int block, int thread) {
+  const fixture *f = context;
+  const dfm_pass *pass = &f->pass;
+  const int b0 = block * pass->block, b1 = b0 + pass->block < pass->B ? b0 + pass->block : pass->B;
+  (void)thread;
+  f->layer->kind->forward(f->layer, pass, b0, b1);
+  f->layer->kind->backward(f->layer, pass, b0, b1);
+}
+
+static void gradient_task(void *context, int task, int thread) {
+  const fixture *f = context;
+  dfm_span span[2];
+  (void)thread;
+  assert_int_equal(f->layer->kind->gradient(f->layer, &f->pass, task, span), 2);
+}
+
+/* Every row of the edges of the batch, with what dx is added to; what lies behind the batch is what no sum may contain. */
+static void fill(fixture *f, int B, float **dx, float **dy) {
+  const size_t in = (size_t)f->net.edge_n[IN], out = (size_t)f->net.edge_n[OUT];
+  uint64_t seed = (uint64_t)B;
+  dfm_pass *pass = &f->pass;
+  pass->B = B;
+  for (size_t i = 0; i < (size_t)f->capacity * in; i++) {
+    pass->value[IN][i] = i < (size_t)B * in ? random_float(&seed) : NAN;
+    pass->dvalue[IN][i] = random_float(&seed);
+  }
+  for (size_t i = 0; i < (size_t)f->capacity * out; i++)
+    pass->dvalue[OUT][i] = i < (size_t)B * out ? random_float(&seed) / (float)B : NAN;
+  *dx = calloc((size_t)B * in + 1, sizeof **dx);
+  *dy = calloc((size_t)B * out + 1, sizeof **dy);
+  memcpy(*dx, pass->dvalue[IN], (size_t)B * in * sizeof **dx);
+  memcpy(*dy, pass->dvalue[OUT], (size_t)B * out * sizeof **dy);
+}
+
+static void check_y(const fixture *f) {
+  const dfm_pass *pass = &f->pass;
+  const dfm_layer *layer = f->layer;
+  const float *w = dfm_weight(pass, layer, 0), *bias = dfm_weight(pass, layer, 1);
+  for (int b = 0; b < pass->B; b++)
+    for (int h = 0; h < layer->n_out; h++) {
+      double z = (double)bias[h];
+      for (int i = 0; i < layer->n_in; i++)
+        z += rounded(pass->kernel, w[h * layer->n_in + i]) *
+             rounded(pass->kernel, *dfm_value(pass, IN, b, layer->from + i));
+      assert_near(*dfm_value(pass, OUT, b, h), tanh(z), 2e-6);
+    }
+}
+
+/* dz is what backward leaves in the output's gradient, in float32. */
+static void check_dx(const fixture *f, const float *dx_before, const float *dy) {
+  const dfm_pass *pass = &f->pass;
+  const dfm_layer *layer = f->layer;
+  const float *w = dfm_weight(pass, layer, 0);
+  const int ld = f->net.edge_n[IN];
+  for (int b = 0; b < pass->B; b++) {
+    for (int h = 0; h < layer->n_out; h++) {
+      const double y = (double)*dfm_value(pass, OUT, b, h);
+      assert_near(*dfm_dvalue(pass, OUT, b, h), (double)dy[b * layer->n_out + h] * (1 - y * y), 1e-6);
+    }
+    for (int c = 0; c < ld; c++) {
+      const int i = c - layer->from;
+      double dx = (double)dx_before[b * ld + c];
+      if (i >= 0 && i < layer->n_in) {
+        if (!layer->adds_dx) dx = 0;
+        for (int h = 0; h < layer->n_out; h++)
+          dx += rounded(pass->kernel, *dfm_dvalue(pass, OUT, b, h)) * rounded(pass->kernel, w[h * layer->n_in + i]);
+      }
+      assert_near(*dfm_dvalue(pass, IN, b, c), dx, 2e-6);
+    }
+  }
+}
+
+static void check_dw(const fixture *f) {
+  const dfm_pass *pass = &f->pass;
+  const dfm_layer *layer = f->layer;
+  const float *dw = dfm_dweight(pass, layer, 0), *db = dfm_dweight(pass, layer, 1);
+  for (int h = 0; h < layer->n_out; h++) {
+    double bias = 0;
+    for (int b = 0; b < pass->B; b++) bias += (double)*dfm_dvalue(pass, OUT, b, h);
+    assert_near(db[h], bias, 2e-6);
+    for (int i = 0; i < layer->n_in; i++) {
+      double sum = 0;
+      for (int b = 0; b < pass->B; b++)
+        sum += rounded(pass->kernel, *dfm_dvalue(pass, OUT, b, h)) *
+               rounded(pass->kernel, *dfm_value(pass, IN, b, layer->from + i));
+      assert_near(dw[h * layer->n_in + i], sum, 2e-6);
+    }
+  }
+}
+
+static void run_tasks(fixture *f) {
+  memset(f->pass.dweight, 0xff, f->net.n_weights * sizeof(float)); /* NaN: all of it must be set */
+  dfm_bf16_begin(f->pass.bf16, &f->pass, f->pool);
+  dfm_pool_run(f->pool, (f->pass.B + f->pass.block - 1) / f->pass.block, block_task, f);
+  dfm_pool_run(f->pool, f->layer->kind->tasks(f->layer), gradient_task, f);
+}
+
+/* A whole batch of NaN, in x alone or in dy alone: a shorter one after it must see none of them. */
+static void run_nan(fixture *f, int edge) {
+  float *dx, *dy;
+  fill(f, f->capacity, &dx, &dy);
+  float *at = edge == IN ? f->pass.value[IN] : f->pass.dvalue[OUT];
+  for (size_t i = 0; i < (size_t)f->capacity * (size_t)f->net.edge_n[edge]; i++) at[i] = NAN;
+  run_tasks(f);
+  free(dx);
+  free(dy);
+}
+
+static void run_batch(fixture *f, int B) {
+  float *dx, *dy;
+  fill(f, B, &dx, &dy);
+  run_tasks(f);
+  check_y(f);
+  check_dx(f, dx, dy);
+  check_dw(f);
+  free(dx);
+  free(dy);
+}
+
+/* Batches of one block and of several, of one chunk of dW and of two, with a part left; layers of one task and of two, and odd ones. */
+static void test_against_doubles(void **state) {
+  static const struct {
+    int capacity, n_in, n_out;
+  } cases[] = {{1, 1, 1}, {40, 7, 5}, {256, 33, 64}, {300, 40, 17}, {700, 13, 9}, {64, 20, 150}, {96, 5, 257}};
+  const dfm_kernel *kernel;
+  (void)state;
+  for (size_t k = 0; (kernel = dfm_kernel_at(k)) != NULL; k++)
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+      fixture f;
+      set_up(&f, kernel, cases[c].capacity, cases[c].n_in, cases[c].n_out, c % 2);
+      run_batch(&f, cases[c].capacity);
+      run_nan(&f, IN);
+      run_batch(&f, cases[c].capacity * 2 / 3 + 1 - cases[c].capacity / 40 % 2);
+      run_nan(&f, OUT);
+      run_batch(&f, 1);
+      run_batch(&f, cases[c].capacity);
+      tear_down(&f);
+    }
+  if (!dfm_kernel_has_bf16(dfm_kernel_at(0)))
+    printf("not run: oneDNN's multiplies, for this CPU or build has no bfloat16\n");
+}
+
+/* Tasks tile the layer's outputs without a gap, whatever their number. */
+static void test_tasks_cover(void **state) {
+  dfm_layer layer = {.kind = &dfm_layer_dense};
+  (void)state;
+  for (layer.n_out = 1; layer.n_out < 5000; layer.n_out++) {
+    int end = 0;
+    for (int task = 0; task < dfm_layer_dense.tasks(&layer); task++) {
+      int h0, h1;
+      dfm_bf16_task(&layer, task, &h0, &h1);
+      if (h0 != end || h1 <= h0 || h1 - h0 > DFM_DENSE_TASK_ROWS) fail_msg("%d units: [%d, %d)", layer.n_out, h0, h1);
+      end = h1;
+    }
+    assert_int_equal(end, layer.n_out);
+  }
+}
+
+int main(int argc, char **argv) {
+  static const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_against_doubles),
+      cmocka_unit_test(test_tasks_cover),
+  };
+  return test_main(argc, argv, "dense_bf16", tests, sizeof tests / sizeof *tests);
+}
