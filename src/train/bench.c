@@ -35,7 +35,7 @@ static int by_value(const void *a, const void *b) {
 double dfm_samples_median(const dfm_samples *samples) {
   dfm_samples sorted = *samples;
   qsort(sorted.value, (size_t)sorted.n, sizeof *sorted.value, by_value);
-  return sorted.value[sorted.n / 2];
+  return (sorted.value[(sorted.n - 1) / 2] + sorted.value[sorted.n / 2]) / 2;
 }
 
 dfm_samples dfm_samples_scaled(const dfm_samples *samples, double by) {
