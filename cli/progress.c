@@ -13,7 +13,7 @@
 /* Often enough to look alive, seldom enough to cost nothing. */
 #define SECONDS_BETWEEN_DRAWS 0.1
 
-static double now_seconds(void) {
+double cli_now_seconds(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
@@ -47,7 +47,7 @@ static void draw_bar(cli_progress *progress, const dfm_progress *p) {
            cli_duration(left, seconds_left), cli_thousands(rate, llround(p->rows_per_second)), p->train.logloss);
   fprintf(stderr, "\r%.*s\033[K", terminal_width() - 1, line);
   progress->has_bar = true;
-  progress->drawn = now_seconds();
+  progress->drawn = cli_now_seconds();
 }
 
 /* "  name 0.1234", or "undefined" where only one class was seen. */
@@ -106,7 +106,7 @@ void cli_progress_show(cli_progress *progress, const dfm_progress *now) {
       print_epoch(now);
     else if (now->has_valid && !is_solved)
       print_evaluation(now);
-  } else if (progress->is_terminal && now_seconds() - progress->drawn > SECONDS_BETWEEN_DRAWS) {
+  } else if (progress->is_terminal && cli_now_seconds() - progress->drawn > SECONDS_BETWEEN_DRAWS) {
     draw_bar(progress, now);
   }
 }

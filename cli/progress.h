@@ -11,6 +11,9 @@ typedef struct cli_progress {
   double drawn; /* when, in seconds */
 } cli_progress;
 
+/* A clock that only goes forward. */
+double cli_now_seconds(void);
+
 void cli_progress_start(cli_progress *progress, bool is_quiet);
 void cli_progress_show(cli_progress *progress, const dfm_progress *now);
 /* Removes the bar, so that other lines may follow. */

@@ -77,6 +77,7 @@ typedef struct train_run {
   dfm_run_result result;
   cli_progress progress;
   cli_memory memory;
+  double started, first_step; /* when the command began, and when its first step was done; 0: not yet */
 } train_run;
 
 static void release(train_run *run) {
@@ -101,6 +102,7 @@ static void catch_signals(void) {
 
 static bool on_progress(void *context, const dfm_progress *now) {
   train_run *run = context;
+  if (run->first_step <= 0) run->first_step = cli_now_seconds();
   cli_progress_show(&run->progress, now);
   return is_stop_wanted != 0;
 }
@@ -300,8 +302,10 @@ static int print_result(const train_run *run) {
                            "progressive", progressive, "seconds", cli_json_number(r->seconds), "objective",
                            cli_json_number(r->objective), "memory_tables", (json_int_t)r->memory_tables);
   const char *note = run->rows.cache_note, *precision = dfm_trainer_precision(run->trainer, &is_emulated);
+  const double first_step = run->first_step > 0 ? run->first_step - run->started : NAN;
   json_object_set_new(json, "precision", json_string(precision));
   json_object_set_new(json, "precision_emulated", json_boolean(is_emulated));
+  json_object_set_new(json, "first_step_seconds", cli_json_number(first_step));
   if (note) json_object_set_new(json, "cache", cli_json_text(note, strlen(note)));
   cli_memory_add(&run->memory, json);
   return cli_print_json(json);
@@ -355,7 +359,7 @@ static int run_stages(const cli_call *call, train_run *run) {
 }
 
 static int run(const cli_call *call) {
-  train_run state = {.call = call, .options = call->options};
+  train_run state = {.call = call, .options = call->options, .started = cli_now_seconds()};
   cli_memory_start(&state.memory, state.options->is_json);
   const int code = run_stages(call, &state);
   cli_memory_stop(&state.memory);

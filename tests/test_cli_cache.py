@@ -41,6 +41,7 @@ def test_taken_the_second_time():
     contains(result["cache"], "Took the rows")
     check(len(os.listdir(path("first"))) == 2, os.listdir(path("first")))
     check(0 < result["memory_anonymous_peak"] <= result["memory_peak"], result)
+    check(0 < result["first_step_seconds"] <= 60, result)
 
 
 def test_settings_and_schema_have_files_of_their_own():

@@ -1,0 +1,119 @@
+"""LR, FM (k 8) and FFM (k 4) with AdaGrad on the same Criteo-like rows of 39 fields: `deepfm train` on a dataset file beside xLearn and Vowpal Wabbit, which
+have parsed the rows before; on one core and on all. One pass of each is judged by its log loss on rows held out."""
+import os
+import statistics
+import subprocess
+import sys
+
+import deep_deepfm
+
+N_TRAIN, N_HELD_OUT = 1_000_000, 200_000
+WIDTH = {"lr": 1, "fm": 8, "ffm": 4}
+
+
+class Peer:
+    def __init__(self, title, script=None, kinds=("lr", "fm", "ffm"), threads=(1, 0), text=None):
+        self.title, self.script, self.kinds, self.threads, self.text = title, script, kinds, threads, text
+
+
+# Vowpal Wabbit learns on one thread (another one parses); its nearest to an FFM is --lrqfa, and to an FM it has nothing that shares a value's factors.
+PEERS = {
+    "wide-deepfm": Peer("deepfm"),
+    "xlearn": Peer("xLearn", "wide_xlearn.py", text="ffm"),
+    "vw": Peer("Vowpal Wabbit", "wide_vw.py", kinds=("lr", "ffm"), threads=(1,), text="vw"),
+}
+
+
+def schema_text():
+    """All 39 columns as categories, the numbers by Criteo's floor(ln(x)^2)."""
+    lines = ["label: label", "columns:", "  - {name: label, kind: label}"]
+    lines += [f"  - {{name: I{d + 1}, kind: category, transform: log2}}" for d in range(13)]
+    lines += [f"  - {{name: C{f + 1}, kind: category}}" for f in range(26)]
+    return "\n".join(lines) + "\n"
+
+
+def make_rows(arguments, folder, rows, held_out):
+    text, schema, data = (os.path.join(folder, name) for name in ("wide.csv", "wide.yaml", "wide.safetensors"))
+    with open(schema, "w") as file:
+        file.write(schema_text())
+    subprocess.run([arguments.deepfm, "synth", "--rows", str(rows + held_out), "-o", text], check=True)
+    share = repr(held_out / (rows + held_out))
+    command = [arguments.deepfm, "encode", text, "--schema", schema, "--valid-split", share, "-o", data, "-q"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    os.remove(text)
+    return data
+
+
+def time_deepfm(arguments, kind, threads, data, folder):
+    settings = ["--model", kind, "--optimizer", "adagrad", "--learning-rate", "0.1" if kind == "lr" else "0.05"]
+    settings += ["--batch-size", "256", "--epochs", str(1 + arguments.repeats), "--threads", str(threads)]
+    settings += ["--width", str(WIDTH[kind]), "-o", os.path.join(folder, "wide.model")]
+    result, epochs = deep_deepfm.train(arguments.deepfm, data, [*settings, "--history", os.path.join(folder, "wide.jsonl")])
+    rates = [epoch["rows_per_second"] for epoch in epochs[1:]]
+    return {"train": rates, "log_loss": epochs[0]["valid"]["logloss"], "memory": result["memory_peak"], "versions": {}}
+
+
+def knows(arguments, kind):
+    text = subprocess.run([arguments.deepfm, "train", "--help"], check=True, capture_output=True, text=True).stdout
+    start = text.index("--model VALUE")
+    return kind in text[start : text.index(")", start)].replace("|", " ").split()
+
+
+class Texts:
+    """The rows as the peers read them, each form written once, when it is first asked for."""
+
+    def __init__(self, folder, data, rows, python):
+        self.folder, self.data, self.rows, self.python, self.made = folder, data, rows, python, {}
+
+    def of(self, form):
+        if form not in self.made:
+            stem = os.path.join(self.folder, "wide-" + form)
+            script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "wide_text.py")
+            subprocess.run([self.python, script, form, self.data, str(self.rows), stem], check=True)
+            self.made[form] = (stem + ".train", stem + ".held-out")
+        return self.made[form]
+
+
+def measure(arguments, run_script, python_of, folder, rows=N_TRAIN, held_out=N_HELD_OUT):
+    """[((name, kind, threads), result)]"""
+    data = make_rows(arguments, folder, rows, held_out)
+    texts, results = None, []
+    for name in [name for name in arguments.peers if name in PEERS]:
+        for kind in PEERS[name].kinds:
+            for threads in PEERS[name].threads:
+                try:
+                    if not PEERS[name].script:
+                        if not knows(arguments, kind):
+                            raise RuntimeError(f"this deepfm has no model '{kind}'")
+                        result = time_deepfm(arguments, kind, threads, data, folder)
+                    else:
+                        python = python_of(arguments, "wide")
+                        texts = texts or Texts(folder, data, rows, python)
+                        train, test = texts.of(PEERS[name].text)
+                        request = {"train": train, "held_out": test, "kind": kind, "threads": threads, "width": WIDTH[kind], "rows": rows}
+                        result = run_script(python, PEERS[name].script, {**request, "repeats": arguments.repeats, "folder": folder})
+                except RuntimeError as error:
+                    print(f"wide: {name} {kind} is left out: {error}", file=sys.stderr)
+                    continue
+                results.append((f"{name} {kind} {threads}", result))
+                print(f"wide: {name} {kind}, {threads or 'all'} threads: {statistics.median(result['train']):,.0f} rows/s", file=sys.stderr)
+    return results
+
+
+def table_of(results, rows=N_TRAIN, held_out=N_HELD_OUT):
+    lines = [
+        f"## Wide models: {rows:,} Criteo-like rows of 39 fields, AdaGrad; FM k 8, FFM k 4",
+        "",
+        "| model | what | threads | training rows/s | deepfm / this | one pass: log loss on held-out rows | peak memory |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    found = dict(results)
+    for key, result in sorted(results, key=lambda item: list(WIDTH).index(item[0].split()[1])):
+        name, kind, threads = key.split()
+        rates, ours = result["train"], found.get(f"wide-deepfm {kind} {threads}")
+        ratio = f"{statistics.median(ours['train']) / statistics.median(rates):.2f}" if ours and ours is not result else ""
+        speed = f"{statistics.median(rates):,.0f} ({min(rates):,.0f} - {max(rates):,.0f})"
+        lines.append(
+            f"| {kind} | {PEERS[name].title} | {'all' if threads == '0' else threads} | {speed} | {ratio} | {result['log_loss']:.4f} | {result['memory'] / 1e9:.2f} GB |"
+        )
+    return lines + [""]
