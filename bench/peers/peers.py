@@ -42,6 +42,20 @@ PEERS = {
     "deepctr-torch": Peer("DeepCTR-Torch, exact Adam", "torch", "deep_deepctr_torch.py"),
 }
 SECONDS_AT_MOST = 170  # of one peer at one shape
+BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
+
+
+def has_bf16():
+    """Whether the CPU multiplies bfloat16; where it does not, PyTorch emulates it at a twentieth of the speed."""
+    with open("/proc/cpuinfo") as lines:
+        words = {word for line in lines if line.startswith(("flags", "Features")) for word in line.split()}
+    return any(flag in words for flag in BF16_FLAGS)
+
+
+def default_peers():
+    """All but lazy Adam on our side, which `deepfm bench` compares, and what this CPU only emulates."""
+    left_out = ["deepfm-lazy"] + ([] if has_bf16() else ["torch-bf16"])
+    return [name for name in [*PEERS, *wide.PEERS] if name not in left_out]
 
 
 def python_of(arguments, environment):
@@ -169,7 +183,7 @@ def parse():
     known = [*PEERS, *wide.PEERS]
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--envs", help="where bench/peers/install.py has put the peers (default: this Python has them)")
-    parser.add_argument("--peers", default=",".join(known), help="which sides (default: all)")
+    parser.add_argument("--peers", default=",".join(default_peers()), help="which sides (default: %(default)s)")
     parser.add_argument("--shapes", default="S,M,L,wide")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.5, help="of each span of a peer")
