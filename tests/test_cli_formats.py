@@ -1,7 +1,9 @@
 """The command line on libsvm, libffm and JSON lines: the same rows in every format give the same model; bad rows are sentences."""
 
+import array
 import gzip
 import json
+import math
 import os
 import random
 
@@ -77,7 +79,7 @@ def test_libffm_is_delimited_text_with_lists():
     text = file_of("same.csv", to_csv(named, labels))
     with open(ffm_schema()) as file:
         schema = write("same.yaml", file.read().replace("format: libffm", "header: true"))
-    for model in "lr", "fm", "deepfm":
+    for model in "lr", "fm", "ffm", "deepfm":
         a = train(text, "csv.model", "--model", model, "--schema", schema)
         b = train(ffm_file(), "ffm.model", "--model", model)
         same(probabilities(a, text), probabilities(b, ffm_file()))
@@ -92,7 +94,7 @@ def test_libsvm_is_one_list():
     settings = [
         x for s in ("kind=list", "weights=:", "pool=sum", "within=true") for x in ("--set", f"fields.features.{s}")
     ]
-    for model in "lr", "fm", "deepfm":
+    for model in "lr", "fm", "ffm", "deepfm":
         a, b = train(text, "a.model", "--model", model, *settings), train(svm, "b.model", "--model", model)
         same(probabilities(a, text), probabilities(b, svm))
 
@@ -106,40 +108,74 @@ def test_json_lines_are_delimited_text():
     same(probabilities(a, text), probabilities(b, lines))
 
 
+class Weights:
+    """A model file's tensors and the rows of its values."""
+
+    def __init__(self, model):
+        content = read(model)
+        size = int.from_bytes(content[:8], "little")
+        self.header, self.data = json.loads(content[8 : 8 + size]), content[8 + size :]
+        self.bias = [self.tensor(name, "f")[0] for name in self.header if name.endswith("bias")]
+
+    def tensor(self, name, kind):
+        begin, end = self.header[name]["data_offsets"]
+        return array.array(kind, self.data[begin:end])
+
+    def rows(self, field):
+        """value -> its row of weights"""
+        table, (V, n) = self.tensor(f"table.{field}", "f"), self.header[f"table.{field}"]["shape"]
+        offsets = self.tensor(f"vocabulary.{field}.offsets", "Q")
+        values = self.tensor(f"vocabulary.{field}.bytes", "B").tobytes()
+        names = [values[offsets[i] : offsets[i + 1]].decode() for i in range(len(offsets) - 1)]
+        return {name: table[(i + V - len(names)) * n : (i + V - len(names) + 1) * n] for i, name in enumerate(names)}
+
+
+def check_formula(model, file, logit_of):
+    for line, probability in zip(open(file), probabilities(model, file)):
+        logit = logit_of(line.split()[1:])
+        check(abs(1 / (1 + math.exp(-logit)) - probability) < 2e-5, f"{line}: {probability}")
+
+
 def test_fm_is_libfm_s():
     """One list whose items interact, against the formula on the weights in the file."""
     rows, labels = make(True, n=300)
     svm = file_of("fm.libsvm", to_libsvm(rows, labels))
     model = train(svm, "fm.model", "--model", "fm")
-    content = read(model)
-    size = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + size])
+    weights = Weights(model)
+    table = weights.rows("features")
 
-    def tensor(name, kind):
-        import array
+    def logit_of(words):
+        logit, vectors = sum(weights.bias), []
+        for index, value in (word.split(":") for word in words):
+            logit += table[index][0] * float(value)
+            vectors.append([v * float(value) for v in table[index][1:]])
+        pairs = ((x, y) for i, x in enumerate(vectors) for y in vectors[:i])
+        return logit + sum(a * b for x, y in pairs for a, b in zip(x, y))
 
-        begin, end = header[name]["data_offsets"]
-        return array.array(kind, content[8 + size + begin : 8 + size + end])
+    check_formula(model, svm, logit_of)
 
-    table, shape = tensor("table.features", "f"), header["table.features"]["shape"]
-    offsets, values = tensor("vocabulary.features.offsets", "Q"), tensor("vocabulary.features.bytes", "B").tobytes()
-    names = [values[offsets[i] : offsets[i + 1]].decode() for i in range(len(offsets) - 1)]
-    row_of = {name: i + shape[0] - len(names) for i, name in enumerate(names)}
-    bias = [tensor(name, "f")[0] for name in header if name.endswith("bias")]
-    import math
 
-    got = probabilities(model, svm)
-    for line, probability in zip(open(svm), got):
-        logit, vectors = sum(bias), []
-        for pair in line.split()[1:]:
-            index, value = pair.split(":")
-            at = row_of[index] * shape[1]
-            logit += table[at] * float(value)
-            vectors.append([v * float(value) for v in table[at + 1 : at + shape[1]]])
-        for i in range(len(vectors)):
-            for j in range(i):
-                logit += sum(x * y for x, y in zip(vectors[i], vectors[j]))
-        check(abs(1 / (1 + math.exp(-logit)) - probability) < 2e-5, f"{line}: {probability}")
+def test_ffm_is_libffm_s():
+    """Each pair of features by the factors that each has for the other's field, real values and several features of a field among them; beside
+    libffm's formula a bias and a first-order weight for each feature."""
+    rows, labels = make(True, n=300)
+    ffm = file_of("pairs.ffm", to_libffm(rows, labels))
+    model = train(ffm, "pairs.model", "--model", "ffm", "--embedding-init-scale", "0.3")
+    weights, K = Weights(model), 4
+    tables = {field: weights.rows(field) for field in "012"}
+
+    def logit_of(words):
+        logit, features = sum(weights.bias), [word.split(":") for word in words]
+        for i, (field, index, value) in enumerate(features):
+            row = tables[field][index]
+            logit += row[0] * float(value)
+            for other, other_index, other_value in features[:i]:
+                mine = row[1 + int(other) * K : 1 + (int(other) + 1) * K]
+                its = tables[other][other_index][1 + int(field) * K : 1 + (int(field) + 1) * K]
+                logit += sum(x * y for x, y in zip(mine, its)) * float(value) * float(other_value)
+        return logit
+
+    check_formula(model, ffm, logit_of)
 
 
 # ---- labels, names, guesses

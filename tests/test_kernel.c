@@ -73,6 +73,26 @@ static void case_fm(const dfm_kernel *k, spans *s, int at, int n) {
   s->result = (double)k->fm_forward(s->rows + at, F, n, s->x[0] + at);
   k->fm_backward(s->rows + 20 * SPAN + at, s->rows + at, F, n, s->x[0] + at, 0.3f);
 }
+/* Fields 1 and 4 are absent. */
+static void list_rows(const float **e, int F, float *first, int n) {
+  for (int f = 0; f < F; f++) e[f] = f == 1 || f == 4 ? NULL : first + f * n;
+}
+static void case_fm_rows(const dfm_kernel *k, spans *s, int at, int n) {
+  const float *e[9];
+  list_rows(e, 9, s->rows + at, n);
+  s->result = (double)k->fm_rows(e, 9, n, s->x[0] + at);
+}
+static void case_ffm(const dfm_kernel *k, spans *s, int at, int n) {
+  const int F = n <= 24 ? 6 : 3;
+  const float *e[6];
+  list_rows(e, F, s->rows + at, F * n);
+  s->result = (double)k->ffm_forward(e, F, n);
+  k->ffm_backward(s->rows + 20 * SPAN + at, e, F, n, 0.3f);
+}
+static void case_add_rows(const dfm_kernel *k, spans *s, int at, int n) {
+  static const uint32_t row[] = {3, 0, 3, 7, 1};
+  k->add_rows(s->x[0] + at, s->rows + at, SPAN, row, 5, (size_t)n);
+}
 static void case_sgd(const dfm_kernel *k, spans *s, int at, int n) {
   k->sgd(s->x[0] + at, s->x[1] + at, (size_t)n, 0.1f);
 }
@@ -104,6 +124,9 @@ static const struct {
     {"column_sums", case_column_sums},
     {"dropout", case_dropout},
     {"fm", case_fm},
+    {"fm_rows", case_fm_rows},
+    {"ffm", case_ffm},
+    {"add_rows", case_add_rows},
     {"sgd", case_sgd},
     {"adagrad", case_adagrad},
     {"adam", case_adam},
@@ -277,6 +300,87 @@ static void test_fm(void **state) {
   static const int width[] = {1, 2, 4, 8, 10, 15, 16, 17, 33, 64, 65};
   for (size_t c = 0; c < sizeof width / sizeof *width; c++)
     for (int F = 0; F <= 39; F += 13) check_fm(F, width[c]);
+}
+
+/* Rows that lie apart, each in a block of its own; every third field is absent. */
+static float **make_apart(int F, int n, uint64_t seed) {
+  float **e = calloc((size_t)F + 1, sizeof *e);
+  assert_non_null(e);
+  for (int f = 0; f < F; f++) {
+    if (f % 3 == 1) continue;
+    e[f] = malloc((size_t)n * sizeof **e);
+    assert_non_null(e[f]);
+    for (int i = 0; i < n; i++) e[f][i] = random_float(&seed);
+  }
+  return e;
+}
+
+static void free_apart(float **e, int F) {
+  for (int f = 0; f < F; f++) free(e[f]);
+  free(e);
+}
+
+static void check_fm_rows(int F, int K) {
+  float **e = make_apart(F, K, (uint64_t)(F * K)), sum[65];
+  double pairs = 0;
+  for (int f = 0; f < F; f++)
+    for (int g = f + 1; e[f] && g < F; g++)
+      for (int k = 0; e[g] && k < K; k++) pairs += (double)e[f][k] * (double)e[g][k];
+  assert_near(generic()->fm_rows((const float *const *)e, F, K, sum), pairs, 1e-6 * (F * K + 1));
+  for (int k = 0; k < K; k++) {
+    double all = 0;
+    for (int f = 0; f < F; f++) all += e[f] ? (double)e[f][k] : 0;
+    assert_near(sum[k], all, 5e-6);
+  }
+  free_apart(e, F);
+}
+
+static void check_ffm(int F, int K) {
+  const int n = F * K;
+  float **e = make_apart(F, n, (uint64_t)n), *de = malloc((size_t)(F * n) * sizeof *de + 1);
+  double pairs = 0;
+  assert_non_null(de);
+  for (int i = 0; i < F * n; i++) de[i] = 1;
+  for (int i = 0; i < F; i++)
+    for (int j = i + 1; e[i] && j < F; j++)
+      for (int k = 0; e[j] && k < K; k++) pairs += (double)e[i][j * K + k] * (double)e[j][i * K + k];
+  assert_near(generic()->ffm_forward((const float *const *)e, F, K), pairs, 1e-6 * (n + 1));
+  generic()->ffm_backward(de, (const float *const *)e, F, K, 0.3f);
+  for (int i = 0; i < F; i++)
+    for (int j = 0; e[i] && j < F; j++)
+      for (int k = 0; k < K; k++) {
+        const double partner = j != i && e[j] ? (double)e[j][i * K + k] : 0;
+        assert_near(de[i * n + j * K + k], (double)0.3f * partner, 1e-6);
+      }
+  free(de);
+  free_apart(e, F);
+}
+
+static void test_rows_apart(void **state) {
+  (void)state;
+  static const int width[] = {1, 2, 3, 4, 8, 10, 16, 17, 33};
+  for (size_t c = 0; c < sizeof width / sizeof *width; c++)
+    for (int F = 0; F <= 39; F += 3) {
+      check_fm_rows(F, width[c]);
+      check_ffm(F, width[c]);
+    }
+  check_ffm(600, 1); /* more partners than are listed at once */
+}
+
+static void test_add_rows(void **state) {
+  (void)state;
+  static spans s, t;
+  static const uint32_t row[] = {5, 5, 0, 38, 2};
+  for (size_t n = 0; n <= 20; n++) {
+    spans_fill(&s, 5);
+    spans_fill(&t, 5);
+    generic()->add_rows(s.x[0], s.rows, SPAN, row, 5, n);
+    for (size_t j = 0; j < n; j++) {
+      double sum = (double)t.x[0][j];
+      for (int i = 0; i < 5; i++) sum += (double)t.rows[row[i] * SPAN + j];
+      assert_near(s.x[0][j], sum, 1e-6);
+    }
+  }
 }
 
 static void test_optimizer_steps(void **state) {
@@ -470,6 +574,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_activations),
     cmocka_unit_test(test_sums),
     cmocka_unit_test(test_fm),
+    cmocka_unit_test(test_rows_apart),
+    cmocka_unit_test(test_add_rows),
     cmocka_unit_test(test_optimizer_steps),
     cmocka_unit_test(test_dropout_is_philox),
     cmocka_unit_test(test_dropout_rate),

@@ -50,7 +50,7 @@ static inline void apply_settings(dfm_recipe *recipe, const dfm_case *test) {
 /* Weights of a size that exercises every branch: all start from normal numbers. */
 static inline void randomise(dfm_fixture *fixture) {
   dfm_stepper *stepper = fixture->stepper;
-  float w[16];
+  float w[32];
   for (size_t i = 0; i < stepper->net->n_weights; i++) {
     dfm_random_fill_normal(7, i, w, 1);
     stepper->weight[i] = 0.4F * w[0];
@@ -107,7 +107,7 @@ static inline void tear_down(dfm_fixture *fixture) {
 
 static inline void copy_weights(dfm_fixture *fixture) {
   const dfm_stepper *stepper = fixture->stepper;
-  float scratch[64];
+  float scratch[128];
   fixture->n = stepper->net->n_weights;
   for (int f = 0; f < F; f++) {
     fixture->table_at[f] = fixture->n;
@@ -136,14 +136,14 @@ static inline const double *param(const dfm_fixture *fixture, const char *name) 
 
 /* Weights of place `place` of field f, zeros where it has no id. */
 static inline const double *item(const dfm_fixture *fixture, int f, uint32_t id) {
-  static const double nothing[16];
+  static const double nothing[32];
   const int t = fixture->encoder->category[f].table, n = fixture->stepper->tables->table[t].n;
   return id == DFM_ID_NONE ? nothing : fixture->weight + fixture->table_at[t] + id * (size_t)n;
 }
 
 /* The weights of field f in row b, as table rows are: of a list pooled by the definition. */
 static inline const double *row(const dfm_fixture *fixture, const dfm_batch *batch, int f, int b) {
-  static double pooled[F][16];
+  static double pooled[F][32];
   const dfm_category_field *field = &fixture->encoder->category[f];
   const dfm_batch_list *list = &batch->list[f];
   const int n = fixture->stepper->tables->table[field->table].n;
@@ -208,6 +208,42 @@ static inline double fm(const dfm_fixture *fixture, const dfm_batch *batch, int 
   for (int i = 0; i < n; i++)
     for (int j = i + 1; j < n; j++)
       for (int k = 0; k < K; k++) z += vector[i][k] * vector[j][k];
+  return z;
+}
+
+/* Sum over all pairs of features: field f's factors for field g are at f's slot for g, numbers first. */
+static inline double ffm(const dfm_fixture *fixture, const dfm_batch *batch, int b) {
+  double vector[64][32], z = 0;
+  int slot[64], n = 0, slots = 0;
+  const int K = 3;
+  for (int d = 0; d < D; d++) slots += (fixture->encoder->number[d].settings.into & DFM_INTO_FM) != 0;
+  const int numbers = slots;
+  for (int f = 0; f < F; f++) slots += (fixture->encoder->category[f].settings.into & DFM_INTO_FM) != 0;
+  for (int d = 0; d < D; d++) {
+    if (!(fixture->encoder->number[d].settings.into & DFM_INTO_FM)) continue;
+    for (int j = 0; j < slots * K; j++)
+      vector[n][j] = param(fixture, "ffm.number.weight")[n * slots * K + j] * (double)batch->number[b * D + d];
+    slot[n] = n;
+    n++;
+  }
+  for (int f = 0, at = numbers; f < F; f++) {
+    if (!(fixture->encoder->category[f].settings.into & DFM_INTO_FM)) continue;
+    const dfm_batch_list *list = &batch->list[f];
+    if (fixture->encoder->category[f].settings.within) { /* each item is a feature of its own */
+      for (uint32_t p = list->offsets[b]; p < list->offsets[b + 1]; p++, n++) {
+        for (int j = 0; j < slots * K; j++)
+          vector[n][j] = (double)list->coefficient[p] * item(fixture, f, list->id[p])[offset(fixture, f) + j];
+        slot[n] = at;
+      }
+    } else {
+      for (int j = 0; j < slots * K; j++) vector[n][j] = row(fixture, batch, f, b)[offset(fixture, f) + j];
+      slot[n++] = at;
+    }
+    at++;
+  }
+  for (int i = 0; i < n; i++)
+    for (int j = i + 1; j < n; j++)
+      for (int k = 0; k < K; k++) z += vector[i][slot[j] * K + k] * vector[j][slot[i] * K + k];
   return z;
 }
 
@@ -308,7 +344,10 @@ static inline double reference(const dfm_fixture *fixture, double *z) {
   double loss = 0;
   for (int b = 0; b < batch->rows; b++) {
     z[b] = linear(fixture, batch, b);
-    if (strcmp(model, "lr") != 0) z[b] += fm(fixture, batch, b);
+    if (strcmp(model, "ffm") == 0)
+      z[b] += ffm(fixture, batch, b);
+    else if (strcmp(model, "lr") != 0)
+      z[b] += fm(fixture, batch, b);
   }
   if (strcmp(model, "deepfm") == 0) dnn(fixture, batch, z);
   for (int b = 0; b < batch->rows; b++) {

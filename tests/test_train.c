@@ -23,6 +23,15 @@ static const char *const BF16[] = {"model=deepfm",         "precision=bf16",    
 static const char *const ADAGRAD[] = {
     "model=fm", "optimizer.name=adagrad", "optimizer.learning_rate=0.05", "train.batch_size=300", "train.epochs=2",
     NULL};
+static const char *const FFM[] = {"model=ffm",
+                                  "optimizer.name=adagrad",
+                                  "optimizer.learning_rate=0.05",
+                                  "embedding.width=4",
+                                  "train.batch_size=300",
+                                  "train.epochs=2",
+                                  "data.number_into=linear,fm",
+                                  "data.unknown_rate=0.05",
+                                  NULL};
 static const char *const LAZY[] = {"model=fm", "optimizer.update=lazy", "train.batch_size=100", "train.epochs=2", NULL};
 static const char *const LR[] = {"model=lr",           "train.batch_size=64",         "train.epochs=2",
                                  "optimizer.name=sgd", "optimizer.learning_rate=0.1", NULL};
@@ -49,6 +58,7 @@ static void test_threads(void **state) {
   check_threads(rows, CLIPPED);
   check_threads(rows, BF16);
   check_threads(rows, ADAGRAD);
+  check_threads(rows, FFM);
   check_threads(rows, LAZY);
   check_threads(rows, LR);
   check_threads(rows, LBFGS);
@@ -106,6 +116,7 @@ static void test_resume(void **state) {
   check_resume(rows, CLIPPED);
   check_resume(rows, BF16);
   check_resume(rows, ADAGRAD);
+  check_resume(rows, FFM);
 }
 
 /* A run that has come to its end, by patience or by a limit of steps, ends as it did when it is resumed: no step

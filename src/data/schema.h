@@ -34,8 +34,8 @@ typedef enum dfm_pooling { DFM_POOL_SUM, DFM_POOL_MEAN, DFM_POOL_MAX } dfm_pooli
 /* Which branches see a field. */
 enum { DFM_INTO_LINEAR = 1, DFM_INTO_FM = 2, DFM_INTO_DNN = 4 };
 
-/* Embedding widths from 1 to this. */
-enum { DFM_MAX_FIELD_WIDTH = 1024 };
+/* Embedding widths from 1 to this; factors of a table row up to that: ffm has a width for each partner. */
+enum { DFM_MAX_FIELD_WIDTH = 1024, DFM_MAX_ROW_FACTORS = 16384 };
 /* Between items where the schema does not say. */
 enum { DFM_LIST_SEPARATOR = '|' };
 

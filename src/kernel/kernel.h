@@ -88,6 +88,8 @@ typedef struct dfm_kernel {
   void (*act_backward)(float *dy, const float *y, int rows, int n, int ld, dfm_activation act);
   /* sum (n) += column sums of y (rows, n; stride ld), rows in order */
   void (*column_sums)(float *sum, const float *y, int rows, int n, int ld);
+  /* sum (n) += y[row[0]] + ... + y[row[rows - 1]], in that order; y's rows start ld floats apart */
+  void (*add_rows)(float *sum, const float *y, size_t ld, const uint32_t *row, size_t rows, size_t n);
   /* y[i] = keep(key, counter, i) ? y[i] / (1 - rate) : 0, keep with probability 1 - rate, 0 <= rate < 1. The random
    * number of i is word i / 16 % 4 of Philox block (key, counter, i / 64 * 16 + i % 16): the same mask for forward and
    * backward, on any table, at any n. `counter` stands for step and row. */
@@ -97,6 +99,14 @@ typedef struct dfm_kernel {
   float (*fm_forward)(const float *e, int F, int K, float *sum);
   /* de (F, K) += dlogit (sum - e) */
   void (*fm_backward)(float *de, const float *e, int F, int K, const float *sum, float dlogit);
+  /* The same as fm_forward of the rows e[0], ..., e[F - 1] (K each), wherever they lie; NULL: that field is absent. */
+  float (*fm_rows)(const float *const *e, int F, int K, float *sum);
+  /* Field-aware pairs: e[i] (F, K) has field i's factors for each partner, NULL where field i is absent. Returns
+   * sum_{i<j} <e[i][j], e[j][i]>. Juan et al., "Field-aware Factorization Machines for CTR Prediction", RecSys 2016,
+   * eq. 4. */
+  float (*ffm_forward)(const float *const *e, int F, int K);
+  /* de[i][j] (F, F, K) = dlogit e[j][i] for fields i that are present; 0 for absent partners and for j = i. */
+  void (*ffm_backward)(float *de, const float *const *e, int F, int K, float dlogit);
   /* Optimizer steps on a span: g is the gradient, penalties included. */
   void (*sgd)(float *w, const float *g, size_t n, float learning_rate);
   /* s += g^2; w -= lr g / (sqrt(s + initial) + epsilon). Duchi, Hazan, Singer, JMLR 2011. */

@@ -67,6 +67,43 @@ KERNEL void column_sums(float *restrict sum, const float *restrict y, int rows, 
   }
 }
 
+/* n floats that fit one vector stay in a register. */
+#define DEFINE_ADD_ROWS(N)                                                                                      \
+  KERNEL_INLINE void add_rows_##N(float *restrict sum, const float *restrict y, size_t ld, const uint32_t *row, \
+                                  size_t rows) {                                                                \
+    typedef float narrow __attribute__((vector_size(N * sizeof(float))));                                       \
+    narrow s, x;                                                                                                \
+    memcpy(&s, sum, sizeof s);                                                                                  \
+    for (size_t i = 0; i < rows; i++) {                                                                         \
+      memcpy(&x, y + row[i] * ld, sizeof x);                                                                    \
+      s += x;                                                                                                   \
+    }                                                                                                           \
+    memcpy(sum, &s, sizeof s);                                                                                  \
+  }
+DEFINE_ADD_ROWS(4)
+DEFINE_ADD_ROWS(8)
+DEFINE_ADD_ROWS(16)
+
+KERNEL void add_rows(float *restrict sum, const float *restrict y, size_t ld, const uint32_t *row, size_t rows,
+                     size_t n) {
+  switch (n) {
+    case 4:
+      add_rows_4(sum, y, ld, row, rows);
+      return;
+    case 8:
+      add_rows_8(sum, y, ld, row, rows);
+      return;
+    case 16:
+      add_rows_16(sum, y, ld, row, rows);
+      return;
+    default:
+      for (size_t i = 0; i < rows; i++) {
+        const float *restrict x = y + row[i] * ld;
+        for (size_t j = 0; j < n; j++) sum[j] += x[j];
+      }
+  }
+}
+
 /* ---- element by element ---- */
 
 KERNEL void add(float *restrict y, const float *restrict x, size_t n) {
@@ -342,6 +379,156 @@ KERNEL void fm_backward(float *restrict de, const float *restrict e, int F, int 
   }
 }
 
+/* ---- the same on rows that lie apart ---- */
+
+/* Widths that fit one vector: both sums stay in registers. */
+#define DEFINE_FM_ROWS(K)                                                                    \
+  KERNEL_INLINE void fm_rows_##K(const float *const *e, int F, float *sum, float *squares) { \
+    typedef float narrow __attribute__((vector_size(K * sizeof(float))));                    \
+    narrow s = {0}, q = {0}, x;                                                              \
+    for (int f = 0; f < F; f++) {                                                            \
+      if (!e[f]) continue;                                                                   \
+      memcpy(&x, e[f], sizeof x);                                                            \
+      s += x;                                                                                \
+      q += x * x;                                                                            \
+    }                                                                                        \
+    memcpy(sum, &s, sizeof s);                                                               \
+    memcpy(squares, &q, sizeof q);                                                           \
+  }
+DEFINE_FM_ROWS(4)
+DEFINE_FM_ROWS(8)
+DEFINE_FM_ROWS(16)
+
+/* Sums of x and x^2 over fields, for `width` of the factors from k on. */
+KERNEL_INLINE void fm_rows_some(const float *const *e, int F, int k, int width, float *sum, float *squares) {
+  for (int l = 0; l < width; l++) sum[l] = squares[l] = 0;
+  for (int f = 0; f < F; f++)
+    for (int l = 0; e[f] && l < width; l++) {
+      sum[l] += e[f][k + l];
+      squares[l] += e[f][k + l] * e[f][k + l];
+    }
+}
+
+KERNEL float fm_rows(const float *const *e, int F, int K, float *restrict sum) {
+  float total = 0;
+  for (int k = 0; k < K; k += LANES) {
+    float s[LANES] = {0}, q[LANES] = {0};
+    const int width = K - k < LANES ? K - k : LANES;
+    if (K == 4)
+      fm_rows_4(e, F, s, q);
+    else if (K == 8)
+      fm_rows_8(e, F, s, q);
+    else if (K == 16)
+      fm_rows_16(e, F, s, q);
+    else
+      fm_rows_some(e, F, k, width, s, q);
+    for (int l = 0; l < width; l++) sum[k + l] = s[l];
+    for (int l = 0; l < LANES; l++) s[l] = l < width ? s[l] * s[l] - q[l] : 0;
+    total += lanes_sum(s);
+  }
+  return 0.5f * total;
+}
+
+/* ---- field-aware factorization machine ---- */
+
+/* Products of field i's factors with those of the present fields j, LANES / K partners side by side so that their sums
+ * do not wait for each other. `field` lists the n present fields that come after i. */
+#define DEFINE_FFM(K)                                                                                          \
+  KERNEL_INLINE void ffm_pairs_##K(float *lane, const float *const *e, int i, const int *field, int n) {       \
+    enum { SIDES = LANES / K };                                                                                \
+    typedef float narrow __attribute__((vector_size(K * sizeof(float))));                                      \
+    narrow s[SIDES], x, y;                                                                                     \
+    memcpy(s, lane, sizeof s);                                                                                 \
+    int at = 0;                                                                                                \
+    for (; at + SIDES <= n; at += SIDES) _Pragma("GCC unroll 8") for (int side = 0; side < SIDES; side++) {    \
+        memcpy(&x, e[i] + field[at + side] * K, sizeof x);                                                     \
+        memcpy(&y, e[field[at + side]] + i * K, sizeof y);                                                     \
+        s[side] += x * y;                                                                                      \
+      }                                                                                                        \
+    _Pragma("GCC unroll 8") for (int side = 0; side < SIDES - 1; side++) {                                     \
+      if (at + side >= n) break;                                                                               \
+      memcpy(&x, e[i] + field[at + side] * K, sizeof x);                                                       \
+      memcpy(&y, e[field[at + side]] + i * K, sizeof y);                                                       \
+      s[side] += x * y;                                                                                        \
+    }                                                                                                          \
+    memcpy(lane, s, sizeof s);                                                                                 \
+  }                                                                                                            \
+  KERNEL_INLINE void ffm_partners_##K(float *restrict de, const float *const *e, int F, int i, float dlogit) { \
+    typedef float narrow __attribute__((vector_size(K * sizeof(float))));                                      \
+    for (int j = 0; j < F; j++) {                                                                              \
+      narrow y = {0};                                                                                          \
+      if (e[j] && j != i) {                                                                                    \
+        memcpy(&y, e[j] + i * K, sizeof y);                                                                    \
+        y *= dlogit;                                                                                           \
+      }                                                                                                        \
+      memcpy(de + j * K, &y, sizeof y);                                                                        \
+    }                                                                                                          \
+  }
+DEFINE_FFM(2)
+DEFINE_FFM(4)
+DEFINE_FFM(8)
+DEFINE_FFM(16)
+
+KERNEL_INLINE void ffm_pairs(float *lane, const float *const *e, int K, int i, const int *field, int n) {
+  for (int at = 0; at < n; at++) {
+    const float *restrict x = e[i] + (size_t)field[at] * (size_t)K;
+    const float *restrict y = e[field[at]] + (size_t)i * (size_t)K;
+    for (int k = 0; k < K; k++) lane[k % LANES] += x[k] * y[k];
+  }
+}
+
+KERNEL_INLINE void ffm_partners(float *restrict de, const float *const *e, int F, int K, int i, float dlogit) {
+  for (int j = 0; j < F; j++) {
+    const float *y = e[j] && j != i ? e[j] + (size_t)i * (size_t)K : NULL;
+    for (int k = 0; k < K; k++) de[(size_t)j * (size_t)K + (size_t)k] = y ? dlogit * y[k] : 0;
+  }
+}
+
+/* Fields whose numbers are listed at once; a field meets further ones in further rounds. */
+enum { FFM_LIST = 256 };
+
+KERNEL float ffm_forward(const float *const *e, int F, int K) {
+  float lane[LANES] = {0};
+  int field[FFM_LIST];
+  for (int from = 0; from < F; from += FFM_LIST) { /* partners j in [from, from + FFM_LIST) */
+    const int end = F - from < FFM_LIST ? F : from + FFM_LIST;
+    int n = 0, before = 0; /* listed partners that are not after i */
+    for (int j = from; j < end; j++)
+      if (e[j]) field[n++] = j;
+    for (int i = 0; i < end; i++) {
+      if (!e[i]) continue;
+      while (before < n && field[before] <= i) before++;
+      if (K == 2)
+        ffm_pairs_2(lane, e, i, field + before, n - before);
+      else if (K == 4)
+        ffm_pairs_4(lane, e, i, field + before, n - before);
+      else if (K == 8)
+        ffm_pairs_8(lane, e, i, field + before, n - before);
+      else if (K == 16)
+        ffm_pairs_16(lane, e, i, field + before, n - before);
+      else
+        ffm_pairs(lane, e, K, i, field + before, n - before);
+    }
+  }
+  return lanes_sum(lane);
+}
+
+KERNEL void ffm_backward(float *restrict de, const float *const *e, int F, int K, float dlogit) {
+  for (int i = 0; i < F; i++, de += (size_t)F * (size_t)K) {
+    if (!e[i]) continue;
+    if (K == 2)
+      ffm_partners_2(de, e, F, i, dlogit);
+    else if (K == 4)
+      ffm_partners_4(de, e, F, i, dlogit);
+    else if (K == 8)
+      ffm_partners_8(de, e, F, i, dlogit);
+    else if (K == 16)
+      ffm_partners_16(de, e, F, i, dlogit);
+    else
+      ffm_partners(de, e, F, K, i, dlogit);
+  }
+}
+
 /* ---- optimizer steps ---- */
 
 KERNEL void sgd(float *restrict w, const float *restrict g, size_t n, float learning_rate) {
@@ -413,9 +600,13 @@ const dfm_kernel KERNEL_TABLE = {
     .bias_act = bias_act,
     .act_backward = act_backward,
     .column_sums = column_sums,
+    .add_rows = add_rows,
     .dropout = dropout,
     .fm_forward = fm_forward,
     .fm_backward = fm_backward,
+    .fm_rows = fm_rows,
+    .ffm_forward = ffm_forward,
+    .ffm_backward = ffm_backward,
     .sgd = sgd,
     .adagrad = adagrad,
     .adam = adam,

@@ -11,7 +11,7 @@ enum { TILE = 8 };
 /* The weights that place `place` of field f asks for; zeros where it has no id. */
 static inline const float *row_of(const dfm_embedding *from, const dfm_net *net, int f, uint32_t id, size_t place,
                                   float *scratch) {
-  static const float nothing[1 + DFM_MAX_FIELD_WIDTH];
+  static const float nothing[1 + DFM_MAX_ROW_FACTORS];
   const int t = net->field[f].table;
   if (from->plans) {
     const dfm_plan *plan = &from->plans[t];
@@ -23,7 +23,7 @@ static inline const float *row_of(const dfm_embedding *from, const dfm_net *net,
 
 /* A list's pooled row while its items come in. */
 typedef struct pooled {
-  float row[1 + DFM_MAX_FIELD_WIDTH]; /* as table rows are */
+  float row[1 + DFM_MAX_ROW_FACTORS]; /* as table rows are */
   float squares;                      /* sum of c^2 |v|^2, of lists whose items pair */
   bool is_empty;                      /* no item so far */
 } pooled;
@@ -51,9 +51,9 @@ static void pool_list(const dfm_embedding *from, const dfm_pass *pass, const dfm
   const dfm_net_field *field = &pass->net->field[f];
   const dfm_net_table *table = &pass->net->table[field->table];
   const dfm_batch_list *items = &batch->list[f];
-  const int n = table->first + table->width;
+  const int n = table->first + table->width, within = table->first + field->within_from;
   uint32_t *winner = from->plans && field->pools_max ? from->plans[f].winner + (size_t)b * (size_t)n : NULL;
-  float scratch[3 * (1 + DFM_MAX_FIELD_WIDTH)];
+  float scratch[3 * (1 + DFM_MAX_ROW_FACTORS)];
   list->squares = 0;
   list->is_empty = true;
   memset(list->row, 0, (size_t)n * sizeof *list->row);
@@ -66,50 +66,82 @@ static void pool_list(const dfm_embedding *from, const dfm_pass *pass, const dfm
     else
       pool_sum(pass->kernel, list, w, c, n);
     if (field->has_within)
-      list->squares += c * c * pass->kernel->dot(w + table->first, w + table->first, (size_t)table->width);
+      list->squares += c * c * pass->kernel->dot(w + within, w + within, (size_t)pass->net->fm_width);
     list->is_empty = false;
   }
 }
 
-/* Puts the weights `w` of a field into row b of the EMBED and FIRST edges; `first` is its column of FIRST. */
-static inline void place_row(const dfm_pass *pass, int b, const dfm_net_field *field, const float *w, int offset,
-                             int first) {
-  if (field->first) *dfm_value(pass, DFM_EDGE_FIRST, b, first) = w[0];
+/* Puts the weights `w` of a field into row b of the EMBED and FIRST edges. */
+static inline void place_row(const dfm_pass *pass, int b, const dfm_net_field *field, const float *w, int offset) {
+  if (field->first) *dfm_value(pass, DFM_EDGE_FIRST, b, 0) += w[0];
   if (field->width > 0)
     memcpy(dfm_value(pass, DFM_EDGE_EMBED, b, field->column), w + offset, (size_t)field->width * sizeof *w);
 }
 
-static void place_list(const dfm_embedding *from, const dfm_pass *pass, const dfm_batch *batch, int f, int b,
-                       int first) {
+static void place_list(const dfm_embedding *from, const dfm_pass *pass, const dfm_batch *batch, int f, int b) {
   const dfm_net_field *field = &pass->net->field[f];
+  const size_t K = (size_t)pass->net->fm_width;
   pooled list;
   pool_list(from, pass, batch, f, b, &list);
-  place_row(pass, b, field, list.row, pass->net->table[field->table].first, first);
+  place_row(pass, b, field, list.row, pass->net->table[field->table].first);
+  if (field->slot >= 0)
+    dfm_slots(pass, b)[field->slot] = list.is_empty ? NULL : dfm_value(pass, DFM_EDGE_EMBED, b, field->column);
   if (!field->has_within) return;
-  const float *s = dfm_value(pass, DFM_EDGE_EMBED, b, field->column);
-  *dfm_value(pass, DFM_EDGE_WITHIN, b, 0) += 0.5F * (pass->kernel->dot(s, s, (size_t)field->width) - list.squares);
+  const float *s = dfm_value(pass, DFM_EDGE_EMBED, b, field->column + field->within_from);
+  *dfm_value(pass, DFM_EDGE_WITHIN, b, 0) += 0.5F * (pass->kernel->dot(s, s, K) - list.squares);
 }
 
-/* Rows [b0, b1) of field f. */
-static void place_field(const dfm_embedding *from, const dfm_pass *pass, const dfm_batch *batch, int f, int first,
-                        int b0, int b1) {
+/* Rows [b0, b1) of single-valued field f that stay where they lie: gathered ones. */
+static void point_field(const dfm_plan *plans, const dfm_pass *pass, int f, int b0, int b1) {
+  const dfm_net_field field = pass->net->field[f];
+  const dfm_net_table table = pass->net->table[field.table];
+  const dfm_plan *plan = &plans[field.table];
+  const uint32_t *inverse = plan->inverse + plans[f].at, none = (uint32_t)plan->U;
+  const size_t n = (size_t)(table.first + table.width);
+  for (int b = b1; b < 2 * b1 - b0 && b < pass->B && table.width > 0; b++) /* the next tile's */
+    dfm_prefetch(plan->weights + inverse[b] * n, n * sizeof(float));
+  for (int b = b0; b < b1; b++) {
+    const float *w = plan->weights + inverse[b] * n;
+    if (field.first) *dfm_value(pass, DFM_EDGE_FIRST, b, 0) += w[0];
+    if (field.slot >= 0) dfm_slots(pass, b)[field.slot] = inverse[b] == none ? NULL : w + table.first;
+  }
+}
+
+/* The same of rows that a source gives; those that it makes are kept in the slots' scratch. */
+static void point_source(const dfm_embedding *from, const dfm_pass *pass, const dfm_batch *batch, int f, int b0,
+                         int b1) {
+  const dfm_net *net = pass->net;
+  const dfm_net_field field = net->field[f];
+  const uint32_t *id = batch->id + (size_t)f * (size_t)batch->capacity;
+  const size_t slot = field.slot < 0 ? 0 : (size_t)field.slot;
+  float passing[3 * (1 + DFM_MAX_ROW_FACTORS)];
+  for (int b = b0; b < b1; b++) {
+    const size_t at = (size_t)(b - b0) * (size_t)net->n_slots + slot;
+    float *scratch = field.slot < 0 ? passing : pass->row_scratch + at * pass->scratch_n;
+    const float *w = row_of(from, net, f, id[b], (size_t)b, scratch);
+    if (field.first) *dfm_value(pass, DFM_EDGE_FIRST, b, 0) += w[0];
+    if (field.slot >= 0) dfm_slots(pass, b)[slot] = id[b] == DFM_ID_NONE ? NULL : w + net->table[field.table].first;
+  }
+}
+
+/* Rows [b0, b1) of field f, in EMBED. */
+static void place_field(const dfm_embedding *from, const dfm_pass *pass, const dfm_batch *batch, int f, int b0,
+                        int b1) {
   const dfm_net *net = pass->net;
   const dfm_net_field field = net->field[f];
   const dfm_net_table table = net->table[field.table];
   const uint32_t *id = batch->id + (size_t)f * (size_t)batch->capacity;
-  float scratch[3 * (1 + DFM_MAX_FIELD_WIDTH)];
-  if (batch->list[f].offsets) {
-    for (int b = b0; b < b1; b++) place_list(from, pass, batch, f, b, first);
-  } else if (from->plans) {
+  float scratch[3 * (1 + DFM_MAX_ROW_FACTORS)];
+  if (from->plans) {
     const dfm_plan *plan = &from->plans[field.table];
     const uint32_t *inverse = plan->inverse + from->plans[f].at;
     const size_t n = (size_t)(table.first + table.width);
     for (int b = b0 + TILE; b < b1 + TILE && b < pass->B; b++) /* the next tile's */
       dfm_prefetch(plan->weights + inverse[b] * n, n * sizeof(float));
-    for (int b = b0; b < b1; b++) place_row(pass, b, &field, plan->weights + inverse[b] * n, table.first, first);
+    for (int b = b0; b < b1; b++) place_row(pass, b, &field, plan->weights + inverse[b] * n, table.first);
   } else {
     for (int b = b0; b < b1; b++)
-      place_row(pass, b, &field, row_of(from, net, f, id[b], (size_t)b, scratch), table.first, first);
+      place_row(pass, b, &field, row_of(from, net, f, id[b], (size_t)b, scratch), table.first);
   }
 }
 
@@ -119,20 +151,29 @@ static inline void place_numbers(const dfm_pass *pass, int b) {
   const float *x = dfm_value(pass, DFM_EDGE_NUMBER, b, 0);
   float *e = dfm_value(pass, DFM_EDGE_EMBED, b, net->embed_numbers);
   for (int i = 0; i < net->n_dnn_number; i++) e[i] = x[net->dnn_number[i]];
-  *dfm_value(pass, DFM_EDGE_LOGIT, b, 0) = 0;
+  for (int i = 0; i < net->n_slot_numbers; i++)
+    dfm_slots(pass, b)[i] =
+        x[net->slot_number[i]] == 0 ? NULL : dfm_value(pass, DFM_EDGE_EMBED, b, i * net->slot_width);
+  *dfm_value(pass, DFM_EDGE_LOGIT, b, 0) = *dfm_value(pass, DFM_EDGE_FIRST, b, 0) = 0;
   if (net->edge_n[DFM_EDGE_WITHIN] > 0) *dfm_value(pass, DFM_EDGE_WITHIN, b, 0) = 0;
 }
 
 void dfm_embed(const dfm_embedding *from, const dfm_pass *pass, const dfm_batch *batch, int b0, int b1) {
   const dfm_net *net = pass->net;
-  for (int at = b0; at < b1; at += TILE) {
-    const int end = at + TILE < b1 ? at + TILE : b1;
-    int first = 0;
+  const int step = net->n_slots > 0 ? net->tile : net->edge_n[DFM_EDGE_EMBED] == 0 ? b1 - b0 : TILE;
+  for (int at = b0; at < b1; at += step) {
+    const int end = at + step < b1 ? at + step : b1;
     for (int b = at; b < end; b++) place_numbers(pass, b);
     for (int f = 0; f < net->F; f++) {
       if (net->field[f].first + net->field[f].width == 0) continue;
-      place_field(from, pass, batch, f, first, at, end);
-      first += net->field[f].first;
+      if (batch->list[f].offsets)
+        for (int b = at; b < end; b++) place_list(from, pass, batch, f, b);
+      else if (net->field[f].column >= 0 && net->n_slots == 0)
+        place_field(from, pass, batch, f, at, end);
+      else if (from->plans)
+        point_field(from->plans, pass, f, at, end);
+      else
+        point_source(from, pass, batch, f, at, end);
     }
   }
 }

@@ -34,6 +34,8 @@ struct dfm_executor {
   int n_tasks;
   float *edges;
   size_t edges_bytes;
+  const float **row; /* (capacity, n_slots) */
+  float *row_scratch;
   dfm_field_gradient *field_gradient; /* (F) while training */
   double *sums;                       /* batch norm's */
   double *loss;                       /* per block */
@@ -99,17 +101,43 @@ static dfm_status allocate_edges(dfm_executor *executor, bool is_train, dfm_erro
   return DFM_OK;
 }
 
+/* Where the net has slots: their pointers, and while scoring room for rows that a source makes. */
+static dfm_status allocate_slots(dfm_executor *executor, bool is_train, dfm_error *error) {
+  dfm_pass *pass = &executor->pass;
+  const size_t slots = (size_t)pass->net->n_slots;
+  DFM_TRY(dfm_alloc(&executor->row, (size_t)executor->capacity * slots, sizeof *executor->row, error));
+  pass->row = executor->row;
+  if (is_train) return DFM_OK;
+  pass->scratch_n = 3 * (1 + (size_t)pass->net->slot_width);
+  DFM_TRY(dfm_alloc(&executor->row_scratch, (size_t)pass->net->tile * slots * pass->scratch_n, sizeof(float), error));
+  pass->row_scratch = executor->row_scratch;
+  return DFM_OK;
+}
+
+/* Where the gradient of field f's factors is. */
+static dfm_field_gradient field_gradient(const dfm_pass *pass, int f) {
+  const dfm_net *net = pass->net;
+  const dfm_net_field *field = &net->field[f];
+  dfm_field_gradient gradient = {.has_first = field->first == 1,
+                                 .has_within = field->has_within,
+                                 .within_from = field->within_from,
+                                 .within_n = net->fm_width,
+                                 .lde = net->edge_n[DFM_EDGE_EMBED]};
+  if (field->column >= 0) {
+    gradient.de = pass->dvalue[DFM_EDGE_EMBED] + field->column;
+  } else if (field->slot >= 0) { /* fm hands back the gradient of its sums */
+    gradient.de = pass->dvalue[net->fm_sums];
+    gradient.lde = net->fm_width;
+    gradient.has_within = true;
+  }
+  return gradient;
+}
+
 static dfm_status list_field_gradients(dfm_executor *executor, dfm_error *error) {
   const dfm_pass *pass = &executor->pass;
   const dfm_net *net = pass->net;
   DFM_TRY(dfm_alloc(&executor->field_gradient, (size_t)net->F, sizeof *executor->field_gradient, error));
-  for (int f = 0; f < net->F; f++) {
-    const dfm_net_field *field = &net->field[f];
-    executor->field_gradient[f] =
-        (dfm_field_gradient){.has_first = field->first == 1,
-                             .has_within = field->has_within,
-                             .de = field->column < 0 ? NULL : pass->dvalue[DFM_EDGE_EMBED] + field->column};
-  }
+  for (int f = 0; f < net->F; f++) executor->field_gradient[f] = field_gradient(pass, f);
   return DFM_OK;
 }
 
@@ -164,6 +192,7 @@ dfm_status dfm_executor_create(const dfm_net *net, const dfm_kernel *kernel, flo
                               .dropout_key = dfm_random_key(seed, DFM_STREAM_DROPOUT)};
   build_program(executor, is_train);
   DFM_TRY_GOTO(status, allocate_edges(executor, is_train, error), fail);
+  DFM_TRY_GOTO(status, allocate_slots(executor, is_train, error), fail);
   if (is_train) DFM_TRY_GOTO(status, list_field_gradients(executor, error), fail);
   DFM_TRY_GOTO(status, allocate_sums(executor, error), fail);
   DFM_TRY_GOTO(status, list_tasks(executor, error), fail);
@@ -182,6 +211,8 @@ void dfm_executor_free(dfm_executor *executor) {
   if (!executor) return;
   dfm_bf16_free(executor->pass.bf16);
   if (executor->edges) dfm_pages_free(executor->edges, executor->edges_bytes);
+  free(executor->row);
+  free(executor->row_scratch);
   free(executor->field_gradient);
   free(executor->sums);
   free(executor->loss);
@@ -203,7 +234,8 @@ static void loss_block(const dfm_executor *executor, int b0, int b1) {
     sum += batch->weight[b] * (fmax(logit, 0) - logit * batch->label[b] + log1p(exp(-fabs(logit))));
     dz[b] = (dz[b] - batch->label[b]) * batch->weight[b] / (float)pass->B;
   }
-  executor->loss[b0 / pass->block] = sum;
+  executor->loss[b0 / pass->block] += sum;
+  if (pass->net->is_field_aware) return; /* ffm sets its gradient */
   const size_t embed_bytes = (size_t)pass->net->edge_n[DFM_EDGE_EMBED] * (size_t)(b1 - b0) * sizeof(float);
   memset(dfm_dvalue(pass, DFM_EDGE_EMBED, b0, 0), 0, embed_bytes); /* every branch adds to it */
 }
@@ -248,14 +280,23 @@ static dfm_work work_of(const dfm_op *op) {
   return op->kind == OP_BACKWARD || op->kind == OP_SUMS_BACKWARD ? DFM_WORK_BACKWARD : DFM_WORK_FORWARD;
 }
 
+/* Rows that go through a phase's operations at once, out of a block of `block`. */
+static int tile_rows(const dfm_net *net, int block) {
+  return net->tile > 0 && net->tile < block ? net->tile : block;
+}
+
 static void block_task(void *context, int block, int thread) {
   const dfm_executor *executor = context;
   const dfm_pass *pass = &executor->pass;
   const int b0 = block * pass->block, b1 = b0 + pass->block < pass->B ? b0 + pass->block : pass->B;
+  const int tile = tile_rows(pass->net, pass->block);
   double start = dfm_busy_start(executor->busy);
-  for (int i = executor->from; i < executor->to; i++) {
-    run_block(executor, &executor->op[i], b0, b1);
-    start = dfm_busy_count(executor->busy, thread, work_of(&executor->op[i]), start);
+  for (int at = b0; at < b1; at += tile) {
+    const int end = at + tile < b1 ? at + tile : b1;
+    for (int i = executor->from; i < executor->to; i++) {
+      run_block(executor, &executor->op[i], at, end);
+      start = dfm_busy_count(executor->busy, thread, work_of(&executor->op[i]), start);
+    }
   }
 }
 
@@ -272,6 +313,7 @@ double dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_plan
   pass->step = step;
   pass->value[DFM_EDGE_NUMBER] = batch->number;
   const int n_blocks = (pass->B + pass->block - 1) / pass->block;
+  for (int block = 0; block < n_blocks; block++) executor->loss[block] = 0;
   if (pass->bf16) dfm_bf16_begin(pass->bf16, pass, pool);
   for (int i = 0; i < executor->n_ops; i = executor->to + 1) {
     executor->from = executor->to = i;
@@ -299,9 +341,7 @@ const float *dfm_executor_logits(const dfm_executor *executor) {
 
 dfm_table_gradient dfm_executor_table_gradient(const dfm_executor *executor) {
   const dfm_pass *pass = &executor->pass;
-  return (dfm_table_gradient){.dlogit = pass->dvalue[DFM_EDGE_LOGIT],
-                              .lde = pass->net->edge_n[DFM_EDGE_EMBED],
-                              .field = executor->field_gradient};
+  return (dfm_table_gradient){.dlogit = pass->dvalue[DFM_EDGE_LOGIT], .field = executor->field_gradient};
 }
 
 void dfm_executor_score(dfm_executor *executor, const dfm_row_source *source, const dfm_batch *batch,
@@ -309,7 +349,11 @@ void dfm_executor_score(dfm_executor *executor, const dfm_row_source *source, co
   dfm_pass *pass = &executor->pass;
   pass->B = batch->rows;
   pass->value[DFM_EDGE_NUMBER] = batch->number;
-  dfm_embed(&(dfm_embedding){.source = source}, pass, batch, 0, pass->B);
-  for (int i = 1; i < executor->n_ops; i++) run_block(executor, &executor->op[i], 0, pass->B);
+  const int tile = tile_rows(pass->net, pass->B);
+  for (int at = 0; at < pass->B; at += tile) {
+    const int end = at + tile < pass->B ? at + tile : pass->B;
+    dfm_embed(&(dfm_embedding){.source = source}, pass, batch, at, end);
+    for (int i = 1; i < executor->n_ops; i++) run_block(executor, &executor->op[i], at, end);
+  }
   pass->kernel->sigmoid(probability, pass->value[DFM_EDGE_LOGIT], (size_t)pass->B);
 }

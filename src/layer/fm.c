@@ -1,22 +1,30 @@
 /* FM branch: embeddings come in; the sum of the inner products of all pairs of fields is added to the logit.
  *
  * logit += sum_{i<j} <e_i, e_j> = 1/2 sum_k ((sum_f e_fk)^2 - sum_f e_fk^2); de_fk = dlogit (sum_f e_fk - e_fk).
- * Rendle, "Factorization Machines", ICDM 2010. The sums are kept in the scratch edge (B, K) for backward. */
+ * Rendle, "Factorization Machines", ICDM 2010. The sums are kept in the scratch edge (B, K) for backward.
+ *
+ * Where rows are read where they lie (net->n_slots > 0), the gradient of the sums is all that is handed back for them: their table takes
+ * dlogit e_f away itself. */
 #include "layer/layer.h"
 
 static void forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {
-  const int K = layer->K, F = layer->n_in / K;
+  const int K = layer->K, F = layer->n_in / K, slots = pass->net->n_slots;
   for (int b = b0; b < b1; b++) {
-    const float *e = dfm_value(pass, layer->in, b, layer->from);
-    *dfm_value(pass, layer->out, b, 0) += pass->kernel->fm_forward(e, F, K, dfm_value(pass, layer->scratch, b, 0));
+    float *sum = dfm_value(pass, layer->scratch, b, 0), *logit = dfm_value(pass, layer->out, b, 0);
+    *logit += slots > 0 ? pass->kernel->fm_rows(dfm_slots(pass, b), slots, K, sum)
+                        : pass->kernel->fm_forward(dfm_value(pass, layer->in, b, layer->from), F, K, sum);
   }
 }
 
 static void backward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {
   const int K = layer->K, F = layer->n_in / K;
   for (int b = b0; b < b1; b++) {
-    pass->kernel->fm_backward(dfm_dvalue(pass, layer->in, b, layer->from), dfm_value(pass, layer->in, b, layer->from),
-                              F, K, dfm_value(pass, layer->scratch, b, 0), *dfm_dvalue(pass, layer->out, b, 0));
+    const float *sum = dfm_value(pass, layer->scratch, b, 0), dlogit = *dfm_dvalue(pass, layer->out, b, 0);
+    float *dsum = dfm_dvalue(pass, layer->scratch, b, 0);
+    if (F > 0)
+      pass->kernel->fm_backward(dfm_dvalue(pass, layer->in, b, layer->from), dfm_value(pass, layer->in, b, layer->from),
+                                F, K, sum, dlogit);
+    for (int k = 0; pass->net->n_slots > 0 && k < K; k++) dsum[k] = dlogit * sum[k];
   }
 }
 

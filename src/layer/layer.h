@@ -9,8 +9,8 @@
 #include "base/pool.h"
 #include "kernel/kernel.h"
 
-/* Edges that every net has. EMBED holds the embedded fields side by side, then the numbers that the DNN sees. WITHIN has one column where items of
- * lists pair with each other: the sum of their inner products. */
+/* Edges that every net has. EMBED holds the embedded fields side by side, then the numbers that the DNN sees. FIRST is the sum of the first-order
+ * weights. WITHIN has one column where items of lists pair with each other: the sum of their inner products. */
 enum { DFM_EDGE_EMBED, DFM_EDGE_FIRST, DFM_EDGE_NUMBER, DFM_EDGE_LOGIT, DFM_EDGE_WITHIN, DFM_EDGES_FIXED };
 
 /* 16 hidden layers of four (dense, batch norm, activation, dropout) and what stands around them. */
@@ -42,7 +42,7 @@ typedef struct dfm_layer {
   int out, n_out;              /* output edge; layers that end a branch add to DFM_EDGE_LOGIT */
   int scratch;                 /* an edge for what forward leaves to backward; -1: none */
   int param[DFM_LAYER_PARAMS]; /* indices into the net's parameters; -1: none */
-  int K;                       /* fm, number embedding: width */
+  int K;                       /* fm, ffm, number embedding: width */
   dfm_activation activation;
   float rate;              /* dropout */
   float momentum, epsilon; /* batch norm */
@@ -53,10 +53,12 @@ typedef struct dfm_layer {
 typedef struct dfm_net_field { /* of a category field */
   int table;                   /* the field whose table it uses */
   int first;                   /* 1: its first-order weight is in the logit */
-  int width;                   /* K; 0: no embedding */
-  int column;                  /* of EMBED; -1 where K = 0 */
-  bool pools_max;              /* a list, pooled by max; other lists are sums, the coefficients say of what */
-  bool has_within;             /* a list whose items pair with each other */
+  int width;                   /* factors: K, in ffm K for each partner; 0: no embedding */
+  int column;                  /* of EMBED; -1 where it has none */
+  int slot;                    /* among the fields of a pair branch whose rows are read where they lie; -1: none */
+  int within_from; /* where lists' items pair: the factors [within_from, within_from + K) that they pair by */
+  bool pools_max;  /* a list, pooled by max; other lists are sums, the coefficients say of what */
+  bool has_within; /* a list whose items pair with each other */
 } dfm_net_field;
 
 /* What a row of the table that a field owns holds: a first-order weight (1) or none (0), then `width` factors; both 0 where no field uses it. */
@@ -74,6 +76,16 @@ typedef struct dfm_net {
   int embed_numbers; /* column of EMBED where they start */
   int fm_columns;    /* [0, fm_columns) of EMBED are what fm reads, fm_width each */
   int fm_width;
+  bool is_field_aware; /* ffm: K factors for each partner */
+  int n_pairs;         /* category fields and numbers that fm or ffm sees */
+  /* Without a dnn nothing needs the embedded fields side by side: fm and ffm read table rows where they lie, through n_slots = n_pairs pointers a
+   * row of the batch, numbers first. EMBED then holds only what is no table row (numbers, pooled lists), and `tile` rows go through all layers
+   * at once, as many as the first-level cache holds. 0: EMBED is read. */
+  int n_slots, tile;
+  int slot_width;   /* factors of a slot: K; ffm: n_slots K */
+  int *slot_number; /* (n_slot_numbers) the numbers that have the first slots */
+  int n_slot_numbers;
+  int fm_sums;  /* edge of fm's sums, where its gradient is too; -1: none */
   int dnn_from; /* [dnn_from, edge_n[EMBED]) is what the dnn reads */
   int edge_n[DFM_MAX_EDGES], n_edges;
   dfm_layer layer[DFM_MAX_LAYERS];
@@ -91,7 +103,10 @@ typedef struct dfm_pass {
   float *dweight; /* their gradients */
   float *value[DFM_MAX_EDGES];  /* (B, edge_n) */
   float *dvalue[DFM_MAX_EDGES]; /* NULL while scoring */
-  int B, block;                 /* rows in the batch, rows per block */
+  const float **row;            /* (B, n_slots) factors of each slot; NULL: the field is absent */
+  float *row_scratch; /* (tile, n_slots, scratch_n) room for rows that are made to be scored; NULL while training */
+  size_t scratch_n;
+  int B, block; /* rows in the batch, rows per block */
   bool is_train;
   uint64_t dropout_key;
   int64_t step;
@@ -122,8 +137,8 @@ struct dfm_layer_kind {
   void (*reduce_backward)(const dfm_layer *layer, const dfm_pass *pass);
 };
 
-extern const dfm_layer_kind dfm_layer_linear, dfm_layer_fm, dfm_layer_number_embedding, dfm_layer_dense, dfm_layer_unit,
-    dfm_layer_within, dfm_layer_batch_norm, dfm_layer_activation, dfm_layer_dropout;
+extern const dfm_layer_kind dfm_layer_linear, dfm_layer_fm, dfm_layer_ffm, dfm_layer_number_embedding, dfm_layer_dense,
+    dfm_layer_unit, dfm_layer_within, dfm_layer_batch_norm, dfm_layer_activation, dfm_layer_dropout;
 
 /* Doubles per block that batch norm over n units keeps, and for the whole batch. */
 static inline size_t dfm_batch_norm_sums(int n_blocks, int n) {
@@ -136,6 +151,10 @@ static inline float *dfm_value(const dfm_pass *pass, int edge, int b, int c) {
 }
 static inline float *dfm_dvalue(const dfm_pass *pass, int edge, int b, int c) {
   return pass->dvalue[edge] + (size_t)b * (size_t)pass->net->edge_n[edge] + c;
+}
+/* Pointers to the factors that row b has in each slot. */
+static inline const float **dfm_slots(const dfm_pass *pass, int b) {
+  return pass->row + (size_t)b * (size_t)pass->net->n_slots;
 }
 static inline float *dfm_weight(const dfm_pass *pass, const dfm_layer *layer, int i) {
   return pass->weight + pass->net->param[layer->param[i]].offset;

@@ -6,13 +6,11 @@
 enum { BIAS, NUMBER_WEIGHT };
 
 static void forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {
-  const int F = pass->net->edge_n[DFM_EDGE_FIRST];
   const float bias = *dfm_weight(pass, layer, BIAS);
   const float *w = layer->n_in > 0 ? dfm_weight(pass, layer, NUMBER_WEIGHT) : NULL;
   for (int b = b0; b < b1; b++) {
-    const float *first = dfm_value(pass, DFM_EDGE_FIRST, b, 0), *x = dfm_value(pass, DFM_EDGE_NUMBER, b, 0);
-    float sum = bias;
-    for (int f = 0; f < F; f++) sum += first[f];
+    const float *x = dfm_value(pass, DFM_EDGE_NUMBER, b, 0);
+    float sum = bias + *dfm_value(pass, DFM_EDGE_FIRST, b, 0);
     for (int i = 0; i < layer->n_in; i++) sum += w[i] * x[layer->column[i]];
     *dfm_value(pass, DFM_EDGE_LOGIT, b, 0) += sum;
   }

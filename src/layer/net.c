@@ -50,6 +50,7 @@ void dfm_net_free(dfm_net *net) {
   if (!net) return;
   for (int i = 0; i < net->n_layers; i++) free(net->layer[i].column);
   free(net->dnn_number);
+  free(net->slot_number);
   free(net->number_into);
   free(net->field);
   free(net->table);

@@ -29,7 +29,10 @@ static int gradient(const dfm_layer *layer, const dfm_pass *pass, int task, dfm_
   for (size_t i = 0; i < param->n; i++) dv[i] = 0;
   for (int b = 0; b < pass->B; b++) {
     const float *x = dfm_value(pass, DFM_EDGE_NUMBER, b, 0), *de = dfm_dvalue(pass, layer->out, b, 0);
-    for (int i = 0; i < layer->n_in; i++) pass->kernel->axpy(dv + i * K, x[layer->column[i]], de + i * K, (size_t)K);
+    for (int i = 0; i < layer->n_in; i++) { /* a number that is 0 is absent: there may be no gradient */
+      const float x_i = x[layer->column[i]];
+      if (x_i != 0) pass->kernel->axpy(dv + i * K, x_i, de + i * K, (size_t)K);
+    }
   }
   span[0] = (dfm_span){param->offset, param->n, param->part};
   return 1;

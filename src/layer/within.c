@@ -2,7 +2,7 @@
  * logit, so that with the fm branch a list's items are fields of their own.
  *
  * For s = sum_p c_p v_p: sum_{p<q} c_p c_q <v_p, v_q> = 1/2 (|s|^2 - sum_p c_p^2 |v_p|^2). Backward adds dlogit s to the gradient of s; what belongs
- * to one item alone, -dlogit c_p^2 v_p, its table takes (table/update.c). */
+ * to one item alone, -dlogit c_p^2 v_p, its table takes (table/update.c). In ffm v_p are the factors that the list has for itself. */
 #include "layer/layer.h"
 
 static void forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {
@@ -18,8 +18,9 @@ static void backward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b
     for (int f = 0; f < net->F; f++) {
       const dfm_net_field *field = &net->field[f];
       if (!field->has_within) continue;
-      pass->kernel->axpy(dfm_dvalue(pass, DFM_EDGE_EMBED, b, field->column), dlogit,
-                         dfm_value(pass, DFM_EDGE_EMBED, b, field->column), (size_t)field->width);
+      const int column = field->column + field->within_from;
+      pass->kernel->axpy(dfm_dvalue(pass, DFM_EDGE_EMBED, b, column), dlogit,
+                         dfm_value(pass, DFM_EDGE_EMBED, b, column), (size_t)net->fm_width);
     }
   }
 }

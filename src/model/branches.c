@@ -57,29 +57,30 @@ dfm_status dfm_branch_linear(dfm_net *net, const dfm_recipe *recipe, dfm_error *
   return DFM_OK;
 }
 
-/* Numbers that go into fm: a factor vector each, scaled by the number, in the first columns of EMBED. */
-static dfm_status add_number_embedding(dfm_net *net, const dfm_recipe *recipe, dfm_error *error) {
+/* Numbers that go into fm or ffm: factors each, scaled by the number, in the first columns of EMBED. */
+static dfm_status add_number_embedding(dfm_net *net, const dfm_recipe *recipe, const char *name, dfm_error *error) {
   int n = 0;
   for (int d = 0; d < net->D; d++) n += (net->number_into[d] & DFM_INTO_FM) != 0;
   if (n == 0) return DFM_OK;
-  dfm_layer *layer = dfm_net_add_layer(net, &dfm_layer_number_embedding, "fm.number", error);
+  dfm_layer *layer = dfm_net_add_layer(net, &dfm_layer_number_embedding, name, error);
   if (!layer) return DFM_ERROR_VALUE;
   dfm_param *param;
   layer->in = DFM_EDGE_NUMBER;
   layer->out = DFM_EDGE_EMBED;
-  layer->K = net->fm_width;
-  layer->n_out = n * net->fm_width;
+  layer->K = net->slot_width;
+  layer->n_out = n * net->slot_width;
   DFM_TRY(dfm_alloc(&layer->column, (size_t)net->D, sizeof *layer->column, error));
   for (int d = 0; d < net->D; d++)
     if (net->number_into[d] & DFM_INTO_FM) layer->column[layer->n_in++] = d;
-  DFM_TRY(dfm_net_add_param(net, layer, 0, "weight", n, net->fm_width, DFM_PART_EMBEDDING, &param, error));
+  DFM_TRY(dfm_net_add_param(net, layer, 0, "weight", n, net->slot_width, DFM_PART_EMBEDDING, &param, error));
   set_start(param, recipe->embedding.init, recipe->embedding.init_scale, n, net->fm_width);
   return DFM_OK;
 }
 
 /* Lists whose items pair with each other too. */
-static dfm_status add_within(dfm_net *net, dfm_error *error) {
-  dfm_layer *layer = dfm_net_add_layer(net, &dfm_layer_within, "fm.within", error);
+static dfm_status add_within(dfm_net *net, const char *name, dfm_error *error) {
+  if (net->edge_n[DFM_EDGE_WITHIN] == 0) return DFM_OK;
+  dfm_layer *layer = dfm_net_add_layer(net, &dfm_layer_within, name, error);
   if (!layer) return DFM_ERROR_VALUE;
   layer->in = DFM_EDGE_WITHIN;
   layer->n_in = layer->n_out = 1;
@@ -87,15 +88,18 @@ static dfm_status add_within(dfm_net *net, dfm_error *error) {
   return DFM_OK;
 }
 
+static dfm_status check_pairs(const dfm_net *net, const dfm_recipe *recipe, dfm_error *error) {
+  if (net->n_pairs > 0) return DFM_OK;
+  return dfm_fail(error, DFM_ERROR_VALUE,
+                  "model %s has an %s branch but no field goes into it; put fields into fm (data.category_into, "
+                  "data.number_into), or "
+                  "choose another model",
+                  recipe->model, net->is_field_aware ? "ffm" : "fm");
+}
+
 dfm_status dfm_branch_fm(dfm_net *net, const dfm_recipe *recipe, dfm_error *error) {
-  if (net->fm_columns == 0) {
-    return dfm_fail(error, DFM_ERROR_VALUE,
-                    "model %s has an fm branch but no field goes into it; put fields into fm (data.category_into, "
-                    "data.number_into), or "
-                    "choose another model",
-                    recipe->model);
-  }
-  DFM_TRY(add_number_embedding(net, recipe, error));
+  DFM_TRY(check_pairs(net, recipe, error));
+  DFM_TRY(add_number_embedding(net, recipe, "fm.number", error));
   dfm_layer *layer = dfm_net_add_layer(net, &dfm_layer_fm, "fm", error);
   if (!layer) return DFM_ERROR_VALUE;
   layer->in = DFM_EDGE_EMBED;
@@ -105,7 +109,23 @@ dfm_status dfm_branch_fm(dfm_net *net, const dfm_recipe *recipe, dfm_error *erro
   layer->n_out = 1;
   layer->scratch = dfm_net_add_edge(net, net->fm_width, error);
   if (layer->scratch < 0) return DFM_ERROR_VALUE;
-  return net->edge_n[DFM_EDGE_WITHIN] > 0 ? add_within(net, error) : DFM_OK;
+  net->fm_sums = layer->scratch;
+  return add_within(net, "fm.within", error);
+}
+
+dfm_status dfm_branch_ffm(dfm_net *net, const dfm_recipe *recipe, dfm_error *error) {
+  DFM_TRY(check_pairs(net, recipe, error));
+  DFM_TRY(add_number_embedding(net, recipe, "ffm.number", error));
+  DFM_TRY(
+      add_within(net, "ffm.within", error)); /* before ffm, so that backward adds to the gradient that ffm has set */
+  dfm_layer *layer = dfm_net_add_layer(net, &dfm_layer_ffm, "ffm", error);
+  if (!layer) return DFM_ERROR_VALUE;
+  layer->in = DFM_EDGE_EMBED;
+  layer->n_in = net->fm_columns;
+  layer->K = net->fm_width;
+  layer->out = DFM_EDGE_LOGIT;
+  layer->n_out = 1;
+  return DFM_OK;
 }
 
 /* Appends a layer from edge `in` to edge `out` (-1: a new one of n_out units). */

@@ -73,7 +73,7 @@ static dfm_status write_table(dfm_st_writer *writer, const dfm_model_parts *part
                               dfm_error *error) {
   const size_t n = (size_t)row_weights(parts->net, f);
   const uint32_t V = dfm_encoder_rows(parts->encoder, f);
-  float scratch[3 * (1 + DFM_MAX_FIELD_WIDTH)];
+  float scratch[3 * (1 + DFM_MAX_ROW_FACTORS)];
   for (uint32_t id = 0; id < V; id += DFM_ROWS_PER_WRITE) {
     const uint32_t rows = V - id < DFM_ROWS_PER_WRITE ? V - id : DFM_ROWS_PER_WRITE;
     for (uint32_t i = 0; i < rows; i++) {

@@ -6,4 +6,5 @@ static dfm_status build(dfm_net *net, const dfm_recipe *recipe, dfm_error *error
   return dfm_branch_fm(net, recipe, error);
 }
 
-const dfm_model_kind dfm_model_fm = {"fm", "factorization machine (Rendle 2010)", DFM_INTO_LINEAR | DFM_INTO_FM, build};
+const dfm_model_kind dfm_model_fm = {"fm", "factorization machine (Rendle 2010)", DFM_INTO_LINEAR | DFM_INTO_FM, false,
+                                     build};

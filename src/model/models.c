@@ -4,7 +4,7 @@
 
 #include "model/net_build.h"
 
-static const dfm_model_kind *const models[] = {&dfm_model_lr, &dfm_model_fm, &dfm_model_deepfm};
+static const dfm_model_kind *const models[] = {&dfm_model_lr, &dfm_model_fm, &dfm_model_ffm, &dfm_model_deepfm};
 enum { N_MODELS = sizeof models / sizeof *models };
 
 const dfm_model_kind *dfm_model_kind_at(size_t i) {

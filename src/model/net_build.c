@@ -15,7 +15,9 @@ static void place_fields(dfm_net *net, const dfm_encoder *encoder, const dfm_mod
                          int *column) {
   for (int f = 0; f < net->F; f++) {
     if ((branches_of(kind, &encoder->category[f].settings) & (DFM_INTO_FM | DFM_INTO_DNN)) != wanted) continue;
-    net->field[f].width = encoder->category[f].settings.width;
+    net->field[f].width = net->n_slots > 0 ? net->slot_width : encoder->category[f].settings.width;
+    /* A row that fm reads where it lies needs no place; ffm has its gradient there. */
+    if (net->n_slots > 0 && !net->is_field_aware && !encoder->category[f].is_list) continue;
     net->field[f].column = *column;
     *column += net->field[f].width;
   }
@@ -42,31 +44,71 @@ static dfm_net_field describe_field(const dfm_model_kind *kind, const dfm_catego
   return (dfm_net_field){.table = field->table,
                          .first = (branches & DFM_INTO_LINEAR) != 0,
                          .column = -1,
+                         .slot = -1,
                          .pools_max = field->is_list && field->settings.pool == DFM_POOL_MAX,
                          .has_within = field->is_list && field->settings.within && (branches & DFM_INTO_FM)};
 }
 
-/* EMBED is [numbers' factors][fm only][fm and dnn][dnn only][numbers for the dnn]: fm reads a prefix and the dnn a
- * suffix of it, so that neither copies anything. */
-static dfm_status lay_out(dfm_net *net, const dfm_recipe *recipe, const dfm_encoder *encoder,
-                          const dfm_model_kind *kind, dfm_error *error) {
-  int column = 0, n_first = 0;
-  bool has_within = false;
+static dfm_status describe_fields(dfm_net *net, const dfm_encoder *encoder, const dfm_model_kind *kind,
+                                  dfm_error *error) {
   DFM_TRY(dfm_alloc(&net->field, (size_t)net->F, sizeof *net->field, error));
   DFM_TRY(dfm_alloc(&net->table, (size_t)net->F, sizeof *net->table, error));
   DFM_TRY(dfm_alloc(&net->number_into, (size_t)net->D, sizeof *net->number_into, error));
   DFM_TRY(dfm_alloc(&net->dnn_number, (size_t)net->D, sizeof *net->dnn_number, error));
-  DFM_TRY(check_fm_width(net, encoder, kind, error));
-  if (net->fm_width == 0) net->fm_width = recipe->embedding.width;
+  DFM_TRY(dfm_alloc(&net->slot_number, (size_t)net->D, sizeof *net->slot_number, error));
   for (int f = 0; f < net->F; f++) {
     net->field[f] = describe_field(kind, &encoder->category[f]);
-    n_first += net->field[f].first;
-    has_within |= net->field[f].has_within;
+    net->n_pairs += (branches_of(kind, &encoder->category[f].settings) & DFM_INTO_FM) != 0;
+    net->edge_n[DFM_EDGE_WITHIN] |= net->field[f].has_within;
   }
   for (int d = 0; d < net->D; d++) {
     net->number_into[d] = branches_of(kind, &encoder->number[d].settings);
-    if (net->number_into[d] & DFM_INTO_FM) column += net->fm_width;
+    net->n_pairs += (net->number_into[d] & DFM_INTO_FM) != 0;
+    if (net->number_into[d] & DFM_INTO_DNN) net->dnn_number[net->n_dnn_number++] = d;
   }
+  return DFM_OK;
+}
+
+/* Bytes of table rows that go through the layers at once: they and their gradients fit the first-level cache. */
+enum { TILE_BYTES = 16384, MAX_TILE = 32 };
+
+/* Without a dnn: a slot for each number and field of the pair branch. */
+static dfm_status give_slots(dfm_net *net, const dfm_encoder *encoder, const dfm_model_kind *kind, dfm_error *error) {
+  const long long width = net->is_field_aware ? (long long)net->n_pairs * net->fm_width : net->fm_width;
+  net->slot_width = (int)width;
+  if ((kind->branches & DFM_INTO_DNN) || net->n_pairs == 0) return DFM_OK;
+  if (width > DFM_MAX_ROW_FACTORS) {
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "%d fields with %d factors for each other make rows of %lld weights; the most is %d: lower "
+                    "embedding.width, or take fields out of fm (--set fields.NAME.into=linear)",
+                    net->n_pairs, net->fm_width, width, DFM_MAX_ROW_FACTORS);
+  }
+  for (int d = 0; d < net->D; d++)
+    if (net->number_into[d] & DFM_INTO_FM) net->slot_number[net->n_slot_numbers++] = d;
+  net->n_slots = net->n_slot_numbers;
+  for (int f = 0; f < net->F; f++) {
+    if (!(branches_of(kind, &encoder->category[f].settings) & DFM_INTO_FM)) continue;
+    net->field[f].slot = net->n_slots++;
+    if (net->is_field_aware) net->field[f].within_from = net->field[f].slot * net->fm_width;
+  }
+  const long long fitting = TILE_BYTES / ((long long)net->n_slots * width * (long long)sizeof(float));
+  net->tile = fitting < 1 ? 1 : fitting > MAX_TILE ? MAX_TILE : (int)fitting;
+  return DFM_OK;
+}
+
+/* EMBED is [numbers' factors][fm only][fm and dnn][dnn only][numbers for the dnn]: fm reads a prefix and the dnn a suffix of it, so that neither
+ * copies anything. Where the net has slots it is [numbers' factors][lists], in ffm [numbers][fields]. */
+static dfm_status lay_out(dfm_net *net, const dfm_recipe *recipe, const dfm_encoder *encoder,
+                          const dfm_model_kind *kind, dfm_error *error) {
+  int column = 0;
+  net->is_field_aware = kind->is_field_aware;
+  net->fm_sums = -1;
+  DFM_TRY(check_fm_width(net, encoder, kind, error));
+  if (net->fm_width == 0) net->fm_width = recipe->embedding.width;
+  DFM_TRY(describe_fields(net, encoder, kind, error));
+  DFM_TRY(give_slots(net, encoder, kind, error));
+  for (int d = 0; d < net->D; d++)
+    if (net->number_into[d] & DFM_INTO_FM) column += net->slot_width;
   place_fields(net, encoder, kind, DFM_INTO_FM, &column);
   net->dnn_from = column;
   place_fields(net, encoder, kind, DFM_INTO_FM | DFM_INTO_DNN, &column);
@@ -78,13 +120,10 @@ static dfm_status lay_out(dfm_net *net, const dfm_recipe *recipe, const dfm_enco
     table->first |= net->field[f].first;
     if (net->field[f].width > 0) table->width = net->field[f].width;
   }
-  for (int d = 0; d < net->D; d++)
-    if (net->number_into[d] & DFM_INTO_DNN) net->dnn_number[net->n_dnn_number++] = d;
   net->edge_n[DFM_EDGE_EMBED] = column + net->n_dnn_number;
-  net->edge_n[DFM_EDGE_FIRST] = n_first;
+  net->edge_n[DFM_EDGE_FIRST] = 1;
   net->edge_n[DFM_EDGE_NUMBER] = net->D;
   net->edge_n[DFM_EDGE_LOGIT] = 1;
-  net->edge_n[DFM_EDGE_WITHIN] = has_within;
   net->n_edges = DFM_EDGES_FIXED;
   return DFM_OK;
 }

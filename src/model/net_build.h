@@ -11,11 +11,12 @@
 typedef struct dfm_model_kind {
   const char *name;  /* "deepfm", as recipes say it */
   const char *title; /* with its source, for people */
-  int branches;      /* DFM_INTO_ bits of those it has: decides what a table row holds */
+  int branches; /* DFM_INTO_ bits of those it has: decides what a table row holds; fields of a pair branch, fm or ffm, go into DFM_INTO_FM */
+  bool is_field_aware; /* its pair branch is ffm: factors for each partner field */
   dfm_status (*build)(dfm_net *net, const dfm_recipe *recipe, dfm_error *error);
 } dfm_model_kind;
 
-extern const dfm_model_kind dfm_model_lr, dfm_model_fm, dfm_model_deepfm;
+extern const dfm_model_kind dfm_model_lr, dfm_model_fm, dfm_model_ffm, dfm_model_deepfm;
 
 /* Models by index: NULL past the last. */
 const dfm_model_kind *dfm_model_kind_at(size_t i);
@@ -29,6 +30,7 @@ dfm_status dfm_net_build(const dfm_recipe *recipe, const dfm_encoder *encoder, d
 dfm_status dfm_branch_linear(dfm_net *net, const dfm_recipe *recipe,
                              dfm_error *error); /* first-order weights, numbers, bias */
 dfm_status dfm_branch_fm(dfm_net *net, const dfm_recipe *recipe, dfm_error *error);  /* pairs of fields */
+dfm_status dfm_branch_ffm(dfm_net *net, const dfm_recipe *recipe, dfm_error *error); /* field-aware pairs */
 dfm_status dfm_branch_dnn(dfm_net *net, const dfm_recipe *recipe, dfm_error *error); /* hidden layers and a unit */
 
 /* Keras-like table of tables, layers, shapes and parameter counts. */

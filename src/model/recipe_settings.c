@@ -25,7 +25,7 @@ _Static_assert(DFM_TRANSFORM_NONE == 0 && DFM_TRANSFORM_LOG == 1 && DFM_TRANSFOR
 
 /* clang-format off */
 static const dfm_setting_row rows[] = {
-  {{"model", "model", "deepfm", "lr | fm | deepfm",
+  {{"model", "model", "deepfm", "lr | fm | ffm | deepfm",
     "The model: which branches add up to the logit"},
    DFM_SETTING_NAME, AT(model), 0, 0},
   {{"precision", "precision", "float32", "float32 | bf16 | auto",
@@ -33,7 +33,7 @@ static const dfm_setting_row rows[] = {
    DFM_SETTING_CHOICE, AT(precision), 0, DFM_PRECISION_FLOAT32},
 
   {{"embedding.width", "width", "16", "[1, 1024]",
-    "Factors per category value, K"},
+    "Factors per category value, K; in ffm for each field that it can meet"},
    DFM_SETTING_INT, AT(embedding.width), 0, 0},
   {{"embedding.init", "embedding-init", "normal", "zeros | normal | uniform",
     "How factors start"},

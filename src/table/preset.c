@@ -83,7 +83,7 @@ static dfm_status read_vector(const preset *run, const char *at, const char *end
 static dfm_status read_line(preset *run, const char *bytes, size_t n, dfm_error *error) {
   const dfm_table *table = &run->tables->table[run->f];
   const char *end = bytes + n, *tab = memchr(bytes, '\t', n), *stop = tab ? tab : memchr(bytes, ' ', n);
-  float w[1 + DFM_MAX_FIELD_WIDTH], factors[DFM_MAX_FIELD_WIDTH];
+  float w[1 + DFM_MAX_ROW_FACTORS], factors[DFM_MAX_ROW_FACTORS];
   bool is_unknown;
   if (!stop) stop = end;
   DFM_TRY(read_vector(run, stop, end, factors, error));

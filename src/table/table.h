@@ -118,16 +118,17 @@ dfm_status dfm_plans_reserve(const dfm_tables *tables, dfm_plan *plans, const df
 void dfm_table_gather(const dfm_tables *tables, int f, dfm_plan *plans, const dfm_batch *batch);
 
 /* Where a row's gradient comes from. A place of field f in row b with coefficient c adds c dlogit[b] to the first-order weight and c de[b * lde ...]
- * (K) to the factors; of a list pooled by max to those weights that it won. Where the field's items pair within fm, de is that of their sum, and
- * the place takes its pair with itself away again: c^2 dlogit[b] times its factors. */
+ * (K) to the factors; of a list pooled by max to those weights that it won. Where de is that of a sum which the place is part of (items that pair
+ * within a list; all fields of an fm), the place takes its pair with itself away again: c^2 dlogit[b] times its factors. */
 typedef struct dfm_field_gradient {
-  bool has_first;  /* the field's first-order weights are in the logit */
-  bool has_within; /* the field's items pair with each other */
+  bool has_first;            /* the field's first-order weights are in the logit */
+  bool has_within;           /* de counts the field's pairs with itself */
+  int within_from, within_n; /* by these factors */
+  int lde;
   const float *de; /* (B, lde), already at the field's column; NULL where it has none */
 } dfm_field_gradient;
 typedef struct dfm_table_gradient {
-  const float *dlogit; /* (B) */
-  int lde;
+  const float *dlogit;             /* (B) */
   const dfm_field_gradient *field; /* (F) */
 } dfm_table_gradient;
 

@@ -36,20 +36,29 @@ typedef struct dfm_update {
   double squares;
 } dfm_update;
 
-/* g (n) += the places of unique row u, where places are rows. */
-static void add_rows(const dfm_update *update, int u, float *g) {
+/* Takes the places' pairs with themselves away: `within` = sum of c^2 dlogit over places of one field, w: the row's weights. */
+static void add_within(const dfm_update *update, const dfm_field_gradient *field, float within, const float *w,
+                       float *g) {
+  const int at = update->table->first + field->within_from;
+  if (within != 0) update->tables->kernel->axpy(g + at, -within, w + at, (size_t)field->within_n);
+}
+
+/* g (n) += the places of unique row u, where places are rows; w: its weights. */
+static void add_rows(const dfm_update *update, int u, const float *w, float *g) {
   const dfm_plan *plan = update->plan;
-  const dfm_table_gradient *gradient = update->gradient;
-  const float *de = gradient->field[update->table->field].de;
-  const size_t K = (size_t)(update->table->n - update->table->first);
+  const dfm_kernel *kernel = update->tables->kernel;
+  const dfm_field_gradient *field = &update->gradient->field[update->table->field];
+  const float *dlogit = update->gradient->dlogit;
+  const uint32_t from = plan->start[u], end = plan->start[u + 1];
   float *factors = g + update->table->first;
   float first = 0;
-  for (uint32_t i = plan->start[u]; i < plan->start[u + 1]; i++) {
-    const size_t b = plan->order[i];
-    first += gradient->dlogit[b];
-    if (K > 0) update->tables->kernel->add(factors, de + b * (size_t)gradient->lde, K);
-  }
+  for (uint32_t i = from; i < end; i++) first += dlogit[plan->order[i]];
   if (update->table->first) g[0] = first;
+  if (field->de) {
+    const size_t K = (size_t)(update->table->n - update->table->first);
+    kernel->add_rows(factors, field->de, (size_t)field->lde, plan->order + from, end - from, K);
+  }
+  if (field->has_within) add_within(update, field, first, w, g);
 }
 
 /* One place of field f in row b with coefficient c; `place` within the field. */
@@ -57,7 +66,7 @@ static void add_place(const dfm_update *update, int f, uint32_t place, size_t b,
   const dfm_field_gradient *field = &update->gradient->field[f];
   const int n = update->table->n, first = update->table->first;
   const float dlogit = update->gradient->dlogit[b];
-  const float *de = field->de ? field->de + b * (size_t)update->gradient->lde : NULL;
+  const float *de = field->de ? field->de + b * (size_t)field->lde : NULL;
   const uint32_t *winner = update->plans[f].winner;
   if (!winner) {
     if (field->has_first) g[0] += c * dlogit;
@@ -74,19 +83,23 @@ static void add_place(const dfm_update *update, int f, uint32_t place, size_t b,
 static void add_places(const dfm_update *update, int u, const float *w, float *g) {
   const dfm_plan *plan = update->plan;
   const dfm_table *table = update->table;
-  const size_t K = (size_t)(table->n - table->first);
-  float within = 0; /* sum of c^2 dlogit */
-  for (uint32_t i = plan->start[u], m = 0; i < plan->start[u + 1]; i++) {
-    while ((int)m + 1 < table->n_members && plan->order[i] >= update->plans[table->member[m + 1]].at) m++;
+  const dfm_field_gradient *fields = update->gradient->field;
+  float within = 0; /* sum of c^2 dlogit, of the field at hand */
+  int m = 0;
+  for (uint32_t i = plan->start[u]; i < plan->start[u + 1]; i++) {
+    while (m + 1 < table->n_members && plan->order[i] >= update->plans[table->member[m + 1]].at) {
+      add_within(update, &fields[table->member[m++]], within, w, g);
+      within = 0;
+    }
     const int f = table->member[m];
     const dfm_batch_list *list = &plan->batch->list[f];
     const uint32_t place = plan->order[i] - update->plans[f].at;
     const size_t b = list->offsets ? list->row[place] : place;
     const float c = list->offsets ? list->coefficient[place] : 1;
     add_place(update, f, place, b, c, g);
-    if (update->gradient->field[f].has_within) within += c * c * update->gradient->dlogit[b];
+    if (fields[f].has_within) within += c * c * update->gradient->dlogit[b];
   }
-  if (within != 0) update->tables->kernel->axpy(g + table->first, -within, w + table->first, K);
+  add_within(update, &fields[table->member[m]], within, w, g);
 }
 
 /* g (n) = sum over the places that want unique row u + penalty at its weights w. */
@@ -96,7 +109,7 @@ static void row_gradient(const dfm_update *update, int u, const float *w, float 
   const size_t K = (size_t)(table->n - table->first);
   memset(g, 0, (size_t)table->n * sizeof *g);
   if (update->plan->is_plain)
-    add_rows(update, u, g);
+    add_rows(update, u, w, g);
   else
     add_places(update, u, w, g);
   if (table->first) g[0] += tables->l2_first * w[0];
@@ -151,15 +164,15 @@ DFM_PREFETCHES void prefetch_ahead(const dfm_update *update, int u, int ahead) {
   const dfm_table *table = update->table;
   if (u + ahead >= plan->U) return;
   dfm_prefetch_write(dfm_row_at(table, plan->unique[u + ahead]).w, (size_t)table->stride * sizeof(float));
-  const float *de = update->gradient->field[table->field].de;
-  if (plan->is_plain && de)
-    dfm_prefetch(de + plan->order[plan->start[u + ahead]] * (size_t)update->gradient->lde,
-                 (size_t)table->n * sizeof *de);
+  const dfm_field_gradient *field = &update->gradient->field[table->field];
+  if (plan->is_plain && field->de)
+    dfm_prefetch(field->de + plan->order[plan->start[u + ahead]] * (size_t)field->lde,
+                 (size_t)(table->n - table->first) * sizeof *field->de);
 }
 
 static void update_row(void *context, int u, uint32_t id) {
   const dfm_update *update = context;
-  float g[DFM_MAX_FIELD_WIDTH + 1];
+  float g[DFM_MAX_ROW_FACTORS + 1];
   dfm_row row;
   if (u >= 0) {
     prefetch_ahead(update, u, AHEAD);
@@ -189,7 +202,7 @@ void dfm_table_update(const dfm_tables *tables, int f, dfm_plan *plans, const df
 static void accumulate_row(void *context, int u, uint32_t id) {
   dfm_update *update = context;
   const size_t n = (size_t)update->table->n;
-  float idle[DFM_MAX_FIELD_WIDTH + 1], *g = idle;
+  float idle[DFM_MAX_ROW_FACTORS + 1], *g = idle;
   if (u >= 0) {
     g = update->plan->gradients + (size_t)u * n;
     row_gradient(update, u, dfm_row_at(update->table, id).w, g);
@@ -210,7 +223,7 @@ static void apply_row(void *context, int u, uint32_t id) {
   const dfm_update *update = context;
   const size_t n = (size_t)update->table->n;
   const dfm_row row = dfm_row_at(update->table, id);
-  float idle[DFM_MAX_FIELD_WIDTH + 1], *g = idle;
+  float idle[DFM_MAX_ROW_FACTORS + 1], *g = idle;
   if (u >= 0)
     g = update->plan->gradients + (size_t)u * n;
   else
