@@ -202,7 +202,7 @@ def test_runs_that_replace_each_others_file():
     text, seeds = long_text("raced"), range(4)
     plain = [trained(text, "--seed", str(seed), "--no-cache")[0] for seed in seeds]
     command = [CLI, "train", text, *TRAIN, "-q"]
-    for _ in range(2):
+    for _ in range(8):
         runs = [subprocess.Popen([*command, "--seed", str(seed), "-o", path(f"raced/{seed}.model")]) for seed in seeds]
         check([run.wait() for run in runs] == [0] * 4, "a run failed")
         check([read(path(f"raced/{seed}.model")) for seed in seeds] == plain, "another model")

@@ -2,13 +2,15 @@
  * ones, gives the rows.
  *
  * Beside NAME.safetensors stands NAME.json: {"made_from": what the file was made from, "dataset": its digest}. Both
- * are written whole or not at all, the JSON last; a file that is not the one its JSON speaks of is made anew. */
+ * are written whole or not at all, the JSON last; a file that is not the one its JSON speaks of is made anew. So runs
+ * may write both at any time, also with other settings under the same name. */
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -214,10 +216,10 @@ static cache_state look(const cache *c, bool verifies) {
   return state;
 }
 
-static dfm_status write_json(const cache *c, dfm_error *error) {
+static dfm_status write_json(const cache *c, uint64_t dataset, dfm_error *error) {
   char digest[17];
   dfm_writer *writer;
-  snprintf(digest, sizeof digest, "%016" PRIx64, digest_of(c->dataset_path, false));
+  snprintf(digest, sizeof digest, "%016" PRIx64, dataset);
   json_t *root = json_pack("{s:O, s:s}", "made_from", c->made_from, "dataset", digest);
   char *text = json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS);
   json_decref(root);
@@ -256,11 +258,38 @@ static dfm_status read_file(const cache *c, const source *from, parts *rows, dfm
                   path);
 }
 
+static dfm_status put_in_place(const cache *c, const char *path, dfm_error *error) {
+  if (rename(path, c->dataset_path) == 0) return DFM_OK;
+  const int reason = errno;
+  unlink(path);
+  return dfm_fail(error, DFM_ERROR_IO, "cannot write %s: %s; move away what is there", c->dataset_path,
+                  strerror(reason));
+}
+
+/* Writes the dataset under a name of this run alone until its digest is known: under the common name it could by then
+ * be the file of another run with other settings, of which the JSON would say that it was made by these. */
+static dfm_status write_dataset(const cache *c, const source *from, const parts *rows, uint64_t *digest,
+                                dfm_error *error) {
+  uint64_t random;
+  dfm_text path = {0};
+  if (getrandom(&random, sizeof random, 0) != sizeof random)
+    return dfm_fail(error, DFM_ERROR_IO, "the system has no random number for the name of a cache file");
+  DFM_TRY(dfm_text_printf(&path, error, "%s.%016" PRIx64 ".tmp", c->dataset_path, random));
+  dfm_status status = dfm_dataset_write(path.bytes, rows->train, rows->valid, from->recipe, error);
+  if (status == DFM_OK) {
+    *digest = digest_of(path.bytes, false);
+    status = put_in_place(c, path.bytes, error);
+  }
+  free(path.bytes);
+  return status;
+}
+
 /* Keeps the rows, which from then on are those of the file: what they took up meanwhile is given back. */
 static dfm_status keep(const cache *c, const source *from, parts *rows, dfm_error *error) {
+  uint64_t digest;
   parts kept = {0};
-  DFM_TRY(dfm_dataset_write(c->dataset_path, rows->train, rows->valid, from->recipe, error));
-  const dfm_status status = write_json(c, error);
+  DFM_TRY(write_dataset(c, from, rows, &digest, error));
+  const dfm_status status = write_json(c, digest, error);
   if (status != DFM_OK) {
     unlink(c->dataset_path); /* of no use to anybody, and may be large */
     return status;
