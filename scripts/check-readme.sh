@@ -37,4 +37,12 @@ fi
     END { printf "echo \"readme: %d blocks ran\"\n", blocks }' README.md
 } >"$folder/blocks.sh"
 cd "$folder/deepfm"
+# The example from C is what a main() does.
+{
+  printf '#include <stdio.h>\n#include <stdlib.h>\n#include <deepfm.h>\nint main(void) {\n'
+  awk 'in_block && /^```/ { exit } in_block && !/^#include/ { print } /^```c$/ { in_block = 1 }' README.md
+  printf 'return 0;\n}\n'
+} >"$folder/example.c"
+"${CC:-cc}" -std=c17 -Wall -Wextra -Werror -Iinclude -fsyntax-only "$folder/example.c"
+echo "readme: the example from C compiles"
 env -u DFM_REQUIRE_DATA -u MAKEFLAGS -u MAKELEVEL timeout 900 bash "$folder/blocks.sh" </dev/null

@@ -286,7 +286,7 @@ static dfm_status write_dataset(const cache *c, const source *from, const parts 
 
 /* Keeps the rows, which from then on are those of the file: what they took up meanwhile is given back. */
 static dfm_status keep(const cache *c, const source *from, parts *rows, dfm_error *error) {
-  uint64_t digest;
+  uint64_t digest = 0;
   parts kept = {0};
   DFM_TRY(write_dataset(c, from, rows, &digest, error));
   const dfm_status status = write_json(c, digest, error);
