@@ -143,9 +143,12 @@ dfm_status dfm_encoder_write(const dfm_encoder *encoder, dfm_st_writer *writer, 
   *mine = field != NULL;
   if (!*mine) return DFM_OK;
   const dfm_vocabulary *vocabulary = &field->vocabulary;
+  const int k = i % TENSORS;
   const void *const data[TENSORS] = {vocabulary->offsets, vocabulary->counts, vocabulary->index, vocabulary->bytes};
-  return dfm_st_write(writer, data[i % TENSORS], elements(vocabulary, i % TENSORS) * dfm_dtype_size(DTYPE[i % TENSORS]),
-                      error);
+  const size_t size_bytes = elements(vocabulary, k) * dfm_dtype_size(DTYPE[k]);
+  DFM_TRY(dfm_st_write(writer, data[k], size_bytes, error));
+  if (encoder->file) dfm_st_spent(encoder->file, data[k], size_bytes);
+  return DFM_OK;
 }
 
 /* ---- reading */
@@ -278,6 +281,8 @@ static dfm_status map_vocabulary(const dfm_st_file *file, dfm_category_field *fi
   vocabulary->index_size = length[2];
   vocabulary->bytes = tensor[3]->data;
   DFM_TRY(check_vocabulary(field, tensor[3]->size_bytes, error));
+  /* Training looks no value up: what it will not read again is not held in memory. */
+  for (int k = 0; k < 3; k++) dfm_st_spent(file, tensor[k]->data, tensor[k]->size_bytes);
   if (field->settings.buckets <= 0) return DFM_OK;
   bool is_good;
   DFM_TRY(dfm_buckets_load(field, &is_good, error));
