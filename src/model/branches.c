@@ -97,16 +97,23 @@ static dfm_status check_pairs(const dfm_net *net, const dfm_recipe *recipe, dfm_
                   recipe->model, net->is_field_aware ? "ffm" : "fm");
 }
 
-dfm_status dfm_branch_fm(dfm_net *net, const dfm_recipe *recipe, dfm_error *error) {
-  DFM_TRY(check_pairs(net, recipe, error));
-  DFM_TRY(add_number_embedding(net, recipe, "fm.number", error));
-  dfm_layer *layer = dfm_net_add_layer(net, &dfm_layer_fm, "fm", error);
-  if (!layer) return DFM_ERROR_VALUE;
+/* The layer that adds up pairs of embeddings; NULL where there is no room for it. */
+static dfm_layer *add_pairs(dfm_net *net, const dfm_layer_kind *kind, const char *name, dfm_error *error) {
+  dfm_layer *layer = dfm_net_add_layer(net, kind, name, error);
+  if (!layer) return NULL;
   layer->in = DFM_EDGE_EMBED;
   layer->n_in = net->fm_columns;
   layer->K = net->fm_width;
   layer->out = DFM_EDGE_LOGIT;
   layer->n_out = 1;
+  return layer;
+}
+
+dfm_status dfm_branch_fm(dfm_net *net, const dfm_recipe *recipe, dfm_error *error) {
+  DFM_TRY(check_pairs(net, recipe, error));
+  DFM_TRY(add_number_embedding(net, recipe, "fm.number", error));
+  dfm_layer *layer = add_pairs(net, &dfm_layer_fm, "fm", error);
+  if (!layer) return DFM_ERROR_VALUE;
   layer->scratch = dfm_net_add_edge(net, net->fm_width, error);
   if (layer->scratch < 0) return DFM_ERROR_VALUE;
   net->fm_sums = layer->scratch;
@@ -118,14 +125,7 @@ dfm_status dfm_branch_ffm(dfm_net *net, const dfm_recipe *recipe, dfm_error *err
   DFM_TRY(add_number_embedding(net, recipe, "ffm.number", error));
   DFM_TRY(
       add_within(net, "ffm.within", error)); /* before ffm, so that backward adds to the gradient that ffm has set */
-  dfm_layer *layer = dfm_net_add_layer(net, &dfm_layer_ffm, "ffm", error);
-  if (!layer) return DFM_ERROR_VALUE;
-  layer->in = DFM_EDGE_EMBED;
-  layer->n_in = net->fm_columns;
-  layer->K = net->fm_width;
-  layer->out = DFM_EDGE_LOGIT;
-  layer->n_out = 1;
-  return DFM_OK;
+  return add_pairs(net, &dfm_layer_ffm, "ffm", error) ? DFM_OK : DFM_ERROR_VALUE;
 }
 
 /* Appends a layer from edge `in` to edge `out` (-1: a new one of n_out units). */
