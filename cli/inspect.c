@@ -158,8 +158,9 @@ static int print_embedding(const dfm_model *model, size_t i, const inspect_optio
                                     "value", cli_json_text(o->value, strlen(o->value)), "unknown", is_unknown,
                                     "first_order", cli_json_number(first_order), "factors", list));
   }
-  char text[256];
-  printf("%s = %s%s\n", o->field, shown_value(text, sizeof text, o->value, strlen(o->value)),
+  char text[256], name[160];
+  printf("%s = %s%s\n", cli_show(name, sizeof name, o->field, strlen(o->field)),
+         shown_value(text, sizeof text, o->value, strlen(o->value)),
          is_unknown ? " (not in the vocabulary: the unknown value's weights)" : "");
   if (!isnan(first_order)) printf("first-order weight %.6g\n", first_order);
   if (n > 0) printf("factors");

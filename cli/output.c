@@ -35,10 +35,13 @@ static int fail_write(const char *path, int reason) {
   static const struct {
     int reason;
     const char *remedy;
-  } remedies[] = {{ENOSPC, "free some space or write elsewhere"}, {EDQUOT, "free some space or write elsewhere"},
-                  {EFBIG, "free some space or write elsewhere"},  {ENOENT, "make its folder first"},
+  } remedies[] = {{ENOSPC, "free some space or write elsewhere"},
+                  {EDQUOT, "free some space or write elsewhere"},
+                  {EFBIG, "free some space or write elsewhere"},
+                  {ENOENT, "make its folder first"},
                   {ENOTDIR, "what stands before the last / must be a folder"},
-                  {EISDIR, "name a file"},                        {ENAMETOOLONG, "choose a shorter name"},
+                  {EISDIR, "name a file"},
+                  {ENAMETOOLONG, "choose a shorter name"},
                   {EACCES, "check its permissions, or write elsewhere"}};
   const char *remedy = "write elsewhere";
   if (!path && reason == EPIPE) return CLI_CLOSED;
@@ -103,9 +106,9 @@ static const char *find_same(const char *path, const char *other, glob_t *matche
 int cli_keep_apart(const cli_call *call, const char *flag, const char *path, const char *what, const char *other) {
   glob_t matches = {0};
   const char *same = find_same(path, other, &matches);
-  const int code = same ? cli_usage(call->command, "--%s would overwrite %s, %.500s; give --%s another name", flag, what,
-                                    same, flag)
-                        : CLI_OK;
+  const int code =
+      same ? cli_usage(call->command, "--%s would overwrite %s, %.500s; give --%s another name", flag, what, same, flag)
+           : CLI_OK;
   globfree(&matches);
   return code;
 }

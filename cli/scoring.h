@@ -5,11 +5,11 @@
 #include "cli.h"
 
 /* Among the options of a command that scores; AT is its offsetof. */
-#define CLI_MISSING_COLUMNS_OPTION                                                                                  \
-  {                                                                                                                 \
-    "missing-columns", 0, "error | unknown", "error",                                                               \
+#define CLI_MISSING_COLUMNS_OPTION                                                                                   \
+  {                                                                                                                  \
+    "missing-columns", 0, "error | unknown", "error",                                                                \
         "A column of the model that DATA lacks: an error, or unknown in every row", CLI_CHOICE, AT(missing_columns), \
-        0, 0                                                                                                        \
+        0, 0                                                                                                         \
   }
 
 /* Rows that are scored at a time. */

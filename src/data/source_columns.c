@@ -125,10 +125,11 @@ static dfm_status fail_nameless(const dfm_source *source, const dfm_cell *first,
                        "separator instead of '%s'",
                        shown, dfm_show(wanted, &schema->separator, 1), dfm_show(other, mark, 1));
   }
-  return dfm_fail_at(error, DFM_ERROR_MISMATCH, dfm_source_name(source), header_line(source), 0,
-                     "the first row has none of the schema's column names (its first cell is '%s'); add the header line "
-                     "that the schema asks for",
-                     shown);
+  return dfm_fail_at(
+      error, DFM_ERROR_MISMATCH, dfm_source_name(source), header_line(source), 0,
+      "the first row has none of the schema's column names (its first cell is '%s'); add the header line "
+      "that the schema asks for",
+      shown);
 }
 
 /* By name, in any order, among any other columns. */

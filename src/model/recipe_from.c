@@ -41,8 +41,7 @@ static dfm_status fail_other(const base_recipe *base, const char *name, const ch
       name, wanted, is);
 }
 
-static dfm_status check_setting(const dfm_recipe *recipe, const base_recipe *base, const char *name,
-                                dfm_error *error) {
+static dfm_status check_setting(const dfm_recipe *recipe, const base_recipe *base, const char *name, dfm_error *error) {
   char *wanted = NULL, *is = NULL;
   dfm_status status = dfm_recipe_get(recipe, name, &wanted, error);
   if (status == DFM_OK) status = dfm_recipe_get(base->recipe, name, &is, error);

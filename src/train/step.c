@@ -324,10 +324,11 @@ static dfm_status init_from(dfm_stepper *stepper, const dfm_st_file *file, const
   DFM_TRY(dfm_st_verify(file, error));
   const dfm_status status = read_preset(stepper, file, path, &found, &inner);
   if (status == DFM_ERROR_MISMATCH) {
-    return dfm_fail(error, status,
-                    "%s; train on the rows that it was made from with its settings (model, embedding.width, dnn.hidden), "
-                    "or leave this tensor out of the initial weights",
-                    inner.message);
+    return dfm_fail(
+        error, status,
+        "%s; train on the rows that it was made from with its settings (model, embedding.width, dnn.hidden), "
+        "or leave this tensor out of the initial weights",
+        inner.message);
   }
   if (status != DFM_OK) return dfm_fail(error, status, "%s", inner.message);
   if (found > 0) return DFM_OK;
