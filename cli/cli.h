@@ -17,6 +17,7 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_CLOSED = 3 };
 typedef enum cli_type {
   CLI_SWITCH, /* bool: no argument */
   CLI_TEXT,   /* const char *: NULL where it is not given and has no default */
+  CLI_CHOICE, /* const char *: one of the words of `argument`, "a | b"; NULL as above */
   CLI_INT     /* int64_t within [low, high] */
 } cli_type;
 

@@ -125,7 +125,7 @@ typedef struct help_options {
 } help_options;
 
 static const cli_option options[] = {
-    {"markdown", 0, "cli | recipe", NULL, "Prints the page docs/cli.md or docs/recipe.md", CLI_TEXT,
+    {"markdown", 0, "cli | recipe", NULL, "Prints the page docs/cli.md or docs/recipe.md", CLI_CHOICE,
      offsetof(help_options, markdown), 0, 0},
 };
 
@@ -134,10 +134,8 @@ static int run(const cli_call *call) {
   const char *topic = call->n_arguments > 0 ? call->argument[0] : NULL;
   if (o->markdown && strcmp(o->markdown, "cli") == 0)
     cli_print_cli_markdown(stdout);
-  else if (o->markdown && strcmp(o->markdown, "recipe") == 0)
-    cli_print_recipe_markdown(stdout);
   else if (o->markdown)
-    return cli_usage(call->command, "--markdown is '%.100s'; it must be cli or recipe", o->markdown);
+    cli_print_recipe_markdown(stdout);
   else if (!topic)
     cli_print_overview(stdout);
   else if (strcmp(topic, "recipe") == 0)

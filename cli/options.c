@@ -35,10 +35,32 @@ static const char *take_value(reader *in, const char *separator) {
   return in->next < in->end ? *in->next++ : NULL;
 }
 
-/* What may be empty is a value, such as that of an empty cell; a name of a file may not. */
-static bool is_path(const cli_option *option) {
-  return strcmp(option->argument, "FILE") == 0 || strcmp(option->argument, "DIR") == 0 ||
-         strcmp(option->argument, "MODEL") == 0;
+/* What may be empty is a value, such as that of an empty cell; a name of a file or a column may not. */
+static int check_text(const cli_call *call, const cli_option *option, const char *value) {
+  static const struct {
+    const char *argument, *what;
+  } names[] = {{"FILE", "a file"}, {"MODEL", "a file"}, {"DIR", "a folder"}, {"COLUMN", "a column"}};
+  for (size_t i = 0; !*value && i < sizeof names / sizeof *names; i++)
+    if (strcmp(option->argument, names[i].argument) == 0)
+      return cli_usage(call->command, "--%s is empty; it must be the name of %s", option->name, names[i].what);
+  return CLI_OK;
+}
+
+/* Whether `value` is one of the words of "a | b | c". */
+static bool is_choice(const char *words, const char *value) {
+  for (const char *word = words; word; word = strchr(word, '|')) {
+    word += strspn(word, "| ");
+    if (is_named(value, word, strcspn(word, " |"))) return true;
+  }
+  return false;
+}
+
+static int store_text(const cli_call *call, const cli_option *option, const char *value, const char **out) {
+  if (option->type == CLI_CHOICE && !is_choice(option->argument, value))
+    return cli_usage(call->command, "--%s is '%.100s'; it must be one of %s", option->name, value, option->argument);
+  const int code = check_text(call, option, value);
+  if (code == CLI_OK) *out = value;
+  return code;
 }
 
 static int store(const cli_call *call, const cli_option *option, const char *value) {
@@ -47,13 +69,7 @@ static int store(const cli_call *call, const cli_option *option, const char *val
     *(bool *)out = true;
     return CLI_OK;
   }
-  if (option->type == CLI_TEXT) {
-    if (!*value && is_path(option))
-      return cli_usage(call->command, "--%s is empty; it must be the name of a %s", option->name,
-                       strcmp(option->argument, "DIR") == 0 ? "folder" : "file");
-    *(const char **)out = value;
-    return CLI_OK;
-  }
+  if (option->type == CLI_TEXT || option->type == CLI_CHOICE) return store_text(call, option, value, out);
   char *end;
   errno = 0;
   const long long number = strtoll(value, &end, 10);
@@ -149,8 +165,7 @@ static int parse_long(reader *in, char *argument) {
     if (!value)
       return cli_usage(command, "--%.*s needs a value: %s", (int)n, name, cli_recipe_options[!is_recipe].argument);
     if (!is_recipe) return assign_pair(in->call, value);
-    in->call->recipe_path = value;
-    return CLI_OK;
+    return store_text(in->call, &cli_recipe_options[0], value, &in->call->recipe_path);
   }
   const int code = parse_flag(in, name, n, separator);
   return code == CLI_CLOSED ? unknown_option(command, argument) : code;

@@ -9,11 +9,9 @@
 int cli_scoring_open(const cli_call *call, const char *missing_columns, dfm_read_options reading, int threads,
                      cli_scoring *scoring) {
   dfm_error error;
-  const bool is_unknown = missing_columns && strcmp(missing_columns, "unknown") == 0;
   *scoring = (cli_scoring){0};
-  if (missing_columns && !is_unknown && strcmp(missing_columns, "error") != 0)
-    return cli_usage(call->command, "--missing-columns is '%.100s'; it must be error or unknown", missing_columns);
-  reading.missing_unknown = is_unknown;
+  reading.missing_hint = "read it with --missing-columns unknown";
+  reading.missing_unknown = strcmp(missing_columns, "unknown") == 0;
   reading.threads = threads;
   if (dfm_model_load(call->argument[0], &scoring->model, &error) != DFM_OK) return cli_fail(&error);
   const int code = cli_input(call, 1, &scoring->input);

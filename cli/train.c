@@ -52,9 +52,7 @@ static const cli_option options[] = {
     {"history", 0, "FILE", NULL, "Metrics of each epoch, as JSON lines", CLI_TEXT, AT(history), 0, 0},
     {"eval-every", 0, "STEPS", "0", "Steps between additional evaluations; 0: at the end of each epoch only", CLI_INT,
      AT(eval_every), 0, INT64_MAX},
-    {"skip-bad-rows", 0, "N", "0",
-     "Rows that may be wrong and are then left out, with a count; 0: the first one is an error", CLI_INT,
-     AT(skip_bad_rows), 0, INT64_MAX},
+    CLI_SKIP_BAD_ROWS_OPTION,
     {"progressive", 0, NULL, NULL,
      "Scores each batch of the first epoch before it is trained on; unless told otherwise, one epoch in the order of "
      "DATA and no validation rows",

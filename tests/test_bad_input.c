@@ -53,7 +53,7 @@ static const bad_text BAD[] = {
      DFM_ERROR_MISMATCH,
      1,
      0,
-     {"bad.csv:1: the header has no column 'I1'", "a number", "--missing-columns unknown"}},
+     {"bad.csv:1: the header has no column 'I1'", "a number; add it to the file"}},
     {"!W,I1,C1\n1,1,x\n", DFM_ERROR_MISMATCH, 1, 0, {"the header has no column 'y'", "the label"}},
     {"!1,1,1,x\n", DFM_ERROR_MISMATCH, 1, 0, {"none of the schema's column names", "'1'", "header"}},
     {"!y,W,I1,C1,I1\n1,1,1,x,1\n",

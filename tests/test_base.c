@@ -293,6 +293,22 @@ static void fills_depend_on_the_place_alone(void **state) {
   }
 }
 
+static void spill_says_which_folder_to_change(void **state) {
+  (void)state;
+  dfm_error error;
+  dfm_spill spill = {0};
+  char *before = getenv("TMPDIR") ? strdup(getenv("TMPDIR")) : NULL;
+  assert_int_equal(setenv("TMPDIR", "/nowhere/temporary", 1), 0);
+  assert_int_equal(dfm_spill_grow(&spill, 1 << 16, true, "/nowhere/temporary", &error), DFM_ERROR_IO);
+  assert_non_null(
+      strstr(error.message, "in /nowhere/temporary: No such file or directory; set TMPDIR to another folder"));
+  assert_int_equal(dfm_spill_grow(&spill, 1 << 16, true, "/nowhere/outputs", &error), DFM_ERROR_IO);
+  assert_non_null(strstr(error.message, "in /nowhere/outputs: No such file or directory; write the output to another"));
+  assert_null(strstr(error.message, "TMPDIR"));
+  assert_int_equal(before ? setenv("TMPDIR", before, 1) : unsetenv("TMPDIR"), 0);
+  free(before);
+}
+
 /* Grown in memory, moved to a file, grown there; given back and touched again. */
 static void spill_keeps_its_bytes(void **state) {
   (void)state;
@@ -358,6 +374,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(pages_are_zeroed_and_aligned),
     cmocka_unit_test(text_grows),
     cmocka_unit_test(spill_keeps_its_bytes),
+    cmocka_unit_test(spill_says_which_folder_to_change),
     cmocka_unit_test(sorts_agree),
     cmocka_unit_test(philox_gives_the_known_answers),
     cmocka_unit_test(keys_differ),

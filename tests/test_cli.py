@@ -470,6 +470,7 @@ def test_recipe_errors():
         output,
         "--model",
         "deepfn",
+        code=2,
         output=output,
         parts=["deepfn", "did you mean 'deepfm'?"],
     )

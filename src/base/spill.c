@@ -11,11 +11,19 @@
 
 #include "base/memory.h"
 
+const char *dfm_spill_folder(void) {
+  const char *folder = getenv("TMPDIR");
+  return folder ? folder : "/tmp";
+}
+
+/* The folder is the system's where no output gives another one. */
 static dfm_status fail_file(const char *folder, int reason, dfm_error *error) {
-  const char *remedy =
-      reason == ENOSPC || reason == EDQUOT ? "free some space, or choose another place" : "choose another place";
-  return dfm_fail(error, DFM_ERROR_IO, "cannot keep rows in a temporary file in %s: %s; %s (TMPDIR, or the output's)",
-                  folder && *folder ? folder : "the current folder", strerror(reason), remedy);
+  const bool is_full = reason == ENOSPC || reason == EDQUOT;
+  const bool is_system = folder && strcmp(folder, dfm_spill_folder()) == 0;
+  return dfm_fail(
+      error, DFM_ERROR_IO, "cannot keep rows in a temporary file in %s: %s; %s%s",
+      folder && *folder ? folder : "the current folder", strerror(reason), is_full ? "free some space there, or " : "",
+      is_system ? "set TMPDIR to another folder" : "write the output to another folder, where rows lie too");
 }
 
 static dfm_status fail_memory(size_t size, dfm_error *error) {

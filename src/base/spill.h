@@ -12,6 +12,9 @@ typedef struct dfm_spill {
   int fd; /* where is_file; -1: sealed */
 } dfm_spill;
 
+/* Where files go that no output's folder asks for: $TMPDIR, or /tmp. */
+const char *dfm_spill_folder(void);
+
 /* Grows the array ({0} at the start) to room for `size_bytes`; contents stay. `to_file`: from here on it lies in a file
  * in `folder` (NULL or "": the current one), whose space is reserved, so that a full disk is an error here and not a
  * signal when the bytes are touched. */

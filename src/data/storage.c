@@ -51,8 +51,7 @@ static dfm_status create_lists(const dfm_encoder *encoder, dfm_storage *storage,
 dfm_status dfm_storage_create(const dfm_encoder *encoder, dfm_storage_has has, const char *folder,
                               dfm_storage **storage, dfm_error *error) {
   dfm_storage *made;
-  if (!folder) folder = getenv("TMPDIR");
-  if (!folder) folder = "/tmp";
+  if (!folder) folder = dfm_spill_folder();
   DFM_TRY(dfm_alloc(&made, 1, sizeof *made, error));
   *made = (dfm_storage){.F = encoder->F, .D = encoder->D, .has = has};
   atomic_init(&made->owners, 1);

@@ -30,8 +30,8 @@ static dfm_status rule(dfm_text *text, char c, dfm_error *error) {
 
 static dfm_status row(dfm_text *text, const char *name, const char *kind, const char *shape, int64_t count,
                       dfm_error *error) {
-  char label[128], number[32];
-  snprintf(label, sizeof label, "%.60s (%s)", name, kind);
+  char label[DFM_SHOW_BYTES + 64], number[32], shown[DFM_SHOW_BYTES];
+  snprintf(label, sizeof label, "%s (%s)", dfm_show(shown, name, strlen(name)), kind);
   return dfm_text_printf(text, error, "%-*s%-*s%*s\n", NAME_WIDTH, label, SHAPE_WIDTH, shape, COUNT_WIDTH,
                          with_commas(number, count));
 }
