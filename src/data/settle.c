@@ -119,8 +119,8 @@ static dfm_status freeze_field(const freezing *run, int f, dfm_error *error) {
     return dfm_vocabulary_allocate(&field->vocabulary, 0, 0, run->folder, error);
   }
   at->is_large = builder->n > LARGE_PLACES;
-  field->distinct = dfm_vocabulary_builder_seen(builder);
   dfm_vocabulary_builder_close(builder);
+  field->distinct = dfm_vocabulary_builder_seen(builder);
   DFM_TRY(dfm_slab_alloc(&at->place, builder->n, sizeof *at->place, error));
   DFM_TRY(settle_field(run, f, at->place, error));
   for (uint32_t i = 0; i < at->n; i++) at->place[i] = at->place[i] == DFM_ID_NONE ? unknown : at->place[i] + first;
