@@ -125,5 +125,5 @@ const cli_command cli_doctor = {
     .options_size = sizeof(doctor_options),
     .min_arguments = 1,
     .max_arguments = CLI_MANY,
-    .takes_recipe = true,
+    .takes_recipe = CLI_RECIPE_ROWS,
 };

@@ -191,5 +191,5 @@ const cli_command cli_encode = {
     .options_size = sizeof(encode_options),
     .min_arguments = 1,
     .max_arguments = CLI_MANY,
-    .takes_recipe = true,
+    .takes_recipe = CLI_RECIPE_ROWS,
 };

@@ -326,5 +326,5 @@ const cli_command cli_inspect = {
     .options_size = sizeof(inspect_options),
     .min_arguments = 1,
     .max_arguments = CLI_MANY,
-    .takes_recipe = true,
+    .takes_recipe = CLI_RECIPE_ROWS,
 };

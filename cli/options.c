@@ -117,6 +117,15 @@ static int parse_flag(reader *in, const char *name, size_t n, const char *separa
   return CLI_CLOSED;
 }
 
+/* Whether `word` is short for `name` by the beginnings of its parts: "lr" for "learning-rate". */
+static bool is_short_for(const char *word, const char *name) {
+  for (const char *part = name; part; part = strchr(part, '-')) {
+    part += *part == '-';
+    if (*word++ != *part) return false;
+  }
+  return *word == 0 && strchr(name, '-');
+}
+
 static int unknown_option(const cli_command *command, const char *argument) {
   const char *names[128];
   size_t n = 0;
@@ -133,6 +142,8 @@ static int unknown_option(const cli_command *command, const char *argument) {
   for (char *c = word; *c; c++)
     if (*c == '_') *c = '-';
   const char *nearest = cli_nearest(word, names, n);
+  for (size_t i = 0; i < n && !nearest; i++)
+    if (is_short_for(word, names[i])) nearest = names[i];
   return cli_usage(command, "there is no option '%.100s'%s%s%s", argument, nearest ? "; did you mean '--" : "",
                    nearest ? nearest : "", nearest ? "'?" : "");
 }
@@ -154,7 +165,7 @@ static int parse_long(reader *in, char *argument) {
   const size_t n = (size_t)(separator - name);
   for (size_t i = 0; i < command->n_options; i++)
     if (is_named(command->options[i].name, name, n)) return parse_option(in, &command->options[i], separator);
-  if (is_named("help", name, n)) {
+  if (is_named("help", name, n) && *separator == 0) {
     in->call->wants_help = true;
     return CLI_OK;
   }

@@ -116,8 +116,11 @@ int cli_keep_apart(const cli_call *call, const char *flag, const char *path, con
 int cli_check_folder(const char *flag, const char *path) {
   const char *slash = path ? strrchr(path, '/') : NULL;
   char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : NULL;
+  struct stat info;
   const bool is_usable = !folder || access(folder, W_OK | X_OK) == 0;
   free(folder);
+  if (path && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+    return cli_complain("cannot write --%s to %.500s: it is a folder; name a file", flag, path);
   if (is_usable) return CLI_OK;
   cli_complain("cannot write --%s to %.500s: %s; make its folder, or give --%s another place", flag, path,
                strerror(errno), flag);

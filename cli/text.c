@@ -65,7 +65,7 @@ static size_t distance(const char *a, const char *b) {
 }
 
 const char *cli_nearest(const char *word, const char *const *names, size_t n) {
-  size_t best = (strlen(word) + 2) / 3; /* a third of the letters may be wrong: "trian" is near "train" */
+  size_t best = (strlen(word) + 1) / 3; /* a third of the letters may be wrong: "trian" is near "train" */
   const char *nearest = NULL;
   for (size_t i = 0; i < n; i++) {
     const size_t d = distance(word, names[i]);

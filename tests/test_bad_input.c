@@ -34,7 +34,7 @@ static const bad_text BAD[] = {
      2,
      1,
      {"bad.csv:2:1: column 'y' has a label that is neither 0 nor 1: '2'", "schema"}},
-    {",1,1,x\n", DFM_ERROR_FORMAT, 2, 1, {"neither 0 nor 1: ''"}},
+    {",1,1,x\n", DFM_ERROR_FORMAT, 2, 1, {"has no label: ''; add it, or leave such rows out"}},
     {"nan,1,1,x\n", DFM_ERROR_FORMAT, 2, 1, {"neither 0 nor 1: 'nan'"}},
     {"1,-1,1,x\n", DFM_ERROR_FORMAT, 2, 3, {"column 'W' has a weight", "at least 0: '-1'", "correct the cell"}},
     {"1,,1,x\n", DFM_ERROR_FORMAT, 2, 3, {"column 'W' has a weight"}},

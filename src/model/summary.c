@@ -95,9 +95,10 @@ static dfm_status write_summary(dfm_text *text, const dfm_net *net, const dfm_re
   if (fixed > 0)
     DFM_TRY(dfm_text_printf(text, error, " (%s of them running statistics, not trained)", with_commas(total, fixed)));
   if (frozen > 0) DFM_TRY(dfm_text_printf(text, error, " (%s of them frozen)", with_commas(total, frozen)));
-  return dfm_text_printf(text, error, "\nFields: %s categories with %s values, %s numbers\n",
-                         with_commas(counts[0], encoder->F), with_commas(counts[1], values),
-                         with_commas(counts[2], encoder->D));
+  return dfm_text_printf(text, error, "\nFields: %s categor%s with %s value%s, %s number%s\n",
+                         with_commas(counts[0], encoder->F), encoder->F == 1 ? "y" : "ies",
+                         with_commas(counts[1], values), values == 1 ? "" : "s", with_commas(counts[2], encoder->D),
+                         encoder->D == 1 ? "" : "s");
 }
 
 dfm_status dfm_net_summary(const dfm_net *net, const dfm_recipe *recipe, const dfm_encoder *encoder, char **out,
