@@ -77,6 +77,16 @@ static dfm_status create_weights(dfm_stepper *stepper, dfm_error *error) {
   return DFM_OK;
 }
 
+dfm_status dfm_stepper_dense(const dfm_stepper *stepper, int batch_size, bool is_bf16, dfm_dense **dense,
+                             dfm_error *error) {
+  const dfm_dense_settings settings = {.net = stepper->net,
+                                       .kernel = stepper->kernel,
+                                       .block = dfm_executor_block(batch_size),
+                                       .capacity = batch_size,
+                                       .is_bf16 = is_bf16};
+  return dfm_dense_create(&settings, stepper->pool, dense, error);
+}
+
 static dfm_status create(dfm_stepper *stepper, int batch_size, int threads, dfm_error *error) {
   const dfm_recipe *recipe = stepper->recipe;
   const bool clips = recipe->optimizer.clip_norm > 0;
@@ -90,8 +100,10 @@ static dfm_status create(dfm_stepper *stepper, int batch_size, int threads, dfm_
   DFM_TRY(create_weights(stepper, error));
   DFM_TRY(dfm_executor_create(stepper->net, stepper->kernel, stepper->weight, stepper->dweight, batch_size,
                               recipe->train.seed, &stepper->executor, error));
-  if (dfm_precision_choose(recipe, stepper->net, stepper->kernel) == DFM_PRECISION_BF16)
-    DFM_TRY(dfm_executor_use_bf16(stepper->executor, stepper->pool, error));
+  DFM_TRY(dfm_stepper_dense(stepper, batch_size,
+                            dfm_precision_choose(recipe, stepper->net, stepper->kernel) == DFM_PRECISION_BF16,
+                            &stepper->dense, error));
+  dfm_executor_use(stepper->executor, stepper->dense);
   DFM_TRY(dfm_batch_create(stepper->net->F, stepper->net->D, batch_size, &stepper->batch, error));
   DFM_TRY(dfm_plans_create(stepper->tables, batch_size, clips, &stepper->plans, error));
   DFM_TRY(dfm_alloc(&stepper->gradients, (size_t)dfm_pool_threads(stepper->pool), sizeof *stepper->gradients, error));
@@ -126,6 +138,7 @@ void dfm_stepper_free(dfm_stepper *stepper) {
   free(stepper->squares);
   dfm_batch_free(stepper->batch);
   dfm_executor_free(stepper->executor);
+  dfm_dense_free(stepper->dense);
   free(stepper->weight);
   free(stepper->dweight);
   free(stepper->state[0]);
