@@ -1,9 +1,9 @@
 /* Step: rows of a dataset come in; weights, tables and optimizer state moved by one optimizer step stay.
  *
  * Phases, each parallel, with a barrier between: fill (rows -> batch), plan and gather (ids -> unique rows -> their
- * weights, per field), net (blocks of rows: forward, loss, backward), update (dense weights by output block, table rows
- * by field and part). With gradient-norm clipping update is gradients, norm, step. Every sum has one owner and a fixed
- * order, so the number of threads changes no bit. */
+ * weights, by groups of tables), net (blocks of rows: forward, loss, backward), update (dense weights by output block,
+ * table rows by groups of tables). With gradient-norm clipping update is gradients, norm, step. Every sum has one owner
+ * and a fixed order, so the number of threads changes no bit. */
 #ifndef DFM_TRAIN_STEP_H
 #define DFM_TRAIN_STEP_H
 
@@ -24,9 +24,10 @@ typedef struct dfm_stepper {
   dfm_dense *dense; /* what the executor multiplies by */
   dfm_batch *batch;
   dfm_plan *plans; /* (F) */
-  double *squares; /* per update task; clipping only */
+  float **gradients; /* (threads, gradient_floats) where a thread sums a table's gradients up */
+  size_t gradient_floats;
+  double *squares; /* of gradients, by task; clipping only */
   float clip_scale;
-  int table_parts; /* update tasks per field */
   double loss;     /* of the last step: sum of weighted log losses, before the step */
   dfm_busy *busy;  /* (threads) what dfm_stepper_measure set; else NULL */
 } dfm_stepper;
