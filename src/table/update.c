@@ -23,7 +23,8 @@ static void add_rows(const dfm_update *update, int f) {
   const float *dlogit = update->gradient->dlogit, *w = update->plan->weights;
   const int first = update->table->first;
   void (*scatter)(const dfm_scatter_args *) = update->tables->kernel->scatter;
-  if (field->has_first) scatter(&(dfm_scatter_args){.sum = update->g, .ld = n, .to = to, .rows = B, .y = dlogit, .ldy = 1, .n = 1});
+  if (field->has_first)
+    scatter(&(dfm_scatter_args){.sum = update->g, .ld = n, .to = to, .rows = B, .y = dlogit, .ldy = 1, .n = 1});
   if (!field->de) return;
   /* A field that pairs with itself does so by all of its factors. */
   scatter(&(dfm_scatter_args){.sum = update->g + first,
@@ -62,8 +63,7 @@ static void add_place(const dfm_update *update, int f, uint32_t place, size_t b,
 static void add_items(const dfm_update *update, int f) {
   const dfm_batch_list *list = &update->plan->batch->list[f];
   const uint32_t n = list->offsets[update->plan->batch->rows];
-  for (uint32_t place = 0; place < n; place++)
-    add_place(update, f, place, list->row[place], list->coefficient[place]);
+  for (uint32_t place = 0; place < n; place++) add_place(update, f, place, list->row[place], list->coefficient[place]);
 }
 
 /* Penalties, at the rows' gathered weights. */
