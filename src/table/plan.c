@@ -102,14 +102,31 @@ static size_t places_ahead(const dfm_table *table) {
   return (size_t)table->stride * sizeof(float) <= DFM_CACHE_LINE ? 64 : 32;
 }
 
-/* Brings a row whose touch word is `touched` to the step before the current one. */
-static void make_ready(const dfm_tables *tables, const dfm_table *table, uint32_t id, uint32_t touched) {
-  const dfm_row row = dfm_row_at(table, id);
-  if (touched == 0)
-    dfm_table_initial(tables, table->field, id, row.w);
-  else if (touched > 1) /* 1: set, before the first step */
-    dfm_optimizer_catch_up(tables->optimizer, row.w, row.state0, row.state1, (size_t)table->n, touched - 1,
-                           dfm_optimizer_step_count(tables->optimizer) - 1);
+/* Unique rows that are not ready: never touched, or not caught up. They are made so together, since a row's start is looked up in the vocabulary. */
+typedef struct unready {
+  uint32_t id[32], u[32], touched[32];
+  size_t n;
+} unready;
+
+/* Brings them to the step before the current one, and copies them. */
+static void make_ready(const dfm_tables *tables, const dfm_table *table, unready *rows, float *weights) {
+  const int64_t upto = dfm_optimizer_step_count(tables->optimizer) - 1;
+  const size_t n = (size_t)table->n;
+  uint32_t fresh[32];
+  size_t n_fresh = 0;
+  for (size_t i = 0; i < rows->n; i++)
+    if (rows->touched[i] == 0) fresh[n_fresh++] = rows->id[i];
+  if (n_fresh > 0 && dfm_table_draws(tables))
+    dfm_encoder_ask_fingerprints(tables->encoder, table->field, fresh, n_fresh);
+  for (size_t i = 0; i < rows->n; i++) {
+    const dfm_row row = dfm_row_at(table, rows->id[i]);
+    if (rows->touched[i] == 0)
+      dfm_table_initial(tables, table->field, rows->id[i], row.w);
+    else if (rows->touched[i] > 1) /* 1: set, before the first step */
+      dfm_optimizer_catch_up(tables->optimizer, row.w, row.state0, row.state1, n, rows->touched[i] - 1, upto);
+    memcpy(weights + rows->u[i] * n, row.w, n * sizeof(float));
+  }
+  rows->n = 0;
 }
 
 /* Touch words under this one are those of rows that are not ready. */
@@ -140,6 +157,8 @@ __attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *ta
   const uint32_t ready = ready_from(tables, of->table), *id = of->id;
   uint32_t *restrict unique = plan->unique, U = (uint32_t)plan->U;
   float *restrict weights = plan->weights;
+  unready rows;
+  rows.n = 0;
   const size_t ahead = places_ahead(of->table);
   bool has_none = false;
   for (size_t p = 0; p < of->n; p++) {
@@ -152,7 +171,6 @@ __attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *ta
     const dfm_row row = dfm_row_at(&table, id[p]);
     const uint32_t touched = *row.touch, is_marked = touched >> 31, old = touched & ~DFM_ROW_MARKED;
     const uint32_t u = U + ((old - U) & (0 - is_marked));
-    if (touched < ready) make_ready(tables, of->table, id[p], touched);
     unique[U] = id[p];
     U += 1 - is_marked;
     *row.touch = DFM_ROW_MARKED | u;
@@ -161,7 +179,14 @@ __attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *ta
       dfm_copy_few(weights + u * n, row.w, n);
     else if (!is_marked)
       memcpy(weights + u * n, row.w, n * sizeof(float));
+    if (touched < ready) {
+      rows.id[rows.n] = id[p];
+      rows.u[rows.n] = u;
+      rows.touched[rows.n++] = touched;
+      if (rows.n == sizeof rows.id / sizeof *rows.id) make_ready(tables, of->table, &rows, weights);
+    }
   }
+  make_ready(tables, of->table, &rows, weights);
   plan->U = (int)U;
   return has_none;
 }

@@ -71,6 +71,11 @@ void dfm_tables_free(dfm_tables *tables); /* NULL accepted */
 /* The weights (n) that row `id` starts with. Any thread. */
 void dfm_table_initial(const dfm_tables *tables, int f, uint32_t id, float *w);
 
+/* Whether rows start with numbers drawn for their values; else with zeros. */
+static inline bool dfm_table_draws(const dfm_tables *tables) {
+  return tables->init.first != 0 || tables->init.factors != 0;
+}
+
 /* The weights (n) of row `id` after the current step, without writing to the table: a pointer into it where nothing is to be caught up, else
  * to `scratch` (3 n floats). Any thread, between steps. */
 const float *dfm_table_read(const dfm_tables *tables, int f, uint32_t id, float *scratch);
