@@ -11,6 +11,9 @@
 /* No row of a click log comes near ROW_LIMIT; without it one stray quote would turn the rest of a file into a single
  * cell. */
 enum { ROW_LIMIT = 64 << 20, KEEP_LIMIT = 2 * ROW_LIMIT };
+/* Quotes are looked for so far ahead: the rows' next bytes, which the first caches then have, and not a window of MBs of
+ * which few rows may be wanted. */
+enum { QUOTE_STEP = 32 << 10 };
 
 struct dfm_text_rows {
   dfm_feed *feed;
@@ -26,7 +29,7 @@ struct dfm_text_rows {
   bool is_empty;
   const char *at;    /* the next line */
   long long line;    /* its number */
-  const char *quote; /* the first quote at or behind `at`; the window's end where there is none */
+  const char *quote; /* the first quote at or behind `at`, or how far there is none */
 };
 
 /* Files whose bytes cannot be rows of text, told by their first bytes. */
@@ -38,8 +41,23 @@ static dfm_status check_is_text(const dfm_text_rows *rows, dfm_error *error) {
   } foreign[] = {
       {"\xff\xfe", 2, "is UTF-16; convert it first (iconv -f UTF-16 -t UTF-8)"},
       {"\xfe\xff", 2, "is UTF-16; convert it first (iconv -f UTF-16 -t UTF-8)"},
-      {"PAR1", 4, "is a Parquet file, not delimited text; write it as CSV first"},
-      {"PK\3\4", 4, "is a zip archive; unpack it first (unzip), or compress with gzip or zstd"},
+      {"PAR1", 4,
+       "is a Parquet file, not text; write it as CSV first (pyarrow.csv.write_csv(pyarrow.parquet.read_table(FILE), "
+       "\"rows.csv\")), or hand it over as an Arrow stream (docs/arrow.md)"},
+      {"ARROW1", 6,
+       "is an Arrow file, not text; write it as CSV first (pyarrow.csv.write_csv(pyarrow.feather.read_table(FILE), "
+       "\"rows.csv\")), or hand it over as an Arrow stream (docs/arrow.md)"},
+      {"PK\3\4", 4,
+       "is a zip archive; unpack it first (unzip), or compress with gzip or zstd; a workbook (.xlsx) or numpy's arrays "
+       "(.npz) are to be written as CSV first"},
+      {"\x93NUMPY", 6, "is a numpy array, not text; write it as CSV first (numpy.savetxt)"},
+      {"\x80\4\x95", 3, "is a Python pickle, not text; write it as CSV first (DataFrame.to_csv)"},
+      {"\x89HDF", 4, "is an HDF5 file, not text; write it as CSV first"},
+      {"SQLite format 3", 15, "is an SQLite database; write its rows as CSV first (sqlite3 -csv -header FILE QUERY)"},
+      {"\xd0\xcf\x11\xe0", 4, "is an Excel workbook, not text; save it as CSV first"},
+      {"<!DOCTYPE", 9, "is a web page, not rows; is it the right file?"},
+      {"<html", 5, "is a web page, not rows; is it the right file?"},
+      {"<?xml", 5, "is XML, not rows of text; write it as CSV first"},
       {"\xfd"
        "7zXZ",
        5, "is compressed by xz; decompress it first (xz -dk), or compress with gzip or zstd"},
@@ -207,10 +225,12 @@ static found find_quoted_end(const dfm_text_rows *rows, const char **line_end, d
 
 static bool has_quote_before(dfm_text_rows *rows, const char *end) {
   if (rows->separator == 0) return false;
-  if (rows->quote < rows->at) {
-    const char *quote = memchr(rows->at, '"', (size_t)(rows->end - rows->at));
-    rows->quote = quote ? quote : rows->end;
-  }
+  if (rows->quote < rows->at) rows->quote = rows->at;
+  if (rows->quote >= end || *rows->quote == '"') return rows->quote < end;
+  const char *stop = rows->end - rows->quote > QUOTE_STEP ? rows->quote + QUOTE_STEP : rows->end;
+  if (stop < end) stop = end;
+  const char *quote = memchr(rows->quote, '"', (size_t)(stop - rows->quote));
+  rows->quote = quote ? quote : stop;
   return rows->quote < end;
 }
 

@@ -138,6 +138,8 @@ dfm_status dfm_kernel_pick(const dfm_kernel **kernel, dfm_error *error);
 /* Whether bfloat16 is worth its while with this table: the CPU has instructions for it, and the build what uses them
  * (gemm_onednn.h). */
 bool dfm_kernel_has_bf16(const dfm_kernel *kernel);
+/* Whether this table's multiplies are oneDNN's: not the plain one's, nor in a build without it. */
+bool dfm_kernel_has_onednn(const dfm_kernel *kernel);
 /* Tables that this CPU can run, by index; NULL past the last. */
 const dfm_kernel *dfm_kernel_at(size_t i);
 

@@ -78,10 +78,11 @@ static dfm_model_parts run_parts(const dfm_run *run, bool has_state, const char 
   return parts;
 }
 
-dfm_status dfm_run_save_model(const dfm_run *run, const char *path, int64_t epoch, const dfm_metrics *valid,
+dfm_status dfm_run_save_model(dfm_run *run, const char *path, int64_t epoch, const dfm_metrics *valid,
                               dfm_error *error) {
   dfm_extra_tensor *extra = NULL;
   char *metrics = NULL;
+  DFM_TRY(dfm_run_find_ages(run, error));
   json_t *json = json_pack("{s:I}", "epoch", (json_int_t)epoch);
   if (json && valid) json_object_set_new(json, "valid", dfm_metrics_to_json(valid));
   DFM_TRY(to_text(json, &metrics, error));
@@ -109,10 +110,11 @@ static json_t *position_to_json(const dfm_run *run) {
                    dfm_metrics_to_json(&position->valid), "data", data);
 }
 
-dfm_status dfm_checkpoint_save(const dfm_run *run, const char *path, dfm_error *error) {
+dfm_status dfm_checkpoint_save(dfm_run *run, const char *path, dfm_error *error) {
   dfm_extra_tensor *extra = NULL;
   char *position = NULL;
   dfm_status status;
+  DFM_TRY(dfm_run_find_ages(run, error));
   DFM_TRY(dfm_alloc(&extra, most_extra(run), sizeof *extra, error));
   DFM_TRY_GOTO(status, to_text(position_to_json(run), &position, error), done);
   dfm_model_parts parts = run_parts(run, true, "{}", extra);
@@ -129,17 +131,10 @@ done:
 
 static dfm_status check_same(const dfm_run *run, const dfm_st_file *file, const char *path, const char *data,
                              dfm_error *error) {
-  char *recipe = NULL, fingerprint[20];
-  DFM_TRY(dfm_recipe_to_yaml(run->trainer->recipe, &recipe, error));
+  char fingerprint[20];
   const char *saved = dfm_st_metadata(file, "recipe");
-  const bool is_same = saved && strcmp(saved, recipe) == 0;
-  free(recipe);
-  if (!is_same) {
-    return dfm_fail(error, DFM_ERROR_MISMATCH,
-                    "checkpoint %s was made with another recipe; resume with the settings of its run (deepfm summary "
-                    "--recipe shows them)",
-                    path);
-  }
+  if (!saved) return dfm_fail(error, DFM_ERROR_FORMAT, "checkpoint %s lacks its recipe; the file is damaged", path);
+  DFM_TRY(dfm_recipe_check_resume(run->trainer->recipe, saved, path, error));
   snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, run->fingerprint);
   if (strcmp(fingerprint, data) == 0) return DFM_OK;
   return dfm_fail(

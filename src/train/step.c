@@ -77,6 +77,16 @@ static dfm_status create_weights(dfm_stepper *stepper, dfm_error *error) {
   return DFM_OK;
 }
 
+dfm_status dfm_stepper_dense(const dfm_stepper *stepper, int batch_size, bool is_bf16, dfm_dense **dense,
+                             dfm_error *error) {
+  const dfm_dense_settings settings = {.net = stepper->net,
+                                       .kernel = stepper->kernel,
+                                       .block = dfm_executor_block(batch_size),
+                                       .capacity = batch_size,
+                                       .is_bf16 = is_bf16};
+  return dfm_dense_create(&settings, stepper->pool, dense, error);
+}
+
 static dfm_status create(dfm_stepper *stepper, int batch_size, int threads, dfm_error *error) {
   const dfm_recipe *recipe = stepper->recipe;
   const bool clips = recipe->optimizer.clip_norm > 0;
@@ -90,8 +100,10 @@ static dfm_status create(dfm_stepper *stepper, int batch_size, int threads, dfm_
   DFM_TRY(create_weights(stepper, error));
   DFM_TRY(dfm_executor_create(stepper->net, stepper->kernel, stepper->weight, stepper->dweight, batch_size,
                               recipe->train.seed, &stepper->executor, error));
-  if (dfm_precision_choose(recipe, stepper->net, stepper->kernel) == DFM_PRECISION_BF16)
-    DFM_TRY(dfm_executor_use_bf16(stepper->executor, stepper->pool, error));
+  DFM_TRY(dfm_stepper_dense(stepper, batch_size,
+                            dfm_precision_choose(recipe, stepper->net, stepper->kernel) == DFM_PRECISION_BF16,
+                            &stepper->dense, error));
+  dfm_executor_use(stepper->executor, stepper->dense);
   DFM_TRY(dfm_batch_create(stepper->net->F, stepper->net->D, batch_size, &stepper->batch, error));
   DFM_TRY(dfm_plans_create(stepper->tables, batch_size, clips, &stepper->plans, error));
   DFM_TRY(dfm_alloc(&stepper->gradients, (size_t)dfm_pool_threads(stepper->pool), sizeof *stepper->gradients, error));
@@ -126,6 +138,7 @@ void dfm_stepper_free(dfm_stepper *stepper) {
   free(stepper->squares);
   dfm_batch_free(stepper->batch);
   dfm_executor_free(stepper->executor);
+  dfm_dense_free(stepper->dense);
   free(stepper->weight);
   free(stepper->dweight);
   free(stepper->state[0]);
@@ -352,18 +365,34 @@ dfm_row_source dfm_stepper_rows(const dfm_stepper *stepper) {
   return (dfm_row_source){stepper->tables, table_row};
 }
 
-static dfm_status init_from(dfm_stepper *stepper, const dfm_st_file *file, const char *path, dfm_error *error) {
-  int found = 0;
-  DFM_TRY(dfm_st_verify(file, error));
-  DFM_TRY(dfm_model_read_weights(file, path, stepper->net, false, stepper->weight, &found, error));
+/* Those tensors of the file that the model has, `*found` of them. */
+static dfm_status read_preset(dfm_stepper *stepper, const dfm_st_file *file, const char *path, int *found,
+                              dfm_error *error) {
+  DFM_TRY(dfm_model_read_weights(file, path, stepper->net, false, stepper->weight, found, error));
   for (int f = 0; f < stepper->net->F; f++) {
     const float *table;
     DFM_TRY(dfm_model_read_table(file, path, stepper->net, stepper->encoder, f, false, &table, error));
     for (uint32_t id = 0; table && id < stepper->tables->table[f].V; id++) {
       dfm_table_set(stepper->tables, f, id, table + (size_t)id * (size_t)stepper->tables->table[f].n);
     }
-    found += table != NULL;
+    *found += table != NULL;
   }
+  return DFM_OK;
+}
+
+static dfm_status init_from(dfm_stepper *stepper, const dfm_st_file *file, const char *path, dfm_error *error) {
+  int found = 0;
+  dfm_error inner;
+  DFM_TRY(dfm_st_verify(file, error));
+  const dfm_status status = read_preset(stepper, file, path, &found, &inner);
+  if (status == DFM_ERROR_MISMATCH) {
+    return dfm_fail(
+        error, status,
+        "%s; train on the rows that it was made from with its settings (model, embedding.width, dnn.hidden), "
+        "or leave this tensor out of the initial weights",
+        inner.message);
+  }
+  if (status != DFM_OK) return dfm_fail(error, status, "%s", inner.message);
   if (found > 0) return DFM_OK;
   return dfm_fail(error, DFM_ERROR_MISMATCH,
                   "%s has no tensor that this model has; it needs names such as 'table.FIELD' or '%s'", path,

@@ -7,6 +7,7 @@
 #ifndef DFM_TRAIN_STEP_H
 #define DFM_TRAIN_STEP_H
 
+#include "layer/dense_multiply.h"
 #include "layer/predictor.h"
 #include "model/net_build.h"
 
@@ -20,6 +21,7 @@ typedef struct dfm_stepper {
   dfm_tables *tables;
   float *weight, *dweight, *state[2]; /* (n_weights) each */
   dfm_executor *executor;
+  dfm_dense *dense; /* what the executor multiplies by */
   dfm_batch *batch;
   dfm_plan *plans;   /* (F) */
   float **gradients; /* (threads, gradient_floats) where a thread sums a table's gradients up */
@@ -38,6 +40,10 @@ dfm_optimizer_settings dfm_stepper_optimizer(const dfm_recipe *recipe);
 dfm_status dfm_stepper_create(const dfm_recipe *recipe, const dfm_dataset *dataset, int batch_size, int threads,
                               dfm_stepper **stepper, dfm_error *error);
 void dfm_stepper_free(dfm_stepper *stepper); /* NULL accepted */
+
+/* The net's multiplies in one precision, for dfm_executor_use; the caller's to free. */
+dfm_status dfm_stepper_dense(const dfm_stepper *stepper, int batch_size, bool is_bf16, dfm_dense **dense,
+                             dfm_error *error);
 
 /* One step over the rows whose numbers are in stepper->batch->row [0, rows). Logits of the rows, before the step, are
  * then at dfm_executor_logits(stepper->executor), their labels and weights in stepper->batch. */

@@ -137,13 +137,12 @@ static dfm_status open_run(dfm_run *run, dfm_error *error) {
   const dfm_recipe *recipe = trainer->recipe;
   const int size = batch_size(trainer), piece = size > DFM_SCAN_ROWS ? size : DFM_SCAN_ROWS;
   DFM_TRY(dfm_stepper_create(recipe, trainer->train, size, run->options->threads, &run->stepper, error));
-  DFM_TRY(dfm_ages_create(trainer->train, &run->age, error));
   DFM_TRY(preset_weights(run, error));
   DFM_TRY(dfm_loader_create(trainer->train, size, recipe->train.shuffle, recipe->train.seed, &run->loader, error));
   if (trainer->valid) {
     const dfm_row_source rows_now = dfm_stepper_rows(run->stepper);
     DFM_TRY(dfm_predictor_create(run->stepper->net, run->stepper->kernel, run->stepper->weight, &rows_now,
-                                 dfm_pool_threads(run->stepper->pool), &run->predictor, error));
+                                 run->stepper->pool, &run->predictor, error));
     DFM_TRY(dfm_meter_create(&run->valid_meter, error));
   }
   DFM_TRY(dfm_meter_create(&run->seen.meter, error));
