@@ -103,6 +103,7 @@ typedef struct dfm_plan {
   uint32_t *order;        /* (n) places, ascending within a unique row */
   uint32_t *inverse;      /* (n) place -> u */
   float *weights;         /* (U + 1, row) gathered rows; the last one is zero */
+  float *room;            /* what they lie in */
   float *gradients;       /* (U, row), only while the gradient norm is clipped; else NULL */
   uint32_t *scratch;      /* (3 n) */
   bool keeps_gradients;
@@ -124,12 +125,20 @@ typedef struct dfm_field_gradient {
   bool has_first;            /* the field's first-order weights are in the logit */
   bool has_within;           /* de counts the field's pairs with itself */
   int within_from, within_n; /* by these factors */
+  int slot;                  /* of field-aware pairs, -1: in none */
   int lde;
   const float *de; /* (B, lde), already at the field's column; NULL where it has none */
 } dfm_field_gradient;
+/* Field-aware pairs: factors of each row of the batch, by slot. The gradient of what the field in slot i keeps for slot j is dlogit row[j][i K ...];
+ * for itself it keeps what items of a list pair by. */
+typedef struct dfm_pairs_rows {
+  const float *const *row; /* (B, slots) (slots, K) each, NULL: absent; NULL where pairs are not field-aware */
+  int slots, K;
+} dfm_pairs_rows;
 typedef struct dfm_table_gradient {
   const float *dlogit;             /* (B) */
   const dfm_field_gradient *field; /* (F) */
+  dfm_pairs_rows pairs;
 } dfm_table_gradient;
 
 /* Accumulates gradients in the order of places and steps the rows of part `part` of `parts` of the table. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/prefetch.h"
+#include "table/partners.h"
 #include "table/row.h"
 
 /* Rows ahead that memory is asked for: far enough to hide a miss, near enough to stay in the first-level cache. */
@@ -43,6 +44,21 @@ static void add_within(const dfm_update *update, const dfm_field_gradient *field
   if (within != 0) update->tables->kernel->axpy(g + at, -within, w + at, (size_t)field->within_n);
 }
 
+/* Places whose coefficients are handed on at once. */
+enum { PLACES = 128 };
+
+/* g (n) += what the rows that want unique row u hold for it, where places are rows. */
+static void add_partners(const dfm_update *update, int u, float *g) {
+  const dfm_plan *plan = update->plan;
+  const uint32_t from = plan->start[u], n = plan->start[u + 1] - from, *row = plan->order + from;
+  float c[PLACES];
+  for (uint32_t at = 0; at < n; at += PLACES) {
+    const uint32_t here = n - at < PLACES ? n - at : PLACES;
+    for (uint32_t i = 0; i < here; i++) c[i] = update->gradient->dlogit[row[at + i]];
+    dfm_partners_add(update->tables, update->gradient, update->table->field, row + at, c, here, at > 0, g);
+  }
+}
+
 /* g (n) += the places of unique row u, where places are rows; w: its weights. */
 static void add_rows(const dfm_update *update, int u, const float *w, float *g) {
   const dfm_plan *plan = update->plan;
@@ -54,26 +70,39 @@ static void add_rows(const dfm_update *update, int u, const float *w, float *g) 
   float first = 0;
   for (uint32_t i = from; i < end; i++) first += dlogit[plan->order[i]];
   if (update->table->first) g[0] = first;
-  if (field->de) {
+  if (update->gradient->pairs.row && field->slot >= 0) {
+    add_partners(update, u, g);
+  } else if (field->de) {
     const size_t K = (size_t)(update->table->n - update->table->first);
     kernel->add_rows(factors, field->de, (size_t)field->lde, plan->order + from, end - from, K);
   }
   if (field->has_within) add_within(update, field, first, w, g);
 }
 
+/* Where the gradient of field f's factors in row b is: made here, in `own`, where the field has partners. NULL: it has none. */
+static const float *place_gradient(const dfm_update *update, int f, uint32_t b, float *own) {
+  const dfm_table *table = update->table;
+  const dfm_field_gradient *field = &update->gradient->field[f];
+  if (!update->gradient->pairs.row || field->slot < 0) return field->de ? field->de + b * (size_t)field->lde : NULL;
+  memset(own, 0, (size_t)table->n * sizeof *own);
+  dfm_partners_add(update->tables, update->gradient, f, &b, &update->gradient->dlogit[b], 1, false, own);
+  return own + table->first;
+}
+
 /* One place of field f in row b with coefficient c; `place` within the field. */
-static void add_place(const dfm_update *update, int f, uint32_t place, size_t b, float c, float *g) {
+static void add_place(const dfm_update *update, int f, uint32_t place, uint32_t b, float c, float *g) {
   const dfm_field_gradient *field = &update->gradient->field[f];
   const int n = update->table->n, first = update->table->first;
   const float dlogit = update->gradient->dlogit[b];
-  const float *de = field->de ? field->de + b * (size_t)field->lde : NULL;
+  float own[DFM_MAX_ROW_FACTORS + 1];
+  const float *de = place_gradient(update, f, b, own);
   const uint32_t *winner = update->plans[f].winner;
   if (!winner) {
     if (field->has_first) g[0] += c * dlogit;
     if (de) update->tables->kernel->axpy(g + first, c, de, (size_t)(n - first));
     return;
   }
-  winner += b * (size_t)n;
+  winner += (size_t)b * (size_t)n;
   if (field->has_first && winner[0] == place) g[0] += c * dlogit;
   for (int j = first; de && j < n; j++)
     if (winner[j] == place) g[j] += c * de[j - first];
@@ -94,7 +123,7 @@ static void add_places(const dfm_update *update, int u, const float *w, float *g
     const int f = table->member[m];
     const dfm_batch_list *list = &plan->batch->list[f];
     const uint32_t place = plan->order[i] - update->plans[f].at;
-    const size_t b = list->offsets ? list->row[place] : place;
+    const uint32_t b = list->offsets ? list->row[place] : place;
     const float c = list->offsets ? list->coefficient[place] : 1;
     add_place(update, f, place, b, c, g);
     if (fields[f].has_within) within += c * c * update->gradient->dlogit[b];
