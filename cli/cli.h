@@ -17,6 +17,7 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_CLOSED = 3 };
 typedef enum cli_type {
   CLI_SWITCH, /* bool: no argument */
   CLI_TEXT,   /* const char *: NULL where it is not given and has no default */
+  CLI_CHOICE, /* const char *: one of the words of `argument`, "a | b"; NULL as above */
   CLI_INT     /* int64_t within [low, high] */
 } cli_type;
 
@@ -30,6 +31,9 @@ typedef struct cli_option {
   size_t offset; /* in the command's struct of options */
   int64_t low, high;
 } cli_option;
+
+/* Whether a command takes --recipe, --set and a flag for each setting, and which of them its help lists. */
+typedef enum cli_recipe_use { CLI_RECIPE_NONE, CLI_RECIPE_ROWS, CLI_RECIPE_WHOLE } cli_recipe_use;
 
 typedef struct cli_command cli_command;
 
@@ -60,7 +64,7 @@ struct cli_command {
   const cli_option *options;
   size_t n_options, options_size;
   int min_arguments, max_arguments;
-  bool takes_recipe; /* --recipe, --set and a flag for each setting */
+  cli_recipe_use takes_recipe;
 };
 
 extern const cli_command cli_doctor, cli_encode, cli_train, cli_eval, cli_predict, cli_summary, cli_inspect, cli_schema,
@@ -92,7 +96,8 @@ int cli_input(const cli_call *call, int first, dfm_input **input);
 /* ---- help.c */
 void cli_print_overview(FILE *file);
 void cli_print_command(FILE *file, const cli_command *command);
-void cli_print_settings(FILE *file);
+/* All settings by section, or those of the sections that shape rows. */
+void cli_print_settings(FILE *file, bool of_rows);
 /* ---- markdown.c: docs/cli.md and docs/recipe.md */
 void cli_print_cli_markdown(FILE *file);
 void cli_print_recipe_markdown(FILE *file);

@@ -15,9 +15,7 @@ static const cli_option options[] = {
     CLI_COLUMN_OPTIONS,
     {"schema", 0, "FILE", NULL, "What the columns of text are, in YAML; guessed where it is left out", CLI_TEXT,
      AT(schema), 0, 0},
-    {"skip-bad-rows", 0, "N", "0",
-     "Rows of text that may be wrong and are then left out, with a count; 0: the first one is an error", CLI_INT,
-     AT(skip_bad_rows), 0, INT64_MAX},
+    CLI_SKIP_BAD_ROWS_OPTION,
     {"threads", 0, "N", "0", "Threads; 0: one for each core. The findings do not depend on it", CLI_INT, AT(threads), 0,
      1024},
     {"strict", 0, NULL, NULL, "Exits with 1 where there is a warning", CLI_SWITCH, AT(is_strict), 0, 0},
@@ -127,5 +125,5 @@ const cli_command cli_doctor = {
     .options_size = sizeof(doctor_options),
     .min_arguments = 1,
     .max_arguments = CLI_MANY,
-    .takes_recipe = true,
+    .takes_recipe = CLI_RECIPE_ROWS,
 };

@@ -26,9 +26,7 @@ static const cli_option options[] = {
      AT(schema), 0, 0},
     {"truth", 0, "COLUMN", NULL, "A column of true probabilities to keep, for deepfm eval --truth", CLI_TEXT, AT(truth),
      0, 0},
-    {"skip-bad-rows", 0, "N", "0",
-     "Rows that may be wrong and are then left out, with a count; 0: the first one is an error", CLI_INT,
-     AT(skip_bad_rows), 0, INT64_MAX},
+    CLI_SKIP_BAD_ROWS_OPTION,
     {"threads", 0, "N", "0", "Threads; 0: one for each core. The file does not depend on it", CLI_INT, AT(threads), 0,
      1024},
     {"top", 0, "N", "3", "How many of each field's most frequent values to show", CLI_INT, AT(top), 1, 1000000},
@@ -193,5 +191,5 @@ const cli_command cli_encode = {
     .options_size = sizeof(encode_options),
     .min_arguments = 1,
     .max_arguments = CLI_MANY,
-    .takes_recipe = true,
+    .takes_recipe = CLI_RECIPE_ROWS,
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "report.h"
+#include "rows.h"
 #include "scoring.h"
 
 typedef struct eval_options {
@@ -16,11 +17,8 @@ static const cli_option options[] = {
     {"truth", 0, "COLUMN", NULL,
      "A column of true probabilities (deepfm synth --with-truth writes `truth`): adds the best possible metrics",
      CLI_TEXT, AT(truth), 0, 0},
-    {"missing-columns", 0, "error | unknown", "error",
-     "A column of the model that DATA lacks: an error, or unknown in every row", CLI_TEXT, AT(missing_columns), 0, 0},
-    {"skip-bad-rows", 0, "N", "0",
-     "Rows that may be wrong and are then left out, with a count; 0: the first one is an error", CLI_INT,
-     AT(skip_bad_rows), 0, INT64_MAX},
+    CLI_MISSING_COLUMNS_OPTION,
+    CLI_SKIP_BAD_ROWS_OPTION,
     {"threads", 0, "N", "0", "Threads; 0: one for each core", CLI_INT, AT(threads), 0, 1024},
     {"json", 0, NULL, NULL, "Prints the result as one JSON object", CLI_SWITCH, AT(is_json), 0, 0},
 };

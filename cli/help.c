@@ -69,11 +69,12 @@ static void print_setting(FILE *file, const dfm_setting *setting) {
 }
 
 /* Sections follow each other in the table; each opens with its name as YAML has it. */
-void cli_print_settings(FILE *file) {
+void cli_print_settings(FILE *file, bool of_rows) {
   const char *section = NULL;
   size_t n = 0;
   const dfm_setting *setting;
   for (size_t i = 0; (setting = dfm_setting_at(i)); i++) {
+    if (of_rows && strncmp(setting->name, "data.", 5) != 0 && strncmp(setting->name, "validation.", 11) != 0) continue;
     const size_t length = strcspn(setting->name, ".");
     if (!section || length != n || memcmp(section, setting->name, n) != 0) {
       section = setting->name;
@@ -114,8 +115,10 @@ void cli_print_command(FILE *file, const cli_command *command) {
     for (size_t i = 0; i < 2; i++) print_option(file, &cli_recipe_options[i]);
   print_option(file, &cli_help_option);
   if (!command->takes_recipe) return;
-  fprintf(file, "\nSettings, by section of a recipe:\n");
-  cli_print_settings(file);
+  const bool of_rows = command->takes_recipe == CLI_RECIPE_ROWS;
+  fprintf(file, "\nSettings%s, by section of a recipe%s:\n", of_rows ? " that shape rows" : "",
+          of_rows ? " (deepfm help recipe lists all)" : "");
+  cli_print_settings(file, of_rows);
 }
 
 /* ---- deepfm help */
@@ -125,7 +128,7 @@ typedef struct help_options {
 } help_options;
 
 static const cli_option options[] = {
-    {"markdown", 0, "cli | recipe", NULL, "Prints the page docs/cli.md or docs/recipe.md", CLI_TEXT,
+    {"markdown", 0, "cli | recipe", NULL, "Prints the page docs/cli.md or docs/recipe.md", CLI_CHOICE,
      offsetof(help_options, markdown), 0, 0},
 };
 
@@ -134,14 +137,12 @@ static int run(const cli_call *call) {
   const char *topic = call->n_arguments > 0 ? call->argument[0] : NULL;
   if (o->markdown && strcmp(o->markdown, "cli") == 0)
     cli_print_cli_markdown(stdout);
-  else if (o->markdown && strcmp(o->markdown, "recipe") == 0)
-    cli_print_recipe_markdown(stdout);
   else if (o->markdown)
-    return cli_usage(call->command, "--markdown is '%.100s'; it must be cli or recipe", o->markdown);
+    cli_print_recipe_markdown(stdout);
   else if (!topic)
     cli_print_overview(stdout);
   else if (strcmp(topic, "recipe") == 0)
-    cli_print_settings(stdout);
+    cli_print_settings(stdout, false);
   else if (cli_command_find(topic))
     cli_print_command(stdout, cli_command_find(topic));
   else

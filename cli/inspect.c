@@ -24,9 +24,7 @@ static const cli_option options[] = {
     CLI_COLUMN_OPTIONS,
     {"schema", 0, "FILE", NULL, "What the columns of text are, in YAML; guessed where it is left out", CLI_TEXT,
      AT(schema), 0, 0},
-    {"skip-bad-rows", 0, "N", "0",
-     "Rows of text that may be wrong and are then left out, with a count; 0: the first one is an error", CLI_INT,
-     AT(skip_bad_rows), 0, INT64_MAX},
+    CLI_SKIP_BAD_ROWS_OPTION,
     {"verify", 0, NULL, NULL,
      "Reads and checks all of a dataset file first, which otherwise is done where it is first read", CLI_SWITCH,
      AT(is_verified), 0, 0},
@@ -160,8 +158,9 @@ static int print_embedding(const dfm_model *model, size_t i, const inspect_optio
                                     "value", cli_json_text(o->value, strlen(o->value)), "unknown", is_unknown,
                                     "first_order", cli_json_number(first_order), "factors", list));
   }
-  char text[256];
-  printf("%s = %s%s\n", o->field, shown_value(text, sizeof text, o->value, strlen(o->value)),
+  char text[256], name[160];
+  printf("%s = %s%s\n", cli_show(name, sizeof name, o->field, strlen(o->field)),
+         shown_value(text, sizeof text, o->value, strlen(o->value)),
          is_unknown ? " (not in the vocabulary: the unknown value's weights)" : "");
   if (!isnan(first_order)) printf("first-order weight %.6g\n", first_order);
   if (n > 0) printf("factors");
@@ -327,5 +326,5 @@ const cli_command cli_inspect = {
     .options_size = sizeof(inspect_options),
     .min_arguments = 1,
     .max_arguments = CLI_MANY,
-    .takes_recipe = true,
+    .takes_recipe = CLI_RECIPE_ROWS,
 };

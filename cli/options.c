@@ -35,10 +35,32 @@ static const char *take_value(reader *in, const char *separator) {
   return in->next < in->end ? *in->next++ : NULL;
 }
 
-/* What may be empty is a value, such as that of an empty cell; a name of a file may not. */
-static bool is_path(const cli_option *option) {
-  return strcmp(option->argument, "FILE") == 0 || strcmp(option->argument, "DIR") == 0 ||
-         strcmp(option->argument, "MODEL") == 0;
+/* What may be empty is a value, such as that of an empty cell; a name of a file or a column may not. */
+static int check_text(const cli_call *call, const cli_option *option, const char *value) {
+  static const struct {
+    const char *argument, *what;
+  } names[] = {{"FILE", "a file"}, {"MODEL", "a file"}, {"DIR", "a folder"}, {"COLUMN", "a column"}};
+  for (size_t i = 0; !*value && i < sizeof names / sizeof *names; i++)
+    if (strcmp(option->argument, names[i].argument) == 0)
+      return cli_usage(call->command, "--%s is empty; it must be the name of %s", option->name, names[i].what);
+  return CLI_OK;
+}
+
+/* Whether `value` is one of the words of "a | b | c". */
+static bool is_choice(const char *words, const char *value) {
+  for (const char *word = words; word; word = strchr(word, '|')) {
+    word += strspn(word, "| ");
+    if (is_named(value, word, strcspn(word, " |"))) return true;
+  }
+  return false;
+}
+
+static int store_text(const cli_call *call, const cli_option *option, const char *value, const char **out) {
+  if (option->type == CLI_CHOICE && !is_choice(option->argument, value))
+    return cli_usage(call->command, "--%s is '%.100s'; it must be one of %s", option->name, value, option->argument);
+  const int code = check_text(call, option, value);
+  if (code == CLI_OK) *out = value;
+  return code;
 }
 
 static int store(const cli_call *call, const cli_option *option, const char *value) {
@@ -47,13 +69,7 @@ static int store(const cli_call *call, const cli_option *option, const char *val
     *(bool *)out = true;
     return CLI_OK;
   }
-  if (option->type == CLI_TEXT) {
-    if (!*value && is_path(option))
-      return cli_usage(call->command, "--%s is empty; it must be the name of a %s", option->name,
-                       strcmp(option->argument, "DIR") == 0 ? "folder" : "file");
-    *(const char **)out = value;
-    return CLI_OK;
-  }
+  if (option->type == CLI_TEXT || option->type == CLI_CHOICE) return store_text(call, option, value, out);
   char *end;
   errno = 0;
   const long long number = strtoll(value, &end, 10);
@@ -101,6 +117,15 @@ static int parse_flag(reader *in, const char *name, size_t n, const char *separa
   return CLI_CLOSED;
 }
 
+/* Whether `word` is short for `name` by the beginnings of its parts: "lr" for "learning-rate". */
+static bool is_short_for(const char *word, const char *name) {
+  for (const char *part = name; part; part = strchr(part, '-')) {
+    part += *part == '-';
+    if (*word++ != *part) return false;
+  }
+  return *word == 0 && strchr(name, '-');
+}
+
 static int unknown_option(const cli_command *command, const char *argument) {
   const char *names[128];
   size_t n = 0;
@@ -117,6 +142,8 @@ static int unknown_option(const cli_command *command, const char *argument) {
   for (char *c = word; *c; c++)
     if (*c == '_') *c = '-';
   const char *nearest = cli_nearest(word, names, n);
+  for (size_t i = 0; i < n && !nearest; i++)
+    if (is_short_for(word, names[i])) nearest = names[i];
   return cli_usage(command, "there is no option '%.100s'%s%s%s", argument, nearest ? "; did you mean '--" : "",
                    nearest ? nearest : "", nearest ? "'?" : "");
 }
@@ -138,7 +165,7 @@ static int parse_long(reader *in, char *argument) {
   const size_t n = (size_t)(separator - name);
   for (size_t i = 0; i < command->n_options; i++)
     if (is_named(command->options[i].name, name, n)) return parse_option(in, &command->options[i], separator);
-  if (is_named("help", name, n)) {
+  if (is_named("help", name, n) && *separator == 0) {
     in->call->wants_help = true;
     return CLI_OK;
   }
@@ -149,8 +176,7 @@ static int parse_long(reader *in, char *argument) {
     if (!value)
       return cli_usage(command, "--%.*s needs a value: %s", (int)n, name, cli_recipe_options[!is_recipe].argument);
     if (!is_recipe) return assign_pair(in->call, value);
-    in->call->recipe_path = value;
-    return CLI_OK;
+    return store_text(in->call, &cli_recipe_options[0], value, &in->call->recipe_path);
   }
   const int code = parse_flag(in, name, n, separator);
   return code == CLI_CLOSED ? unknown_option(command, argument) : code;

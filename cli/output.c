@@ -1,6 +1,7 @@
 /* What comes in: bytes and a path. What goes out: the file, whole or not at all; or standard output, whose reader may
  * leave early. */
 #include <errno.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,11 +30,24 @@ static void unguard(void) {
   signal(SIGTERM, SIG_DFL);
 }
 
-static int fail_write(const cli_output *output, int reason) {
-  if (!output->path && reason == EPIPE) return CLI_CLOSED;
-  const bool is_full = reason == ENOSPC || reason == EDQUOT || reason == EFBIG;
-  return cli_complain("cannot write %s: %s%s", output->path ? output->path : "to standard output", strerror(reason),
-                      is_full ? "; free some space or write elsewhere" : "");
+/* `path` NULL: standard output. */
+static int fail_write(const char *path, int reason) {
+  static const struct {
+    int reason;
+    const char *remedy;
+  } remedies[] = {{ENOSPC, "free some space or write elsewhere"},
+                  {EDQUOT, "free some space or write elsewhere"},
+                  {EFBIG, "free some space or write elsewhere"},
+                  {ENOENT, "make its folder first"},
+                  {ENOTDIR, "what stands before the last / must be a folder"},
+                  {EISDIR, "name a file"},
+                  {ENAMETOOLONG, "choose a shorter name"},
+                  {EACCES, "check its permissions, or write elsewhere"}};
+  const char *remedy = "write elsewhere";
+  if (!path && reason == EPIPE) return CLI_CLOSED;
+  for (size_t i = 0; i < sizeof remedies / sizeof *remedies; i++)
+    if (remedies[i].reason == reason) remedy = remedies[i].remedy;
+  return cli_complain("cannot write %s: %s; %s", path ? path : "to standard output", strerror(reason), remedy);
 }
 
 static void release(cli_output *output) {
@@ -78,16 +92,35 @@ static bool is_same_file(const char *path, const char *other) {
   return S_ISREG(a.st_mode) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
+/* The file of `other` that is `path`: itself, or one that it matches as a pattern, as an input reads it. NULL: none.
+ * `*matches` is to be freed after use. */
+static const char *find_same(const char *path, const char *other, glob_t *matches) {
+  struct stat info;
+  if (is_same_file(path, other)) return other;
+  if (!path || !other || stat(other, &info) == 0 || glob(other, GLOB_NOSORT, NULL, matches) != 0) return NULL;
+  for (size_t i = 0; i < matches->gl_pathc; i++)
+    if (is_same_file(path, matches->gl_pathv[i])) return matches->gl_pathv[i];
+  return NULL;
+}
+
 int cli_keep_apart(const cli_call *call, const char *flag, const char *path, const char *what, const char *other) {
-  if (!is_same_file(path, other)) return CLI_OK;
-  return cli_usage(call->command, "--%s would overwrite %s, %.500s; give --%s another name", flag, what, other, flag);
+  glob_t matches = {0};
+  const char *same = find_same(path, other, &matches);
+  const int code =
+      same ? cli_usage(call->command, "--%s would overwrite %s, %.500s; give --%s another name", flag, what, same, flag)
+           : CLI_OK;
+  globfree(&matches);
+  return code;
 }
 
 int cli_check_folder(const char *flag, const char *path) {
   const char *slash = path ? strrchr(path, '/') : NULL;
   char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : NULL;
+  struct stat info;
   const bool is_usable = !folder || access(folder, W_OK | X_OK) == 0;
   free(folder);
+  if (path && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+    return cli_complain("cannot write --%s to %.500s: it is a folder; name a file", flag, path);
   if (is_usable) return CLI_OK;
   cli_complain("cannot write --%s to %.500s: %s; make its folder, or give --%s another place", flag, path,
                strerror(errno), flag);
@@ -114,24 +147,24 @@ int cli_output_open(cli_output *output, const char *path) {
   int code = CLI_FAILED;
   if (output->path) code = is_direct ? open_direct(output) : open_temporary(output);
   if (code == CLI_OK) return CLI_OK;
-  cli_complain("cannot write %s: %s", path, strerror(errno));
+  code = fail_write(path, errno);
   release(output);
-  return CLI_FAILED;
+  return code;
 }
 
 int cli_output_write(cli_output *output, const void *bytes, size_t n) {
   errno = 0;
-  return fwrite(bytes, 1, n, output->file) == n ? CLI_OK : fail_write(output, errno);
+  return fwrite(bytes, 1, n, output->file) == n ? CLI_OK : fail_write(output->path, errno);
 }
 
 /* Flushed to the disk before the rename, so that a crash leaves the old file or the new one. */
 static int finish(cli_output *output) {
   int code = CLI_OK;
   if (fflush(output->file) != 0 || (output->temporary && fsync(fileno(output->file)) != 0))
-    code = fail_write(output, errno);
-  if (output->path && fclose(output->file) != 0 && code == CLI_OK) code = fail_write(output, errno);
+    code = fail_write(output->path, errno);
+  if (output->path && fclose(output->file) != 0 && code == CLI_OK) code = fail_write(output->path, errno);
   if (code == CLI_OK && output->temporary && rename(output->temporary, output->path) != 0)
-    code = fail_write(output, errno);
+    code = fail_write(output->path, errno);
   return code;
 }
 
@@ -150,9 +183,13 @@ int cli_output_close(cli_output *output, int status) {
 }
 
 int cli_flush(void) {
-  const bool had_error = ferror(stdout) != 0;
   errno = 0;
-  if (fflush(stdout) == 0 && !had_error) return CLI_OK;
-  const cli_output standard = {.file = stdout};
-  return fail_write(&standard, errno ? errno : EIO);
+  if (ferror(stdout)) { /* at an earlier write, for a reason that is gone; it keeps another byte out too */
+    clearerr(stdout);
+    putchar('\n');
+  } else if (fflush(stdout) == 0) {
+    return CLI_OK;
+  }
+  (void)fflush(stdout);
+  return fail_write(NULL, errno ? errno : EIO);
 }

@@ -12,8 +12,7 @@ typedef struct predict_options {
 #define AT(member) offsetof(predict_options, member)
 static const cli_option options[] = {
     {"output", 'o', "FILE", NULL, "Where to write; standard output where it is left out", CLI_TEXT, AT(output), 0, 0},
-    {"missing-columns", 0, "error | unknown", "error",
-     "A column of the model that DATA lacks: an error, or unknown in every row", CLI_TEXT, AT(missing_columns), 0, 0},
+    CLI_MISSING_COLUMNS_OPTION,
     {"threads", 0, "N", "0", "Threads; 0: one for each core", CLI_INT, AT(threads), 0, 1024},
 };
 #undef AT

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 char *cli_spill_folder(const char *output) {
   struct stat info;
@@ -11,6 +12,18 @@ char *cli_spill_folder(const char *output) {
   const char *slash = strrchr(output, '/');
   if (stat(output, &info) == 0 && !S_ISREG(info.st_mode)) return NULL;
   return slash ? strndup(output, slash == output ? 1 : (size_t)(slash - output)) : strdup(".");
+}
+
+/* Who knows other libraries gives a share. */
+static int check_valid(const cli_call *call, const char *valid) {
+  char *end;
+  const double share = strtod(valid, &end);
+  if (*end || !(share > 0 && share < 1) || access(valid, F_OK) == 0) return CLI_OK;
+  return cli_usage(
+      call->command,
+      "--valid is '%.100s'; it must be a file; for a share of the rows write --valid-fraction-random %.100s, "
+      "or --valid-split %.100s for the last ones",
+      valid, valid, valid);
 }
 
 static int check_options(const cli_call *call, const cli_rows_options *o) {
@@ -24,6 +37,7 @@ static int check_options(const cli_call *call, const cli_rows_options *o) {
                      : o->weight ? "weight"
                                  : "format",
                      o->schema);
+  if (o->valid && check_valid(call, o->valid) != CLI_OK) return CLI_USAGE;
   for (int i = 0; o->valid && i < call->n_arguments; i++)
     if (strcmp(o->valid, "-") == 0 && strcmp(call->argument[i], "-") == 0)
       return cli_usage(call->command, "DATA and --valid are both the standard input; one of them must be a file");

@@ -12,9 +12,13 @@
      "The label's name, or its 1-based position; guessed from names such as label, click, y, target", CLI_TEXT, \
      AT(label), 0, 0}, \
     {"weight", 0, "COLUMN", NULL, "A column of row weights", CLI_TEXT, AT(weight), 0, 0}, \
-    {"format", 0, "NAME", NULL, \
-     "How rows are written: delimited, libsvm, libffm or jsonl; guessed from DATA's name and first lines", CLI_TEXT, \
-     AT(format), 0, 0}
+    {"format", 0, "delimited | libsvm | libffm | jsonl", NULL, \
+     "How rows are written; guessed from DATA's name and first lines", CLI_CHOICE, AT(format), 0, 0}
+/* Among the options of every command that reads rows. */
+#define CLI_SKIP_BAD_ROWS_OPTION \
+    {"skip-bad-rows", 0, "N", "0", \
+     "Rows of text that may be wrong and are then left out, with a count; 0: the first one is an error", CLI_INT, \
+     AT(skip_bad_rows), 0, INT64_MAX}
 /* clang-format on */
 
 typedef struct cli_rows_options {

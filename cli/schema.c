@@ -122,5 +122,5 @@ const cli_command cli_schema = {
     .options_size = sizeof(schema_options),
     .min_arguments = 1,
     .max_arguments = CLI_MANY,
-    .takes_recipe = true,
+    .takes_recipe = CLI_RECIPE_ROWS,
 };

@@ -6,16 +6,23 @@
 
 #include "rows.h"
 
+/* MODEL and DATA are easily given the wrong way round. */
+static int fail_model(const cli_call *call, const dfm_error *error) {
+  const bool is_swapped = call->n_arguments == 2 && error->code == DFM_ERROR_FORMAT &&
+                          !dfm_dataset_is_at(call->argument[0]) && dfm_dataset_is_at(call->argument[1]);
+  if (!is_swapped) return cli_fail(error);
+  return cli_usage(call->command, "%s is no model; the model comes first: deepfm %s %s %s", call->argument[0],
+                   call->command->name, call->argument[1], call->argument[0]);
+}
+
 int cli_scoring_open(const cli_call *call, const char *missing_columns, dfm_read_options reading, int threads,
                      cli_scoring *scoring) {
   dfm_error error;
-  const bool is_unknown = missing_columns && strcmp(missing_columns, "unknown") == 0;
   *scoring = (cli_scoring){0};
-  if (missing_columns && !is_unknown && strcmp(missing_columns, "error") != 0)
-    return cli_usage(call->command, "--missing-columns is '%.100s'; it must be error or unknown", missing_columns);
-  reading.missing_unknown = is_unknown;
+  reading.missing_hint = "read it with --missing-columns unknown";
+  reading.missing_unknown = strcmp(missing_columns, "unknown") == 0;
   reading.threads = threads;
-  if (dfm_model_load(call->argument[0], &scoring->model, &error) != DFM_OK) return cli_fail(&error);
+  if (dfm_model_load(call->argument[0], &scoring->model, &error) != DFM_OK) return fail_model(call, &error);
   const int code = cli_input(call, 1, &scoring->input);
   if (code != CLI_OK) return code;
   cli_warn_unskippable(scoring->input, reading.skip_bad_rows);

@@ -4,6 +4,14 @@
 
 #include "cli.h"
 
+/* Among the options of a command that scores; AT is its offsetof. */
+#define CLI_MISSING_COLUMNS_OPTION                                                                                   \
+  {                                                                                                                  \
+    "missing-columns", 0, "error | unknown", "error",                                                                \
+        "A column of the model that DATA lacks: an error, or unknown in every row", CLI_CHOICE, AT(missing_columns), \
+        0, 0                                                                                                         \
+  }
+
 /* Rows that are scored at a time. */
 enum { CLI_PIECE = 1 << 16 };
 
@@ -15,7 +23,7 @@ typedef struct cli_scoring {
   float *probability; /* (CLI_PIECE) room for a piece's */
 } cli_scoring;
 
-/* `missing_columns` is the option's text: NULL or "error", or "unknown". On failure says why; the caller closes in
+/* `missing_columns` is the option's text: "error" or "unknown". On failure says why; the caller closes in
  * any case. */
 int cli_scoring_open(const cli_call *call, const char *missing_columns, dfm_read_options reading, int threads,
                      cli_scoring *scoring);

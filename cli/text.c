@@ -10,10 +10,12 @@ int cli_fail(const dfm_error *error) {
   return CLI_FAILED;
 }
 
+/* Words of the command line and names of files may hold what a terminal would obey. */
 static void say(const char *prefix, const char *format, va_list arguments) {
-  fputs(prefix, stderr);
-  vfprintf(stderr, format, arguments);
-  fputc('\n', stderr);
+  char message[2048], shown[2 * sizeof message];
+  const int n = vsnprintf(message, sizeof message, format, arguments);
+  const size_t length = n < 0 ? 0 : (size_t)n < sizeof message ? (size_t)n : sizeof message - 1;
+  fprintf(stderr, "%s%s\n", prefix, cli_show(shown, sizeof shown, message, length));
 }
 
 int cli_complain(const char *format, ...) {
@@ -63,7 +65,7 @@ static size_t distance(const char *a, const char *b) {
 }
 
 const char *cli_nearest(const char *word, const char *const *names, size_t n) {
-  size_t best = (strlen(word) + 2) / 3; /* a third of the letters may be wrong: "trian" is near "train" */
+  size_t best = (strlen(word) + 1) / 3; /* a third of the letters may be wrong: "trian" is near "train" */
   const char *nearest = NULL;
   for (size_t i = 0; i < n; i++) {
     const size_t d = distance(word, names[i]);
@@ -159,10 +161,15 @@ const char *cli_quoted(char out[CLI_QUOTED], const char *path) {
     return out;
   }
   size_t n = 0;
+  for (const char *c = path; *c && n == 0; c++)
+    if ((unsigned char)*c < 0x20 || *c == 0x7f) out[n++] = '$'; /* $'...' knows \xNN */
+  const bool has_escapes = n > 0;
   out[n++] = '\'';
   for (; *path && n < CLI_QUOTED - 8; path++) {
     if (*path == '\'')
-      n += (size_t)sprintf(out + n, "'\\''");
+      n += (size_t)sprintf(out + n, has_escapes ? "\\'" : "'\\''");
+    else if (has_escapes && ((unsigned char)*path < 0x20 || *path == 0x7f || *path == '\\'))
+      n += (size_t)sprintf(out + n, "\\x%02X", (unsigned char)*path);
     else
       out[n++] = *path;
   }

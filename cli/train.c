@@ -52,9 +52,7 @@ static const cli_option options[] = {
     {"history", 0, "FILE", NULL, "Metrics of each epoch, as JSON lines", CLI_TEXT, AT(history), 0, 0},
     {"eval-every", 0, "STEPS", "0", "Steps between additional evaluations; 0: at the end of each epoch only", CLI_INT,
      AT(eval_every), 0, INT64_MAX},
-    {"skip-bad-rows", 0, "N", "0",
-     "Rows that may be wrong and are then left out, with a count; 0: the first one is an error", CLI_INT,
-     AT(skip_bad_rows), 0, INT64_MAX},
+    CLI_SKIP_BAD_ROWS_OPTION,
     {"progressive", 0, NULL, NULL,
      "Scores each batch of the first epoch before it is trained on; unless told otherwise, one epoch in the order of "
      "DATA and no validation rows",
@@ -277,7 +275,8 @@ static void say_next(const train_run *run) {
   else
     cli_quoted_data(data, run->call->argument, run->call->n_arguments);
   fprintf(stderr, "Saved %s. Next:\n", model);
-  fprintf(stderr, "  deepfm eval %s %s\n", model, data);
+  fprintf(stderr, "  deepfm eval %s %s%s\n", model, data,
+          run->options->valid ? "" : "  # better: rows that training has not seen");
   fprintf(stderr, "  deepfm predict %s %s -o predictions.txt\n", model, data);
   fprintf(stderr, "  deepfm summary %s\n", model);
   fprintf(stderr, "  deepfm inspect %s\n", model);
@@ -377,7 +376,7 @@ const cli_command cli_train = {
         "deepfm encode wrote), guesses what its columns are (or takes a schema), holds out a share of the rows for "
         "validation, "
         "trains, and keeps "
-        "the best epoch in one file that takes raw rows. Without any option: DeepFM with kind defaults, saved as "
+        "the best epoch in one file that takes raw rows. Without any option: DeepFM with sensible defaults, saved as "
         "model.safetensors.\n"
         "With --from it trains a model further on new rows, with --progressive it scores each row before it learns "
         "from it "
@@ -392,5 +391,5 @@ const cli_command cli_train = {
     .options_size = sizeof(train_options),
     .min_arguments = 1,
     .max_arguments = CLI_MANY,
-    .takes_recipe = true,
+    .takes_recipe = CLI_RECIPE_WHOLE,
 };

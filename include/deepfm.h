@@ -202,6 +202,7 @@ typedef struct dfm_read_options {
   bool label_optional;   /* rows may come without the label column (prediction) */
   bool missing_unknown;  /* a column that is missing altogether counts as unknown (category) or missing (number) instead
                             of an error */
+  const char *missing_hint; /* how the user may allow that, such as an option's name: said where it is an error; NULL */
   const char *truth_column; /* synth's true probability, kept beside the label; NULL: none */
   const char *spill_folder; /* where rows beyond 64 MB lie while they are in use, in files without a name; NULL:
                                $TMPDIR, or /tmp */

@@ -47,7 +47,7 @@ static arrow_made negative_weight(void) {
 static void cells_that_are_wrong(void **state) {
   (void)state;
   assert_bad_cell("y:label C:category", bad_label, "arrow, row 4: column 'y' has a label that is neither 0 nor 1: '2'");
-  assert_bad_cell("y:label C:category", null_label, "arrow, row 4: column 'y' has a label that is neither 0 nor 1: ''");
+  assert_bad_cell("y:label C:category", null_label, "arrow, row 4: column 'y' has no label: ''");
   assert_bad_cell("y:label N:number", infinite_number, "row 4: column 'N' has a value that is not finite: 'inf'");
   assert_bad_cell("y:label N:number", large_number,
                   "row 4: column 'N' has a number too large for 32-bit floats: '1e+99'");

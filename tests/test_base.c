@@ -293,6 +293,45 @@ static void fills_depend_on_the_place_alone(void **state) {
   }
 }
 
+static void spill_says_which_folder_to_change(void **state) {
+  (void)state;
+  dfm_error error;
+  dfm_spill spill = {0};
+  char *before = getenv("TMPDIR") ? strdup(getenv("TMPDIR")) : NULL;
+  assert_int_equal(setenv("TMPDIR", "/nowhere/temporary", 1), 0);
+  assert_int_equal(dfm_spill_grow(&spill, 1 << 16, true, "/nowhere/temporary", &error), DFM_ERROR_IO);
+  assert_non_null(
+      strstr(error.message, "in /nowhere/temporary: No such file or directory; set TMPDIR to another folder"));
+  assert_int_equal(dfm_spill_grow(&spill, 1 << 16, true, "/nowhere/outputs", &error), DFM_ERROR_IO);
+  assert_non_null(strstr(error.message, "in /nowhere/outputs: No such file or directory; write the output to another"));
+  assert_null(strstr(error.message, "TMPDIR"));
+  assert_int_equal(before ? setenv("TMPDIR", before, 1) : unsetenv("TMPDIR"), 0);
+  free(before);
+}
+
+/* Begun in memory, the rest written to the file, out of order. */
+static void spill_is_written_and_then_mapped(void **state) {
+  (void)state;
+  enum { N = 100000, PIECE = 1000 };
+  dfm_error error;
+  dfm_spill spill = {0};
+  unsigned char piece[PIECE];
+  assert_ok(dfm_spill_grow(&spill, PIECE, false, NULL, &error));
+  memset(spill.bytes, 5, PIECE);
+  assert_ok(dfm_spill_open(&spill, "/tmp", &error));
+  for (size_t at = N - PIECE; at > 0; at -= PIECE) {
+    for (size_t i = 0; i < PIECE; i++) piece[i] = (unsigned char)((at + i) * 7);
+    assert_ok(dfm_spill_write(&spill, at, piece, PIECE, "/tmp", &error));
+  }
+  assert_ok(dfm_spill_write(&spill, 0, spill.bytes, PIECE, "/tmp", &error));
+  assert_ok(dfm_spill_map(&spill, N, &error));
+  assert_true(spill.is_file);
+  for (size_t k = 0; k < N; k++) assert_int_equal(spill.bytes[k], k < PIECE ? 5 : (unsigned char)(k * 7));
+  assert_ok(dfm_spill_write(&spill, 10, "seen", 4, "/tmp", &error));
+  assert_memory_equal(spill.bytes + 9, "\5seen\5", 6);
+  dfm_spill_free(&spill);
+}
+
 /* Grown in memory, moved to a file, grown there; given back and touched again. */
 static void spill_keeps_its_bytes(void **state) {
   (void)state;
@@ -358,6 +397,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(pages_are_zeroed_and_aligned),
     cmocka_unit_test(text_grows),
     cmocka_unit_test(spill_keeps_its_bytes),
+    cmocka_unit_test(spill_says_which_folder_to_change),
+    cmocka_unit_test(spill_is_written_and_then_mapped),
     cmocka_unit_test(sorts_agree),
     cmocka_unit_test(philox_gives_the_known_answers),
     cmocka_unit_test(keys_differ),

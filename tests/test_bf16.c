@@ -234,7 +234,7 @@ static void prepare_task(void *context, int task, int thread) {
   (void)thread;
   f->status = dfm_onednn_multiply_create(
       f->onednn,
-      &(dfm_onednn_shape){f->type, m->trans_b, f->packs_b, m->M, m->N, m->K, m->lda, m->ldb, m->ldc, m->beta},
+      &(dfm_onednn_shape){f->type, m->trans_b, f->packs_b, m->M, m->N, m->K, m->lda, m->ldb, m->ldc, m->N, m->beta},
       &f->multiply, &f->error);
   f->packed = f->status == DFM_OK && f->packs_b && dfm_onednn_pack(f->multiply, operand(f, true));
 }
@@ -283,7 +283,7 @@ static void check_onednn(dfm_onednn_type type, const char *name) {
     return;
   }
   assert_ok(dfm_pool_create(THREADS, &pool, &error));
-  assert_ok(dfm_onednn_create(THREADS, &onednn, &error));
+  assert_ok(dfm_onednn_create(THREADS, generic(), &onednn, &error));
   for (int s = 0; s < N_SHAPES; s++)
     for (int form = 0; form < 8; form++) {
       multiply m = make(form & 1, shapes[s][0], shapes[s][1], shapes[s][2], form & 2 ? 1 : 0);

@@ -92,7 +92,7 @@ def test_first_run_needs_no_options():
     os.mkdir(folder)
     write("first/rows.csv", rows_text())
     result = succeeds("train", "rows.csv", cwd=folder)
-    contains(result.err, "Saved model.safetensors", "  deepfm eval model.safetensors rows.csv\n")
+    contains(result.err, "Saved model.safetensors", "  deepfm eval model.safetensors rows.csv")
     check(sorted(os.listdir(folder)) == ["model.safetensors", "rows.csv"], os.listdir(folder))
 
 
@@ -470,6 +470,7 @@ def test_recipe_errors():
         output,
         "--model",
         "deepfn",
+        code=2,
         output=output,
         parts=["deepfn", "did you mean 'deepfm'?"],
     )

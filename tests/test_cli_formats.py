@@ -207,7 +207,7 @@ def test_formats_are_found():
         fails("schema", write(f"broken.{ending}", broken), parts=[f"broken.{ending}:1"]) if name != "libsvm" else None
     contains(succeeds("schema", write("times.txt", "label a\n1 12:30\n0 13:40\n")).out, "separator:")
     contains(succeeds("schema", write("x.txt", "1 1:2 3:4\n0 5:6 7:8\n"), "--format", "delimited", "--label", "1").out, "separator: \" \"")
-    fails("schema", write("x.txt", "1 1:2\n"), "--format", "xml", parts=["format is 'xml'", "delimited, libsvm, libffm, jsonl"])
+    fails("schema", write("x.txt", "1 1:2\n"), "--format", "xml", code=2, parts=["--format is 'xml'", "delimited | libsvm | libffm | jsonl"])
     fails("schema", write("one.txt", "a\nb\nc\n"), parts=["one.txt has a single column", "libsvm, libffm or JSON lines"])
 
 

@@ -157,8 +157,7 @@ static void run_backward(dfm_fixture *fixture, int rows) {
   batch->id[1 * batch->capacity + 2] = DFM_ID_NONE;
   assert_ok(dfm_optimizer_begin(stepper->optimizer, 1e-3, &error));
   assert_ok(dfm_plans_reserve(stepper->tables, stepper->plans, batch, &error));
-  for (int f = 0; f < F; f++)
-    if (stepper->tables->table[f].n_members > 0) dfm_table_gather(stepper->tables, f, stepper->plans, batch);
+  for (int f = 0; f < F; f++) dfm_table_gather(stepper->tables, f, stepper->plans, batch);
   stepper->loss = dfm_executor_train(stepper->executor, stepper->pool, stepper->plans, batch, 1);
   for (int task = 0; task < dfm_executor_tasks(stepper->executor); task++) {
     dfm_span span[2];
@@ -197,7 +196,7 @@ static void check_tables(dfm_fixture *fixture, const dfm_case *test) {
     const dfm_table *table = &stepper->tables->table[f];
     const dfm_table_gradient gradient = dfm_executor_table_gradient(stepper->executor);
     if (table->n == 0) continue;
-    dfm_table_accumulate(stepper->tables, f, stepper->plans, &gradient, 0, 1);
+    dfm_table_accumulate(stepper->tables, f, stepper->plans, &gradient);
     for (int u = 0; u < stepper->plans[f].U; u++) {
       for (int j = 0; j < table->n; j++) {
         const uint32_t id = stepper->plans[f].unique[u];

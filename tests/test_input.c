@@ -124,7 +124,7 @@ static void headers_must_agree(void **state) {
       {"y,C1,C2\n1,a,b\n", 1, 0, {"the header has 3 columns here and 2 in"}},
       {"", 0, 0, {"second.csv is empty; it needs a header"}},
       {"\n\n", 0, 0, {"second.csv is empty; it needs a header"}},
-      {"y,C1\n1,a\n1\n", 3, 0, {"second.csv:3: the row has 1 cells"}},
+      {"y,C1\n1,a\n1\n", 3, 0, {"second.csv:3: the row is one cell"}},
   };
   dfm_schema *schema = make_schema("y:label C1:category");
   const dfm_data_settings settings = make_settings();

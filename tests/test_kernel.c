@@ -89,11 +89,16 @@ static void case_ffm(const dfm_kernel *k, spans *s, int at, int n) {
   s->result = (double)k->ffm_forward(e, F, n);
   static const uint32_t row[] = {0, 0, 0, 0, 0, 0, 0};
   for (size_t rows = 0; rows <= 7; rows++)
-    k->ffm_gradient(s->rows + 20 * SPAN + at + rows, rows > 4, e, F, n, (int)rows % F, row, s->x[0] + at, rows);
+    k->ffm_gradient(s->rows + 20 * SPAN + at + rows, e, F, n, (int)rows % F, row, s->x[0] + at, rows);
 }
-static void case_add_rows(const dfm_kernel *k, spans *s, int at, int n) {
-  static const uint32_t row[] = {3, 0, 3, 7, 1};
-  k->add_rows(s->x[0] + at, s->rows + at, SPAN, row, 5, (size_t)n);
+static void case_scatter(const dfm_kernel *k, spans *s, int at, int n) {
+  static const uint32_t to[] = {3, 0, 3, 7, 1};
+  float *y = s->rows + 20 * SPAN + at;
+  dfm_scatter_args args = {s->rows + at, SPAN, to, 5, y, SPAN, (size_t)n, NULL, NULL};
+  k->scatter(&args);
+  args.a = s->x[1] + at;
+  args.w = s->rows + 10 * SPAN + at;
+  k->scatter(&args);
 }
 static void case_sgd(const dfm_kernel *k, spans *s, int at, int n) {
   k->sgd(s->x[0] + at, s->x[1] + at, (size_t)n, 0.1f);
@@ -128,7 +133,7 @@ static const struct {
     {"fm", case_fm},
     {"fm_rows", case_fm_rows},
     {"ffm", case_ffm},
-    {"add_rows", case_add_rows},
+    {"scatter", case_scatter},
     {"sgd", case_sgd},
     {"adagrad", case_adagrad},
     {"adam", case_adam},
@@ -349,7 +354,7 @@ static void check_ffm(int F, int K) {
 }
 
 /* The gradient of what field i keeps for each partner, over `rows` rows of a batch of five: some more than once, each with fields of its own absent. */
-static void check_ffm_gradient(int F, int K, size_t rows, bool adds) {
+static void check_ffm_gradient(int F, int K, size_t rows) {
   enum { BATCH = 5 };
   const int n = F * K, i = F / 2;
   const float *at[BATCH * 39];
@@ -364,10 +369,10 @@ static void check_ffm_gradient(int F, int K, size_t rows, bool adds) {
     for (int j = 0; j < F; j++) at[b * F + j] = (j + b) % 7 == 3 ? NULL : e[b][j];
   }
   for (int j = 0; j < n; j++) g[j] = 0.5f;
-  generic()->ffm_gradient(g, adds, at, F, K, i, row, c, rows);
+  generic()->ffm_gradient(g, at, F, K, i, row, c, rows);
   for (int j = 0; j < F; j++)
     for (int k = 0; k < K; k++) {
-      double sum = adds ? 0.5 : 0;
+      double sum = 0.5;
       for (size_t r = 0; r < rows; r++) {
         const float *from = at[(int)row[r] * F + j];
         sum += from ? (double)c[r] * (double)from[i * K + k] : 0;
@@ -384,27 +389,28 @@ static void test_rows_apart(void **state) {
     for (int F = 0; F <= 39; F += 3) {
       check_fm_rows(F, width[c]);
       check_ffm(F, width[c]);
-      for (size_t rows = 0; rows <= 8 && F > 0; rows++) {
-        check_ffm_gradient(F, width[c], rows, true);
-        check_ffm_gradient(F, width[c], rows, false);
-      }
+      for (size_t rows = 0; rows <= 8 && F > 0; rows++) check_ffm_gradient(F, width[c], rows);
     }
   check_ffm(600, 1);
 }
 
-static void test_add_rows(void **state) {
+static void test_scatter(void **state) {
   (void)state;
   static spans s, t;
-  static const uint32_t row[] = {5, 5, 0, 38, 2};
+  static const uint32_t to[] = {5, 5, 0, 8, 5};
   for (size_t n = 0; n <= 20; n++) {
     spans_fill(&s, 5);
     spans_fill(&t, 5);
-    generic()->add_rows(s.x[0], s.rows, SPAN, row, 5, n);
-    for (size_t j = 0; j < n; j++) {
-      double sum = (double)t.x[0][j];
-      for (int i = 0; i < 5; i++) sum += (double)t.rows[row[i] * SPAN + j];
-      assert_near(s.x[0][j], sum, 1e-6);
-    }
+    const float *y = s.rows + 20 * SPAN, *w = s.rows + 10 * SPAN, *a = s.x[0];
+    generic()->scatter(&(dfm_scatter_args){s.rows, SPAN, to, 5, y, SPAN, n, NULL, NULL});
+    generic()->scatter(&(dfm_scatter_args){s.rows, SPAN, to, 5, y, SPAN, n, a, w});
+    for (size_t r = 0; r < 9; r++)
+      for (size_t j = 0; j < n; j++) {
+        double sum = (double)t.rows[r * SPAN + j];
+        for (size_t i = 0; i < 5; i++)
+          if (to[i] == r) sum += 2 * (double)y[i * SPAN + j] - (double)a[i] * (double)w[r * SPAN + j];
+        assert_near(s.rows[r * SPAN + j], sum, 2e-6);
+      }
   }
 }
 
@@ -600,7 +606,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_sums),
     cmocka_unit_test(test_fm),
     cmocka_unit_test(test_rows_apart),
-    cmocka_unit_test(test_add_rows),
+    cmocka_unit_test(test_scatter),
     cmocka_unit_test(test_optimizer_steps),
     cmocka_unit_test(test_dropout_is_philox),
     cmocka_unit_test(test_dropout_rate),

@@ -230,7 +230,7 @@ static void lists_spill(void **state) {
   assert_ok(dfm_storage_create(encoder, (dfm_storage_has){.label = true}, test_folder(), &storage, &error));
   for (int row = 0; row < ROWS; row++) {
     uint64_t at;
-    assert_ok(dfm_storage_add(storage, 1, &error));
+    assert_ok(dfm_storage_add(storage, 1, NULL, &error));
     for (int part = 0; part < 2; part++) { /* in two calls */
       assert_ok(dfm_storage_add_items(storage, 0, row, (size_t)(row % 100), &at, &error));
       for (int i = 0; i < row % 100; i++, at++) {

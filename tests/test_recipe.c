@@ -256,9 +256,15 @@ static void bad_values_name_setting_value_and_range(void **state) {
   refuses("dnn.activation", "rellu", "it must be one of linear | relu | sigmoid | tanh; did you mean 'relu'?");
   refuses("dnn.batch_norm", "maybe", "dnn.batch_norm is 'maybe'; it must be true or false");
   refuses("train.seed", "-1", "train.seed is '-1'");
-  refuses("model", "a name with spaces", "model is 'a name with spaces'");
-  refuses("model", "", "1 to 31 letters");
-  refuses("data.missing", "none", "data.missing is 'none'; it must be a number, or empty");
+  refuses("model", "a name with spaces", "there is no model 'a name with spaces'; the models are lr, fm, ffm, deepfm");
+  refuses("model", "", "there is no model ''");
+  refuses("model", "FFM", "did you mean 'ffm'?");
+  refuses("train.seed", "9007199254740992", "[0, 9007199254740991]");
+  refuses("train.seed", "9007199254740993", "[0, 9007199254740991]");
+  refuses("data.missing", "none", "data.missing is 'none'; it must be a number that a 32-bit float holds, or empty");
+  refuses("data.missing", "1e300", "data.missing is '1e300'");
+  refuses("data.missing", "-4e38", "data.missing is '-4e38'");
+  refuses("fields.I1.missing", "1e300", "fields.I1.missing: missing is '1e300'");
 }
 
 static void misspelt_names_suggest_the_nearest(void **state) {
@@ -291,8 +297,8 @@ static void numbers_survive_text(void **state) {
   assert_value(recipe, "data.missing", "-999.5");
   set(recipe, "data.missing", "");
   assert_value(recipe, "data.missing", "");
-  set(recipe, "train.seed", "9007199254740992");
-  assert_value(recipe, "train.seed", "9007199254740992");
+  set(recipe, "train.seed", "9007199254740991");
+  assert_value(recipe, "train.seed", "9007199254740991");
   dfm_recipe_free(recipe);
 }
 

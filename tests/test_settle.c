@@ -35,20 +35,22 @@ static size_t value_text(uint32_t raw, char *text) {
 
 static void fill_row(test_scene *scene, int64_t row) {
   dfm_error error;
-  assert_ok(dfm_storage_add(scene->storage, 1, &error));
+  assert_ok(dfm_storage_add(scene->storage, 1, NULL, &error));
+  const int64_t at = row - scene->storage->written;
   for (int f = 0; f < F; f++) {
     char text[64];
     const size_t n = value_text(raw_value(row, f), text);
-    uint32_t *id = &dfm_storage_ids(scene->storage, row)[f];
+    uint32_t *id = &dfm_storage_ids(scene->storage, at)[f];
     *id = DFM_ID_NONE;
     if (f == 1 && row % 1000 == 0) continue; /* an absent column */
     assert_ok(dfm_vocabulary_builder_add(&scene->builder[f], text, n, false, id, &error));
   }
-  for (int d = 0; d < D; d++) dfm_storage_numbers(scene->storage, row)[d] = raw_number(row, d);
-  scene->storage->label[row] = row % 3 == 0;
+  for (int d = 0; d < D; d++) dfm_storage_numbers(scene->storage, at)[d] = raw_number(row, d);
+  scene->storage->label[at] = row % 3 == 0;
 }
 
-static void set_up(test_scene *scene, int rule) {
+/* Rows beyond `budget_bytes` lie in files. */
+static void set_up(test_scene *scene, int rule, size_t budget_bytes) {
   dfm_error error;
   dfm_schema *schema = make_schema("y:label C1:category C2:category C3:category C4:category I1:number I2:number");
   dfm_data_settings settings = make_settings();
@@ -62,7 +64,9 @@ static void set_up(test_scene *scene, int rule) {
   assert_ok(
       dfm_storage_create(scene->encoder, (dfm_storage_has){.label = true}, test_path("."), &scene->storage, &error));
   for (int f = 0; f < F; f++) dfm_vocabulary_builder_begin(&scene->builder[f], &scene->encoder->category[f]);
+  scene->storage->budget_bytes = budget_bytes;
   for (int64_t row = 0; row < ROWS; row++) fill_row(scene, row);
+  assert_ok(dfm_storage_finish(scene->storage, NULL, &error));
   assert_ok(dfm_dataset_view(scene->encoder, scene->storage, 0, ROWS - HELD, &scene->train, &error));
   assert_ok(dfm_dataset_view(scene->encoder, scene->storage, ROWS - HELD, HELD, &scene->valid, &error));
   dfm_schema_free(schema);
@@ -116,7 +120,7 @@ static uint64_t hash_of(const test_scene *scene) {
   return hash;
 }
 
-static void the_number_of_threads_changes_no_bit(void **state) {
+static void neither_threads_nor_files_change_a_bit(void **state) {
   (void)state;
   static const int threads[] = {1, 2, 3, 8};
   uint64_t first = 0;
@@ -124,7 +128,8 @@ static void the_number_of_threads_changes_no_bit(void **state) {
   for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
     test_scene scene;
     dfm_unknown_cell cell = {.f = -1};
-    set_up(&scene, DFM_UNKNOWN_ERROR);
+    set_up(&scene, DFM_UNKNOWN_ERROR, i % 2 == 0 ? SIZE_MAX : 100000);
+    assert_true(scene.storage->spill[0].is_file == (i % 2 == 1));
     settle(&scene, threads[i], false, &cell);
     const uint64_t hash = hash_of(&scene);
     assert_true(cell.f >= 0);
@@ -170,7 +175,7 @@ static void rows_get_the_ids_of_their_values(void **state) {
   for (int counts_valid = 0; counts_valid < 2; counts_valid++) {
     test_scene scene;
     dfm_unknown_cell cell = {.f = -1};
-    set_up(&scene, DFM_UNKNOWN_ROW);
+    set_up(&scene, DFM_UNKNOWN_ROW, SIZE_MAX);
     settle(&scene, 2, counts_valid, &cell);
     assert_int_equal(cell.f, -1);
     for (int f = 0; f < F; f++) {
@@ -197,7 +202,7 @@ static void numbers_are_fitted_to_the_training_rows(void **state) {
   (void)state;
   test_scene scene;
   dfm_unknown_cell cell = {.f = -1};
-  set_up(&scene, DFM_UNKNOWN_ROW);
+  set_up(&scene, DFM_UNKNOWN_ROW, SIZE_MAX);
   for (int d = 0; d < D; d++) scene.encoder->number[d].settings.transform = DFM_TRANSFORM_STANDARD;
   settle(&scene, 3, false, &cell);
   for (int d = 0; d < D; d++) {
@@ -218,7 +223,7 @@ static void numbers_are_fitted_to_the_training_rows(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(the_number_of_threads_changes_no_bit),
+    cmocka_unit_test(neither_threads_nor_files_change_a_bit),
     cmocka_unit_test(rows_get_the_ids_of_their_values),
     cmocka_unit_test(numbers_are_fitted_to_the_training_rows),
 };

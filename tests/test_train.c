@@ -178,7 +178,7 @@ static void test_resume_errors(void **state) {
   expect_resume_error(&other, test_path("check.safetensors"), "other rows");
   tear_down(&other);
   assert_ok(dfm_recipe_set(setup.recipe, "train.epochs", "7", &error));
-  expect_resume_error(&setup, test_path("check.safetensors"), "another recipe");
+  expect_resume_error(&setup, test_path("check.safetensors"), "train.epochs is 7, but 2 in the run of checkpoint");
   tear_down(&setup);
 }
 

@@ -195,24 +195,38 @@ static void values_are_numbered_counted_and_ordered_as_defined(void **state) {
 
 static void values_with_one_hash_stay_apart(void **state) {
   (void)state;
-  static const char *const words[] = {
-      "a", "b", "", "ab", "longer than eight bytes", "longer than eight byteS", "12345678", "123456789"};
+  /* The empty value and zeros have one head; so have "a" and what follows it up to eight bytes. Of the long ones' XXH3-64
+   * the upper five bits and the lower 32 are equal, which is all that a small index sees of them. */
+  static const struct {
+    const char *bytes;
+    uint32_t n;
+  } words[] = {{"a", 1},
+               {"b", 1},
+               {"", 0},
+               {"a\0", 2},
+               {"a\0\0\0\0\0\0\0", 8},
+               {"\0", 1},
+               {"\0\0\0\0", 4},
+               {"12345678", 8},
+               {"123456789", 9},
+               {"long value 2566617", 18},
+               {"long value 1348673", 18}};
   enum { N = sizeof words / sizeof *words };
   const dfm_category_field field = make_field(1, 0, DFM_ORDER_FREQUENCY);
   dfm_error error;
   dfm_vocabulary_builder builder;
-  dfm_value values[N + 2];
+  dfm_value values[N + 1];
   dfm_vocabulary_builder_begin(&builder, &field);
-  for (uint32_t i = 0; i < N; i++) values[i] = dfm_value_of(words[i], strlen(words[i]));
-  values[N] = dfm_value_of("a\0", 2); /* bytes, not a C string */
-  for (uint32_t i = 0; i <= N; i++) values[i].hash = 77;
-  values[N + 1].n = DFM_VALUE_ABSENT;
-  for (int round = 0; round < 2; round++) {
-    assert_ok(dfm_vocabulary_builder_add_all(&builder, values, N + 2, NULL, &error));
-    for (uint32_t i = 0; i <= N; i++) assert_int_equal(values[i].id, i);
-    assert_int_equal(values[N + 1].id, DFM_ID_NONE);
+  for (uint32_t i = 0; i < N; i++) values[i] = dfm_value_of(words[i].bytes, words[i].n);
+  const uint64_t one = dfm_value_hash_of(&values[N - 2]), other = dfm_value_hash_of(&values[N - 1]);
+  assert_true(one != other && one >> 59 == other >> 59 && (uint32_t)one == (uint32_t)other);
+  values[N] = (dfm_value){.n = DFM_VALUE_ABSENT};
+  for (int round = 0; round < 3; round++) {
+    assert_ok(dfm_vocabulary_builder_add_all(&builder, values, N + 1, NULL, &error));
+    for (uint32_t i = 0; i < N; i++) assert_int_equal(values[i].id, i);
+    assert_int_equal(values[N].id, DFM_ID_NONE);
   }
-  assert_int_equal(builder.n, N + 1);
+  assert_int_equal(builder.n, N);
   assert_int_equal(builder.empty, 2);
   dfm_vocabulary_builder_clear(&builder);
 }
@@ -333,7 +347,6 @@ static void numbers_become_the_buckets_of_their_logs(void **state) {
     if (!cases[i].bucket) continue;
     assert_int_equal(value.n, strlen(cases[i].bucket));
     assert_memory_equal(dfm_value_bytes(&value), cases[i].bucket, value.n);
-    assert_true(value.hash == dfm_value_hash(cases[i].bucket, value.n));
   }
   dfm_value value = dfm_value_of("text", 4);
   assert_int_equal(dfm_category_transform(&none, &value), DFM_NUMBER_OK);

@@ -20,10 +20,13 @@ static size_t cut_length(const char *text, size_t n, size_t limit) {
   return at;
 }
 
-/* Paths may hold any byte, but a message is one line. */
+/* Paths may hold any byte, but a message is one line that a terminal shows and does not obey: no C0 controls, and none
+ * of C1, which UTF-8 writes as 0xc2 and a byte below 0xa0. */
 static void replace_control_bytes(char *text) {
-  for (char *at = text; *at; at++)
-    if ((unsigned char)*at < 0x20 || *at == 0x7f) *at = '?';
+  for (unsigned char *at = (unsigned char *)text; *at; at++) {
+    if (at[0] < 0x20 || at[0] == 0x7f) at[0] = '?';
+    if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0) at[0] = at[1] = '?';
+  }
 }
 
 /* The sentence is built aside because its arguments may lie in `error` itself. */

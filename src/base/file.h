@@ -18,6 +18,10 @@ typedef struct dfm_mapping {
  * not NULL. What is read into memory may take half of the machine's. A mapped file must not be cut short by others
  * while it is open. */
 dfm_status dfm_mapping_open(const char *path, dfm_mapping *mapping, dfm_error *error);
+/* The same for a file that no one writes long: more than `most_bytes` are an error, which asks whether it is a
+ * `purpose` ("schema"). */
+dfm_status dfm_mapping_open_short(const char *path, const char *purpose, size_t most_bytes, dfm_mapping *mapping,
+                                  dfm_error *error);
 void dfm_mapping_close(dfm_mapping *mapping); /* also of {0} */
 
 /* A file that appears whole or not at all: written without a name in the folder of `path`, fsynced, named, renamed

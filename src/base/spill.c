@@ -11,11 +11,19 @@
 
 #include "base/memory.h"
 
+const char *dfm_spill_folder(void) {
+  const char *folder = getenv("TMPDIR");
+  return folder ? folder : "/tmp";
+}
+
+/* The folder is the system's where no output gives another one. */
 static dfm_status fail_file(const char *folder, int reason, dfm_error *error) {
-  const char *remedy =
-      reason == ENOSPC || reason == EDQUOT ? "free some space, or choose another place" : "choose another place";
-  return dfm_fail(error, DFM_ERROR_IO, "cannot keep rows in a temporary file in %s: %s; %s (TMPDIR, or the output's)",
-                  folder && *folder ? folder : "the current folder", strerror(reason), remedy);
+  const bool is_full = reason == ENOSPC || reason == EDQUOT;
+  const bool is_system = folder && strcmp(folder, dfm_spill_folder()) == 0;
+  return dfm_fail(
+      error, DFM_ERROR_IO, "cannot keep rows in a temporary file in %s: %s; %s%s",
+      folder && *folder ? folder : "the current folder", strerror(reason), is_full ? "free some space there, or " : "",
+      is_system ? "set TMPDIR to another folder" : "write the output to another folder, where rows lie too");
 }
 
 static dfm_status fail_memory(size_t size, dfm_error *error) {
@@ -32,13 +40,15 @@ static dfm_status create_file(const char *folder, int *fd, dfm_error *error) {
   return *fd >= 0 ? DFM_OK : fail_file(folder, reason, error);
 }
 
-/* Copies `n` bytes to the start of the file. */
-static dfm_status write_bytes(int fd, const unsigned char *bytes, size_t n, const char *folder, dfm_error *error) {
-  for (size_t at = 0; at < n;) {
-    const ssize_t done = pwrite(fd, bytes + at, n - at, (off_t)at);
+dfm_status dfm_spill_write(const dfm_spill *spill, size_t at, const void *bytes, size_t n, const char *folder,
+                           dfm_error *error) {
+  for (const char *from = bytes; n > 0;) {
+    const ssize_t done = pwrite(spill->fd, from, n, (off_t)at);
     if (done < 0 && errno == EINTR) continue;
     if (done < 0) return fail_file(folder, errno, error);
+    from += done;
     at += (size_t)done;
+    n -= (size_t)done;
   }
   return DFM_OK;
 }
@@ -50,23 +60,32 @@ static dfm_status reserve(int fd, size_t size, const char *folder, dfm_error *er
   return reason == 0 ? DFM_OK : fail_file(folder, reason, error);
 }
 
-static dfm_status move_to_file(dfm_spill *spill, size_t size, const char *folder, dfm_error *error) {
-  int fd;
-  void *bytes = MAP_FAILED;
-  DFM_TRY(create_file(folder, &fd, error));
-  dfm_status status = reserve(fd, size, folder, error);
-  if (status == DFM_OK) status = write_bytes(fd, spill->bytes, spill->capacity_bytes, folder, error);
-  if (status == DFM_OK) {
-    bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (bytes == MAP_FAILED) status = fail_memory(size, error);
-  }
-  if (status != DFM_OK) {
-    close(fd);
-    return status;
-  }
-  if (spill->bytes) munmap(spill->bytes, spill->capacity_bytes);
-  *spill = (dfm_spill){.bytes = bytes, .capacity_bytes = size, .is_file = true, .fd = fd};
+dfm_status dfm_spill_open(dfm_spill *spill, const char *folder, dfm_error *error) {
+  DFM_TRY(create_file(folder, &spill->fd, error));
+  spill->is_open = true;
   return DFM_OK;
+}
+
+void dfm_spill_empty(dfm_spill *spill) {
+  if (spill->bytes) munmap(spill->bytes, spill->capacity_bytes);
+  spill->bytes = NULL;
+  spill->capacity_bytes = 0;
+}
+
+dfm_status dfm_spill_map(dfm_spill *spill, size_t size_bytes, dfm_error *error) {
+  void *bytes = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, spill->fd, 0);
+  if (bytes == MAP_FAILED) return fail_memory(size_bytes, error);
+  dfm_spill_empty(spill);
+  *spill = (dfm_spill){.bytes = bytes, .capacity_bytes = size_bytes, .is_file = true, .fd = spill->fd};
+  return DFM_OK;
+}
+
+/* Where it fails the caller has a file too many, which goes with the array. */
+static dfm_status move_to_file(dfm_spill *spill, size_t size, const char *folder, dfm_error *error) {
+  DFM_TRY(dfm_spill_open(spill, folder, error));
+  DFM_TRY(reserve(spill->fd, size, folder, error));
+  DFM_TRY(dfm_spill_write(spill, 0, spill->bytes, spill->capacity_bytes, folder, error));
+  return dfm_spill_map(spill, size, error);
 }
 
 dfm_status dfm_spill_grow(dfm_spill *spill, size_t size_bytes, bool to_file, const char *folder, dfm_error *error) {
@@ -85,12 +104,12 @@ dfm_status dfm_spill_grow(dfm_spill *spill, size_t size_bytes, bool to_file, con
 }
 
 void dfm_spill_seal(dfm_spill *spill) {
-  if (spill->is_file && spill->fd >= 0) close(spill->fd);
+  if ((spill->is_file || spill->is_open) && spill->fd >= 0) close(spill->fd);
   spill->fd = -1;
 }
 
 void dfm_spill_free(dfm_spill *spill) {
-  if (spill->bytes) munmap(spill->bytes, spill->capacity_bytes);
+  dfm_spill_empty(spill);
   dfm_spill_seal(spill);
   *spill = (dfm_spill){0};
 }

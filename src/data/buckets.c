@@ -139,11 +139,11 @@ static void place_numbers(const dfm_vocabulary_builder *builder, const dfm_categ
 dfm_status dfm_buckets_settle(dfm_vocabulary_builder *builder, dfm_category_field *field, uint32_t *place,
                               dfm_error *error) {
   const bool has_empty = builder->empty != DFM_ID_NONE;
+  dfm_vocabulary_builder_close(builder);
   const uint64_t empty = has_empty ? dfm_builder_record(builder, builder->empty)->meta >> DFM_LENGTH_BITS : 0;
   counted *list;
   uint32_t n;
   uint64_t rows;
-  dfm_vocabulary_builder_close(builder);
   DFM_TRY(list_numbers(builder, &list, &n, &rows, error));
   n = cut(list, n, rows, (uint32_t)field->settings.buckets);
   const dfm_status status = freeze(field, list, n, empty, error);

@@ -199,9 +199,9 @@ dfm_status dfm_dataset_fingerprint(const dfm_dataset *dataset, uint64_t *fingerp
 
 /* ---- a row for people */
 
-/* "genres=[3 7*0.5 none]" */
-static dfm_status list_text(const dfm_list *list, int64_t row, const char *name, dfm_text *text, dfm_error *error) {
-  DFM_TRY(dfm_text_printf(text, error, "%s=[", name));
+/* "[3 7*0.5 none]" */
+static dfm_status list_text(const dfm_list *list, int64_t row, dfm_text *text, dfm_error *error) {
+  DFM_TRY(dfm_text_printf(text, error, "["));
   for (uint64_t i = list->offsets[row]; i < list->offsets[row + 1]; i++) {
     if (i > list->offsets[row]) DFM_TRY(dfm_text_printf(text, error, " "));
     DFM_TRY(list->ids[i] == DFM_ID_NONE ? dfm_text_printf(text, error, "none")
@@ -216,19 +216,19 @@ static dfm_status row_text(const dfm_dataset *dataset, int64_t row, dfm_text *te
   const uint32_t *ids = dfm_storage_ids(dataset->storage, row);
   const float *numbers = dfm_storage_numbers(dataset->storage, row);
   for (size_t i = 0; i < dfm_dataset_fields(dataset); i++) {
-    const char *space = i > 0 ? " " : "";
+    char shown[DFM_SHOW_BYTES];
     int index;
-    if (dfm_encoder_field(encoder, i, &index)) {
-      const double x = (double)dfm_encoder_number(encoder, index, numbers[index]);
-      DFM_TRY(dfm_text_printf(text, error, "%s%s=%.6f", space, encoder->number[index].name, x));
-    } else if (dfm_storage_is_list(dataset->storage, index)) {
-      DFM_TRY(dfm_text_printf(text, error, "%s", space));
-      DFM_TRY(list_text(&dataset->storage->list[index], row, encoder->category[index].name, text, error));
-    } else if (ids[index] == DFM_ID_NONE) {
-      DFM_TRY(dfm_text_printf(text, error, "%s%s=none", space, encoder->category[index].name));
-    } else {
-      DFM_TRY(dfm_text_printf(text, error, "%s%s=%u", space, encoder->category[index].name, ids[index]));
-    }
+    const bool is_number = dfm_encoder_field(encoder, i, &index);
+    const char *name = is_number ? encoder->number[index].name : encoder->category[index].name;
+    DFM_TRY(dfm_text_printf(text, error, "%s%s=", i > 0 ? " " : "", dfm_show(shown, name, strlen(name))));
+    if (is_number)
+      DFM_TRY(dfm_text_printf(text, error, "%.6f", (double)dfm_encoder_number(encoder, index, numbers[index])));
+    else if (dfm_storage_is_list(dataset->storage, index))
+      DFM_TRY(list_text(&dataset->storage->list[index], row, text, error));
+    else if (ids[index] == DFM_ID_NONE)
+      DFM_TRY(dfm_text_printf(text, error, "none"));
+    else
+      DFM_TRY(dfm_text_printf(text, error, "%u", ids[index]));
   }
   return DFM_OK;
 }

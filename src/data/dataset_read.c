@@ -94,6 +94,7 @@ static dfm_status read_rows(reading *run, dfm_error *error) {
     DFM_TRY(check_unknown(run, error));
     DFM_TRY(dfm_destination_add(&run->to, source, error));
   }
+  DFM_TRY(dfm_destination_finish(&run->to, source, error));
   run->dataset->rows = run->to.rows;
   if (run->to.rows == 0) return dfm_fail_no_rows(source, error);
   dfm_dataset_count(run->dataset);

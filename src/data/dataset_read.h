@@ -22,6 +22,8 @@ dfm_status dfm_destination_begin(dfm_destination *destination, const dfm_source 
                                  dfm_storage *held, dfm_error *error);
 /* Appends the rows of the blocks at hand, whose values have their ids. */
 dfm_status dfm_destination_add(dfm_destination *destination, const dfm_source *source, dfm_error *error);
+/* There are no more. */
+dfm_status dfm_destination_finish(dfm_destination *destination, const dfm_source *source, dfm_error *error);
 void dfm_destination_end(dfm_destination *destination); /* {0} accepted */
 
 /* The error of a file that ended after its header. */

@@ -41,7 +41,8 @@ static dfm_status random_list(dfm_storage *storage, const dfm_encoder *encoder, 
 /* Row `i`, which was added: the numbers are those of (key, i). */
 static dfm_status random_row(dfm_storage *storage, const dfm_encoder *encoder, int64_t i, dfm_draw draw, uint64_t key,
                              float *u, dfm_error *error) {
-  uint32_t *ids = dfm_storage_ids(storage, i);
+  const int64_t at = i - storage->written;
+  uint32_t *ids = dfm_storage_ids(storage, at);
   dfm_random_fill_uniform(key, 2 * (uint64_t)i, u, (size_t)encoder->F + 1);
   for (int f = 0; f < encoder->F; f++) {
     if (!encoder->category[f].is_list) {
@@ -51,8 +52,8 @@ static dfm_status random_row(dfm_storage *storage, const dfm_encoder *encoder, i
     const uint64_t list_key = dfm_random_u64(key, (uint64_t)f);
     DFM_TRY(random_list(storage, encoder, f, list_key, 2 * (uint64_t)i, error));
   }
-  dfm_random_fill_normal(key, 2 * (uint64_t)i + 1, dfm_storage_numbers(storage, i), (size_t)encoder->D);
-  storage->label[i] = u[0] < 0.25F;
+  dfm_random_fill_normal(key, 2 * (uint64_t)i + 1, dfm_storage_numbers(storage, at), (size_t)encoder->D);
+  storage->label[at] = u[0] < 0.25F;
   return DFM_OK;
 }
 
@@ -65,9 +66,10 @@ dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, dfm_draw dr
   DFM_TRY(dfm_storage_create(encoder, (dfm_storage_has){.label = true}, NULL, &storage, error));
   dfm_status status = dfm_alloc(&u, (size_t)encoder->F + 1, sizeof *u, error);
   for (int64_t i = 0; status == DFM_OK && i < rows; i++) {
-    status = dfm_storage_add(storage, 1, error);
+    status = dfm_storage_add(storage, 1, NULL, error);
     if (status == DFM_OK) status = random_row(storage, encoder, i, draw, key, u, error);
   }
+  if (status == DFM_OK) status = dfm_storage_finish(storage, NULL, error);
   if (status == DFM_OK) status = dfm_dataset_view(encoder, storage, 0, rows, dataset, error);
   if (status == DFM_OK) dfm_dataset_count(*dataset);
   free(u);

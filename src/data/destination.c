@@ -25,6 +25,7 @@ void dfm_destination_end(dfm_destination *destination) {
   *destination = (dfm_destination){0};
 }
 
+/* Into row `row` of the storage's arrays. */
 static void store_row(dfm_storage *storage, int64_t row, const dfm_block *block, int r) {
   uint32_t *ids = dfm_storage_ids(storage, row);
   for (int f = 0; f < block->F; f++) ids[f] = block->id[(size_t)f * DFM_BLOCK_STRIDE + (size_t)r];
@@ -49,8 +50,9 @@ static void store_task(void *context, int task, int thread) {
   const storing *run = context;
   const dfm_destination *to = run->destination;
   const dfm_block *block = run->source->block[task];
-  int64_t at[2] = {to->first[2 * task], to->first[2 * task + 1]}, row = to->rows;
+  int64_t at[2], row = to->rows;
   (void)thread;
+  for (int k = 0; k < 2; k++) at[k] = to->storage[k] ? to->first[2 * task + k] - to->storage[k]->written : 0;
   for (int i = 0; i < task; i++) row += run->source->block[i]->rows;
   for (int r = 0; r < block->rows; r++, row++) {
     const bool held = is_held(to, task, r);
@@ -105,7 +107,7 @@ dfm_status dfm_destination_add(dfm_destination *destination, const dfm_source *s
   for (int k = 0; k < 2; k++) {
     dfm_storage *storage = destination->storage[k];
     if (!storage) continue;
-    DFM_TRY(dfm_storage_add(storage, n[k], error));
+    DFM_TRY(dfm_storage_add(storage, n[k], source->pool, error));
     storage->has_label_gap |= source->label_optional && has_label_gap(source);
     storage->bad = source->bad;
   }
@@ -113,6 +115,12 @@ dfm_status dfm_destination_add(dfm_destination *destination, const dfm_source *s
   for (int f = 0; f < source->encoder->F; f++)
     if (source->encoder->category[f].is_list) DFM_TRY(store_lists(destination, source, f, error));
   destination->rows += n[0] + n[1];
+  return DFM_OK;
+}
+
+dfm_status dfm_destination_finish(dfm_destination *destination, const dfm_source *source, dfm_error *error) {
+  for (int k = 0; k < 2; k++)
+    if (destination->storage[k]) DFM_TRY(dfm_storage_finish(destination->storage[k], source->pool, error));
   return DFM_OK;
 }
 

@@ -15,12 +15,17 @@ static dfm_status split(dfm_row *row, dfm_error *error) {
 static dfm_status fail_count(const dfm_row *row, size_t n, dfm_error *error) {
   const dfm_source *source = row->source;
   const dfm_schema *schema = source->encoder->schema;
-  char separator[DFM_SHOW_BYTES];
+  char room[DFM_SHOW_BYTES];
+  const char *separator = schema->separator == '\t' ? "a tab" : dfm_show(room, &schema->separator, 1);
+  if (n == 1)
+    return dfm_fail_at(error, DFM_ERROR_FORMAT, dfm_source_name(source), row->span->line, 0,
+                       "the row is one cell where the %s has %zu; separate its cells by '%s'",
+                       schema->has_header ? "header" : "schema", source->n_cells, separator);
   return dfm_fail_at(error, DFM_ERROR_FORMAT, dfm_source_name(source), row->span->line, 0,
                      "the row has %zu cells where the %s has %zu; %s, or quote cells that contain '%s'", n,
                      schema->has_header ? "header" : "schema", source->n_cells,
                      n < source->n_cells ? "add the missing cells (empty ones are fine)" : "remove the surplus cells",
-                     schema->separator == '\t' ? "a tab" : dfm_show(separator, &schema->separator, 1));
+                     separator);
 }
 
 static dfm_status put_category(dfm_row *row, int f, size_t at, dfm_error *error) {

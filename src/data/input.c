@@ -79,9 +79,14 @@ static dfm_status add_path(dfm_input *input, const char *path, dfm_error *error)
 /* A missing file is told now, not when those before it were read for an hour. */
 static dfm_status check_files(const dfm_input *input, dfm_error *error) {
   for (size_t i = 0; i < input->n; i++) {
+    const char *path = input->files[i].path;
+    struct stat info;
     int fd;
     if (input->files[i].is_once) continue; /* to open a pipe may wait */
-    DFM_TRY(dfm_file_open(input->files[i].path, &fd, error));
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+      return dfm_fail(error, DFM_ERROR_IO, "%s is a folder; name its files, or a quoted pattern such as '%s%s*.csv'",
+                      path, path, path[strlen(path) - 1] == '/' ? "" : "/");
+    DFM_TRY(dfm_file_open(path, &fd, error));
     close(fd);
   }
   return DFM_OK;

@@ -27,7 +27,8 @@ static dfm_status fail(const scanner *s, const char *at, const char *what, dfm_e
   char shown[DFM_SHOW_BYTES];
   const long long column = (long long)column_of(s, at);
   if (at >= s->end)
-    return dfm_fail_at(error, DFM_ERROR_FORMAT, s->path, s->line, column, "the row ends where it needs %s", what);
+    return dfm_fail_at(error, DFM_ERROR_FORMAT, s->path, s->line, column,
+                       "the row ends where it needs %s; write each object on one line (jq -c .)", what);
   return dfm_fail_at(error, DFM_ERROR_FORMAT, s->path, s->line, column, "'%s' is not JSON here; write %s",
                      dfm_show(shown, at, (size_t)(s->end - at) < 12 ? (size_t)(s->end - at) : 12), what);
 }

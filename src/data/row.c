@@ -36,6 +36,12 @@ static dfm_status fail_label(const dfm_row *row, const dfm_cell *cell, bool has_
     return dfm_row_fail(row, cell, name, "has a label that is not a number",
                         "correct the cell, or list the label's texts in the schema instead of a threshold", error);
   }
+  if (cell->n == 0)
+    return dfm_row_fail(row, cell, name, "has no label", "add it, or leave such rows out (--skip-bad-rows)", error);
+  if (row->encoder->schema->n_positives + row->encoder->schema->n_negatives > 0) {
+    return dfm_row_fail(row, cell, name, "has a label that is none of the schema's texts",
+                        "correct the cell, or add it in the schema to the positive or negative ones", error);
+  }
   return dfm_row_fail(row, cell, name, "has a label that is neither 0 nor 1",
                       "correct the cell, or say in the schema which label texts are positive and negative", error);
 }

@@ -4,6 +4,7 @@
 #include "data/schema.h"
 
 #include <ctype.h>
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,9 +172,11 @@ static dfm_status parse_rate(const char *value, double *out, dfm_error *error) {
 static dfm_status parse_missing(const char *value, double *out, dfm_error *error) {
   double parsed = NAN;
   char shown[DFM_SHOW_BYTES];
-  if (strcmp(value, "none") != 0 && dfm_parse_double(value, strlen(value), &parsed) != DFM_NUMBER_OK)
+  if (strcmp(value, "none") != 0 &&
+      (dfm_parse_double(value, strlen(value), &parsed) != DFM_NUMBER_OK || fabs(parsed) > (double)FLT_MAX))
     return dfm_fail(error, DFM_ERROR_VALUE,
-                    "missing is '%s'; it must be a finite number, the raw value of an empty cell, or none",
+                    "missing is '%s'; it must be a finite number that a 32-bit float holds, the raw value of an empty "
+                    "cell, or none",
                     dfm_show(shown, value, strlen(value)));
   *out = parsed;
   return DFM_OK;

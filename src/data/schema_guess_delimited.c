@@ -14,6 +14,7 @@ enum { TRIAL_ROWS = 200 };
 typedef struct guess {
   dfm_delimited *reader;
   dfm_guess *all;
+  char separator; /* that was given, or that the first line names; 0: to be found */
 } guess;
 
 /* ---- separator and comment */
@@ -46,6 +47,18 @@ static void count_rows(trial *t, size_t *counts) {
   }
 }
 
+/* A first line "sep=;" is for Excel: it names the separator, and is skipped as a comment. */
+static dfm_status read_excel_line(guess *g, dfm_error *error) {
+  static const char line[] = "sep=";
+  const dfm_cell *cells;
+  size_t n;
+  DFM_TRY(dfm_delimited_restart(g->reader, '=', NULL, error));
+  if (dfm_delimited_next(g->reader, &cells, &n, NULL) != DFM_OK) return DFM_OK; /* others will say why */
+  if (n != 2 || cells[0].n != 3 || memcmp(cells[0].bytes, line, 3) != 0 || cells[1].n != 1) return DFM_OK;
+  if (!g->separator) g->separator = *cells[1].bytes;
+  return dfm_copy_text(&g->all->schema->comment, line, error);
+}
+
 /* Reads the first rows with `separator`. A text that this separator cannot read is no error yet: another one may. */
 static dfm_status try_separator(guess *g, char separator, trial *t, dfm_error *why) {
   size_t counts[TRIAL_ROWS];
@@ -74,7 +87,7 @@ static bool is_better(const trial *a, const trial *b) {
 
 static dfm_status find_separator(guess *g, trial *best, dfm_error *error) {
   static const char separators[] = ",\t;| ";
-  const char only[2] = {g->all->options->separator, 0};
+  const char only[2] = {g->separator, 0};
   dfm_error first_error;
   dfm_status first_status = DFM_OK;
   *best = (trial){0};
@@ -96,7 +109,7 @@ static dfm_status find_separator(guess *g, trial *best, dfm_error *error) {
     return dfm_fail(error, DFM_ERROR_FORMAT,
                     "%s has a single column: no comma, tab, semicolon, bar or space divides its rows, and they are no "
                     "libsvm, libffm or JSON lines; %s",
-                    path, *only ? "is the given separator right?" : "name the separator");
+                    path, *only ? "is the given separator right?" : "name the separator in a schema (docs/schema.md)");
   return DFM_OK;
 }
 
@@ -104,7 +117,7 @@ static dfm_status find_separator(guess *g, trial *best, dfm_error *error) {
 static dfm_status find_comment(guess *g, const trial *best, dfm_error *error) {
   const dfm_cell *cells;
   size_t n;
-  if (best->first_cells == best->cells) return DFM_OK;
+  if (g->all->schema->comment || best->first_cells == best->cells) return DFM_OK;
   DFM_TRY(dfm_delimited_restart(g->reader, g->all->schema->separator, NULL, error));
   DFM_TRY(dfm_delimited_next(g->reader, &cells, &n, error));
   if (n == 0 || cells[0].n == 0 || !strchr("#|%", *cells[0].bytes)) return DFM_OK;
@@ -121,14 +134,25 @@ static dfm_status add_row(guess *g, const dfm_cell *cells, size_t n, dfm_error *
   if (n != s->n_columns)
     return dfm_fail_at(
         error, DFM_ERROR_FORMAT, g->all->path, dfm_delimited_line(g->reader), 0,
-        "this row has %zu cells, the first has %zu; fix the row, or quote cells that contain the separator", n,
-        s->n_columns);
+        "this row has %zu cell%s, the first has %zu; fix the row, or quote cells that contain the separator", n,
+        n == 1 ? "" : "s", s->n_columns);
   for (size_t i = 0; i < n; i++) {
     const dfm_cell cell = g->all->schema->strip_spaces ? dfm_cell_strip(cells[i]) : cells[i];
     DFM_TRY(dfm_guess_add_cell(g->all, cell.bytes, cell.n, error));
   }
   s->n_rows++;
   return DFM_OK;
+}
+
+/* Whether the only row has many carriage returns within. */
+static bool has_lone_returns(const guess *g) {
+  const dfm_sample *s = &g->all->sample;
+  size_t n_returns = 0, n;
+  for (size_t c = 0; s->n_rows == 1 && c < s->n_columns; c++) {
+    const char *bytes = dfm_sample_cell(s, 0, c, &n);
+    n_returns += n > 0 && memchr(bytes, '\r', n) != NULL;
+  }
+  return n_returns > 1;
 }
 
 static dfm_status read_sample(guess *g, dfm_error *error) {
@@ -140,6 +164,11 @@ static dfm_status read_sample(guess *g, dfm_error *error) {
     if (n == 0) break;
     DFM_TRY(add_row(g, cells, n, error));
   }
+  if (has_lone_returns(g))
+    return dfm_fail(error, DFM_ERROR_FORMAT,
+                    "%s ends its lines with a carriage return alone, so that they are one; write line feeds (tr '\\r' "
+                    "'\\n')",
+                    g->all->path);
   if (g->all->sample.n_rows == 0)
     return dfm_fail(error, DFM_ERROR_FORMAT, "%s has no rows beside comments; is it the right file?", g->all->path);
   return DFM_OK;
@@ -228,6 +257,7 @@ static dfm_status find_header(guess *g, dfm_error *error) {
 static dfm_status run(guess *g, dfm_error *error) {
   dfm_guess *all = g->all;
   trial best;
+  DFM_TRY(read_excel_line(g, error));
   DFM_TRY(find_separator(g, &best, error));
   DFM_TRY(find_comment(g, &best, error));
   all->schema->strip_spaces = all->schema->separator != ' ' && 10 * best.spaced > 9 * best.behind;
@@ -238,7 +268,7 @@ static dfm_status run(guess *g, dfm_error *error) {
 }
 
 dfm_status dfm_guess_delimited(dfm_guess *all, dfm_error *error) {
-  guess g = {.all = all};
+  guess g = {.all = all, .separator = all->options->separator};
   DFM_TRY(dfm_delimited_open(all->feed, ',', NULL, true, &g.reader, error));
   const dfm_status status = run(&g, error);
   dfm_delimited_close(g.reader);

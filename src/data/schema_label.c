@@ -39,7 +39,7 @@ dfm_status dfm_label_find(const dfm_schema *schema, const char *wanted, dfm_colu
 
 /* No column has the label's name: says which columns there are, and which of them look like one. */
 static dfm_status no_label(const dfm_schema *schema, const dfm_profile *profiles, const char *path, dfm_error *error) {
-  const dfm_column *hint = NULL;
+  const dfm_column *hint = NULL, *pair = NULL;
   dfm_text list = {0};
   char shown[DFM_SHOW_BYTES], hint_text[2 * DFM_SHOW_BYTES] = "--label NAME";
   dfm_status status = DFM_OK;
@@ -47,6 +47,7 @@ static dfm_status no_label(const dfm_schema *schema, const dfm_profile *profiles
     const char *name = schema->columns[i].name;
     const dfm_profile *p = &profiles[i];
     if (!hint && p->is_numeric && p->n_distinct == 2 && p->min == 0 && p->max == 1) hint = &schema->columns[i];
+    if (p->n_distinct == 2) pair = &schema->columns[i]; /* the last: labels stand at an end */
     if (list.length < MAX_LISTED)
       status = dfm_text_printf(&list, error, "%s%s", i ? ", " : "", dfm_show(shown, name, strlen(name)));
     else if (i + 1 == schema->n_columns)
@@ -55,6 +56,9 @@ static dfm_status no_label(const dfm_schema *schema, const dfm_profile *profiles
   if (hint)
     snprintf(hint_text, sizeof hint_text, "--label %s, which holds only 0 and 1",
              dfm_show(shown, hint->name, strlen(hint->name)));
+  else if (pair)
+    snprintf(hint_text, sizeof hint_text, "--label %s, which has two values",
+             dfm_show(shown, pair->name, strlen(pair->name)));
   if (status == DFM_OK)
     status = dfm_fail(error, DFM_ERROR_VALUE,
                       "%s: no column is named label, click, clicked, is_click, y or target; say which one is the label "

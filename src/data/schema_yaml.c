@@ -488,12 +488,9 @@ dfm_status dfm_schema_parse(const char *yaml, const char *name, dfm_schema **sch
 
 dfm_status dfm_schema_load(const char *yaml_path, dfm_schema **schema, dfm_error *error) {
   dfm_mapping mapping;
-  DFM_TRY(dfm_mapping_open(yaml_path, &mapping, error));
+  DFM_TRY(dfm_mapping_open_short(yaml_path, "schema", MAX_YAML_BYTES, &mapping, error));
   const dfm_status status =
-      mapping.size_bytes > MAX_YAML_BYTES
-          ? dfm_fail(error, DFM_ERROR_FORMAT, "%s is longer than 256 MB; is it a schema?", yaml_path)
-          : parse_bytes(mapping.size_bytes ? (const void *)mapping.bytes : "", mapping.size_bytes, yaml_path, schema,
-                        error);
+      parse_bytes(mapping.size_bytes ? (const void *)mapping.bytes : "", mapping.size_bytes, yaml_path, schema, error);
   dfm_mapping_close(&mapping);
   return status;
 }

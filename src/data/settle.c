@@ -119,8 +119,8 @@ static dfm_status freeze_field(const freezing *run, int f, dfm_error *error) {
     return dfm_vocabulary_allocate(&field->vocabulary, 0, 0, run->folder, error);
   }
   at->is_large = builder->n > LARGE_PLACES;
-  field->distinct = dfm_vocabulary_builder_seen(builder);
   dfm_vocabulary_builder_close(builder);
+  field->distinct = dfm_vocabulary_builder_seen(builder);
   DFM_TRY(dfm_slab_alloc(&at->place, builder->n, sizeof *at->place, error));
   DFM_TRY(settle_field(run, f, at->place, error));
   for (uint32_t i = 0; i < at->n; i++) at->place[i] = at->place[i] == DFM_ID_NONE ? unknown : at->place[i] + first;
@@ -165,6 +165,7 @@ typedef struct fitting {
   const dfm_encoder *encoder;
   const dfm_dataset *view;
   dfm_column_moments *moments; /* (ranges, D) */
+  double logs[DFM_MOMENTS_LOGS];
 } fitting;
 
 static bool needs_fit(const dfm_number_field *field) {
@@ -182,7 +183,8 @@ static void fit_range(void *context, int task, int thread) {
     const int n = end - row < DFM_MOMENTS_ROWS ? (int)(end - row) : DFM_MOMENTS_ROWS;
     for (size_t d = 0; d < D; d++) {
       if (!needs_fit(&run->encoder->number[d])) continue;
-      const dfm_column_moments further = dfm_moments_of(&run->encoder->number[d].settings, numbers + d, D, n);
+      const dfm_column_moments further =
+          dfm_moments_of(&run->encoder->number[d].settings, run->logs, numbers + d, D, n);
       dfm_moments_add(&run->moments[(size_t)task * D + d], &further);
     }
   }
@@ -203,6 +205,7 @@ dfm_status dfm_settle_numbers(dfm_encoder *encoder, const dfm_dataset *train, df
   const int n_ranges = ranges_of(train);
   if (D == 0) return DFM_OK;
   DFM_TRY(check_rows(train, error));
+  dfm_moments_fill_logs(run.logs);
   DFM_TRY(dfm_alloc(&run.moments, (size_t)n_ranges * D, sizeof *run.moments, error));
   dfm_pool_run(pool, n_ranges, fit_range, &run);
   for (size_t d = 0; d < D; d++) {
@@ -219,18 +222,23 @@ dfm_status dfm_settle_numbers(dfm_encoder *encoder, const dfm_dataset *train, df
 /* What one thread has seen: whole numbers, whose sum has no order. */
 typedef struct tally {
   dfm_cell_counts *counts; /* (F + D) */
+  uint32_t *ids;           /* (PIECE) of rows that lie in a file */
   int64_t positives;
   dfm_unknown_cell cell; /* the first that is an error; f < 0: none */
+  dfm_status status;     /* of writing ids */
+  dfm_error error;
 } row_tally;
 
 typedef struct placing {
   const field_place *places;
   const dfm_dataset *view;
   bool finds_errors;
+  int64_t piece_rows;
   row_tally *tally; /* (threads) */
 } placing;
 
-enum { ROWS_AHEAD = 8 };
+/* Ids that are placed before they are written; a row has them all. */
+enum { ROWS_AHEAD = 8, PIECE = 1 << 16 };
 
 DFM_PREFETCHES void prefetch_places(const placing *run, const uint32_t *values) {
   for (int f = 0; f < run->view->storage->F; f++) {
@@ -245,33 +253,47 @@ static uint32_t id_of(const field_place *at, uint32_t value) {
   return (value == at->empty ? at->empty_bucket : value) + at->first;
 }
 
-static inline void place_value(const placing *run, int64_t row, int f, uint32_t *id, row_tally *tally) {
+static inline uint32_t place_value(const placing *run, int64_t row, int f, uint32_t value, row_tally *tally) {
   const field_place *at = &run->places[f];
-  const uint32_t value = *id;
-  *id = id_of(at, value);
-  if (*id != at->unknown) return;
+  const uint32_t id = id_of(at, value);
+  if (id != at->unknown) return id;
   tally->counts[f].unknown++;
   const bool is_error = run->finds_errors && run->view->encoder->category[f].settings.unknown == DFM_UNKNOWN_ERROR;
   if (is_error && value != DFM_ID_NONE && (tally->cell.f < 0 || row < tally->cell.row))
     tally->cell = (dfm_unknown_cell){row, f};
+  return id;
 }
 
 static void place_list(const placing *run, int64_t row, int f, row_tally *tally) {
   const dfm_list *list = &run->view->storage->list[f];
   const uint64_t *offsets = list->offsets + run->view->first + row;
   tally->counts[f].missing += offsets[0] == offsets[1];
-  for (uint64_t i = offsets[0]; i < offsets[1]; i++) place_value(run, row, f, &list->ids[i], tally);
+  for (uint64_t i = offsets[0]; i < offsets[1]; i++) list->ids[i] = place_value(run, row, f, list->ids[i], tally);
 }
 
-static void place_row(const placing *run, int64_t row, uint32_t *ids, row_tally *tally) {
+/* values, ids (F); they may be the same. */
+static void place_row(const placing *run, int64_t row, const uint32_t *values, uint32_t *ids, row_tally *tally) {
   for (int f = 0; f < run->view->encoder->F; f++) {
     if (dfm_storage_is_list(run->view->storage, f)) {
       place_list(run, row, f, tally);
+      ids[f] = 0;
       continue;
     }
-    tally->counts[f].missing += ids[f] == run->places[f].empty && ids[f] != DFM_ID_NONE;
-    place_value(run, row, f, &ids[f], tally);
+    tally->counts[f].missing += values[f] == run->places[f].empty && values[f] != DFM_ID_NONE;
+    ids[f] = place_value(run, row, f, values[f], tally);
   }
+}
+
+static dfm_status place_piece(const placing *run, int64_t first, int64_t n, row_tally *tally) {
+  dfm_storage *storage = run->view->storage;
+  const int64_t at = run->view->first + first;
+  uint32_t *ids = tally->ids ? tally->ids : dfm_storage_ids(storage, at);
+  if (storage->F == 0) return DFM_OK;
+  for (int64_t i = 0; i < n; i++) {
+    if (i + ROWS_AHEAD < n) prefetch_places(run, dfm_storage_ids(storage, at + i + ROWS_AHEAD));
+    place_row(run, first + i, dfm_storage_ids(storage, at + i), ids + i * storage->F, tally);
+  }
+  return dfm_storage_set_ids(storage, at, n, ids, &tally->error);
 }
 
 static void place_range(void *context, int task, int thread) {
@@ -280,9 +302,9 @@ static void place_range(void *context, int task, int thread) {
   row_tally *tally = &run->tally[thread];
   int64_t first;
   const int64_t end = range_rows(view, task, &first);
-  for (int64_t row = first; row < end; row++) {
-    if (row + ROWS_AHEAD < end) prefetch_places(run, dfm_storage_ids(view->storage, view->first + row + ROWS_AHEAD));
-    place_row(run, row, dfm_storage_ids(view->storage, view->first + row), tally);
+  for (int64_t row = first; row < end && tally->status == DFM_OK; row += run->piece_rows) {
+    const int64_t n = end - row < run->piece_rows ? end - row : run->piece_rows;
+    tally->status = place_piece(run, row, n, tally);
   }
   tally->positives += dfm_dataset_count_rows(view, first, end - first, tally->counts + view->storage->F);
   dfm_storage_spent(view->storage, view->first + first, end - first);
@@ -297,23 +319,51 @@ static void take_tally(dfm_dataset *view, const row_tally *tally, dfm_unknown_ce
   if (tally->cell.f >= 0 && (cell->f < 0 || tally->cell.row < cell->row)) *cell = tally->cell;
 }
 
+static dfm_status allocate_tallies(placing *run, int n, dfm_error *error) {
+  const dfm_storage *storage = run->view->storage;
+  const size_t n_fields = (size_t)storage->F + (size_t)storage->D, F = (size_t)storage->F;
+  DFM_TRY(dfm_alloc(&run->tally, (size_t)n, sizeof *run->tally, error));
+  for (int i = 0; i < n; i++) {
+    run->tally[i].cell.f = -1;
+    DFM_TRY(dfm_alloc(&run->tally[i].counts, n_fields, sizeof(dfm_cell_counts), error));
+    if (storage->spill[0].is_file)
+      DFM_TRY(dfm_alloc(&run->tally[i].ids, (size_t)run->piece_rows * F, sizeof(uint32_t), error));
+  }
+  return DFM_OK;
+}
+
+static void free_tallies(placing *run, int n) {
+  for (int i = 0; run->tally && i < n; i++) {
+    free(run->tally[i].counts);
+    free(run->tally[i].ids);
+  }
+  free(run->tally);
+}
+
+static dfm_status take_tallies(const placing *run, int n, dfm_dataset *view, dfm_unknown_cell *cell, dfm_error *error) {
+  dfm_unknown_cell none = {.f = -1};
+  for (int i = 0; i < n; i++) {
+    if (run->tally[i].status != DFM_OK) {
+      if (error) *error = run->tally[i].error;
+      return run->tally[i].status;
+    }
+    take_tally(view, &run->tally[i], cell ? cell : &none);
+  }
+  return DFM_OK;
+}
+
 /* Provisional values become ids; `cell` NULL: unknown values are no error. */
 static dfm_status place_values(const field_place *places, dfm_dataset *view, dfm_pool *pool, dfm_unknown_cell *cell,
                                dfm_error *error) {
-  const int n = dfm_pool_threads(pool);
-  const size_t n_fields = (size_t)view->storage->F + (size_t)view->storage->D;
-  placing run = {.places = places, .view = view, .finds_errors = cell != NULL};
-  dfm_cell_counts *counts;
-  dfm_unknown_cell none = {.f = -1};
-  DFM_TRY(dfm_alloc(&counts, (size_t)n * n_fields, sizeof *counts, error));
-  const dfm_status status = dfm_alloc(&run.tally, (size_t)n, sizeof *run.tally, error);
+  const int n = dfm_pool_threads(pool), F = view->storage->F;
+  placing run = {
+      .places = places, .view = view, .finds_errors = cell != NULL, .piece_rows = 0 < F && F < PIECE ? PIECE / F : 1};
+  dfm_status status = allocate_tallies(&run, n, error);
   if (status == DFM_OK) {
-    for (int i = 0; i < n; i++) run.tally[i] = (row_tally){.counts = counts + (size_t)i * n_fields, .cell = {.f = -1}};
     dfm_pool_run(pool, ranges_of(view), place_range, &run);
-    for (int i = 0; i < n; i++) take_tally(view, &run.tally[i], cell ? cell : &none);
+    status = take_tallies(&run, n, view, cell, error);
   }
-  free(run.tally);
-  free(counts);
+  free_tallies(&run, n);
   return status;
 }
 

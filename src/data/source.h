@@ -31,7 +31,7 @@ struct dfm_source {
   const dfm_encoder *encoder; /* borrowed */
   dfm_pool *pool;             /* borrowed */
   bool label_optional, missing_unknown;
-  const char *truth_name; /* borrowed from the options */
+  const char *truth_name, *missing_hint; /* borrowed from the options */
   int64_t n_bad_allowed;
   dfm_bad_rows bad; /* left out so far */
 

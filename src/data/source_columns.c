@@ -104,10 +104,37 @@ static dfm_status fail_missing(const dfm_source *source, const dfm_column *colum
                                       [DFM_KIND_NUMBER] = "a number",
                                       [DFM_KIND_LABEL] = "the label",
                                       [DFM_KIND_WEIGHT] = "the weight"};
+  char shown[DFM_SHOW_BYTES];
+  const char *remedy = column->kind == DFM_KIND_LABEL ? "name another label column" : source->missing_hint;
   return dfm_fail_at(error, DFM_ERROR_MISMATCH, dfm_source_name(source), header_line(source), 0,
-                     "the header has no column '%s', which the schema has as %s; %s", column->name, kinds[column->kind],
-                     column->kind == DFM_KIND_LABEL ? "add it to the file, or name another label column"
-                                                    : "add it to the file, or read it with --missing-columns unknown");
+                     "the header has no column '%s', which the schema has as %s; add it to the file%s%s",
+                     dfm_show(shown, column->name, strlen(column->name)), kinds[column->kind], remedy ? ", or " : "",
+                     remedy ? remedy : "");
+}
+
+/* No cell of the first row is a column's name. A row that is one cell has another separator, most likely. */
+static dfm_status fail_nameless(const dfm_source *source, const dfm_cell *first, size_t n, dfm_error *error) {
+  static const char separators[] = ",;\t|:";
+  const dfm_schema *schema = source->encoder->schema;
+  char shown[DFM_SHOW_BYTES], wanted[DFM_SHOW_BYTES], other[DFM_SHOW_BYTES];
+  dfm_show(shown, first->bytes, first->n);
+  if (first->n >= 4 && memcmp(first->bytes, "sep=", 4) == 0) {
+    return dfm_fail_at(
+        error, DFM_ERROR_MISMATCH, dfm_source_name(source), header_line(source), 0,
+        "the first line, '%s', is for Excel, and the rows that the schema was made from have none; remove it", shown);
+  }
+  for (const char *mark = separators; source->spans && n == 1 && schema->n_columns > 1 && *mark; mark++) {
+    if (*mark == schema->separator || !memchr(first->bytes, *mark, first->n)) continue;
+    return dfm_fail_at(error, DFM_ERROR_MISMATCH, dfm_source_name(source), header_line(source), 0,
+                       "the first row is one cell, '%s', where cells are separated by '%s'; write the file with that "
+                       "separator instead of '%s'",
+                       shown, dfm_show(wanted, &schema->separator, 1), dfm_show(other, mark, 1));
+  }
+  return dfm_fail_at(
+      error, DFM_ERROR_MISMATCH, dfm_source_name(source), header_line(source), 0,
+      "the first row has none of the schema's column names (its first cell is '%s'); add the header line "
+      "that the schema asks for",
+      shown);
 }
 
 /* By name, in any order, among any other columns. */
@@ -126,14 +153,7 @@ static dfm_status place_by_name(dfm_source *source, const name_index *index, siz
     set_position(source, column->kind, at, &f, &d);
   }
   source->n_cells = n;
-  if (n_found == 0) {
-    char shown[DFM_SHOW_BYTES];
-    return dfm_fail_at(
-        error, DFM_ERROR_MISMATCH, dfm_source_name(source), header_line(source), 0,
-        "the first row has none of the schema's column names (its first cell is '%s'); add the header line that the "
-        "schema asks for",
-        dfm_show(shown, index->cells->bytes, index->cells->n));
-  }
+  if (n_found == 0) return fail_nameless(source, &index->cells[0], n, error);
   return missing ? fail_missing(source, missing, error) : DFM_OK;
 }
 

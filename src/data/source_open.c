@@ -63,6 +63,7 @@ dfm_status dfm_source_open(dfm_input *input, const dfm_encoder *encoder, const d
                      .n_bad_allowed = options->skip_bad_rows,
                      .label_optional = options->label_optional,
                      .missing_unknown = options->missing_unknown,
+                     .missing_hint = options->missing_hint,
                      .truth_name = options->truth_column};
   const dfm_status status = open_source(&made, error);
   if (status != DFM_OK) {

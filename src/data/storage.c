@@ -6,8 +6,8 @@
 
 #include "base/memory.h"
 
-/* Rows in memory, before they go to a file; and what a file grows by. */
-static const size_t BUDGET_BYTES = (size_t)64 << 20, STEP_BYTES = (size_t)32 << 20;
+/* Rows in memory, before they go to a file; what a mapped file grows by; rows that go to a file at a time. */
+static const size_t BUDGET_BYTES = (size_t)64 << 20, STEP_BYTES = (size_t)32 << 20, WINDOW_BYTES = (size_t)4 << 20;
 enum { FIRST_ROWS = 1024 };
 
 /* The arrays, in the order of `spill`: bytes per row, 0 where the rows have none. */
@@ -51,10 +51,9 @@ static dfm_status create_lists(const dfm_encoder *encoder, dfm_storage *storage,
 dfm_status dfm_storage_create(const dfm_encoder *encoder, dfm_storage_has has, const char *folder,
                               dfm_storage **storage, dfm_error *error) {
   dfm_storage *made;
-  if (!folder) folder = getenv("TMPDIR");
-  if (!folder) folder = "/tmp";
+  if (!folder) folder = dfm_spill_folder();
   DFM_TRY(dfm_alloc(&made, 1, sizeof *made, error));
-  *made = (dfm_storage){.F = encoder->F, .D = encoder->D, .has = has};
+  *made = (dfm_storage){.F = encoder->F, .D = encoder->D, .has = has, .budget_bytes = BUDGET_BYTES};
   atomic_init(&made->owners, 1);
   dfm_status status = dfm_alloc(&made->folder, strlen(folder) + 1, 1, error);
   if (status == DFM_OK) status = create_lists(encoder, made, error);
@@ -96,46 +95,135 @@ static size_t memory_bytes(const dfm_storage *storage) {
 static size_t next_capacity(const dfm_storage *storage, size_t n, size_t more, size_t size, bool *to_file) {
   size_t added = n < FIRST_ROWS ? FIRST_ROWS : n;
   if (added < more) added = more;
-  *to_file = *to_file || memory_bytes(storage) + added * size > BUDGET_BYTES;
+  *to_file = *to_file || memory_bytes(storage) + added * size > storage->budget_bytes;
   if (!*to_file) return n + added;
-  dfm_storage_spent(storage, 0, storage->rows);
   const size_t step = STEP_BYTES / size;
   return n + (step > more ? step : more);
 }
 
-static dfm_status grow_rows(dfm_storage *storage, int64_t more, dfm_error *error) {
-  size_t size[DFM_STORAGE_ARRAYS], row_bytes = 0;
-  bool to_file = false;
+/* ---- rows */
+
+static dfm_status grow_rows(dfm_storage *storage, size_t capacity, dfm_error *error) {
+  size_t size[DFM_STORAGE_ARRAYS];
   row_sizes(storage, size);
-  for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) {
-    row_bytes += size[i];
-    to_file |= storage->spill[i].is_file;
-  }
-  for (int f = 0; f < storage->F; f++) row_bytes += dfm_storage_is_list(storage, f) ? sizeof(uint64_t) : 0;
-  const size_t capacity = next_capacity(storage, (size_t)storage->rows, (size_t)more, row_bytes, &to_file);
-  for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) {
-    if (size[i] > 0) DFM_TRY(dfm_spill_grow(&storage->spill[i], capacity * size[i], to_file, storage->folder, error));
-  }
-  for (int f = 0; f < storage->F; f++) {
-    dfm_list *list = &storage->list[f];
-    if (!dfm_storage_is_list(storage, f)) continue;
-    DFM_TRY(dfm_spill_grow(&list->spill[0], (capacity + 1) * sizeof *list->offsets, to_file, storage->folder, error));
-    point_list(list);
-  }
+  for (int i = 0; i < DFM_STORAGE_ARRAYS; i++)
+    if (size[i] > 0) DFM_TRY(dfm_spill_grow(&storage->spill[i], capacity * size[i], false, NULL, error));
   point(storage);
   storage->capacity = (int64_t)capacity;
   return DFM_OK;
 }
 
-dfm_status dfm_storage_add(dfm_storage *storage, int64_t n, dfm_error *error) {
-  const int64_t first = storage->rows, rows = first + n;
-  if (rows > storage->capacity) DFM_TRY(grow_rows(storage, n, error));
-  storage->rows = rows;
-  for (int f = 0; f < storage->F; f++)
-    for (int64_t row = first; row < rows && dfm_storage_is_list(storage, f); row++)
-      storage->list[f].offsets[row + 1] = storage->list[f].items;
+/* The rows behind those in files go there, each array as one task. */
+typedef struct filing {
+  const dfm_storage *storage;
+  size_t size[DFM_STORAGE_ARRAYS];
+  dfm_status status[DFM_STORAGE_ARRAYS];
+  dfm_error error[DFM_STORAGE_ARRAYS];
+} filing;
+
+static void file_array(void *context, int i, int thread) {
+  filing *run = context;
+  const dfm_storage *storage = run->storage;
+  const size_t first = (size_t)storage->written, n = (size_t)storage->rows - first, size = run->size[i];
+  (void)thread;
+  run->status[i] = size == 0 ? DFM_OK
+                             : dfm_spill_write(&storage->spill[i], first * size, storage->spill[i].bytes, n * size,
+                                               storage->folder, &run->error[i]);
+}
+
+static dfm_status file_rows(dfm_storage *storage, dfm_pool *pool, dfm_error *error) {
+  filing run = {.storage = storage};
+  row_sizes(storage, run.size);
+  if (pool)
+    dfm_pool_run(pool, DFM_STORAGE_ARRAYS, file_array, &run);
+  else
+    for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) file_array(&run, i, 0);
+  for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) {
+    if (run.status[i] == DFM_OK) continue;
+    if (error) *error = run.error[i];
+    return run.status[i];
+  }
+  storage->written = storage->rows;
   return DFM_OK;
 }
+
+static dfm_status begin_filing(dfm_storage *storage, dfm_error *error) {
+  size_t size[DFM_STORAGE_ARRAYS];
+  row_sizes(storage, size);
+  for (int i = 0; i < DFM_STORAGE_ARRAYS; i++)
+    if (size[i] > 0) DFM_TRY(dfm_spill_open(&storage->spill[i], storage->folder, error));
+  storage->is_filing = true;
+  return DFM_OK;
+}
+
+/* The arrays are from here on a window of the last rows. */
+static dfm_status open_window(dfm_storage *storage, size_t row_bytes, size_t more, dfm_error *error) {
+  const size_t fit = WINDOW_BYTES / row_bytes;
+  for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) dfm_spill_empty(&storage->spill[i]);
+  return grow_rows(storage, fit > more ? fit : more, error);
+}
+
+/* Room for `more` rows. */
+static dfm_status make_room(dfm_storage *storage, size_t more, dfm_pool *pool, dfm_error *error) {
+  size_t size[DFM_STORAGE_ARRAYS], row_bytes = 0;
+  const size_t at_hand = (size_t)(storage->rows - storage->written);
+  bool to_file = storage->is_filing;
+  if (at_hand + more <= (size_t)storage->capacity) return DFM_OK;
+  row_sizes(storage, size);
+  for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) row_bytes += size[i];
+  if (row_bytes == 0) return grow_rows(storage, at_hand + more, error);
+  const size_t capacity = next_capacity(storage, at_hand, more, row_bytes, &to_file);
+  if (!to_file) return grow_rows(storage, capacity, error);
+  const bool is_first = !storage->is_filing;
+  if (is_first) DFM_TRY(begin_filing(storage, error));
+  DFM_TRY(file_rows(storage, pool, error));
+  return is_first || (size_t)storage->capacity < more ? open_window(storage, row_bytes, more, error) : DFM_OK;
+}
+
+/* Where the items of `more` rows begin; so far they have none. */
+static dfm_status add_offsets(dfm_storage *storage, dfm_list *list, size_t more, dfm_error *error) {
+  const size_t rows = (size_t)storage->rows, size = sizeof *list->offsets;
+  bool to_file = list->spill[0].is_file;
+  if ((rows + more + 1) * size > list->spill[0].capacity_bytes) {
+    const size_t capacity = next_capacity(storage, rows, more, size, &to_file) + 1;
+    DFM_TRY(dfm_spill_grow(&list->spill[0], capacity * size, to_file, storage->folder, error));
+    point_list(list);
+  }
+  for (size_t row = rows; row < rows + more; row++) list->offsets[row + 1] = list->items;
+  return DFM_OK;
+}
+
+dfm_status dfm_storage_add(dfm_storage *storage, int64_t n, dfm_pool *pool, dfm_error *error) {
+  DFM_TRY(make_room(storage, (size_t)n, pool, error));
+  for (int f = 0; f < storage->F; f++)
+    if (dfm_storage_is_list(storage, f)) DFM_TRY(add_offsets(storage, &storage->list[f], (size_t)n, error));
+  storage->rows += n;
+  return DFM_OK;
+}
+
+dfm_status dfm_storage_finish(dfm_storage *storage, dfm_pool *pool, dfm_error *error) {
+  size_t size[DFM_STORAGE_ARRAYS];
+  if (!storage->is_filing) return DFM_OK;
+  DFM_TRY(file_rows(storage, pool, error));
+  row_sizes(storage, size);
+  for (int i = 0; i < DFM_STORAGE_ARRAYS; i++)
+    if (size[i] > 0) DFM_TRY(dfm_spill_map(&storage->spill[i], (size_t)storage->rows * size[i], error));
+  point(storage);
+  storage->capacity = storage->rows;
+  storage->written = 0;
+  return DFM_OK;
+}
+
+dfm_status dfm_storage_set_ids(dfm_storage *storage, int64_t row, int64_t n, const uint32_t *ids, dfm_error *error) {
+  const size_t size = (size_t)storage->F * sizeof *ids;
+  const dfm_spill *spill = &storage->spill[0];
+  uint32_t *to = dfm_storage_ids(storage, row);
+  if (spill->is_file) return dfm_spill_write(spill, (size_t)row * size, ids, (size_t)n * size, storage->folder, error);
+  if (to != ids) memcpy(to, ids, (size_t)n * size);
+  return DFM_OK;
+}
+
+/* ---- items */
 
 static dfm_status grow_items(dfm_storage *storage, dfm_list *list, size_t more, dfm_error *error) {
   const size_t size[DFM_LIST_ARRAYS] = {0, sizeof *list->ids, list->has_weights ? sizeof *list->weights : 0};

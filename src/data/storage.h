@@ -1,13 +1,15 @@
 /* Storage: the rows behind datasets. Only the dataset's own files include this; everyone else goes through dataset.h.
  *
  * Each column group is one array over all rows; a list field has one over the rows, where their items begin, and one or
- * two over the items. While rows are read the arrays grow, up to a budget in memory, beyond it in unlinked files; a
+ * two over the items. While rows are read the arrays grow, up to a budget in memory. Beyond it rows go to unlinked files,
+ * a window of them at a time, which are mapped when there are no more; lists' arrays are mapped files from then on. A
  * dataset file's arrays are its tensors, mapped. Either way memory does not grow with the rows. */
 #ifndef DFM_DATA_STORAGE_H
 #define DFM_DATA_STORAGE_H
 
 #include <stdatomic.h>
 
+#include "base/pool.h"
 #include "base/spill.h"
 #include "data/block.h"
 #include "data/dataset.h"
@@ -45,7 +47,10 @@ typedef struct dfm_storage {
   bool has_label_gap;            /* some row's label cell was empty: then the rows count as unlabelled */
   dfm_bad_rows bad;              /* of the text, left out */
 
-  int64_t capacity; /* rows that fit */
+  size_t budget_bytes; /* of rows in memory, before they go to files */
+  int64_t capacity;    /* rows that fit behind those in files */
+  int64_t written;     /* while rows are added: so many are in files, and row r is at r - written of the arrays */
+  bool is_filing;      /* rows are added by way of files */
   dfm_spill spill[DFM_STORAGE_ARRAYS];
   char *folder;      /* of the files */
   dfm_st_file *file; /* a dataset file's, retained: the arrays are its tensors, read-only; NULL: the arrays are ours */
@@ -72,8 +77,15 @@ struct dfm_dataset {
 dfm_status dfm_storage_create(const dfm_encoder *encoder, dfm_storage_has has, const char *folder,
                               dfm_storage **storage, dfm_error *error);
 void dfm_storage_release(dfm_storage *storage); /* NULL accepted */
-/* Makes room for `n` more rows, whose parts the caller fills; their lists are empty. Arrays may move. */
-dfm_status dfm_storage_add(dfm_storage *storage, int64_t n, dfm_error *error);
+/* Makes room for `n` more rows, whose parts the caller fills, at [rows - n - written, rows - written) of the arrays, before
+ * the next call; their lists are empty. Arrays may move. Where rows are written to files, the pool's threads do it
+ * (NULL: this one). */
+dfm_status dfm_storage_add(dfm_storage *storage, int64_t n, dfm_pool *pool, dfm_error *error);
+/* There are no more rows: from here on the arrays hold all of them. Due after dfm_storage_add, before rows are read. */
+dfm_status dfm_storage_finish(dfm_storage *storage, dfm_pool *pool, dfm_error *error);
+/* Replaces the ids of the finished rows [row, row + n), in memory or in their file: without a page fault for every page
+ * of it. Any thread; disjoint rows at once. */
+dfm_status dfm_storage_set_ids(dfm_storage *storage, int64_t row, int64_t n, const uint32_t *ids, dfm_error *error);
 /* Makes room for the `n` items of row `row`'s list of field f, in the order of rows: the caller fills `ids` and `weights`
  * of the list from the index `*first` on. Arrays may move. */
 dfm_status dfm_storage_add_items(dfm_storage *storage, int f, int64_t row, size_t n, uint64_t *first, dfm_error *error);

@@ -38,8 +38,23 @@ static dfm_status check_is_text(const dfm_text_rows *rows, dfm_error *error) {
   } foreign[] = {
       {"\xff\xfe", 2, "is UTF-16; convert it first (iconv -f UTF-16 -t UTF-8)"},
       {"\xfe\xff", 2, "is UTF-16; convert it first (iconv -f UTF-16 -t UTF-8)"},
-      {"PAR1", 4, "is a Parquet file, not delimited text; write it as CSV first"},
-      {"PK\3\4", 4, "is a zip archive; unpack it first (unzip), or compress with gzip or zstd"},
+      {"PAR1", 4,
+       "is a Parquet file, not text; write it as CSV first (pyarrow.csv.write_csv(pyarrow.parquet.read_table(FILE), "
+       "\"rows.csv\")), or hand it over as an Arrow stream (docs/arrow.md)"},
+      {"ARROW1", 6,
+       "is an Arrow file, not text; write it as CSV first (pyarrow.csv.write_csv(pyarrow.feather.read_table(FILE), "
+       "\"rows.csv\")), or hand it over as an Arrow stream (docs/arrow.md)"},
+      {"PK\3\4", 4,
+       "is a zip archive; unpack it first (unzip), or compress with gzip or zstd; a workbook (.xlsx) or numpy's arrays "
+       "(.npz) are to be written as CSV first"},
+      {"\x93NUMPY", 6, "is a numpy array, not text; write it as CSV first (numpy.savetxt)"},
+      {"\x80\4\x95", 3, "is a Python pickle, not text; write it as CSV first (DataFrame.to_csv)"},
+      {"\x89HDF", 4, "is an HDF5 file, not text; write it as CSV first"},
+      {"SQLite format 3", 15, "is an SQLite database; write its rows as CSV first (sqlite3 -csv -header FILE QUERY)"},
+      {"\xd0\xcf\x11\xe0", 4, "is an Excel workbook, not text; save it as CSV first"},
+      {"<!DOCTYPE", 9, "is a web page, not rows; is it the right file?"},
+      {"<html", 5, "is a web page, not rows; is it the right file?"},
+      {"<?xml", 5, "is XML, not rows of text; write it as CSV first"},
       {"\xfd"
        "7zXZ",
        5, "is compressed by xz; decompress it first (xz -dk), or compress with gzip or zstd"},

@@ -156,6 +156,7 @@ static dfm_status read_rows(training *run, dfm_source *source, dfm_storage *stor
     status = number_values(run, source, run->settings->vocabulary_from_all ? NULL : to.is_held, error);
     if (status == DFM_OK) status = dfm_destination_add(&to, source, error);
   }
+  if (status == DFM_OK) status = dfm_destination_finish(&to, source, error);
   const int64_t rows = to.rows;
   dfm_destination_end(&to);
   return status == DFM_OK && rows == 0 ? dfm_fail_no_rows(source, error) : status;

@@ -11,7 +11,12 @@ static double value_of(const dfm_field_settings *settings, float raw) {
   return isnan(raw) ? settings->missing : (double)raw;
 }
 
-static double log_of(double x) {
+void dfm_moments_fill_logs(double logs[DFM_MOMENTS_LOGS]) {
+  for (int i = 0; i < DFM_MOMENTS_LOGS; i++) logs[i] = log(1 + (double)i);
+}
+
+static inline double log_of(const double logs[DFM_MOMENTS_LOGS], double x) {
+  if (x >= 0 && x < DFM_MOMENTS_LOGS && x == (double)(int)x) return logs[(int)x];
   return x > -1 ? log(1 + x) : -1;
 }
 
@@ -44,7 +49,28 @@ static void spread_of(double *x, int n, double mean, double *spread, double *ske
   *skew = cube[0] + cube[1] + cube[2] + cube[3];
 }
 
-dfm_column_moments dfm_moments_of(const dfm_field_settings *settings, const float *raw, size_t stride, int n) {
+static void range_of(double *x, int n, dfm_column_moments *made) {
+  double least[LANES], most[LANES];
+  int low[LANES] = {0};
+  fill_lanes(x, n, x[0]);
+  for (int k = 0; k < LANES; k++) least[k] = most[k] = x[0];
+  for (int i = 0; i < n; i += LANES)
+    for (int k = 0; k < LANES; k++) {
+      least[k] = x[i + k] < least[k] ? x[i + k] : least[k];
+      most[k] = x[i + k] > most[k] ? x[i + k] : most[k];
+      low[k] += (i + k < n) & (x[i + k] <= -1);
+    }
+  made->minimum = least[0];
+  made->maximum = most[0];
+  for (int k = 0; k < LANES; k++) {
+    made->minimum = least[k] < made->minimum ? least[k] : made->minimum;
+    made->maximum = most[k] > made->maximum ? most[k] : made->maximum;
+    made->n_at_most_minus_one += low[k];
+  }
+}
+
+dfm_column_moments dfm_moments_of(const dfm_field_settings *settings, const double logs[DFM_MOMENTS_LOGS],
+                                  const float *raw, size_t stride, int n) {
   dfm_column_moments made = {0};
   double x[DFM_MOMENTS_ROWS + LANES], skew_log;
   int m = 0;
@@ -54,16 +80,11 @@ dfm_column_moments dfm_moments_of(const dfm_field_settings *settings, const floa
   }
   if (m == 0) return made;
   made.n = m;
-  made.minimum = made.maximum = x[0];
-  for (int i = 0; i < m; i++) {
-    made.minimum = x[i] < made.minimum ? x[i] : made.minimum;
-    made.maximum = x[i] > made.maximum ? x[i] : made.maximum;
-    made.n_at_most_minus_one += x[i] <= -1;
-  }
+  range_of(x, m, &made);
   made.mean = mean_of(x, m);
   spread_of(x, m, made.mean, &made.spread, &made.skew);
   if (settings->transform != DFM_TRANSFORM_AUTO) return made;
-  for (int i = 0; i < m; i++) x[i] = log_of(x[i]);
+  for (int i = 0; i < m; i++) x[i] = log_of(logs, x[i]);
   made.mean_log = mean_of(x, m);
   spread_of(x, m, made.mean_log, &made.spread_log, &skew_log);
   return made;

@@ -19,15 +19,14 @@ typedef struct dfm_value {
     uint64_t head;     /* n <= DFM_VALUE_HEAD: the bytes in memory order, zeros after their end */
     const char *bytes; /* else; they stay where they are, whoever owns them */
   };
-  uint64_t hash; /* dfm_value_hash of the bytes */
-  uint32_t n;    /* bytes; DFM_VALUE_ABSENT: the data has no such column */
-  uint32_t id;   /* the encoder's: provisional number, then id */
+  uint32_t n;  /* bytes; DFM_VALUE_ABSENT: the data has no such column */
+  uint32_t id; /* the encoder's: provisional number, then id */
 } dfm_value;
 
 #define DFM_VALUE_ABSENT UINT32_MAX
 
-/* The hash of a value everywhere: index slots, buckets, fingerprints. XXH3-64. Values of eight bytes, as hashed ids in
- * click logs are, have the branches on length folded away. */
+/* The hash of a value wherever it is kept: indices of frozen vocabularies, buckets, fingerprints. XXH3-64. Values of eight
+ * bytes, as hashed ids in click logs are, have the branches on length folded away. */
 uint64_t dfm_value_hash_any(const char *bytes, size_t n);
 static inline uint64_t dfm_value_hash(const char *bytes, size_t n) {
   return n == DFM_VALUE_HEAD ? XXH3_64bits(bytes, DFM_VALUE_HEAD) : dfm_value_hash_any(bytes, n);
@@ -37,9 +36,12 @@ static inline const char *dfm_value_bytes(const dfm_value *value) {
   return value->n <= DFM_VALUE_HEAD ? (const char *)&value->head : value->bytes;
 }
 
+static inline uint64_t dfm_value_hash_of(const dfm_value *value) {
+  return dfm_value_hash(dfm_value_bytes(value), value->n);
+}
+
 /* Makes the value of `n` < DFM_VALUE_ABSENT bytes, of text that can be read up to `limit`; leaves the id. */
 static inline void dfm_value_set(dfm_value *value, const char *bytes, size_t n, const char *limit) {
-  value->hash = dfm_value_hash(bytes, n);
   value->n = (uint32_t)n;
   if (n > DFM_VALUE_HEAD) {
     value->bytes = bytes;

@@ -33,9 +33,9 @@ static inline bool is_same(const uint8_t *a, const dfm_value *value) {
   return true;
 }
 
-static inline uint32_t find(const dfm_vocabulary *vocabulary, const dfm_value *value) {
+static inline uint32_t find(const dfm_vocabulary *vocabulary, const dfm_value *value, uint64_t hash) {
   const uint64_t mask = vocabulary->index_size - 1;
-  for (uint64_t slot = value->hash & mask; vocabulary->index[slot] != 0; slot = (slot + 1) & mask) {
+  for (uint64_t slot = hash & mask; vocabulary->index[slot] != 0; slot = (slot + 1) & mask) {
     const uint32_t i = vocabulary->index[slot] - 1;
     const uint64_t start = vocabulary->offsets[i];
     if (vocabulary->offsets[i + 1] - start == value->n && is_same(vocabulary->bytes + start, value)) return i;
@@ -43,18 +43,23 @@ static inline uint32_t find(const dfm_vocabulary *vocabulary, const dfm_value *v
   return DFM_ID_NONE;
 }
 
-enum { STAGES = 3, AHEAD = 12 /* values between two stages */ };
+enum { STAGES = 3, AHEAD = 12 /* values between two stages */, KEPT = 64 };
+_Static_assert(KEPT > STAGES * AHEAD && (KEPT & (KEPT - 1)) == 0, "hashes are kept until their values are found");
 /* An index up to this lies with its values in the first caches: asking ahead costs more than it brings. */
 enum { NEAR_SLOTS = 4096 };
 
 /* A search is three memory misses, each the address of the next: slot, offset, bytes. Asks for the slot of value `i`,
- * for the offset of the one AHEAD before it and for the bytes of the one before that. */
-DFM_PREFETCHES void prefetch(const dfm_vocabulary *vocabulary, const dfm_value *values, size_t n, size_t i) {
+ * whose hash is kept from then on, for the offset of the one AHEAD before it and for the bytes of the one before that. */
+DFM_PREFETCHES void prefetch(const dfm_vocabulary *vocabulary, const dfm_value *values, size_t n, size_t i,
+                             uint64_t hash[KEPT]) {
   const uint64_t mask = vocabulary->index_size - 1;
-  if (i < n) __builtin_prefetch(&vocabulary->index[values[i].hash & mask]);
+  if (i < n) {
+    hash[i % KEPT] = values[i].n == DFM_VALUE_ABSENT ? 0 : dfm_value_hash_of(&values[i]);
+    __builtin_prefetch(&vocabulary->index[hash[i % KEPT] & mask]);
+  }
   for (size_t stage = 1; stage < STAGES; stage++) {
     if (i < stage * AHEAD || i - stage * AHEAD >= n) continue;
-    const uint32_t value = vocabulary->index[values[i - stage * AHEAD].hash & mask];
+    const uint32_t value = vocabulary->index[hash[(i - stage * AHEAD) % KEPT] & mask];
     if (value == 0) continue;
     const uint64_t *offset = &vocabulary->offsets[value - 1];
     __builtin_prefetch(stage == 1 ? (const void *)offset : (const void *)(vocabulary->bytes + *offset));
@@ -63,21 +68,23 @@ DFM_PREFETCHES void prefetch(const dfm_vocabulary *vocabulary, const dfm_value *
 
 void dfm_vocabulary_find_all(const dfm_vocabulary *vocabulary, dfm_value *values, size_t n) {
   const bool is_near = vocabulary->index_size <= NEAR_SLOTS;
+  uint64_t hash[KEPT];
   for (size_t i = 0; vocabulary->index && !is_near && i < (size_t)STAGES * AHEAD; i++)
-    prefetch(vocabulary, values, n, i);
+    prefetch(vocabulary, values, n, i, hash);
   for (size_t i = 0; i < n; i++) {
     dfm_value *value = &values[i];
     value->id = DFM_ID_NONE;
-    if (!vocabulary->index || value->n == DFM_VALUE_ABSENT) continue;
-    if (!is_near) prefetch(vocabulary, values, n, i + (size_t)STAGES * AHEAD);
-    value->id = find(vocabulary, value);
+    if (!vocabulary->index) continue;
+    if (!is_near) prefetch(vocabulary, values, n, i + (size_t)STAGES * AHEAD, hash);
+    if (value->n == DFM_VALUE_ABSENT) continue;
+    value->id = find(vocabulary, value, is_near ? dfm_value_hash_of(value) : hash[i % KEPT]);
   }
 }
 
 uint64_t dfm_vocabulary_find(const dfm_vocabulary *vocabulary, const char *bytes, size_t n) {
   if (!vocabulary->index) return UINT64_MAX;
   const dfm_value value = dfm_value_of(bytes, n);
-  const uint32_t i = find(vocabulary, &value);
+  const uint32_t i = find(vocabulary, &value, dfm_value_hash_of(&value));
   return i == DFM_ID_NONE ? UINT64_MAX : i;
 }
 

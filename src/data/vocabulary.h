@@ -24,12 +24,19 @@ void dfm_vocabulary_clear(dfm_vocabulary *vocabulary);
 uint64_t dfm_vocabulary_index_size(uint64_t n);
 
 /* ---- builder: numbers, and counts, the values of one field. 16 bytes for a value, its text where that is longer than
- * eight bytes, and 10 to 20 bytes of index. */
+ * eight bytes, and 10 to 20 bytes of index. In front of the index stand the short values that were met last: few values
+ * are most cells, and those are then found with nothing else being read. */
 
 typedef struct dfm_slot {
-  uint32_t hash;  /* upper half of the value's hash; the lower one says where the search starts */
+  uint32_t hash;  /* lower half of the value's hash; the upper bits say where the search starts */
   uint32_t value; /* provisional number + 1; 0: empty */
 } dfm_slot;
+
+typedef struct dfm_recent {
+  uint64_t head;
+  uint32_t value; /* provisional number */
+  uint32_t meta;  /* times it was found here, not yet in its record << 4 | length (15: no value is here) */
+} dfm_recent;
 
 typedef struct dfm_record {
   uint64_t head; /* up to eight bytes: the value itself, zeros after its end; else its place in the text */
@@ -42,6 +49,9 @@ typedef struct dfm_vocabulary_builder {
   uint32_t empty;                  /* the empty cell's, DFM_ID_NONE: not seen */
   dfm_slot *slots;                 /* (n_slots), a power of two; open addressing, four in five taken at most */
   size_t n_slots;
+  dfm_recent *recent; /* (n_recent), a power of two; each value has one place where it may be */
+  size_t n_recent;
+  uint64_t n_uncounted; /* values added since the counts of `recent` went to the records */
   dfm_record **records; /* pieces that never move, by provisional number */
   size_t n_pieces, pieces_capacity;
   size_t first_records; /* room in the first piece, which alone is shorter at first */
@@ -59,10 +69,10 @@ dfm_status dfm_vocabulary_builder_add_all(dfm_vocabulary_builder *builder, dfm_v
 /* Takes one occurrence of a counted value back. */
 void dfm_vocabulary_builder_uncount(dfm_vocabulary_builder *builder, uint32_t value);
 
-/* Values with a count: those that only held rows have are left out. */
-int64_t dfm_vocabulary_builder_seen(const dfm_vocabulary_builder *builder);
-/* Frees the index: no more values are taken. */
+/* Frees the index: no more values are taken, and from here on the records have all counts. */
 void dfm_vocabulary_builder_close(dfm_vocabulary_builder *builder);
+/* Values of a closed builder with a count: those that only held rows have are left out. */
+int64_t dfm_vocabulary_builder_seen(const dfm_vocabulary_builder *builder);
 
 /* dfm_vocabulary_builder_add_all for one value. */
 static inline dfm_status dfm_vocabulary_builder_add(dfm_vocabulary_builder *builder, const char *bytes, size_t n,

@@ -41,31 +41,21 @@ KERNEL_INLINE int ffm_next(const float *const *e, int F, int K, int *i, const fl
     FFM_AT(K, lane) = (s[0] + s[1]) + (s[2] + s[3]);                                                                   \
   }                                                                                                                    \
   KERNEL_INLINE void ffm_rows_##K(float *restrict g, const float *const *e, int F, int i, const uint32_t *row,         \
-                                  const float *c, int n, bool adds) {                                                  \
+                                  const float *c, int n) {                                                             \
     const float *const *from[FFM_SIDES];                                                                               \
     for (int r = 0; r < n; r++) from[r] = e + (size_t)row[r] * (size_t)F;                                              \
     for (int j = 0; j < F; j++) {                                                                                      \
-      ffm_##K sum = {0};                                                                                               \
-      if (adds) sum = FFM_AT(K, g + j * K);                                                                            \
+      ffm_##K sum = FFM_AT(K, g + j * K);                                                                              \
       _Pragma("GCC unroll 4") for (int r = 0; r < n; r++) if (from[r][j]) sum += FFM_AT(K, from[r][j] + i * K) * c[r]; \
       FFM_AT(K, g + j * K) = sum;                                                                                      \
     }                                                                                                                  \
   }                                                                                                                    \
-  KERNEL_INLINE void ffm_gradient_##K(float *g, bool adds, const float *const *e, int F, int i, const uint32_t *row,   \
+  KERNEL_INLINE void ffm_gradient_##K(float *g, const float *const *e, int F, int i, const uint32_t *row,              \
                                       const float *c, size_t rows) {                                                   \
     size_t r = 0;                                                                                                      \
-    if (!adds) {                                                                                                       \
-      r = rows < 2 ? 1 : rows < 4 ? 2 : 4;                                                                             \
-      if (r == 4)                                                                                                      \
-        ffm_rows_##K(g, e, F, i, row, c, 4, false);                                                                    \
-      else if (r == 2)                                                                                                 \
-        ffm_rows_##K(g, e, F, i, row, c, 2, false);                                                                    \
-      else                                                                                                             \
-        ffm_rows_##K(g, e, F, i, row, c, 1, false);                                                                    \
-    }                                                                                                                  \
-    for (; r + 4 <= rows; r += 4) ffm_rows_##K(g, e, F, i, row + r, c + r, 4, true);                                   \
-    for (; r + 2 <= rows; r += 2) ffm_rows_##K(g, e, F, i, row + r, c + r, 2, true);                                   \
-    for (; r < rows; r++) ffm_rows_##K(g, e, F, i, row + r, c + r, 1, true);                                           \
+    for (; r + 4 <= rows; r += 4) ffm_rows_##K(g, e, F, i, row + r, c + r, 4);                                         \
+    for (; r + 2 <= rows; r += 2) ffm_rows_##K(g, e, F, i, row + r, c + r, 2);                                         \
+    for (; r < rows; r++) ffm_rows_##K(g, e, F, i, row + r, c + r, 1);                                                 \
   }
 DEFINE_FFM(2)
 DEFINE_FFM(4)
@@ -102,9 +92,8 @@ KERNEL float ffm_forward(const float *const *e, int F, int K) {
   return lanes_sum(lane);
 }
 
-KERNEL_INLINE void ffm_gradient_any(float *restrict g, bool adds, const float *const *e, int F, int K, int i,
-                                    const uint32_t *row, const float *c, size_t rows) {
-  if (!adds) memset(g, 0, (size_t)F * (size_t)K * sizeof *g);
+KERNEL_INLINE void ffm_gradient_any(float *restrict g, const float *const *e, int F, int K, int i, const uint32_t *row,
+                                    const float *c, size_t rows) {
   for (size_t r = 0; r < rows; r++)
     for (int j = 0; j < F; j++) {
       const float *from = e[(size_t)row[r] * (size_t)F + (size_t)j];
@@ -115,22 +104,22 @@ KERNEL_INLINE void ffm_gradient_any(float *restrict g, bool adds, const float *c
     }
 }
 
-KERNEL void ffm_gradient(float *g, bool adds, const float *const *e, int F, int K, int i, const uint32_t *row,
-                         const float *c, size_t rows) {
-  switch (rows > 0 ? K : 0) {
+KERNEL void ffm_gradient(float *g, const float *const *e, int F, int K, int i, const uint32_t *row, const float *c,
+                         size_t rows) {
+  switch (K) {
     case 2:
-      ffm_gradient_2(g, adds, e, F, i, row, c, rows);
+      ffm_gradient_2(g, e, F, i, row, c, rows);
       break;
     case 4:
-      ffm_gradient_4(g, adds, e, F, i, row, c, rows);
+      ffm_gradient_4(g, e, F, i, row, c, rows);
       break;
     case 8:
-      ffm_gradient_8(g, adds, e, F, i, row, c, rows);
+      ffm_gradient_8(g, e, F, i, row, c, rows);
       break;
     case 16:
-      ffm_gradient_16(g, adds, e, F, i, row, c, rows);
+      ffm_gradient_16(g, e, F, i, row, c, rows);
       break;
     default:
-      ffm_gradient_any(g, adds, e, F, K, i, row, c, rows);
+      ffm_gradient_any(g, e, F, K, i, row, c, rows);
   }
 }

@@ -26,6 +26,15 @@ bool dfm_onednn_runs(dfm_onednn_type type) {
 #endif
 }
 
+int dfm_onednn_bf16_depth(void) {
+#if defined(__x86_64__)
+  const bool has_tiles = (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_amx) == dnnl_cpu_isa_avx512_core_amx;
+  return has_tiles ? 32 : 16;
+#else
+  return 16;
+#endif
+}
+
 /* ---- where versions 2 and 3 differ */
 
 #if DNNL_VERSION_MAJOR >= 3
@@ -84,6 +93,7 @@ typedef struct dfm_slot {
 } dfm_slot;
 
 struct dfm_onednn {
+  const dfm_kernel *kernel;
   dnnl_engine_t engine;
   int n_slots;
   dfm_slot *slot;
@@ -92,14 +102,15 @@ struct dfm_onednn {
 
 static dfm_status failed(const char *what, dnnl_status_t status, dfm_error *error) {
   return dfm_fail(error, status == dnnl_out_of_memory ? DFM_ERROR_MEMORY : DFM_ERROR_VALUE,
-                  "oneDNN could not %s (its status is %d); train with precision float32", what, (int)status);
+                  "oneDNN could not %s (its status is %d); set DFM_KERNEL=generic to do without it", what, (int)status);
 }
 
-dfm_status dfm_onednn_create(int n_threads, dfm_onednn **out, dfm_error *error) {
+dfm_status dfm_onednn_create(int n_threads, const dfm_kernel *kernel, dfm_onednn **out, dfm_error *error) {
   dfm_onednn *onednn = NULL;
   dfm_status status;
   dnnl_status_t done;
   DFM_TRY(dfm_alloc(&onednn, 1, sizeof *onednn, error));
+  onednn->kernel = kernel;
   DFM_TRY_GOTO(status, dfm_alloc(&onednn->slot, (size_t)n_threads, sizeof *onednn->slot, error), fail);
   done = dnnl_engine_create(&onednn->engine, dnnl_cpu, 0);
   for (; done == dnnl_success && onednn->n_slots < n_threads; onednn->n_slots++) {
@@ -153,10 +164,17 @@ static void give_slot(const dfm_onednn *onednn, int i) {
 
 /* ---- multiplies */
 
+static size_t element_bytes(dfm_onednn_type type) {
+  return type == DFM_ONEDNN_BF16 ? sizeof(uint16_t) : sizeof(float);
+}
+
 enum { MATRIX_A, MATRIX_B, MATRIX_C, SCRATCH, N_MEMORIES };
 
 struct dfm_onednn_multiply {
   dfm_onednn *onednn;
+  dfm_onednn_shape shape;
+  bool gathers_a, scatters_c; /* through scratch space, at these places of it */
+  size_t a_at, c_at;
   dnnl_primitive_t multiply, reorder;  /* reorder: from B as it is stored to packed; NULL where it is not packed */
   dnnl_memory_t (*memory)[N_MEMORIES]; /* (slots) without data, which each run brings */
   dnnl_memory_t plain, packed;         /* of B, for packing */
@@ -168,7 +186,7 @@ static dfm_status create_layouts(const dfm_onednn_shape *shape, dfm_layout layou
                                  dfm_error *error) {
   const dnnl_data_type_t type = shape->type == DFM_ONEDNN_BF16 ? dnnl_bf16 : dnnl_f32;
   const dnnl_dims_t a = {shape->M, shape->K}, b = {shape->K, shape->N}, c = {shape->M, shape->N};
-  const dnnl_dims_t a_stride = {shape->lda, 1}, c_stride = {shape->ldc, 1};
+  const dnnl_dims_t a_stride = {shape->K, 1}, c_stride = {shape->N, 1};
   const dnnl_dims_t b_stride = {shape->trans_b ? 1 : shape->ldb, shape->trans_b ? shape->ldb : 1};
   if (layout_create(&layout[MATRIX_A], a, type, a_stride) &&
       layout_create(&layout[MATRIX_B], b, type, shape->packs_b ? NULL : b_stride) &&
@@ -177,15 +195,15 @@ static dfm_status create_layouts(const dfm_onednn_shape *shape, dfm_layout layou
   return failed("describe a matrix", dnnl_invalid_arguments, error);
 }
 
-/* The multiply's description: scratch space is the caller's, beta 1 is a sum after the multiply. */
-static dfm_status create_description(const dfm_onednn *onednn, const dfm_layout layout[3], float beta,
+/* The multiply's description: scratch space is the caller's. adds: a sum after the multiply. */
+static dfm_status create_description(const dfm_onednn *onednn, const dfm_layout layout[3], bool adds,
                                      dnnl_primitive_desc_t *description, dfm_error *error) {
   dnnl_primitive_attr_t attributes = NULL;
   dnnl_post_ops_t post_ops = NULL;
   dnnl_status_t done = dnnl_primitive_attr_create(&attributes);
   if (done == dnnl_success) done = dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user);
   if (done == dnnl_success) done = dnnl_post_ops_create(&post_ops);
-  if (done == dnnl_success && beta != 0) done = append_sum(post_ops);
+  if (done == dnnl_success && adds) done = append_sum(post_ops);
   if (done == dnnl_success) done = dnnl_primitive_attr_set_post_ops(attributes, post_ops);
   if (done == dnnl_success) done = describe(description, onednn->engine, layout, attributes);
   if (post_ops) dnnl_post_ops_destroy(post_ops);
@@ -209,6 +227,21 @@ static dfm_status create_packing(dfm_onednn_multiply *multiply, const dfm_layout
   return done == dnnl_success ? DFM_OK : failed("prepare the packing of a matrix", done, error);
 }
 
+static size_t whole_lines(size_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
+
+/* Scratch space: oneDNN's own, then A and C without gaps. */
+static dfm_status lay_out_scratch(dfm_onednn_multiply *multiply, size_t own_bytes, dfm_error *error) {
+  const dfm_onednn_shape *shape = &multiply->shape;
+  const size_t M = (size_t)shape->M;
+  multiply->a_at = whole_lines(own_bytes);
+  multiply->c_at =
+      multiply->a_at + (multiply->gathers_a ? whole_lines(M * (size_t)shape->K * element_bytes(shape->type)) : 0);
+  return reserve_scratch(multiply->onednn,
+                         multiply->c_at + (multiply->scatters_c ? M * (size_t)shape->N * sizeof(float) : 0), error);
+}
+
 static dfm_status create_multiply(dfm_onednn_multiply *multiply, const_dnnl_primitive_desc_t description,
                                   dfm_error *error) {
   static const dnnl_query_t what[N_MEMORIES] = {dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_dst_md,
@@ -221,9 +254,9 @@ static dfm_status create_multiply(dfm_onednn_multiply *multiply, const_dnnl_prim
       done = dnnl_memory_create(&multiply->memory[i][m], dnnl_primitive_desc_query_md(description, what[m], 0),
                                 onednn->engine, DNNL_MEMORY_NONE);
   if (done != dnnl_success) return failed("prepare a matrix multiply", done, error);
-  const size_t scratch =
-      dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(description, dnnl_query_scratchpad_md, 0));
-  return reserve_scratch(onednn, scratch, error);
+  return lay_out_scratch(
+      multiply, dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(description, dnnl_query_scratchpad_md, 0)),
+      error);
 }
 
 static dfm_status create(dfm_onednn_multiply *multiply, const dfm_onednn_shape *shape, dfm_error *error) {
@@ -232,7 +265,9 @@ static dfm_status create(dfm_onednn_multiply *multiply, const dfm_onednn_shape *
   memset(layout, 0, sizeof layout);
   memset(&plain, 0, sizeof plain);
   dfm_status status = create_layouts(shape, layout, &plain, error);
-  if (status == DFM_OK) status = create_description(multiply->onednn, layout, shape->beta, &description, error);
+  if (status == DFM_OK)
+    status =
+        create_description(multiply->onednn, layout, shape->beta != 0 && !multiply->scatters_c, &description, error);
   if (status == DFM_OK) status = create_multiply(multiply, description, error);
   if (status == DFM_OK && shape->packs_b)
     status =
@@ -248,6 +283,9 @@ dfm_status dfm_onednn_multiply_create(dfm_onednn *onednn, const dfm_onednn_shape
   dfm_onednn_multiply *multiply = NULL;
   DFM_TRY(dfm_alloc(&multiply, 1, sizeof *multiply, error));
   multiply->onednn = onednn;
+  multiply->shape = *shape;
+  multiply->gathers_a = shape->lda != shape->K;
+  multiply->scatters_c = shape->ldc != shape->N || shape->columns != shape->N;
   const dfm_status status = create(multiply, shape, error);
   if (status == DFM_OK)
     *out = multiply;
@@ -281,20 +319,43 @@ bool dfm_onednn_pack(dfm_onednn_multiply *multiply, const void *B) {
   return ok;
 }
 
-bool dfm_onednn_run(const dfm_onednn_multiply *multiply, const void *A, const void *B, float *C) {
-  const int i = take_slot(multiply->onednn);
-  const dfm_slot *slot = &multiply->onednn->slot[i];
-  const dnnl_memory_t *memory = multiply->memory[i];
+static void gather(const dfm_onednn_shape *shape, char *to, const char *A) {
+  const size_t size = element_bytes(shape->type), row = (size_t)shape->K * size, step = (size_t)shape->lda * size;
+  for (int m = 0; m < shape->M; m++) memcpy(to + (size_t)m * row, A + (size_t)m * step, row);
+}
+
+static void scatter(const dfm_onednn_shape *shape, const dfm_kernel *kernel, float *C, const float *from) {
+  const size_t n = (size_t)shape->columns;
+  for (int m = 0; m < shape->M; m++, C += shape->ldc, from += shape->N) {
+    if (shape->beta != 0)
+      kernel->add(C, from, n);
+    else
+      memcpy(C, from, n * sizeof *C);
+  }
+}
+
+static bool execute(const dfm_onednn_multiply *multiply, int slot, void *const data[N_MEMORIES]) {
+  const dnnl_memory_t *memory = multiply->memory[slot];
+  const dnnl_stream_t stream = multiply->onednn->slot[slot].stream;
   const dnnl_exec_arg_t args[N_MEMORIES] = {{DNNL_ARG_SRC, memory[MATRIX_A]},
                                             {DNNL_ARG_WEIGHTS, multiply->packed ? multiply->packed : memory[MATRIX_B]},
                                             {DNNL_ARG_DST, memory[MATRIX_C]},
                                             {DNNL_ARG_SCRATCHPAD, memory[SCRATCH]}};
-  void *const data[N_MEMORIES] = {(void *)A, multiply->packed ? NULL : (void *)B, C, slot->scratch};
   bool ok = true;
   for (int m = 0; m < N_MEMORIES && ok; m++)
     if (data[m]) ok = dnnl_memory_set_data_handle(memory[m], data[m]) == dnnl_success;
-  ok = ok && dnnl_primitive_execute(multiply->multiply, slot->stream, N_MEMORIES, args) == dnnl_success;
-  ok = dnnl_stream_wait(slot->stream) == dnnl_success && ok;
+  ok = ok && dnnl_primitive_execute(multiply->multiply, stream, N_MEMORIES, args) == dnnl_success;
+  return dnnl_stream_wait(stream) == dnnl_success && ok;
+}
+
+bool dfm_onednn_run(const dfm_onednn_multiply *multiply, const void *A, const void *B, float *C) {
+  const int i = take_slot(multiply->onednn);
+  char *scratch = multiply->onednn->slot[i].scratch;
+  float *dense_c = multiply->scatters_c ? (float *)(void *)(scratch + multiply->c_at) : C;
+  void *data[N_MEMORIES] = {(void *)A, multiply->packed ? NULL : (void *)B, dense_c, scratch};
+  if (multiply->gathers_a) gather(&multiply->shape, data[MATRIX_A] = scratch + multiply->a_at, A);
+  const bool ok = execute(multiply, i, data);
+  if (ok && multiply->scatters_c) scatter(&multiply->shape, multiply->onednn->kernel, C, dense_c);
   give_slot(multiply->onednn, i);
   return ok;
 }
@@ -309,8 +370,13 @@ bool dfm_onednn_runs(dfm_onednn_type type) {
   return false;
 }
 
-dfm_status dfm_onednn_create(int n_threads, dfm_onednn **onednn, dfm_error *error) {
+int dfm_onednn_bf16_depth(void) {
+  return 16;
+}
+
+dfm_status dfm_onednn_create(int n_threads, const dfm_kernel *kernel, dfm_onednn **onednn, dfm_error *error) {
   (void)n_threads;
+  (void)kernel;
   (void)onednn;
   return dfm_fail(error, DFM_ERROR_VALUE, "this build has no oneDNN; build with DFM_ONEDNN=ON");
 }

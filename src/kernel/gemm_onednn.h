@@ -17,18 +17,24 @@ typedef enum dfm_onednn_type { DFM_ONEDNN_F32, DFM_ONEDNN_BF16 } dfm_onednn_type
 /* Whether the build has oneDNN, and this CPU instructions for such a multiply. */
 bool dfm_onednn_runs(dfm_onednn_type type);
 
+/* K of a multiply in bfloat16 is best a multiple of this: 32 where the CPU has tiles (AMX), which sums of 400 terms fill a
+ * third slower than of 416; else 16. */
+int dfm_onednn_bf16_depth(void);
+
 /* What multiplies need beside their operands (stream, scratch space), for each thread that runs any at a time. */
 typedef struct dfm_onednn dfm_onednn;
-dfm_status dfm_onednn_create(int n_threads, dfm_onednn **onednn, dfm_error *error);
+dfm_status dfm_onednn_create(int n_threads, const dfm_kernel *kernel, dfm_onednn **onednn, dfm_error *error);
 void dfm_onednn_free(dfm_onednn *onednn); /* after its multiplies; NULL accepted */
 
 /* C (M, N) = A (M, K) B (K, N) + beta C, row-major, beta 0 or 1. trans_b: B is stored (N, K). ld*: elements between the
- * starts of stored rows. */
+ * starts of stored rows. oneDNN is fastest where these lie without gaps (lda = K, ldc = N; ldb = N unless packed): an A or
+ * C that has any goes through scratch space without. */
 typedef struct dfm_onednn_shape {
   dfm_onednn_type type;
   bool trans_b;
   bool packs_b; /* B is used more than once, and copied into the form that suits oneDNN: dfm_onednn_pack */
   int M, N, K, lda, ldb, ldc;
+  int columns; /* of C that are wanted, [0, columns): the others are of padding in B, and not stored */
   float beta;
 } dfm_onednn_shape;
 

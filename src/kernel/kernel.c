@@ -29,6 +29,10 @@ static bool runs_avx512_bf16(void) {
 }
 #endif
 
+bool dfm_kernel_has_onednn(const dfm_kernel *kernel) {
+  return kernel != &dfm_kernel_generic && dfm_onednn_runs(DFM_ONEDNN_F32);
+}
+
 bool dfm_kernel_has_bf16(const dfm_kernel *kernel) {
 #if defined(__x86_64__)
   return kernel == &dfm_kernel_avx512 && runs_avx512_bf16() && dfm_onednn_runs(DFM_ONEDNN_BF16);

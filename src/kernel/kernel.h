@@ -61,6 +61,18 @@ typedef struct dfm_gemm_bf16_args {
   int ldc;
 } dfm_gemm_bf16_args;
 
+/* sum[to[i]] += y[i], or y[i] - a[i] w[to[i]], for i = 0, ..., rows - 1 in that order. Rows of n floats; those of sum and w
+ * start ld floats apart, those of y ldy. */
+typedef struct dfm_scatter_args {
+  float *sum;
+  size_t ld;
+  const uint32_t *to; /* (rows) */
+  size_t rows;
+  const float *y;
+  size_t ldy, n;
+  const float *a, *w; /* a (rows); NULL: nothing is taken away */
+} dfm_scatter_args;
+
 typedef struct dfm_kernel {
   const char *name; /* "generic", "avx2", "avx512" */
 
@@ -88,8 +100,7 @@ typedef struct dfm_kernel {
   void (*act_backward)(float *dy, const float *y, int rows, int n, int ld, dfm_activation act);
   /* sum (n) += column sums of y (rows, n; stride ld), rows in order */
   void (*column_sums)(float *sum, const float *y, int rows, int n, int ld);
-  /* sum (n) += y[row[0]] + ... + y[row[rows - 1]], in that order; y's rows start ld floats apart */
-  void (*add_rows)(float *sum, const float *y, size_t ld, const uint32_t *row, size_t rows, size_t n);
+  void (*scatter)(const dfm_scatter_args *args);
   /* y[i] = keep(key, counter, i) ? y[i] / (1 - rate) : 0, keep with probability 1 - rate, 0 <= rate < 1. The random
    * number of i is word i / 16 % 4 of Philox block (key, counter, i / 64 * 16 + i % 16): the same mask for forward and
    * backward, on any table, at any n. `counter` stands for step and row. */
@@ -105,11 +116,10 @@ typedef struct dfm_kernel {
    * sum_{i<j} <e[i][j], e[j][i]>. Juan et al., "Field-aware Factorization Machines for CTR Prediction", RecSys 2016,
    * eq. 4. */
   float (*ffm_forward)(const float *const *e, int F, int K);
-  /* g (F, K), or where `adds` g +=: the sum over r < rows, in order, of c[r] times the factors that the fields of row[r]
-   * keep for field i: g[j] += c[r] e_r[j][i], e_r = e + row[r] F, nothing where field j is absent. For j = i these are
-   * the field's own. */
-  void (*ffm_gradient)(float *g, bool adds, const float *const *e, int F, int K, int i, const uint32_t *row,
-                       const float *c, size_t rows);
+  /* g (F, K) += the sum over r < rows, in order, of c[r] times the factors that the fields of row[r] keep for field i:
+   * g[j] += c[r] e_r[j][i], e_r = e + row[r] F, nothing where field j is absent. For j = i these are the field's own. */
+  void (*ffm_gradient)(float *g, const float *const *e, int F, int K, int i, const uint32_t *row, const float *c,
+                       size_t rows);
   /* Optimizer steps on a span: g is the gradient, penalties included. */
   void (*sgd)(float *w, const float *g, size_t n, float learning_rate);
   /* s += g^2; w -= lr g / (sqrt(s + initial) + epsilon). Duchi, Hazan, Singer, JMLR 2011. */
@@ -129,6 +139,8 @@ dfm_status dfm_kernel_pick(const dfm_kernel **kernel, dfm_error *error);
 /* Whether bfloat16 is worth its while with this table: the CPU has instructions for it, and the build what uses them
  * (gemm_onednn.h). */
 bool dfm_kernel_has_bf16(const dfm_kernel *kernel);
+/* Whether this table's multiplies are oneDNN's: not the plain one's, nor in a build without it. */
+bool dfm_kernel_has_onednn(const dfm_kernel *kernel);
 /* Tables that this CPU can run, by index; NULL past the last. */
 const dfm_kernel *dfm_kernel_at(size_t i);
 

@@ -67,40 +67,56 @@ KERNEL void column_sums(float *restrict sum, const float *restrict y, int rows, 
   }
 }
 
-/* n floats that fit one vector stay in a register. */
-#define DEFINE_ADD_ROWS(N)                                                                                      \
-  KERNEL_INLINE void add_rows_##N(float *restrict sum, const float *restrict y, size_t ld, const uint32_t *row, \
-                                  size_t rows) {                                                                \
-    typedef float narrow __attribute__((vector_size(N * sizeof(float))));                                       \
-    narrow s, x;                                                                                                \
-    memcpy(&s, sum, sizeof s);                                                                                  \
-    for (size_t i = 0; i < rows; i++) {                                                                         \
-      memcpy(&x, y + row[i] * ld, sizeof x);                                                                    \
-      s += x;                                                                                                   \
-    }                                                                                                           \
-    memcpy(sum, &s, sizeof s);                                                                                  \
+/* n floats that fit one vector are added at once. */
+#define DEFINE_SCATTER(N)                                                 \
+  KERNEL_INLINE void scatter_##N(const dfm_scatter_args *args) {          \
+    typedef float narrow __attribute__((vector_size(N * sizeof(float)))); \
+    const dfm_scatter_args s = *args;                                     \
+    narrow sum, y, w;                                                     \
+    for (size_t i = 0; i < s.rows; i++) {                                 \
+      float *to = s.sum + s.to[i] * s.ld;                                 \
+      memcpy(&sum, to, sizeof sum);                                       \
+      memcpy(&y, s.y + i * s.ldy, sizeof y);                              \
+      if (s.a) {                                                          \
+        memcpy(&w, s.w + s.to[i] * s.ld, sizeof w);                       \
+        y -= s.a[i] * w;                                                  \
+      }                                                                   \
+      sum += y;                                                           \
+      memcpy(to, &sum, sizeof sum);                                       \
+    }                                                                     \
   }
-DEFINE_ADD_ROWS(4)
-DEFINE_ADD_ROWS(8)
-DEFINE_ADD_ROWS(16)
+DEFINE_SCATTER(1)
+DEFINE_SCATTER(4)
+DEFINE_SCATTER(8)
+DEFINE_SCATTER(16)
 
-KERNEL void add_rows(float *restrict sum, const float *restrict y, size_t ld, const uint32_t *row, size_t rows,
-                     size_t n) {
-  switch (n) {
+KERNEL_INLINE void scatter_any(const dfm_scatter_args *s) {
+  for (size_t i = 0; i < s->rows; i++) {
+    float *restrict sum = s->sum + s->to[i] * s->ld;
+    const float *restrict y = s->y + i * s->ldy, *restrict w = s->w + s->to[i] * s->ld;
+    if (s->a)
+      for (size_t j = 0; j < s->n; j++) sum[j] += y[j] - s->a[i] * w[j];
+    else
+      for (size_t j = 0; j < s->n; j++) sum[j] += y[j];
+  }
+}
+
+KERNEL void scatter(const dfm_scatter_args *args) {
+  switch (args->n) {
+    case 1:
+      scatter_1(args);
+      break;
     case 4:
-      add_rows_4(sum, y, ld, row, rows);
-      return;
+      scatter_4(args);
+      break;
     case 8:
-      add_rows_8(sum, y, ld, row, rows);
-      return;
+      scatter_8(args);
+      break;
     case 16:
-      add_rows_16(sum, y, ld, row, rows);
-      return;
+      scatter_16(args);
+      break;
     default:
-      for (size_t i = 0; i < rows; i++) {
-        const float *restrict x = y + row[i] * ld;
-        for (size_t j = 0; j < n; j++) sum[j] += x[j];
-      }
+      scatter_any(args);
   }
 }
 
@@ -502,7 +518,7 @@ const dfm_kernel KERNEL_TABLE = {
     .bias_act = bias_act,
     .act_backward = act_backward,
     .column_sums = column_sums,
-    .add_rows = add_rows,
+    .scatter = scatter,
     .dropout = dropout,
     .fm_forward = fm_forward,
     .fm_backward = fm_backward,

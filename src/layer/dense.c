@@ -2,7 +2,7 @@
  *
  * dz = dy act'(y); dx = dz W; dW = dz^T x; db = column sums of dz. A gradient task owns a block of W's rows and adds up the whole batch in
  * chunks of rows in order, so its sum does not depend on threads. */
-#include "layer/dense_bf16.h"
+#include "layer/dense_multiply.h"
 
 enum { WEIGHT, BIAS };
 
@@ -24,8 +24,8 @@ static void multiply_forward(const dfm_layer *layer, const dfm_pass *pass, int b
 
 static void forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {
   float *y = dfm_value(pass, layer->out, b0, 0);
-  if (pass->bf16)
-    dfm_bf16_forward(layer, pass, b0, b1);
+  if (pass->dense)
+    dfm_dense_forward(layer, pass, b0, b1);
   else
     multiply_forward(layer, pass, b0, b1);
   pass->kernel->bias_act(y, b1 - b0, layer->n_out, layer->n_out, dfm_weight(pass, layer, BIAS), layer->activation);
@@ -47,8 +47,8 @@ static void multiply_backward(const dfm_layer *layer, const dfm_pass *pass, int 
 static void backward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {
   pass->kernel->act_backward(dfm_dvalue(pass, layer->out, b0, 0), dfm_value(pass, layer->out, b0, 0), b1 - b0,
                              layer->n_out, layer->n_out, layer->activation);
-  if (pass->bf16)
-    dfm_bf16_backward(layer, pass, b0, b1);
+  if (pass->dense)
+    dfm_dense_backward(layer, pass, b0, b1);
   else
     multiply_backward(layer, pass, b0, b1);
 }
@@ -80,14 +80,13 @@ static void multiply_gradient(const dfm_layer *layer, const dfm_pass *pass, int 
 static int gradient(const dfm_layer *layer, const dfm_pass *pass, int task, dfm_span span[2]) {
   const dfm_net *net = pass->net;
   const dfm_param *weight = &net->param[layer->param[WEIGHT]], *bias = &net->param[layer->param[BIAS]];
-  const int n = tasks(layer);
-  int h0 = (int)((int64_t)layer->n_out * task / n), h1 = (int)((int64_t)layer->n_out * (task + 1) / n);
-  if (pass->bf16) dfm_bf16_task(layer, task, &h0, &h1);
+  int h0, h1;
+  dfm_dense_task(layer, task, &h0, &h1);
   float *dw = dfm_dweight(pass, layer, WEIGHT) + (size_t)h0 * (size_t)layer->n_in;
   float *db = dfm_dweight(pass, layer, BIAS) + h0;
   for (int h = h0; h < h1; h++) db[h - h0] = 0;
-  if (pass->bf16) {
-    dfm_bf16_gradient(layer, pass, task, dw);
+  if (dfm_dense_has_gradient(pass->dense)) {
+    dfm_dense_gradient(layer, pass, task, dw);
     pass->kernel->column_sums(db, dfm_dvalue(pass, layer->out, 0, h0), pass->B, h1 - h0, layer->n_out);
   } else {
     multiply_gradient(layer, pass, h0, h1, dw, db);

@@ -7,7 +7,7 @@
 
 #include "base/memory.h"
 #include "base/random.h"
-#include "layer/dense_bf16.h"
+#include "layer/dense_multiply.h"
 
 typedef enum dfm_op_kind {
   OP_EMBED,
@@ -205,13 +205,12 @@ fail:
   return status;
 }
 
-dfm_status dfm_executor_use_bf16(dfm_executor *executor, dfm_pool *pool, dfm_error *error) {
-  return dfm_bf16_create(&executor->pass, executor->capacity, pool, &executor->pass.bf16, error);
+void dfm_executor_use(dfm_executor *executor, struct dfm_dense *dense) {
+  executor->pass.dense = dense;
 }
 
 void dfm_executor_free(dfm_executor *executor) {
   if (!executor) return;
-  dfm_bf16_free(executor->pass.bf16);
   if (executor->edges) dfm_pages_free(executor->edges, executor->edges_bytes);
   free(executor->row);
   free(executor->row_scratch);
@@ -316,7 +315,7 @@ double dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_plan
   pass->value[DFM_EDGE_NUMBER] = batch->number;
   const int n_blocks = (pass->B + pass->block - 1) / pass->block;
   for (int block = 0; block < n_blocks; block++) executor->loss[block] = 0;
-  if (pass->bf16) dfm_bf16_begin(pass->bf16, pass, pool);
+  if (pass->dense) dfm_dense_begin(pass->dense, pass->weight, pool);
   for (int i = 0; i < executor->n_ops; i = executor->to + 1) {
     executor->from = executor->to = i;
     while (executor->to < executor->n_ops && !is_barrier(&executor->op[executor->to])) executor->to++;

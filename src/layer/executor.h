@@ -14,8 +14,9 @@ typedef struct dfm_executor dfm_executor;
  * edges. The net and the kernel are kept by reference. */
 dfm_status dfm_executor_create(const dfm_net *net, const dfm_kernel *kernel, float *weight, float *dweight,
                                int capacity, uint64_t seed, dfm_executor **executor, dfm_error *error);
-/* Dense layers multiply in bfloat16 from here on; for training, with the pool that will run it. */
-dfm_status dfm_executor_use_bf16(dfm_executor *executor, dfm_pool *pool, dfm_error *error);
+/* Dense layers multiply by `dense` from here on, which stays the caller's and is for the executor's blocks; NULL: by the kernel's gemm. While
+ * training each step takes the weights anew; for scoring the caller has taken them. */
+void dfm_executor_use(dfm_executor *executor, struct dfm_dense *dense);
 void dfm_executor_free(dfm_executor *executor); /* NULL accepted */
 
 /* Rows per block for batches of up to `capacity` rows: a function of it alone, so that results do not depend on threads. */

@@ -33,8 +33,8 @@ static void add_row(const dfm_layer *layer, const dfm_pass *pass, int b, float *
     const float x_i = x[layer->column[i]], c = x_i * dlogit;
     if (x_i == 0) continue; /* it is absent: there may be no gradient */
     if (net->is_field_aware)
-      pass->kernel->ffm_gradient(dv + i * K, true, pass->row, net->n_slots, net->fm_width, i, &(uint32_t){(uint32_t)b},
-                                 &c, 1);
+      pass->kernel->ffm_gradient(dv + i * K, pass->row, net->n_slots, net->fm_width, i, &(uint32_t){(uint32_t)b}, &c,
+                                 1);
     else
       pass->kernel->axpy(dv + i * K, x_i, de + i * K, (size_t)K);
   }

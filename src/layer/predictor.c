@@ -4,9 +4,12 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "layer/dense_multiply.h"
 
 /* Rows per block: as in training, where the multiply is at full speed and the activations stay in the second-level cache. */
 enum { DFM_SCORE_ROWS = 128 };
+/* Rows of a run that pay for taking the weights into the form that multiplies are fastest with. */
+enum { DFM_PACK_ROWS = 2048 };
 
 typedef struct dfm_worker {
   dfm_status status; /* of the run at hand: the first failure */
@@ -17,6 +20,8 @@ typedef struct dfm_worker {
 
 struct dfm_predictor {
   dfm_row_source source;
+  float *weight;
+  dfm_dense *dense; /* NULL: the kernel's gemm multiplies */
   dfm_worker *worker;
   int threads;
   /* the run at hand */
@@ -27,11 +32,15 @@ struct dfm_predictor {
 };
 
 dfm_status dfm_predictor_create(const dfm_net *net, const dfm_kernel *kernel, float *weight,
-                                const dfm_row_source *source, int threads, dfm_predictor **out, dfm_error *error) {
+                                const dfm_row_source *source, dfm_pool *pool, dfm_predictor **out, dfm_error *error) {
+  const int threads = dfm_pool_threads(pool);
+  const dfm_dense_settings settings = {.net = net, .kernel = kernel, .block = DFM_SCORE_ROWS};
   dfm_predictor *predictor = NULL;
   dfm_status status;
   DFM_TRY(dfm_alloc(&predictor, 1, sizeof *predictor, error));
   predictor->source = *source;
+  predictor->weight = weight;
+  DFM_TRY_GOTO(status, dfm_dense_create(&settings, pool, &predictor->dense, error), fail);
   predictor->threads = threads;
   DFM_TRY_GOTO(status, dfm_alloc(&predictor->worker, (size_t)threads, sizeof *predictor->worker, error), fail);
   for (int i = 0; i < threads; i++) {
@@ -53,6 +62,7 @@ void dfm_predictor_free(dfm_predictor *predictor) {
     dfm_executor_free(predictor->worker[i].executor);
     dfm_batch_free(predictor->worker[i].batch);
   }
+  dfm_dense_free(predictor->dense);
   free(predictor->worker);
   free(predictor);
 }
@@ -68,6 +78,13 @@ static void score_block(void *context, int block, int thread) {
   if (worker->status != DFM_OK) return;
   dfm_dataset_fill(predictor->dataset, worker->batch, 0, worker->batch->rows);
   dfm_executor_score(worker->executor, &predictor->source, worker->batch, predictor->probability + at);
+}
+
+/* For `n` rows to come, with the weights as they are now. */
+static void begin(dfm_predictor *predictor, dfm_pool *pool, int64_t n) {
+  dfm_dense *dense = n >= DFM_PACK_ROWS ? predictor->dense : NULL;
+  if (dense) dfm_dense_begin(dense, predictor->weight, pool);
+  for (int i = 0; i < predictor->threads; i++) dfm_executor_use(predictor->worker[i].executor, dense);
 }
 
 static dfm_status score(dfm_predictor *predictor, dfm_pool *pool, dfm_error *error) {
@@ -86,6 +103,7 @@ dfm_status dfm_predictor_run(dfm_predictor *predictor, dfm_pool *pool, const dfm
   dfm_scan scan = {.dataset = dataset, .first = first, .end = first + n};
   predictor->dataset = dataset;
   predictor->row = NULL;
+  begin(predictor, pool, n);
   for (;;) {
     DFM_TRY(dfm_scan_next(&scan, error));
     if (scan.n == 0) return DFM_OK;
@@ -100,6 +118,7 @@ dfm_status dfm_predictor_run_rows(dfm_predictor *predictor, dfm_pool *pool, cons
                                   const int64_t *row, int64_t n, float *probability, dfm_error *error) {
   predictor->dataset = dataset;
   predictor->row = row;
+  begin(predictor, pool, n);
   predictor->n = n;
   predictor->probability = probability;
   return score(predictor, pool, error);

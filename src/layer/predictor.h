@@ -8,11 +8,12 @@ typedef struct dfm_predictor dfm_predictor;
 
 /* `weight` (n_weights) and what `source` reads must stay valid; their values are read anew at every run. */
 dfm_status dfm_predictor_create(const dfm_net *net, const dfm_kernel *kernel, float *weight,
-                                const dfm_row_source *source, int threads, dfm_predictor **predictor, dfm_error *error);
+                                const dfm_row_source *source, dfm_pool *pool, dfm_predictor **predictor,
+                                dfm_error *error);
 void dfm_predictor_free(dfm_predictor *predictor); /* NULL accepted */
 
 /* Rows [first, first + n) into probability (n), as a pass (dfm_scan): rows are checked before, and given back behind.
- * `pool` has at most the predictor's threads. Errors: damage, and memory for longer lists than any before. */
+ * `pool` has at most as many threads as that of the predictor's creation. Errors: damage, and memory for longer lists than any before. */
 dfm_status dfm_predictor_run(dfm_predictor *predictor, dfm_pool *pool, const dfm_dataset *dataset, int64_t first,
                              int64_t n, float *probability, dfm_error *error);
 /* The rows whose numbers are in `row` (n), which must have been checked. */

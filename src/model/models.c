@@ -26,6 +26,8 @@ dfm_status dfm_model_kind_find(const char *name, const dfm_model_kind **kind, df
     snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", names[i]);
   }
   const char *nearest = dfm_nearest(name, names, N_MODELS);
-  return dfm_fail(error, DFM_ERROR_VALUE, "there is no model '%s'%s%s%s; the models are %s", name,
-                  nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "", all);
+  char shown[DFM_SHOW_BYTES];
+  return dfm_fail(error, DFM_ERROR_VALUE, "there is no model '%s'; the models are %s%s%s%s",
+                  dfm_show(shown, name, strlen(name)), all, nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                  nearest ? "'?" : "");
 }

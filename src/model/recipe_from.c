@@ -18,27 +18,42 @@ static bool is_free(const char *name) {
   return false;
 }
 
-static dfm_status fail_fixed(const char *name, const char *wanted, const char *is, dfm_error *error) {
+/* What a recipe is held against: a model's to go on from, or a checkpoint's. */
+typedef struct base_recipe {
+  const dfm_recipe *recipe;
+  const char *checkpoint; /* its path; NULL: a model's */
+} base_recipe;
+
+static dfm_status fail_other(const base_recipe *base, const char *name, const char *wanted, const char *is,
+                             dfm_error *error) {
+  if (!wanted || !*wanted) wanted = "not set";
+  if (!is || !*is) is = "not set";
+  if (base->checkpoint) {
+    return dfm_fail(error, DFM_ERROR_MISMATCH,
+                    "%s is %s, but %s in the run of checkpoint %s; resume with that run's settings (deepfm summary "
+                    "--recipe shows them all)",
+                    name, wanted, is, base->checkpoint);
+  }
   return dfm_fail(
       error, DFM_ERROR_MISMATCH,
       "%s is %s, but %s in the model to go on from, and a model's shape and encoding stay as they are; leave "
       "the setting out, or train anew",
-      name, wanted && *wanted ? wanted : "not set", is && *is ? is : "not set");
+      name, wanted, is);
 }
 
-static dfm_status check_setting(const dfm_recipe *recipe, const dfm_recipe *base, const char *name, dfm_error *error) {
+static dfm_status check_setting(const dfm_recipe *recipe, const base_recipe *base, const char *name, dfm_error *error) {
   char *wanted = NULL, *is = NULL;
   dfm_status status = dfm_recipe_get(recipe, name, &wanted, error);
-  if (status == DFM_OK) status = dfm_recipe_get(base, name, &is, error);
+  if (status == DFM_OK) status = dfm_recipe_get(base->recipe, name, &is, error);
   const bool is_same = wanted && is ? strcmp(wanted, is) == 0 : wanted == is;
-  if (status == DFM_OK && !is_same) status = fail_fixed(name, wanted, is, error);
+  if (status == DFM_OK && !is_same) status = fail_other(base, name, wanted, is, error);
   free(wanted);
   free(is);
   return status;
 }
 
 /* The columns' settings of `among` are the same in both. */
-static dfm_status check_overrides(const dfm_recipe *recipe, const dfm_recipe *base, const dfm_recipe *among,
+static dfm_status check_overrides(const dfm_recipe *recipe, const base_recipe *base, const dfm_recipe *among,
                                   dfm_error *error) {
   dfm_status status = DFM_OK;
   for (size_t i = 0; i < among->n_overrides && status == DFM_OK; i++) {
@@ -63,13 +78,28 @@ static dfm_status check_optimizer(const dfm_recipe *recipe, const dfm_recipe *ba
   return status;
 }
 
-dfm_status dfm_recipe_check_from(const dfm_recipe *recipe, const dfm_model *model, dfm_error *error) {
+/* Of a model all but what is free to change. */
+static dfm_status check_same(const dfm_recipe *recipe, const base_recipe *base, dfm_error *error) {
   const dfm_setting_row *row;
   for (size_t i = 0; (row = dfm_setting_row_at(i)); i++) {
-    if (!is_free(row->setting.name)) DFM_TRY(check_setting(recipe, model->recipe, row->setting.name, error));
+    if (base->checkpoint || !is_free(row->setting.name)) DFM_TRY(check_setting(recipe, base, row->setting.name, error));
   }
-  DFM_TRY(check_overrides(recipe, model->recipe, recipe, error));
-  DFM_TRY(check_overrides(recipe, model->recipe, model->recipe, error));
+  DFM_TRY(check_overrides(recipe, base, recipe, error));
+  return check_overrides(recipe, base, base->recipe, error);
+}
+
+dfm_status dfm_recipe_check_resume(const dfm_recipe *recipe, const char *saved_yaml, const char *path,
+                                   dfm_error *error) {
+  dfm_recipe *saved;
+  DFM_TRY(dfm_recipe_create(&saved, error));
+  dfm_status status = dfm_recipe_parse(saved, saved_yaml, path, error);
+  if (status == DFM_OK) status = check_same(recipe, &(base_recipe){saved, path}, error);
+  dfm_recipe_free(saved);
+  return status;
+}
+
+dfm_status dfm_recipe_check_from(const dfm_recipe *recipe, const dfm_model *model, dfm_error *error) {
+  DFM_TRY(check_same(recipe, &(base_recipe){.recipe = model->recipe}, error));
   if (model->state_steps > 0) DFM_TRY(check_optimizer(recipe, model->recipe, error));
   if (recipe->optimizer.name != DFM_SOLVER_LBFGS) return DFM_OK;
   return dfm_fail(

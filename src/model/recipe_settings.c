@@ -27,7 +27,7 @@ _Static_assert(DFM_TRANSFORM_NONE == 0 && DFM_TRANSFORM_LOG == 1 && DFM_TRANSFOR
 static const dfm_setting_row rows[] = {
   {{"model", "model", "deepfm", "lr | fm | ffm | deepfm",
     "The model: which branches add up to the logit"},
-   DFM_SETTING_NAME, AT(model), 0, 0},
+   DFM_SETTING_MODEL, AT(model), 0, 0},
   {{"precision", "precision", "float32", "float32 | bf16 | auto",
     "Matrix multiplies of training; bf16: operands in bfloat16, sums and weights in float32 (docs/precision.md); auto: bf16 where the CPU has it"},
    DFM_SETTING_CHOICE, AT(precision), 0, DFM_PRECISION_FLOAT32},
@@ -142,7 +142,7 @@ static const dfm_setting_row rows[] = {
   {{"train.shuffle", "shuffle", "true", "true | false",
     "New order of the rows in each epoch"},
    DFM_SETTING_BOOL, AT(train.shuffle), 0, 0},
-  {{"train.seed", "seed", "1", "[0, 9007199254740992]",
+  {{"train.seed", "seed", "1", "[0, 9007199254740991]",
     "Seed of everything random"},
    DFM_SETTING_UINT64, AT(train.seed), 0, 0},
 
@@ -183,7 +183,7 @@ static const dfm_setting_row rows[] = {
   {{"data.transform", "transform", "auto", "none | log | standard | minmax | auto",
     "What is done to number fields; auto: by the look of each column"},
    DFM_SETTING_CHOICE, AT(data.number.transform), 0, DFM_TRANSFORM_NONE},
-  {{"data.missing", "missing", "", "a number, or empty",
+  {{"data.missing", "missing", "", "a number that a 32-bit float holds, or empty",
     "Raw value that an empty cell of a number field stands for; empty: 0 after the transform"},
    DFM_SETTING_MAYBE_DOUBLE, AT(data.number.missing), 0, 0},
 };

@@ -6,7 +6,7 @@
 #include "model/recipe.h"
 
 typedef enum dfm_setting_type {
-  DFM_SETTING_NAME,         /* char[32]: letters, digits, '_', '-' */
+  DFM_SETTING_MODEL,        /* char[32]: a name in the table of models */
   DFM_SETTING_INT,          /* int */
   DFM_SETTING_INT64,        /* int64_t */
   DFM_SETTING_UINT64,       /* uint64_t */

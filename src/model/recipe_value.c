@@ -1,11 +1,13 @@
 /* What comes in: the text of one setting's value. What goes out: the recipe's member, checked against the setting's
  * range; and the text again. */
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/number.h"
+#include "model/net_build.h"
 #include "model/recipe_settings.h"
 
 static void *member(dfm_recipe *recipe, size_t offset) {
@@ -94,9 +96,10 @@ static dfm_status parse_number(const dfm_setting_row *row, const char *value, co
   return DFM_OK;
 }
 
+/* What stands for a cell is bounded as cells are, by 32-bit floats. */
 static dfm_status parse_maybe(const dfm_setting_row *row, const char *value, double *out, dfm_error *error) {
   double number = NAN;
-  if (*value && dfm_parse_double(value, strlen(value), &number) != DFM_NUMBER_OK)
+  if (*value && (dfm_parse_double(value, strlen(value), &number) != DFM_NUMBER_OK || fabs(number) > (double)FLT_MAX))
     return refuse_range(row, value, "", error);
   *out = number;
   return DFM_OK;
@@ -180,12 +183,10 @@ static dfm_status parse_into(const dfm_setting_row *row, const char *value, int 
   return DFM_OK;
 }
 
-static dfm_status parse_name(const dfm_setting_row *row, const char *value, char out[32], dfm_error *error) {
-  static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
-  const size_t n = strlen(value);
-  if (n == 0 || n > 31 || strspn(value, letters) != n)
-    return refuse(row, value, "a name of 1 to 31 letters, digits, '_' and '-'", NULL, error);
-  memcpy(out, value, n + 1);
+static dfm_status parse_model(const char *value, char out[32], dfm_error *error) {
+  const dfm_model_kind *kind;
+  DFM_TRY(dfm_model_kind_find(value, &kind, error));
+  snprintf(out, 32, "%s", kind->name);
   return DFM_OK;
 }
 
@@ -195,8 +196,8 @@ dfm_status dfm_setting_parse(const dfm_setting_row *row, dfm_recipe *recipe, con
   long long integer = 0;
   int choice = 0;
   switch (row->type) {
-    case DFM_SETTING_NAME:
-      return parse_name(row, value, out, error);
+    case DFM_SETTING_MODEL:
+      return parse_model(value, out, error);
     case DFM_SETTING_INT:
       DFM_TRY(parse_integer(row, value, value, n, &integer, error));
       *(int *)out = (int)integer;
@@ -297,7 +298,7 @@ static dfm_status format_list(const dfm_setting_row *row, const dfm_recipe *reci
 dfm_status dfm_setting_format(const dfm_setting_row *row, const dfm_recipe *recipe, dfm_text *text, dfm_error *error) {
   const void *in = const_member(recipe, row->offset);
   switch (row->type) {
-    case DFM_SETTING_NAME:
+    case DFM_SETTING_MODEL:
       return dfm_text_printf(text, error, "%s", (const char *)in);
     case DFM_SETTING_INT:
       return dfm_text_printf(text, error, "%d", *(const int *)in);

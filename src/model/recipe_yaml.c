@@ -164,9 +164,6 @@ static dfm_status parse_bytes(dfm_recipe *recipe, const unsigned char *bytes, si
 /* Works on a copy, so that a failure half-way leaves the caller's recipe as it was. */
 static dfm_status parse_over(dfm_recipe *recipe, const unsigned char *bytes, size_t n, const char *name,
                              dfm_error *error) {
-  if (n > MAX_YAML_BYTES)
-    return dfm_fail(error, DFM_ERROR_FORMAT, "%s has %zu bytes, too many for a recipe; is it another kind of file?",
-                    name, n);
   dfm_recipe *copy;
   DFM_TRY(dfm_recipe_copy(recipe, &copy, error));
   const dfm_status status = parse_bytes(copy, bytes, n, name, error);
@@ -185,7 +182,7 @@ dfm_status dfm_recipe_parse(dfm_recipe *recipe, const char *yaml, const char *na
 
 dfm_status dfm_recipe_load(dfm_recipe *recipe, const char *yaml_path, dfm_error *error) {
   dfm_mapping mapping;
-  DFM_TRY(dfm_mapping_open(yaml_path, &mapping, error));
+  DFM_TRY(dfm_mapping_open_short(yaml_path, "recipe", MAX_YAML_BYTES, &mapping, error));
   const dfm_status status = parse_over(recipe, mapping.bytes, mapping.size_bytes, yaml_path, error);
   dfm_mapping_close(&mapping);
   return status;

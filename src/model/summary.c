@@ -30,8 +30,8 @@ static dfm_status rule(dfm_text *text, char c, dfm_error *error) {
 
 static dfm_status row(dfm_text *text, const char *name, const char *kind, const char *shape, int64_t count,
                       dfm_error *error) {
-  char label[128], number[32];
-  snprintf(label, sizeof label, "%.60s (%s)", name, kind);
+  char label[DFM_SHOW_BYTES + 64], number[32], shown[DFM_SHOW_BYTES];
+  snprintf(label, sizeof label, "%s (%s)", dfm_show(shown, name, strlen(name)), kind);
   return dfm_text_printf(text, error, "%-*s%-*s%*s\n", NAME_WIDTH, label, SHAPE_WIDTH, shape, COUNT_WIDTH,
                          with_commas(number, count));
 }
@@ -95,9 +95,10 @@ static dfm_status write_summary(dfm_text *text, const dfm_net *net, const dfm_re
   if (fixed > 0)
     DFM_TRY(dfm_text_printf(text, error, " (%s of them running statistics, not trained)", with_commas(total, fixed)));
   if (frozen > 0) DFM_TRY(dfm_text_printf(text, error, " (%s of them frozen)", with_commas(total, frozen)));
-  return dfm_text_printf(text, error, "\nFields: %s categories with %s values, %s numbers\n",
-                         with_commas(counts[0], encoder->F), with_commas(counts[1], values),
-                         with_commas(counts[2], encoder->D));
+  return dfm_text_printf(text, error, "\nFields: %s categor%s with %s value%s, %s number%s\n",
+                         with_commas(counts[0], encoder->F), encoder->F == 1 ? "y" : "ies",
+                         with_commas(counts[1], values), values == 1 ? "" : "s", with_commas(counts[2], encoder->D),
+                         encoder->D == 1 ? "" : "s");
 }
 
 dfm_status dfm_net_summary(const dfm_net *net, const dfm_recipe *recipe, const dfm_encoder *encoder, char **out,

@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "optim/adam.h"
@@ -100,7 +101,7 @@ static dfm_status check_rate(double learning_rate, int64_t step, dfm_error *erro
 
 dfm_status dfm_optimizer_begin(dfm_optimizer *optimizer, double learning_rate, dfm_error *error) {
   DFM_TRY(check_rate(learning_rate, optimizer->step + 1, error));
-  if (optimizer->step >= UINT32_MAX - 2) { /* table rows keep their step in 32 bits */
+  if (optimizer->step >= INT32_MAX - 1) { /* table rows keep 1 + their step in 31 bits */
     return dfm_fail(error, DFM_ERROR_VALUE, "step %lld is past the last one that is counted; use larger batches",
                     (long long)optimizer->step + 1);
   }
@@ -132,6 +133,71 @@ void dfm_optimizer_step(const dfm_optimizer *optimizer, float *w, float *state0,
   }
 }
 
+/* ---- rows of a table: short ones are stepped side by side, since a span costs little more than one of them */
+
+enum { SPAN = 1024, SHORT = 32 };
+
+typedef struct row_spans {
+  float part[3][SPAN]; /* weights, then states */
+} row_spans;
+
+__attribute__((always_inline)) static inline void copy_out(const dfm_rows *rows, const uint32_t *id, size_t count,
+                                                           row_spans *spans, size_t n, int states) {
+  for (size_t i = 0; i < count; i++)
+    for (int k = 0; k <= states; k++)
+      memcpy(spans->part[k] + i * n, rows->at + id[i] * rows->stride + (size_t)k * n, n * sizeof(float));
+}
+
+__attribute__((always_inline)) static inline void copy_back(const dfm_rows *rows, const uint32_t *id, size_t count,
+                                                            const row_spans *spans, size_t n, int states,
+                                                            uint32_t touch) {
+  for (size_t i = 0; i < count; i++) {
+    float *row = rows->at + id[i] * rows->stride;
+    for (int k = 0; k <= states; k++) memcpy(row + (size_t)k * n, spans->part[k] + i * n, n * sizeof(float));
+    memcpy(row + (size_t)(states + 1) * n, &touch, sizeof touch);
+  }
+}
+
+__attribute__((always_inline)) static inline void step_short(const dfm_optimizer *optimizer, const dfm_rows *rows,
+                                                             const uint32_t *id, size_t count, const float *g,
+                                                             uint32_t touch, size_t n, int states) {
+  row_spans spans;
+  for (size_t at = 0; at < count; at += SPAN / n) {
+    const size_t here = count - at < SPAN / n ? count - at : SPAN / n;
+    copy_out(rows, id + at, here, &spans, n, states);
+    dfm_optimizer_step(optimizer, spans.part[0], spans.part[1], spans.part[2], g + at * n, here * n);
+    copy_back(rows, id + at, here, &spans, n, states, touch);
+  }
+}
+
+static void step_long(const dfm_optimizer *optimizer, const dfm_rows *rows, const uint32_t *id, size_t count,
+                      const float *g, uint32_t touch) {
+  const size_t n = rows->n, behind = (size_t)(1 + dfm_optimizer_states(optimizer)) * n;
+  for (size_t i = 0; i < count; i++) {
+    float *w = rows->at + id[i] * rows->stride;
+    dfm_optimizer_step(optimizer, w, w + n, w + 2 * n, g + i * n, n);
+    memcpy(w + behind, &touch, sizeof touch);
+  }
+}
+
+/* Where the compiler knows n and how many states there are, copies are a few instructions. */
+void dfm_optimizer_step_rows(const dfm_optimizer *optimizer, const dfm_rows *rows, const uint32_t *id, size_t count,
+                             const float *g, uint32_t touch) {
+  const int states = dfm_optimizer_states(optimizer);
+  if (rows->n > SHORT)
+    step_long(optimizer, rows, id, count, g, touch);
+  else if (rows->n == 1 && states == 1)
+    step_short(optimizer, rows, id, count, g, touch, 1, 1);
+  else if (rows->n == 5)
+    step_short(optimizer, rows, id, count, g, touch, 5, states);
+  else if (rows->n == 9)
+    step_short(optimizer, rows, id, count, g, touch, 9, states);
+  else if (rows->n == 17)
+    step_short(optimizer, rows, id, count, g, touch, 17, states);
+  else
+    step_short(optimizer, rows, id, count, g, touch, rows->n, states);
+}
+
 void dfm_optimizer_catch_up(const dfm_optimizer *optimizer, float *w, float *state0, float *state1, size_t n,
                             int64_t last, int64_t upto) {
   if (optimizer->idle) dfm_adam_idle_catch_up(optimizer->idle, optimizer->kernel, w, state0, state1, n, last, upto);
@@ -151,7 +217,7 @@ dfm_status dfm_optimizer_restore(dfm_optimizer *optimizer, int64_t step, const d
   if (optimizer->step != 0)
     return dfm_fail(error, DFM_ERROR_VALUE, "the optimizer is at step %lld; only a fresh one can be restored",
                     (long long)optimizer->step);
-  if (step < 0 || step >= UINT32_MAX || n > (uint64_t)step || (n > 0 && !optimizer->idle))
+  if (step < 0 || step >= INT32_MAX || n > (uint64_t)step || (n > 0 && !optimizer->idle))
     return dfm_fail(
         error, DFM_ERROR_MISMATCH,
         "the optimizer's history has %zu learning rates, which do not fit step %lld; the checkpoint is damaged or was "

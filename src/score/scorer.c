@@ -13,11 +13,12 @@ struct dfm_scorer {
   int64_t *row; /* (DFM_SCAN_ROWS) of a piece of the text */
 };
 
-static dfm_status create_predictor(const dfm_model *model, int threads, dfm_predictor **predictor, dfm_error *error) {
+static dfm_status create_predictor(const dfm_model *model, dfm_pool *pool, dfm_predictor **predictor,
+                                   dfm_error *error) {
   const dfm_kernel *kernel;
   const dfm_row_source rows = {model, dfm_model_row};
   DFM_TRY(dfm_kernel_pick(&kernel, error));
-  return dfm_predictor_create(model->net, kernel, model->weight, &rows, threads, predictor, error);
+  return dfm_predictor_create(model->net, kernel, model->weight, &rows, pool, predictor, error);
 }
 
 static dfm_status check_rows(const dfm_model *model, const dfm_dataset *dataset, int64_t first, int64_t n,
@@ -51,7 +52,7 @@ dfm_status dfm_scorer_create(const dfm_model *model, int threads, dfm_scorer **o
   DFM_TRY(dfm_alloc(&scorer, 1, sizeof *scorer, error));
   scorer->model = model;
   DFM_TRY_GOTO(status, dfm_pool_create(threads, &scorer->pool, error), fail);
-  DFM_TRY_GOTO(status, create_predictor(model, dfm_pool_threads(scorer->pool), &scorer->predictor, error), fail);
+  DFM_TRY_GOTO(status, create_predictor(model, scorer->pool, &scorer->predictor, error), fail);
   DFM_TRY_GOTO(status, dfm_alloc(&scorer->row, DFM_SCAN_ROWS, sizeof *scorer->row, error), fail);
   *out = scorer;
   return DFM_OK;

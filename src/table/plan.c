@@ -1,21 +1,23 @@
-/* Plan: the ids of a batch come in; unique rows in ascending order, and who wants them, go out. Then the rows are gathered. */
+/* Plan: the ids of a batch come in; its unique rows in the order of their first place, and which of them each place wants, go out. The rows are
+ * gathered on the way.
+ *
+ * A row's touch word says whether a place before has asked for it: while the step runs it is MARKED | u, which the update sets right. So planning
+ * reads each row once, needs no sort, and what it found is in the cache when the row is copied. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/prefetch.h"
-#include "base/sort.h"
 #include "table/row.h"
 
 static void free_arrays(dfm_plan *plan) {
   free(plan->unique);
+  free(plan->inverse);
   free(plan->start);
   free(plan->order);
-  free(plan->inverse);
-  free(plan->scratch);
   free(plan->room);
   free(plan->gradients);
-  plan->unique = plan->start = plan->order = plan->inverse = plan->scratch = NULL;
+  plan->unique = plan->inverse = plan->start = plan->order = NULL;
   plan->room = plan->weights = plan->gradients = NULL;
   plan->capacity = 0;
 }
@@ -32,13 +34,12 @@ static dfm_status reserve(const dfm_table *table, dfm_plan *plan, size_t n, dfm_
   const size_t row = (size_t)table->n;
   free_arrays(plan);
   DFM_TRY(dfm_alloc(&plan->unique, n, sizeof *plan->unique, error));
-  DFM_TRY(dfm_alloc(&plan->start, n + 1, sizeof *plan->start, error));
-  DFM_TRY(dfm_alloc(&plan->order, n, sizeof *plan->order, error));
   DFM_TRY(dfm_alloc(&plan->inverse, n, sizeof *plan->inverse, error));
-  DFM_TRY(dfm_alloc(&plan->scratch, 3 * n, sizeof *plan->scratch, error));
+  DFM_TRY(dfm_alloc(&plan->start, n + 2, sizeof *plan->start, error));
+  DFM_TRY(dfm_alloc(&plan->order, n, sizeof *plan->order, error));
   DFM_TRY(dfm_alloc(&plan->room, stagger(table, row) + (n + 1) * row, sizeof *plan->room, error));
   plan->weights = plan->room + stagger(table, row);
-  if (plan->keeps_gradients) DFM_TRY(dfm_alloc(&plan->gradients, n * row, sizeof *plan->gradients, error));
+  if (plan->keeps_gradients) DFM_TRY(dfm_alloc(&plan->gradients, (n + 1) * row, sizeof *plan->gradients, error));
   plan->capacity = n;
   return DFM_OK;
 }
@@ -98,66 +99,100 @@ dfm_status dfm_plans_reserve(const dfm_tables *tables, dfm_plan *plans, const df
   return DFM_OK;
 }
 
-/* The keys of the table's places, field after field; DFM_ID_NONE sorts last, as V. */
-static void list_places(const dfm_table *table, dfm_plan *plans, const dfm_batch *batch, uint32_t *key) {
-  uint32_t at = 0;
+size_t dfm_plans_gradient_floats(const dfm_tables *tables, const dfm_plan *plans) {
+  size_t most = 0;
+  for (int t = 0; t < tables->F; t++) {
+    const size_t floats = (plans[t].capacity + 1) * (size_t)tables->table[t].n;
+    if (floats > most) most = floats;
+  }
+  return most;
+}
+
+/* Places ahead that memory is asked for rows: far enough to hide a miss, near enough that they stay in the first-level cache. */
+enum { AHEAD = 32 };
+
+/* Brings a row whose touch word is `touched` to the step before the current one. */
+static void make_ready(const dfm_tables *tables, const dfm_table *table, uint32_t id, uint32_t touched) {
+  const dfm_row row = dfm_row_at(table, id);
+  if (touched == 0)
+    dfm_table_initial(tables, table->field, id, row.w);
+  else if (touched > 1) /* 1: set, before the first step */
+    dfm_optimizer_catch_up(tables->optimizer, row.w, row.state0, row.state1, (size_t)table->n, touched - 1,
+                           dfm_optimizer_step_count(tables->optimizer) - 1);
+}
+
+/* Touch words under this one are those of rows that are not ready. */
+static uint32_t ready_from(const dfm_tables *tables, const dfm_table *table) {
+  const bool is_caught_up = tables->states == 2 && !table->is_frozen;
+  return is_caught_up ? (uint32_t)dfm_optimizer_step_count(tables->optimizer) : 1;
+}
+
+/* The `places` of one field: numbers the rows that none before has asked for from plan->U on, and copies them. Whether one has cannot be foreseen,
+ * so short rows are copied every time, without a branch; the compiler sees their n. */
+__attribute__((always_inline)) static inline void plan_rows(const dfm_tables *tables, const dfm_table *table,
+                                                            const uint32_t *id, size_t places, dfm_plan *plan,
+                                                            uint32_t *inverse, size_t n, bool is_short) {
+  const uint32_t V = table->V, ready = ready_from(tables, table);
+  uint32_t U = (uint32_t)plan->U;
+  for (size_t p = 0; p < places; p++) {
+    if (p + AHEAD < places && id[p + AHEAD] < V) dfm_row_prefetch(table, id[p + AHEAD]);
+    if (id[p] >= V) { /* DFM_ID_NONE */
+      inverse[p] = DFM_ID_NONE;
+      continue;
+    }
+    const dfm_row row = dfm_row_at(table, id[p]);
+    const uint32_t touched = *row.touch, is_marked = touched >> 31, old = touched & ~DFM_ROW_MARKED;
+    const uint32_t u = U + ((old - U) & (0 - is_marked));
+    if (touched < ready) make_ready(tables, table, id[p], touched);
+    plan->unique[U] = id[p];
+    U += 1 - is_marked;
+    *row.touch = DFM_ROW_MARKED | u;
+    inverse[p] = u;
+    if (is_short || !is_marked) memcpy(plan->weights + u * n, row.w, n * sizeof(float));
+  }
+  plan->U = (int)U;
+}
+
+static void plan_field(const dfm_tables *tables, const dfm_table *table, const uint32_t *id, size_t places,
+                       dfm_plan *plan, uint32_t *inverse) {
+  for (size_t p = 0; p < places && p < AHEAD; p++)
+    if (id[p] < table->V) dfm_row_prefetch(table, id[p]);
+  switch (table->n) {
+    case 1:
+      plan_rows(tables, table, id, places, plan, inverse, 1, true);
+      break;
+    case 5:
+      plan_rows(tables, table, id, places, plan, inverse, 5, true);
+      break;
+    case 9:
+      plan_rows(tables, table, id, places, plan, inverse, 9, true);
+      break;
+    case 17:
+      plan_rows(tables, table, id, places, plan, inverse, 17, true);
+      break;
+    default:
+      plan_rows(tables, table, id, places, plan, inverse, (size_t)table->n, false);
+  }
+}
+
+void dfm_table_gather(const dfm_tables *tables, int t, dfm_plan *plans, const dfm_batch *batch) {
+  const dfm_table *table = &tables->table[t];
+  dfm_plan *plan = &plans[t];
+  const size_t n = (size_t)table->n;
+  if (table->n_members == 0) return;
+  plan->U = 0;
+  plan->n = 0;
+  plan->batch = batch;
   for (int m = 0; m < table->n_members; m++) {
     const int f = table->member[m];
     const dfm_batch_list *list = &batch->list[f];
     const uint32_t *id = list->offsets ? list->id : batch->id + (size_t)f * (size_t)batch->capacity;
-    const size_t n = count_places(batch, f);
-    plans[f].at = at;
-    for (size_t p = 0; p < n; p++) key[at + p] = id[p] < table->V ? id[p] : table->V;
-    at += (uint32_t)n;
+    const size_t places = count_places(batch, f);
+    plans[f].at = (uint32_t)plan->n;
+    plan_field(tables, table, id, places, plan, plan->inverse + plan->n);
+    plan->n += places;
   }
-  plans[table->field].n = at;
-}
-
-static void plan_places(const dfm_table *table, dfm_plan *plans, const dfm_batch *batch) {
-  dfm_plan *plan = &plans[table->field];
-  const size_t capacity = plan->capacity;
-  dfm_pairs pairs = {{plan->scratch, plan->scratch + capacity}, {plan->order, plan->scratch + 2 * capacity}};
-  list_places(table, plans, batch, pairs.key[0]);
-  const uint32_t n = (uint32_t)plan->n, V = table->V;
-  for (uint32_t p = 0; p < n; p++) pairs.value[0][p] = p;
-  dfm_sort_pairs(&pairs, n, V);
-  if (pairs.value[0] != plan->order) memcpy(plan->order, pairs.value[0], n * sizeof(uint32_t));
-  const uint32_t *key = pairs.key[0];
-  uint32_t U = 0, p = 0;
-  for (; p < n && key[p] < V; p++) {
-    if (p == 0 || key[p] != key[p - 1]) {
-      plan->unique[U] = key[p];
-      plan->start[U++] = p;
-    }
-    plan->inverse[plan->order[p]] = U - 1;
-  }
-  plan->start[U] = p;
-  for (; p < n; p++) plan->inverse[plan->order[p]] = U;
-  plan->U = (int)U;
-  plan->batch = batch;
-  plan->is_plain = table->n_members == 1 && !batch->list[table->field].offsets;
-}
-
-void dfm_table_gather(const dfm_tables *tables, int f, dfm_plan *plans, const dfm_batch *batch) {
-  const dfm_table *table = &tables->table[f];
-  dfm_plan *plan = &plans[f];
-  const size_t n = (size_t)table->n;
-  plan_places(table, plans, batch);
-  const int64_t upto = dfm_optimizer_step_count(tables->optimizer) - 1;
-  const size_t row_bytes = (size_t)table->stride * sizeof(float);
-  const bool is_caught_up = tables->states == 2 && !table->is_frozen;
-  for (int u = 0; u < plan->U; u++) {
-    if (u + 8 < plan->U) { /* far enough ahead to hide a miss, near enough to stay in the first-level cache */
-      dfm_prefetch_write(dfm_row_at(table, plan->unique[u + 8]).w, row_bytes);
-    }
-    const dfm_row row = dfm_row_at(table, plan->unique[u]);
-    if (*row.touch == 0) {
-      dfm_table_initial(tables, f, plan->unique[u], row.w);
-    } else if (is_caught_up && *row.touch > 1 && *row.touch - 1 < upto) {
-      dfm_optimizer_catch_up(tables->optimizer, row.w, row.state0, row.state1, n, *row.touch - 1, upto);
-    }
-    *row.touch = (uint32_t)(upto + 1);
-    memcpy(plan->weights + (size_t)u * n, row.w, n * sizeof(float));
-  }
+  for (size_t p = 0; p < plan->n; p++)
+    if (plan->inverse[p] == DFM_ID_NONE) plan->inverse[p] = (uint32_t)plan->U;
   memset(plan->weights + (size_t)plan->U * n, 0, n * sizeof(float));
 }

@@ -83,8 +83,9 @@ void dfm_table_set(const dfm_tables *tables, int f, uint32_t id, const float *w)
  * first-order weights, start as usual. `*found`: how many rows it set. */
 dfm_status dfm_table_preset(const dfm_tables *tables, int f, const char *path, int64_t *found, dfm_error *error);
 
-/* ---- one training step: reserve, then by table plan and gather, (net), update. Different tables, and different parts of one table's update, may
- * run at once. */
+/* ---- one training step: reserve, then by table plan and gather, (net), sweep, update. Different tables may run at once, and different parts of
+ * one table's sweep. From gather to update the touch words of the batch's rows say which unique row they are (table/row.h), and nothing but these
+ * functions may look at them. */
 
 /* By field. `at` and `winner` are field f's; the rest is of the table that f owns. Places of all its fields are numbered one after the other: place p
  * of field f is at + p. Those without an id (DFM_ID_NONE) are in no unique row's list; their inverse is U. */
@@ -96,17 +97,17 @@ typedef struct dfm_plan {
   const dfm_batch *batch; /* the one planned */
   size_t n;               /* places */
   size_t capacity;        /* places that fit */
-  bool is_plain;          /* one field, no list: place = row, coefficient 1 */
   int U;                  /* unique rows */
-  uint32_t *unique;       /* (U) ids, ascending */
-  uint32_t *start;        /* (U + 1) unique row u is wanted by order[start[u] .. start[u + 1]) */
-  uint32_t *order;        /* (n) places, ascending within a unique row */
+  uint32_t *unique;       /* (U) ids, in the order of their first place */
   uint32_t *inverse;      /* (n) place -> u */
   float *weights;         /* (U + 1, row) gathered rows; the last one is zero */
   float *room;            /* what they lie in */
-  float *gradients;       /* (U, row), only while the gradient norm is clipped; else NULL */
-  uint32_t *scratch;      /* (3 n) */
+  float *gradients;       /* (U + 1, row), only while the gradient norm is clipped; else NULL */
   bool keeps_gradients;
+  /* Made while the table is updated, where its fields have partners (partners.c): unique row u is wanted by the rows order[start[u] .. start[u + 1]),
+   * ascending; u = U stands for those without an id. */
+  uint32_t *start; /* (U + 2) */
+  uint32_t *order; /* (n) */
 } dfm_plan;
 /* Plans (F) for batches of up to `capacity` rows. */
 dfm_status dfm_plans_create(const dfm_tables *tables, int capacity, bool keeps_gradients, dfm_plan **plans,
@@ -115,8 +116,11 @@ void dfm_plans_free(dfm_plan *plans, int F); /* NULL accepted */
 /* Makes room for the batch's places, where its lists are longer than any before. */
 dfm_status dfm_plans_reserve(const dfm_tables *tables, dfm_plan *plans, const dfm_batch *batch, dfm_error *error);
 
-/* Plans the batch's places in the table of field f and gathers their rows, caught up to the step before the current one. */
-void dfm_table_gather(const dfm_tables *tables, int f, dfm_plan *plans, const dfm_batch *batch);
+/* Floats that updating any of the planned tables takes. */
+size_t dfm_plans_gradient_floats(const dfm_tables *tables, const dfm_plan *plans);
+
+/* Plans the batch's places in table t and gathers their rows, caught up to the step before the current one. Nothing where t is no table. */
+void dfm_table_gather(const dfm_tables *tables, int t, dfm_plan *plans, const dfm_batch *batch);
 
 /* Where a row's gradient comes from. A place of field f in row b with coefficient c adds c dlogit[b] to the first-order weight and c de[b * lde ...]
  * (K) to the factors; of a list pooled by max to those weights that it won. Where de is that of a sum which the place is part of (items that pair
@@ -141,14 +145,17 @@ typedef struct dfm_table_gradient {
   dfm_pairs_rows pairs;
 } dfm_table_gradient;
 
-/* Accumulates gradients in the order of places and steps the rows of part `part` of `parts` of the table. */
-void dfm_table_update(const dfm_tables *tables, int f, dfm_plan *plans, const dfm_table_gradient *gradient, int part,
-                      int parts);
+/* Steps the rows that no place wants, of a table where all rows move (else nothing): by `scale` times their penalty. Part `part` of `parts` of its
+ * ids; before the table's update or apply. */
+void dfm_table_sweep(const dfm_tables *tables, int t, float scale, int part, int parts);
 
-/* The same in two halves, for clipping: gradients of a part are kept in the plan and their squared norm (penalty included, rows that are only
- * swept too) returned; then, scaled, they step the rows. */
-double dfm_table_accumulate(const dfm_tables *tables, int f, dfm_plan *plans, const dfm_table_gradient *gradient,
-                            int part, int parts);
-void dfm_table_apply(const dfm_tables *tables, int f, dfm_plan *plans, float scale, int part, int parts);
+/* Accumulates gradients in the order of places and steps the rows. g: dfm_plans_gradient_floats, for this call. */
+void dfm_table_update(const dfm_tables *tables, int t, dfm_plan *plans, const dfm_table_gradient *gradient, float *g);
+
+/* The same in two halves, for clipping: gradients are kept in the plan and their squared norm (penalty included) returned; then, scaled, they step
+ * the rows. dfm_table_idle_squares is the squared norm of what dfm_table_sweep steps by at scale 1. */
+double dfm_table_accumulate(const dfm_tables *tables, int t, dfm_plan *plans, const dfm_table_gradient *gradient);
+double dfm_table_idle_squares(const dfm_tables *tables, int t, int part, int parts);
+void dfm_table_apply(const dfm_tables *tables, int t, dfm_plan *plans, float scale);
 
 #endif

@@ -129,17 +129,10 @@ done:
 
 static dfm_status check_same(const dfm_run *run, const dfm_st_file *file, const char *path, const char *data,
                              dfm_error *error) {
-  char *recipe = NULL, fingerprint[20];
-  DFM_TRY(dfm_recipe_to_yaml(run->trainer->recipe, &recipe, error));
+  char fingerprint[20];
   const char *saved = dfm_st_metadata(file, "recipe");
-  const bool is_same = saved && strcmp(saved, recipe) == 0;
-  free(recipe);
-  if (!is_same) {
-    return dfm_fail(error, DFM_ERROR_MISMATCH,
-                    "checkpoint %s was made with another recipe; resume with the settings of its run (deepfm summary "
-                    "--recipe shows them)",
-                    path);
-  }
+  if (!saved) return dfm_fail(error, DFM_ERROR_FORMAT, "checkpoint %s lacks its recipe; the file is damaged", path);
+  DFM_TRY(dfm_recipe_check_resume(run->trainer->recipe, saved, path, error));
   snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, run->fingerprint);
   if (strcmp(fingerprint, data) == 0) return DFM_OK;
   return dfm_fail(

@@ -23,7 +23,7 @@ dfm_status dfm_progressive_open(dfm_run *run, int64_t window, dfm_error *error) 
   }
   progressive->window_rows = window > 0 ? window : share;
   DFM_TRY(dfm_predictor_create(run->stepper->net, run->stepper->kernel, run->stepper->weight, &rows_now,
-                               dfm_pool_threads(run->stepper->pool), &progressive->predictor, error));
+                               run->stepper->pool, &progressive->predictor, error));
   DFM_TRY(dfm_alloc(&progressive->probability, (size_t)run->stepper->batch->capacity, sizeof(float), error));
   DFM_TRY(dfm_meter_create(&progressive->whole, error));
   return dfm_meter_create(&progressive->window, error);

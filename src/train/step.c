@@ -10,8 +10,9 @@
 #include "model/model.h"
 #include "train/precision.h"
 
-/* Rows per fill task: enough to pay for handing it out, few enough to share. */
-enum { DFM_FILL_ROWS = 256 };
+/* Rows per fill task, tasks that the tables of a net are shared out to, and those that one table's idle rows are: enough work to pay for handing it
+ * out, few enough to share. Fixed numbers, whatever the threads. */
+enum { DFM_FILL_ROWS = 64, DFM_TABLE_GROUPS = 16, DFM_SWEEP_PARTS = 4 };
 
 dfm_optimizer_settings dfm_stepper_optimizer(const dfm_recipe *recipe) {
   static const dfm_optimizer_name names[] = {[DFM_SOLVER_SGD] = DFM_SGD,
@@ -76,6 +77,16 @@ static dfm_status create_weights(dfm_stepper *stepper, dfm_error *error) {
   return DFM_OK;
 }
 
+dfm_status dfm_stepper_dense(const dfm_stepper *stepper, int batch_size, bool is_bf16, dfm_dense **dense,
+                             dfm_error *error) {
+  const dfm_dense_settings settings = {.net = stepper->net,
+                                       .kernel = stepper->kernel,
+                                       .block = dfm_executor_block(batch_size),
+                                       .capacity = batch_size,
+                                       .is_bf16 = is_bf16};
+  return dfm_dense_create(&settings, stepper->pool, dense, error);
+}
+
 static dfm_status create(dfm_stepper *stepper, int batch_size, int threads, dfm_error *error) {
   const dfm_recipe *recipe = stepper->recipe;
   const bool clips = recipe->optimizer.clip_norm > 0;
@@ -89,14 +100,15 @@ static dfm_status create(dfm_stepper *stepper, int batch_size, int threads, dfm_
   DFM_TRY(create_weights(stepper, error));
   DFM_TRY(dfm_executor_create(stepper->net, stepper->kernel, stepper->weight, stepper->dweight, batch_size,
                               recipe->train.seed, &stepper->executor, error));
-  if (dfm_precision_choose(recipe, stepper->net, stepper->kernel) == DFM_PRECISION_BF16)
-    DFM_TRY(dfm_executor_use_bf16(stepper->executor, stepper->pool, error));
+  DFM_TRY(dfm_stepper_dense(stepper, batch_size,
+                            dfm_precision_choose(recipe, stepper->net, stepper->kernel) == DFM_PRECISION_BF16,
+                            &stepper->dense, error));
+  dfm_executor_use(stepper->executor, stepper->dense);
   DFM_TRY(dfm_batch_create(stepper->net->F, stepper->net->D, batch_size, &stepper->batch, error));
   DFM_TRY(dfm_plans_create(stepper->tables, batch_size, clips, &stepper->plans, error));
-  /* Fixed numbers, whatever the threads: enough tasks to balance a handful of fields over as many threads. */
-  stepper->table_parts = 4;
-  const size_t tasks = (size_t)(dfm_executor_tasks(stepper->executor) + stepper->net->F * stepper->table_parts);
-  return dfm_alloc(&stepper->squares, tasks, sizeof(double), error);
+  DFM_TRY(dfm_alloc(&stepper->gradients, (size_t)dfm_pool_threads(stepper->pool), sizeof *stepper->gradients, error));
+  const int tasks = dfm_executor_tasks(stepper->executor) + stepper->net->F * (1 + DFM_SWEEP_PARTS);
+  return dfm_alloc(&stepper->squares, (size_t)tasks, sizeof(double), error);
 }
 
 dfm_status dfm_stepper_create(const dfm_recipe *recipe, const dfm_dataset *dataset, int batch_size, int threads,
@@ -114,12 +126,19 @@ dfm_status dfm_stepper_create(const dfm_recipe *recipe, const dfm_dataset *datas
   return DFM_OK;
 }
 
+static void free_gradients(dfm_stepper *stepper) {
+  for (int i = 0; stepper->gradients && i < dfm_pool_threads(stepper->pool); i++) free(stepper->gradients[i]);
+  free(stepper->gradients);
+}
+
 void dfm_stepper_free(dfm_stepper *stepper) {
   if (!stepper) return;
   if (stepper->net) dfm_plans_free(stepper->plans, stepper->net->F);
+  free_gradients(stepper);
   free(stepper->squares);
   dfm_batch_free(stepper->batch);
   dfm_executor_free(stepper->executor);
+  dfm_dense_free(stepper->dense);
   free(stepper->weight);
   free(stepper->dweight);
   free(stepper->state[0]);
@@ -163,14 +182,24 @@ static void make_unknown(const dfm_stepper *stepper, int f) {
   }
 }
 
-/* A table with all of its fields; nothing for fields that share another's. */
-static void gather_task(void *context, int f, int thread) {
+/* Tables [group_start(i), group_start(i + 1)) are task i's, one after the other. */
+static int n_groups(const dfm_stepper *stepper) {
+  return stepper->net->F < DFM_TABLE_GROUPS ? stepper->net->F : DFM_TABLE_GROUPS;
+}
+
+static int group_start(const dfm_stepper *stepper, int group) {
+  return (int)((int64_t)stepper->net->F * group / n_groups(stepper));
+}
+
+/* Tables with all of their fields; nothing for fields that share another's. */
+static void gather_task(void *context, int group, int thread) {
   const dfm_stepper *stepper = ((const dfm_step *)context)->stepper;
-  const dfm_table *table = &stepper->tables->table[f];
   const double start = dfm_busy_start(stepper->busy);
-  if (table->n_members == 0) return;
-  for (int m = 0; m < table->n_members; m++) make_unknown(stepper, table->member[m]);
-  dfm_table_gather(stepper->tables, f, stepper->plans, stepper->batch);
+  for (int t = group_start(stepper, group); t < group_start(stepper, group + 1); t++) {
+    const dfm_table *table = &stepper->tables->table[t];
+    for (int m = 0; m < table->n_members; m++) make_unknown(stepper, table->member[m]);
+    dfm_table_gather(stepper->tables, t, stepper->plans, stepper->batch);
+  }
   dfm_busy_count(stepper->busy, thread, DFM_WORK_GATHER, start);
 }
 
@@ -198,57 +227,61 @@ static void dense_step(const dfm_stepper *stepper, const dfm_span *span) {
                      stepper->state[1] ? stepper->state[1] + at : NULL, stepper->dweight + at, span->n);
 }
 
-/* Tasks [0, dense tasks) are the net's, then table_parts per field. */
-static bool is_dense(const dfm_stepper *stepper, int task, int *f, int *part) {
-  const int i = task - dfm_executor_tasks(stepper->executor);
-  if (i < 0) return true;
-  *f = i / stepper->table_parts;
-  *part = i % stepper->table_parts;
-  return false;
+/* Rows that no place wants, where all move: part `task % DFM_SWEEP_PARTS` of a table. */
+static void sweep_task(void *context, int task, int thread) {
+  const dfm_stepper *stepper = ((const dfm_step *)context)->stepper;
+  const double start = dfm_busy_start(stepper->busy);
+  dfm_table_sweep(stepper->tables, task / DFM_SWEEP_PARTS, stepper->clip_scale, task % DFM_SWEEP_PARTS,
+                  DFM_SWEEP_PARTS);
+  dfm_busy_count(stepper->busy, thread, DFM_WORK_ROWS, start);
 }
 
+/* Tasks [0, dense tasks) are the net's, then come the groups of tables. */
 static void update_task(void *context, int task, int thread) {
   const dfm_stepper *stepper = ((const dfm_step *)context)->stepper;
   const double start = dfm_busy_start(stepper->busy);
-  int f, part;
-  if (is_dense(stepper, task, &f, &part)) {
+  const int group = task - dfm_executor_tasks(stepper->executor);
+  if (group < 0) {
     dfm_span span[2];
     const int n = dense_gradient(stepper, task, span);
     for (int i = 0; i < n; i++) dense_step(stepper, &span[i]);
     dfm_busy_count(stepper->busy, thread, DFM_WORK_DENSE, start);
-  } else {
-    const dfm_table_gradient gradient = dfm_executor_table_gradient(stepper->executor);
-    dfm_table_update(stepper->tables, f, stepper->plans, &gradient, part, stepper->table_parts);
-    dfm_busy_count(stepper->busy, thread, DFM_WORK_ROWS, start);
+    return;
   }
+  const dfm_table_gradient gradient = dfm_executor_table_gradient(stepper->executor);
+  for (int t = group_start(stepper, group); t < group_start(stepper, group + 1); t++)
+    dfm_table_update(stepper->tables, t, stepper->plans, &gradient, stepper->gradients[thread]);
+  dfm_busy_count(stepper->busy, thread, DFM_WORK_ROWS, start);
 }
 
+/* ---- the same with the gradient's norm clipped: gradients, norm, step */
+
+/* Tasks are the net's, then the tables, then the parts of their idle rows; each leaves its squares. */
 static void accumulate_task(void *context, int task, int thread) {
   const dfm_stepper *stepper = ((const dfm_step *)context)->stepper;
-  int f, part;
+  const int F = stepper->net->F, t = task - dfm_executor_tasks(stepper->executor), idle = t - F;
   double *squares = &stepper->squares[task];
   (void)thread;
-  if (is_dense(stepper, task, &f, &part)) {
+  if (t < 0) {
     dfm_span span[2];
     const int n = dense_gradient(stepper, task, span);
     *squares = 0;
     for (int i = 0; i < n; i++) *squares += stepper->kernel->sum_squares(stepper->dweight + span[i].offset, span[i].n);
-  } else {
+  } else if (idle < 0) {
     const dfm_table_gradient gradient = dfm_executor_table_gradient(stepper->executor);
-    *squares = dfm_table_accumulate(stepper->tables, f, stepper->plans, &gradient, part, stepper->table_parts);
+    *squares = dfm_table_accumulate(stepper->tables, t, stepper->plans, &gradient);
+  } else {
+    *squares = dfm_table_idle_squares(stepper->tables, idle / DFM_SWEEP_PARTS, idle % DFM_SWEEP_PARTS, DFM_SWEEP_PARTS);
   }
 }
 
-static void apply_task(void *context, int task, int thread) {
+static void apply_task(void *context, int t, int thread) {
   const dfm_stepper *stepper = ((const dfm_step *)context)->stepper;
-  int f, part;
   (void)thread;
-  if (!is_dense(stepper, task, &f, &part)) {
-    dfm_table_apply(stepper->tables, f, stepper->plans, stepper->clip_scale, part, stepper->table_parts);
-  }
+  dfm_table_apply(stepper->tables, t, stepper->plans, stepper->clip_scale);
 }
 
-/* Dense weights after clipping, one task per parameter. */
+/* Dense weights, one task per parameter. */
 static void apply_param_task(void *context, int i, int thread) {
   const dfm_stepper *stepper = ((const dfm_step *)context)->stepper;
   const dfm_param *param = &stepper->net->param[i];
@@ -258,33 +291,63 @@ static void apply_param_task(void *context, int i, int thread) {
   dense_step(stepper, &(dfm_span){param->offset, param->n, param->part});
 }
 
-static void clipped_update(dfm_step *step, int tasks) {
+static void choose_scale(dfm_step *step) {
   dfm_stepper *stepper = step->stepper;
+  const int tasks = dfm_executor_tasks(stepper->executor) + stepper->net->F * (1 + DFM_SWEEP_PARTS);
   double squares = 0;
   dfm_pool_run(stepper->pool, tasks, accumulate_task, step);
   for (int i = 0; i < tasks; i++) squares += stepper->squares[i];
   const double norm = sqrt(squares), limit = stepper->recipe->optimizer.clip_norm;
   stepper->clip_scale = norm > limit ? (float)(limit / norm) : 1;
+}
+
+static bool has_swept_tables(const dfm_stepper *stepper) {
+  for (int t = 0; t < stepper->net->F; t++)
+    if (stepper->tables->table[t].is_swept) return true;
+  return false;
+}
+
+static void update(dfm_step *step) {
+  dfm_stepper *stepper = step->stepper;
+  const bool clips = stepper->recipe->optimizer.clip_norm > 0;
+  stepper->clip_scale = 1;
+  if (clips) choose_scale(step);
+  if (has_swept_tables(stepper)) dfm_pool_run(stepper->pool, stepper->net->F * DFM_SWEEP_PARTS, sweep_task, step);
+  if (!clips) {
+    dfm_pool_run(stepper->pool, dfm_executor_tasks(stepper->executor) + n_groups(stepper), update_task, step);
+    return;
+  }
   dfm_pool_run(stepper->pool, stepper->net->n_params, apply_param_task, step);
-  dfm_pool_run(stepper->pool, tasks, apply_task, step);
+  dfm_pool_run(stepper->pool, stepper->net->F, apply_task, step);
+}
+
+/* Room for every thread to sum a table's gradients up. */
+static dfm_status reserve_gradients(dfm_stepper *stepper, dfm_error *error) {
+  const size_t floats = dfm_plans_gradient_floats(stepper->tables, stepper->plans);
+  if (stepper->recipe->optimizer.clip_norm > 0 || floats <= stepper->gradient_floats) return DFM_OK;
+  for (int i = 0; i < dfm_pool_threads(stepper->pool); i++) {
+    free(stepper->gradients[i]);
+    stepper->gradients[i] = NULL;
+    stepper->gradient_floats = 0;
+    DFM_TRY(dfm_alloc(&stepper->gradients[i], floats, sizeof(float), error));
+  }
+  stepper->gradient_floats = floats;
+  return DFM_OK;
 }
 
 dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int rows, double learning_rate,
                            dfm_error *error) {
   dfm_step step = {stepper, dataset};
-  const int tasks = dfm_executor_tasks(stepper->executor) + stepper->net->F * stepper->table_parts;
   stepper->batch->rows = rows;
   DFM_TRY(dfm_dataset_lay_out(dataset, stepper->batch, error));
   DFM_TRY(dfm_plans_reserve(stepper->tables, stepper->plans, stepper->batch, error));
+  DFM_TRY(reserve_gradients(stepper, error));
   DFM_TRY(dfm_optimizer_begin(stepper->optimizer, learning_rate, error));
   dfm_pool_run(stepper->pool, (rows + DFM_FILL_ROWS - 1) / DFM_FILL_ROWS, fill_task, &step);
-  dfm_pool_run(stepper->pool, stepper->net->F, gather_task, &step);
+  dfm_pool_run(stepper->pool, n_groups(stepper), gather_task, &step);
   stepper->loss = dfm_executor_train(stepper->executor, stepper->pool, stepper->plans, stepper->batch,
                                      dfm_optimizer_step_count(stepper->optimizer));
-  if (stepper->recipe->optimizer.clip_norm > 0)
-    clipped_update(&step, tasks);
-  else
-    dfm_pool_run(stepper->pool, tasks, update_task, &step);
+  update(&step);
   return DFM_OK;
 }
 
@@ -303,18 +366,34 @@ dfm_row_source dfm_stepper_rows(const dfm_stepper *stepper) {
   return (dfm_row_source){stepper->tables, table_row};
 }
 
-static dfm_status init_from(dfm_stepper *stepper, const dfm_st_file *file, const char *path, dfm_error *error) {
-  int found = 0;
-  DFM_TRY(dfm_st_verify(file, error));
-  DFM_TRY(dfm_model_read_weights(file, path, stepper->net, false, stepper->weight, &found, error));
+/* Those tensors of the file that the model has, `*found` of them. */
+static dfm_status read_preset(dfm_stepper *stepper, const dfm_st_file *file, const char *path, int *found,
+                              dfm_error *error) {
+  DFM_TRY(dfm_model_read_weights(file, path, stepper->net, false, stepper->weight, found, error));
   for (int f = 0; f < stepper->net->F; f++) {
     const float *table;
     DFM_TRY(dfm_model_read_table(file, path, stepper->net, stepper->encoder, f, false, &table, error));
     for (uint32_t id = 0; table && id < stepper->tables->table[f].V; id++) {
       dfm_table_set(stepper->tables, f, id, table + (size_t)id * (size_t)stepper->tables->table[f].n);
     }
-    found += table != NULL;
+    *found += table != NULL;
   }
+  return DFM_OK;
+}
+
+static dfm_status init_from(dfm_stepper *stepper, const dfm_st_file *file, const char *path, dfm_error *error) {
+  int found = 0;
+  dfm_error inner;
+  DFM_TRY(dfm_st_verify(file, error));
+  const dfm_status status = read_preset(stepper, file, path, &found, &inner);
+  if (status == DFM_ERROR_MISMATCH) {
+    return dfm_fail(
+        error, status,
+        "%s; train on the rows that it was made from with its settings (model, embedding.width, dnn.hidden), "
+        "or leave this tensor out of the initial weights",
+        inner.message);
+  }
+  if (status != DFM_OK) return dfm_fail(error, status, "%s", inner.message);
   if (found > 0) return DFM_OK;
   return dfm_fail(error, DFM_ERROR_MISMATCH,
                   "%s has no tensor that this model has; it needs names such as 'table.FIELD' or '%s'", path,

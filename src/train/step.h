@@ -1,12 +1,13 @@
 /* Step: rows of a dataset come in; weights, tables and optimizer state moved by one optimizer step stay.
  *
  * Phases, each parallel, with a barrier between: fill (rows -> batch), plan and gather (ids -> unique rows -> their
- * weights, per field), net (blocks of rows: forward, loss, backward), update (dense weights by output block, table rows
- * by field and part). With gradient-norm clipping update is gradients, norm, step. Every sum has one owner and a fixed
- * order, so the number of threads changes no bit. */
+ * weights, by groups of tables), net (blocks of rows: forward, loss, backward), update (dense weights by output block,
+ * table rows by groups of tables). With gradient-norm clipping update is gradients, norm, step. Every sum has one owner
+ * and a fixed order, so the number of threads changes no bit. */
 #ifndef DFM_TRAIN_STEP_H
 #define DFM_TRAIN_STEP_H
 
+#include "layer/dense_multiply.h"
 #include "layer/predictor.h"
 #include "model/net_build.h"
 
@@ -20,13 +21,15 @@ typedef struct dfm_stepper {
   dfm_tables *tables;
   float *weight, *dweight, *state[2]; /* (n_weights) each */
   dfm_executor *executor;
+  dfm_dense *dense; /* what the executor multiplies by */
   dfm_batch *batch;
-  dfm_plan *plans; /* (F) */
-  double *squares; /* per update task; clipping only */
+  dfm_plan *plans;   /* (F) */
+  float **gradients; /* (threads, gradient_floats) where a thread sums a table's gradients up */
+  size_t gradient_floats;
+  double *squares; /* of gradients, by task; clipping only */
   float clip_scale;
-  int table_parts; /* update tasks per field */
-  double loss;     /* of the last step: sum of weighted log losses, before the step */
-  dfm_busy *busy;  /* (threads) what dfm_stepper_measure set; else NULL */
+  double loss;    /* of the last step: sum of weighted log losses, before the step */
+  dfm_busy *busy; /* (threads) what dfm_stepper_measure set; else NULL */
 } dfm_stepper;
 
 /* The optimizer that a recipe names. */
@@ -37,6 +40,10 @@ dfm_optimizer_settings dfm_stepper_optimizer(const dfm_recipe *recipe);
 dfm_status dfm_stepper_create(const dfm_recipe *recipe, const dfm_dataset *dataset, int batch_size, int threads,
                               dfm_stepper **stepper, dfm_error *error);
 void dfm_stepper_free(dfm_stepper *stepper); /* NULL accepted */
+
+/* The net's multiplies in one precision, for dfm_executor_use; the caller's to free. */
+dfm_status dfm_stepper_dense(const dfm_stepper *stepper, int batch_size, bool is_bf16, dfm_dense **dense,
+                             dfm_error *error);
 
 /* One step over the rows whose numbers are in stepper->batch->row [0, rows). Logits of the rows, before the step, are
  * then at dfm_executor_logits(stepper->executor), their labels and weights in stepper->batch. */

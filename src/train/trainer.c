@@ -143,7 +143,7 @@ static dfm_status open_run(dfm_run *run, dfm_error *error) {
   if (trainer->valid) {
     const dfm_row_source rows_now = dfm_stepper_rows(run->stepper);
     DFM_TRY(dfm_predictor_create(run->stepper->net, run->stepper->kernel, run->stepper->weight, &rows_now,
-                                 dfm_pool_threads(run->stepper->pool), &run->predictor, error));
+                                 run->stepper->pool, &run->predictor, error));
     DFM_TRY(dfm_meter_create(&run->valid_meter, error));
   }
   DFM_TRY(dfm_meter_create(&run->seen.meter, error));

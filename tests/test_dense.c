@@ -1,10 +1,10 @@
-/* Dense layers in bfloat16: batches of every shape come in; y, dx, dW and db must be those of the rounded operands,
+/* Dense layers: batches of every shape come in; y, dx, dW and db must be those of the operands (in bfloat16: as rounded),
  * computed in double, on every kernel table; also where a batch is followed by a shorter one. */
 #include <math.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "layer/dense_bf16.h"
+#include "layer/dense_multiply.h"
 #include "layer/executor.h"
 #include "test.h"
 
@@ -20,6 +20,7 @@ typedef struct fixture {
   dfm_pool *pool;
   dfm_layer *layer;
   int capacity;
+  bool is_bf16;
   float *memory;
   size_t memory_bytes;
 } fixture;
@@ -29,10 +30,12 @@ static float random_float(uint64_t *state) {
   return (float)(int32_t)(*state >> 33) * 0x1p-30f - 1;
 }
 
-static double rounded(const dfm_kernel *kernel, float x) {
+/* An operand as it is multiplied. */
+static double operand(const fixture *f, float x) {
   uint16_t y;
   float value;
-  kernel->to_bf16(&y, 1, &x, 1, 1, 1);
+  if (!f->is_bf16) return (double)x;
+  f->pass.kernel->to_bf16(&y, 1, &x, 1, 1, 1);
   const uint32_t bits = (uint32_t)y << 16;
   memcpy(&value, &bits, sizeof value);
   return (double)value;
@@ -57,12 +60,14 @@ static void add_layer(fixture *f, int n_in, int n_out, bool adds_dx) {
   assert_ok(dfm_net_add_param(net, f->layer, 1, "bias", n_out, 0, DFM_PART_FREE, &param, &error));
 }
 
-static void set_up(fixture *f, const dfm_kernel *kernel, int capacity, int n_in, int n_out, bool adds_dx) {
+static void set_up(fixture *f, const dfm_kernel *kernel, bool is_bf16, int capacity, int n_in, int n_out,
+                   bool adds_dx) {
   dfm_error error;
   uint64_t seed = (uint64_t)(capacity * 7 + n_in);
   memset(f, 0, sizeof *f);
   add_layer(f, n_in, n_out, adds_dx);
   f->capacity = capacity;
+  f->is_bf16 = is_bf16;
   dfm_pass *pass = &f->pass;
   *pass = (dfm_pass){.net = &f->net, .kernel = kernel, .is_train = true, .block = dfm_executor_block(capacity)};
   const size_t rows = (size_t)((capacity + pass->block - 1) / pass->block * pass->block);
@@ -77,11 +82,13 @@ static void set_up(fixture *f, const dfm_kernel *kernel, int capacity, int n_in,
   pass->dvalue[OUT] = pass->dvalue[IN] + rows * (size_t)(n_in + BESIDE);
   for (size_t i = 0; i < f->net.n_weights; i++) pass->weight[i] = random_float(&seed) / sqrtf((float)n_in);
   assert_ok(dfm_pool_create(2, &f->pool, &error));
-  assert_ok(dfm_bf16_create(pass, capacity, f->pool, &pass->bf16, &error));
+  const dfm_dense_settings settings = {&f->net, kernel, pass->block, capacity, is_bf16};
+  assert_ok(dfm_dense_create(&settings, f->pool, &pass->dense, &error));
+  assert_int_equal(pass->dense != NULL, is_bf16 || dfm_kernel_has_onednn(kernel));
 }
 
 static void tear_down(fixture *f) {
-  dfm_bf16_free(f->pass.bf16);
+  dfm_dense_free(f->pass.dense);
   dfm_pool_free(f->pool);
   dfm_pages_free(f->memory, f->memory_bytes);
 }
@@ -128,8 +135,7 @@ static void check_y(const fixture *f) {
     for (int h = 0; h < layer->n_out; h++) {
       double z = (double)bias[h];
       for (int i = 0; i < layer->n_in; i++)
-        z += rounded(pass->kernel, w[h * layer->n_in + i]) *
-             rounded(pass->kernel, *dfm_value(pass, IN, b, layer->from + i));
+        z += operand(f, w[h * layer->n_in + i]) * operand(f, *dfm_value(pass, IN, b, layer->from + i));
       assert_near(*dfm_value(pass, OUT, b, h), tanh(z), 2e-6);
     }
 }
@@ -151,7 +157,7 @@ static void check_dx(const fixture *f, const float *dx_before, const float *dy) 
       if (i >= 0 && i < layer->n_in) {
         if (!layer->adds_dx) dx = 0;
         for (int h = 0; h < layer->n_out; h++)
-          dx += rounded(pass->kernel, *dfm_dvalue(pass, OUT, b, h)) * rounded(pass->kernel, w[h * layer->n_in + i]);
+          dx += operand(f, *dfm_dvalue(pass, OUT, b, h)) * operand(f, w[h * layer->n_in + i]);
       }
       assert_near(*dfm_dvalue(pass, IN, b, c), dx, 2e-6);
     }
@@ -169,8 +175,7 @@ static void check_dw(const fixture *f) {
     for (int i = 0; i < layer->n_in; i++) {
       double sum = 0;
       for (int b = 0; b < pass->B; b++)
-        sum += rounded(pass->kernel, *dfm_dvalue(pass, OUT, b, h)) *
-               rounded(pass->kernel, *dfm_value(pass, IN, b, layer->from + i));
+        sum += operand(f, *dfm_dvalue(pass, OUT, b, h)) * operand(f, *dfm_value(pass, IN, b, layer->from + i));
       assert_near(dw[h * layer->n_in + i], sum, 2e-6);
     }
   }
@@ -178,7 +183,7 @@ static void check_dw(const fixture *f) {
 
 static void run_tasks(fixture *f) {
   memset(f->pass.dweight, 0xff, f->net.n_weights * sizeof(float)); /* NaN: all of it must be set */
-  dfm_bf16_begin(f->pass.bf16, &f->pass, f->pool);
+  if (f->pass.dense) dfm_dense_begin(f->pass.dense, f->pass.weight, f->pool);
   dfm_pool_run(f->pool, (f->pass.B + f->pass.block - 1) / f->pass.block, block_task, f);
   dfm_pool_run(f->pool, f->layer->kind->tasks(f->layer), gradient_task, f);
 }
@@ -213,15 +218,16 @@ static void test_against_doubles(void **state) {
   const dfm_kernel *kernel;
   (void)state;
   for (size_t k = 0; (kernel = dfm_kernel_at(k)) != NULL; k++)
-    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+    for (size_t c = 0; c < 2 * (sizeof cases / sizeof *cases); c++) {
       fixture f;
-      set_up(&f, kernel, cases[c].capacity, cases[c].n_in, cases[c].n_out, c % 2);
-      run_batch(&f, cases[c].capacity);
+      const size_t i = c / 2;
+      set_up(&f, kernel, c % 2, cases[i].capacity, cases[i].n_in, cases[i].n_out, i % 2);
+      run_batch(&f, cases[i].capacity);
       run_nan(&f, IN);
-      run_batch(&f, cases[c].capacity * 2 / 3 + 1 - cases[c].capacity / 40 % 2);
+      run_batch(&f, cases[i].capacity * 2 / 3 + 1 - cases[i].capacity / 40 % 2);
       run_nan(&f, OUT);
       run_batch(&f, 1);
-      run_batch(&f, cases[c].capacity);
+      run_batch(&f, cases[i].capacity);
       tear_down(&f);
     }
   if (!dfm_kernel_has_bf16(dfm_kernel_at(0)))
@@ -236,7 +242,7 @@ static void test_tasks_cover(void **state) {
     int end = 0;
     for (int task = 0; task < dfm_layer_dense.tasks(&layer); task++) {
       int h0, h1;
-      dfm_bf16_task(&layer, task, &h0, &h1);
+      dfm_dense_task(&layer, task, &h0, &h1);
       if (h0 != end || h1 <= h0 || h1 - h0 > DFM_DENSE_TASK_ROWS) fail_msg("%d units: [%d, %d)", layer.n_out, h0, h1);
       end = h1;
     }
@@ -249,5 +255,5 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_against_doubles),
       cmocka_unit_test(test_tasks_cover),
   };
-  return test_main(argc, argv, "dense_bf16", tests, sizeof tests / sizeof *tests);
+  return test_main(argc, argv, "dense", tests, sizeof tests / sizeof *tests);
 }

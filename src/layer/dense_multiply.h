@@ -1,0 +1,47 @@
+/* The multiplies of a net's dense layers, prepared once for shapes of whole blocks: edges and weights come in, edges and
+ * gradients go out; operands are float32, or rounded to bfloat16 with sums in float32.
+ *
+ * Weights are packed once a step into the form that oneDNN multiplies fastest. In bfloat16 each operand is rounded once:
+ * weights at the start of a step, inputs in forward, dz in backward (as it is for dx, transposed for dW). Where the CPU has
+ * no bfloat16 the kernels' plain multiply of it runs, which gives the same bits on every CPU. */
+#ifndef DFM_LAYER_DENSE_MULTIPLY_H
+#define DFM_LAYER_DENSE_MULTIPLY_H
+
+#include "layer/layer.h"
+
+/* Rows of W per gradient task at most: enough for a matrix multiply to run at full speed, few enough to share out. */
+enum { DFM_DENSE_TASK_ROWS = 128 };
+
+typedef struct dfm_dense dfm_dense;
+
+typedef struct dfm_dense_settings {
+  const dfm_net *net;
+  const dfm_kernel *kernel;
+  int block;    /* rows of a forward or backward multiply; edges hold whole blocks */
+  int capacity; /* rows of a batch that is trained on, at most; 0: nothing but forward runs */
+  bool is_bf16;
+} dfm_dense_settings;
+
+/* NULL goes out where there is nothing to prepare: the layers multiply by the kernel's gemm then. Net and kernel are kept by
+ * reference. */
+dfm_status dfm_dense_create(const dfm_dense_settings *settings, dfm_pool *pool, dfm_dense **dense, dfm_error *error);
+void dfm_dense_free(dfm_dense *dense); /* NULL accepted */
+
+/* Takes the net's weights (n_weights) as they are now: before each step. */
+void dfm_dense_begin(dfm_dense *dense, const float *weight, dfm_pool *pool);
+
+/* ---- of a pass whose `dense` is set */
+
+/* y = x W^T of a block's rows. */
+void dfm_dense_forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
+/* dx (+)= dz W of a block's rows, from dz in the output's gradient. */
+void dfm_dense_backward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
+/* Whether dfm_dense_gradient makes dW; else it is the caller's. */
+bool dfm_dense_has_gradient(const dfm_dense *dense);
+/* dW = dz^T x over the whole batch, of gradient task `task`: rows [h0, h1) of W as dfm_dense_task says. */
+void dfm_dense_gradient(const dfm_layer *layer, const dfm_pass *pass, int task, float *dw);
+
+/* Gradient tasks own whole tiles of 16 rows of W, the last one what is left. */
+void dfm_dense_task(const dfm_layer *layer, int task, int *h0, int *h1);
+
+#endif
