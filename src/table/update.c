@@ -2,6 +2,7 @@
  * its gradients in the order of places, so the result does not depend on threads. */
 #include <string.h>
 
+#include "table/partners.h"
 #include "table/row.h"
 
 /* Rows stepped together: while they are, those that follow are asked for. */
@@ -23,7 +24,10 @@ static void add_rows(const dfm_update *update, int f) {
   const float *dlogit = update->gradient->dlogit, *w = update->plan->weights;
   const int first = update->table->first;
   void (*scatter)(const dfm_scatter_args *) = update->tables->kernel->scatter;
-  if (field->has_first) scatter(&(dfm_scatter_args){.sum = update->g, .ld = n, .to = to, .rows = B, .y = dlogit, .ldy = 1, .n = 1});
+  if (field->has_first)
+    scatter(&(dfm_scatter_args){.sum = update->g, .ld = n, .to = to, .rows = B, .y = dlogit, .ldy = 1, .n = 1});
+  if (dfm_partners_has(update->gradient, f))
+    dfm_partners_add_rows(update->tables, update->gradient, f, update->plans, update->g);
   if (!field->de) return;
   /* A field that pairs with itself does so by all of its factors. */
   scatter(&(dfm_scatter_args){.sum = update->g + first,
@@ -35,6 +39,30 @@ static void add_rows(const dfm_update *update, int f) {
                               .n = n - (size_t)first,
                               .a = field->has_within ? dlogit : NULL,
                               .w = w + first});
+}
+
+/* c de of the place, where it has won those weights. */
+static void add_won(const dfm_update *update, const uint32_t *winner, uint32_t place, float c, const float *de,
+                    float *g) {
+  const int n = update->table->n, first = update->table->first;
+  for (int j = first; j < n; j++)
+    if (winner[j] == place) g[j] += c * de[j - first];
+}
+
+/* The same of a place whose gradient comes from its partners. */
+static void add_partners(const dfm_update *update, int f, uint32_t place, uint32_t b, float c, float *g) {
+  const dfm_table_gradient *gradient = update->gradient;
+  const uint32_t *winner = update->plans[f].winner;
+  const float dlogit = gradient->dlogit[b], counts = c * dlogit;
+  const size_t n = (size_t)update->table->n;
+  float own[DFM_MAX_ROW_FACTORS + 1];
+  if (!winner) {
+    dfm_partners_add(update->tables, gradient, f, &b, &counts, 1, g);
+    return;
+  }
+  memset(own, 0, n * sizeof *own);
+  dfm_partners_add(update->tables, gradient, f, &b, &dlogit, 1, own);
+  add_won(update, winner + b * n, place, c, own + update->table->first, g);
 }
 
 /* One place of list field f in row b with coefficient c; `place` within the field. */
@@ -53,17 +81,16 @@ static void add_place(const dfm_update *update, int f, uint32_t place, size_t b,
   } else {
     winner += b * n;
     if (field->has_first && winner[0] == place) g[0] += c * dlogit;
-    for (size_t j = (size_t)first; de && j < n; j++)
-      if (winner[j] == place) g[j] += c * de[j - (size_t)first];
+    if (de) add_won(update, winner, place, c, de, g);
   }
+  if (dfm_partners_has(update->gradient, f)) add_partners(update, f, place, (uint32_t)b, c, g);
   if (field->has_within) kernel->axpy(g + within, -(c * c * dlogit), w + within, (size_t)field->within_n);
 }
 
 static void add_items(const dfm_update *update, int f) {
   const dfm_batch_list *list = &update->plan->batch->list[f];
   const uint32_t n = list->offsets[update->plan->batch->rows];
-  for (uint32_t place = 0; place < n; place++)
-    add_place(update, f, place, list->row[place], list->coefficient[place]);
+  for (uint32_t place = 0; place < n; place++) add_place(update, f, place, list->row[place], list->coefficient[place]);
 }
 
 /* Penalties, at the rows' gathered weights. */
