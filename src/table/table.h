@@ -71,6 +71,11 @@ void dfm_tables_free(dfm_tables *tables); /* NULL accepted */
 /* The weights (n) that row `id` starts with. Any thread. */
 void dfm_table_initial(const dfm_tables *tables, int f, uint32_t id, float *w);
 
+/* Whether rows start with numbers drawn for their values; else with zeros. */
+static inline bool dfm_table_draws(const dfm_tables *tables) {
+  return tables->init.first != 0 || tables->init.factors != 0;
+}
+
 /* The weights (n) of row `id` after the current step, without writing to the table: a pointer into it where nothing is to be caught up, else
  * to `scratch` (3 n floats). Any thread, between steps. */
 const float *dfm_table_read(const dfm_tables *tables, int f, uint32_t id, float *scratch);
@@ -119,8 +124,8 @@ dfm_status dfm_plans_reserve(const dfm_tables *tables, dfm_plan *plans, const df
 /* Floats that updating any of the planned tables takes. */
 size_t dfm_plans_gradient_floats(const dfm_tables *tables, const dfm_plan *plans);
 
-/* Plans the batch's places in table t and gathers their rows, caught up to the step before the current one. Nothing where t is no table. */
-void dfm_table_gather(const dfm_tables *tables, int t, dfm_plan *plans, const dfm_batch *batch);
+/* Plans the batch's places in the tables [from, to) and gathers their rows, caught up to the step before the current one. */
+void dfm_tables_gather(const dfm_tables *tables, int from, int to, dfm_plan *plans, const dfm_batch *batch);
 
 /* Where a row's gradient comes from. A place of field f in row b with coefficient c adds c dlogit[b] to the first-order weight and c de[b * lde ...]
  * (K) to the factors; of a list pooled by max to those weights that it won. Where de is that of a sum which the place is part of (items that pair
