@@ -14,11 +14,20 @@
 static void free_arrays(dfm_plan *plan) {
   free(plan->unique);
   free(plan->inverse);
-  free(plan->weights);
+  free(plan->start);
+  free(plan->order);
+  free(plan->room);
   free(plan->gradients);
-  plan->unique = plan->inverse = NULL;
-  plan->weights = plan->gradients = NULL;
+  plan->unique = plan->inverse = plan->start = plan->order = NULL;
+  plan->room = plan->weights = plan->gradients = NULL;
   plan->capacity = 0;
+}
+
+/* Large arrays start where a page does, so the rows that many tables gather first would all want the same few lines of a cache, which pairs of fields
+ * read side by side. So each table starts by some lines later than the one before, up to a page. */
+static size_t stagger(const dfm_table *table, size_t row) {
+  enum { LINE = DFM_CACHE_LINE / sizeof(float), PAGE = 4096 / sizeof(float) };
+  return (size_t)table->field * ((row + LINE - 1) / LINE * LINE) % PAGE;
 }
 
 /* Room for `n` places of one table; what was planned before is lost. */
@@ -27,7 +36,10 @@ static dfm_status reserve(const dfm_table *table, dfm_plan *plan, size_t n, dfm_
   free_arrays(plan);
   DFM_TRY(dfm_alloc(&plan->unique, n, sizeof *plan->unique, error));
   DFM_TRY(dfm_alloc(&plan->inverse, n, sizeof *plan->inverse, error));
-  DFM_TRY(dfm_alloc(&plan->weights, (n + 1) * row, sizeof *plan->weights, error));
+  DFM_TRY(dfm_alloc(&plan->start, n + 2, sizeof *plan->start, error));
+  DFM_TRY(dfm_alloc(&plan->order, n, sizeof *plan->order, error));
+  DFM_TRY(dfm_alloc(&plan->room, stagger(table, row) + (n + 1) * row, sizeof *plan->room, error));
+  plan->weights = plan->room + stagger(table, row);
   if (plan->keeps_gradients) DFM_TRY(dfm_alloc(&plan->gradients, (n + 1) * row, sizeof *plan->gradients, error));
   plan->capacity = n;
   return DFM_OK;

@@ -106,8 +106,13 @@ typedef struct dfm_plan {
   uint32_t *unique;       /* (U) ids, in the order of their first place */
   uint32_t *inverse;      /* (n) place -> u */
   float *weights;         /* (U + 1, row) gathered rows; the last one is zero */
+  float *room;            /* what they lie in */
   float *gradients;       /* (U + 1, row), only while the gradient norm is clipped; else NULL */
   bool keeps_gradients;
+  /* Made while the table is updated, where its fields have partners (partners.c): unique row u is wanted by the rows order[start[u] .. start[u + 1]),
+   * ascending; u = U stands for those without an id. */
+  uint32_t *start; /* (U + 2) */
+  uint32_t *order; /* (n) */
 } dfm_plan;
 /* Plans (F) for batches of up to `capacity` rows. */
 dfm_status dfm_plans_create(const dfm_tables *tables, int capacity, bool keeps_gradients, dfm_plan **plans,
@@ -129,12 +134,20 @@ typedef struct dfm_field_gradient {
   bool has_first;            /* the field's first-order weights are in the logit */
   bool has_within;           /* de counts the field's pairs with itself */
   int within_from, within_n; /* by these factors */
+  int slot;                  /* of field-aware pairs, -1: in none */
   int lde;
   const float *de; /* (B, lde), already at the field's column; NULL where it has none */
 } dfm_field_gradient;
+/* Field-aware pairs: factors of each row of the batch, by slot. The gradient of what the field in slot i keeps for slot j is dlogit row[j][i K ...];
+ * for itself it keeps what items of a list pair by. */
+typedef struct dfm_pairs_rows {
+  const float *const *row; /* (B, slots) (slots, K) each, NULL: absent; NULL where pairs are not field-aware */
+  int slots, K;
+} dfm_pairs_rows;
 typedef struct dfm_table_gradient {
   const float *dlogit;             /* (B) */
   const dfm_field_gradient *field; /* (F) */
+  dfm_pairs_rows pairs;
 } dfm_table_gradient;
 
 /* Steps the rows that no place wants, of a table where all rows move (else nothing): by `scale` times their penalty. Part `part` of `parts` of its

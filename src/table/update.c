@@ -2,6 +2,7 @@
  * its gradients in the order of places, so the result does not depend on threads. */
 #include <string.h>
 
+#include "table/partners.h"
 #include "table/row.h"
 
 /* Rows stepped together: while they are, those that follow are asked for. */
@@ -24,6 +25,8 @@ static void add_rows(const dfm_update *update, int f) {
                            .ld = n,
                            .to = update->plan->inverse + update->plans[f].at,
                            .rows = (size_t)update->plan->batch->rows};
+  if (dfm_partners_has(update->gradient, f))
+    dfm_partners_add_rows(update->tables, update->gradient, f, update->plans, update->g);
   if (field->de) {
     args.sum += first;
     args.y = field->de;
@@ -39,6 +42,30 @@ static void add_rows(const dfm_update *update, int f) {
     return;
   }
   update->tables->kernel->scatter(&args);
+}
+
+/* c de of the place, where it has won those weights. */
+static void add_won(const dfm_update *update, const uint32_t *winner, uint32_t place, float c, const float *de,
+                    float *g) {
+  const int n = update->table->n, first = update->table->first;
+  for (int j = first; j < n; j++)
+    if (winner[j] == place) g[j] += c * de[j - first];
+}
+
+/* The same of a place whose gradient comes from its partners. */
+static void add_partners(const dfm_update *update, int f, uint32_t place, uint32_t b, float c, float *g) {
+  const dfm_table_gradient *gradient = update->gradient;
+  const uint32_t *winner = update->plans[f].winner;
+  const float dlogit = gradient->dlogit[b], counts = c * dlogit;
+  const size_t n = (size_t)update->table->n;
+  float own[DFM_MAX_ROW_FACTORS + 1];
+  if (!winner) {
+    dfm_partners_add(update->tables, gradient, f, &b, &counts, 1, g);
+    return;
+  }
+  memset(own, 0, n * sizeof *own);
+  dfm_partners_add(update->tables, gradient, f, &b, &dlogit, 1, own);
+  add_won(update, winner + b * n, place, c, own + update->table->first, g);
 }
 
 /* One place of list field f in row b with coefficient c; `place` within the field. */
@@ -57,9 +84,9 @@ static void add_place(const dfm_update *update, int f, uint32_t place, size_t b,
   } else {
     winner += b * n;
     if (field->has_first && winner[0] == place) g[0] += c * dlogit;
-    for (size_t j = (size_t)first; de && j < n; j++)
-      if (winner[j] == place) g[j] += c * de[j - (size_t)first];
+    if (de) add_won(update, winner, place, c, de, g);
   }
+  if (dfm_partners_has(update->gradient, f)) add_partners(update, f, place, (uint32_t)b, c, g);
   if (field->has_within) kernel->axpy(g + within, -(c * c * dlogit), w + within, (size_t)field->within_n);
 }
 
