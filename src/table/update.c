@@ -127,7 +127,7 @@ DFM_PREFETCHES void prefetch_rows(const dfm_table *table, const uint32_t *id, in
   for (int u = 0; u < n; u++) dfm_row_prefetch(table, id[u]);
 }
 
-/* Steps the plan's rows by their gradients g (U, n). The gathered weights are stepped too: they are done with. */
+/* Steps the plan's rows by their gradients g (U, n). The gathered weights stay as they are: other tables' gradients may need them. */
 static void step_rows(const dfm_tables *tables, const dfm_table *table, const dfm_plan *plan, const float *g) {
   const uint32_t now = (uint32_t)(dfm_optimizer_step_count(tables->optimizer) + 1);
   const dfm_rows rows = {table->rows, (size_t)table->stride, (size_t)table->n};

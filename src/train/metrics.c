@@ -87,25 +87,15 @@ static dfm_status check_rows(const dfm_meter *meter, const float *probability, c
   return DFM_OK;
 }
 
-/* Logarithms of rows of weight 1 are taken together, as that of a product. */
 static void sum_up(dfm_meter *meter, const float *probability, const float *label, const float *weight, int64_t n) {
-  enum { TOGETHER = 32 }; /* SMALLEST^32 is a normal double */
-  for (int64_t first = 0; first < n; first += TOGETHER) {
-    const int64_t end = n - first < TOGETHER ? n : first + TOGETHER;
-    double product = 1;
-    for (int64_t i = first; i < end; i++) {
-      const double w = weight_at(weight, i), p = (double)probability[i];
-      const double sure = fmin(fmax(label[i] == 1 ? p : 1 - p, SMALLEST), 1);
-      if (w == 1)
-        product *= sure;
-      else
-        meter->sum.loss -= w * log(sure);
-      meter->sum.right += w * ((p >= 0.5) == (label[i] == 1));
-      meter->sum.predicted += w * p;
-      meter->sum.observed += w * (double)label[i];
-      meter->sum.weight += w;
-    }
-    meter->sum.loss -= log(product);
+  for (int64_t i = 0; i < n; i++) {
+    const double w = weight_at(weight, i), p = (double)probability[i];
+    const double sure = fmin(fmax(label[i] == 1 ? p : 1 - p, SMALLEST), 1);
+    meter->sum.loss -= w * log(sure);
+    meter->sum.right += w * ((p >= 0.5) == (label[i] == 1));
+    meter->sum.predicted += w * p;
+    meter->sum.observed += w * (double)label[i];
+    meter->sum.weight += w;
   }
 }
 
