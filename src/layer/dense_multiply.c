@@ -293,7 +293,8 @@ void dfm_dense_forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int
   const size_t ld_in = (size_t)own->ld_in;
   uint16_t *x = own->x + (size_t)b0 * ld_in;
   pass->kernel->to_bf16(x, own->ld_in, in, pass->net->edge_n[layer->in], b1 - b0, layer->n_in);
-  if (b1 == pass->B) memset(own->x + (size_t)b1 * ld_in, 0, (size_t)(round_up(b1, dense->chunk) - b1) * ld_in * sizeof *x);
+  if (b1 == pass->B)
+    memset(own->x + (size_t)b1 * ld_in, 0, (size_t)(round_up(b1, dense->chunk) - b1) * ld_in * sizeof *x);
   multiply(pass, own->forward, &shape, b1 - b0, x, own->w, out);
 }
 
