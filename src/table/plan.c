@@ -233,15 +233,17 @@ static void gather(const dfm_tables *tables, const dfm_table *table, dfm_plan *p
   memset(plan->weights + (size_t)plan->U * n, 0, n * sizeof(float));
 }
 
+/* The first places of the table; none of a field that shares another's, whose ids are that one's task's. */
+DFM_PREFETCHES void prefetch_table(const dfm_table *table, const dfm_batch *batch) {
+  if (table->n_members == 0) return;
+  const places first = places_of(table, batch, table->field);
+  prefetch_first(&first);
+}
+
 void dfm_tables_gather(const dfm_tables *tables, int from, int to, dfm_plan *plans, const dfm_batch *batch) {
+  if (from < to) prefetch_table(&tables->table[from], batch);
   for (int t = from; t < to; t++) {
-    const dfm_table *table = &tables->table[t];
-    const places next = t + 1 < to ? places_of(&tables->table[t + 1], batch, t + 1) : (places){table, NULL, 0};
-    if (t == from) {
-      const places first = places_of(table, batch, t);
-      prefetch_first(&first);
-    }
-    prefetch_first(&next); /* while this table is planned */
-    if (table->n_members > 0) gather(tables, table, plans, batch);
+    if (t + 1 < to) prefetch_table(&tables->table[t + 1], batch); /* while this one is planned */
+    if (tables->table[t].n_members > 0) gather(tables, &tables->table[t], plans, batch);
   }
 }
