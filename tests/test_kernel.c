@@ -94,10 +94,15 @@ static void case_ffm(const dfm_kernel *k, spans *s, int at, int n) {
 static void case_scatter(const dfm_kernel *k, spans *s, int at, int n) {
   static const uint32_t to[] = {3, 0, 3, 7, 1};
   float *y = s->rows + 20 * SPAN + at;
-  dfm_scatter_args args = {s->rows + at, SPAN, to, 5, y, SPAN, (size_t)n, NULL, NULL};
+  dfm_scatter_args args = {s->rows + at, SPAN, to, 5, y, SPAN, (size_t)n, NULL, NULL, NULL};
   k->scatter(&args);
   args.a = s->x[1] + at;
   args.w = s->rows + 10 * SPAN + at;
+  k->scatter(&args);
+  if (n == 0) return;
+  args.sum++;
+  args.n--;
+  args.first = s->x[3];
   k->scatter(&args);
 }
 static void case_sgd(const dfm_kernel *k, spans *s, int at, int n) {
@@ -402,8 +407,9 @@ static void test_scatter(void **state) {
     spans_fill(&s, 5);
     spans_fill(&t, 5);
     const float *y = s.rows + 20 * SPAN, *w = s.rows + 10 * SPAN, *a = s.x[0];
-    generic()->scatter(&(dfm_scatter_args){s.rows, SPAN, to, 5, y, SPAN, n, NULL, NULL});
-    generic()->scatter(&(dfm_scatter_args){s.rows, SPAN, to, 5, y, SPAN, n, a, w});
+    generic()->scatter(&(dfm_scatter_args){s.rows, SPAN, to, 5, y, SPAN, n, NULL, NULL, NULL});
+    generic()->scatter(&(dfm_scatter_args){s.rows, SPAN, to, 5, y, SPAN, n, a, w, NULL});
+    generic()->scatter(&(dfm_scatter_args){s.rows + SPAN - 1, SPAN, to, 5, y, 0, 0, NULL, NULL, a});
     for (size_t r = 0; r < 9; r++)
       for (size_t j = 0; j < n; j++) {
         double sum = (double)t.rows[r * SPAN + j];
@@ -411,6 +417,11 @@ static void test_scatter(void **state) {
           if (to[i] == r) sum += 2 * (double)y[i * SPAN + j] - (double)a[i] * (double)w[r * SPAN + j];
         assert_near(s.rows[r * SPAN + j], sum, 2e-6);
       }
+    for (size_t r = 0; r < 9; r++) { /* the float before each row */
+      double sum = (double)t.rows[r * SPAN + SPAN - 2];
+      for (size_t i = 0; i < 5; i++) sum += to[i] == r ? (double)a[i] : 0;
+      assert_near(s.rows[r * SPAN + SPAN - 2], sum, 2e-6);
+    }
   }
 }
 

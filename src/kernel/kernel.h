@@ -62,7 +62,7 @@ typedef struct dfm_gemm_bf16_args {
 } dfm_gemm_bf16_args;
 
 /* sum[to[i]] += y[i], or y[i] - a[i] w[to[i]], for i = 0, ..., rows - 1 in that order. Rows of n floats; those of sum and w
- * start ld floats apart, those of y ldy. */
+ * start ld floats apart, those of y ldy. And the float before sum's row += first[i]. */
 typedef struct dfm_scatter_args {
   float *sum;
   size_t ld;
@@ -71,6 +71,7 @@ typedef struct dfm_scatter_args {
   const float *y;
   size_t ldy, n;
   const float *a, *w; /* a (rows); NULL: nothing is taken away */
+  const float *first; /* (rows); NULL: there is no such float */
 } dfm_scatter_args;
 
 typedef struct dfm_kernel {

@@ -67,6 +67,9 @@ KERNEL void column_sums(float *restrict sum, const float *restrict y, int rows, 
   }
 }
 
+/* Rows ahead that y is asked for: its rows may lie far apart. */
+enum { SCATTER_AHEAD = 8 };
+
 /* n floats that fit one vector are added at once. */
 #define DEFINE_SCATTER(N)                                                 \
   KERNEL_INLINE void scatter_##N(const dfm_scatter_args *args) {          \
@@ -74,9 +77,11 @@ KERNEL void column_sums(float *restrict sum, const float *restrict y, int rows, 
     const dfm_scatter_args s = *args;                                     \
     narrow sum, y, w;                                                     \
     for (size_t i = 0; i < s.rows; i++) {                                 \
+      __builtin_prefetch(s.y + (i + SCATTER_AHEAD) * s.ldy);              \
       float *to = s.sum + s.to[i] * s.ld;                                 \
       memcpy(&sum, to, sizeof sum);                                       \
       memcpy(&y, s.y + i * s.ldy, sizeof y);                              \
+      if (s.first) to[-1] += s.first[i];                                  \
       if (s.a) {                                                          \
         memcpy(&w, s.w + s.to[i] * s.ld, sizeof w);                       \
         y -= s.a[i] * w;                                                  \
@@ -94,6 +99,8 @@ KERNEL_INLINE void scatter_any(const dfm_scatter_args *s) {
   for (size_t i = 0; i < s->rows; i++) {
     float *restrict sum = s->sum + s->to[i] * s->ld;
     const float *restrict y = s->y + i * s->ldy, *restrict w = s->w + s->to[i] * s->ld;
+    for (size_t j = 0; j < s->n; j += LANES) __builtin_prefetch(y + SCATTER_AHEAD * s->ldy + j);
+    if (s->first) sum[-1] += s->first[i];
     if (s->a)
       for (size_t j = 0; j < s->n; j++) sum[j] += y[j] - s->a[i] * w[j];
     else

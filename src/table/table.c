@@ -35,6 +35,7 @@ dfm_status dfm_tables_create(const dfm_tables_settings *settings, dfm_tables **o
   tables->states = dfm_optimizer_states(settings->optimizer);
   tables->l2_first = settings->l2_first;
   tables->l2_factors = settings->l2_factors;
+  tables->has_partners = settings->has_partners;
   tables->init = settings->init;
   tables->encoder = settings->encoder;
   tables->optimizer = settings->optimizer;

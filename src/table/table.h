@@ -46,6 +46,7 @@ typedef struct dfm_tables {
   int *member;      /* (F) the tables' members, one after the other */
   int states;
   float l2_first, l2_factors;
+  bool has_partners;
   dfm_table_init init;
   const dfm_encoder *encoder;
   const dfm_optimizer *optimizer;
@@ -63,6 +64,7 @@ typedef struct dfm_tables_settings {
   const int *first, *width;
   float l2_first, l2_factors; /* added to the gradient as l2 w */
   bool lazy;
+  bool has_partners; /* field-aware pairs: tables read each other's gathered rows while they are updated */
   dfm_table_init init;
 } dfm_tables_settings;
 dfm_status dfm_tables_create(const dfm_tables_settings *settings, dfm_tables **tables, dfm_error *error);
@@ -119,8 +121,8 @@ dfm_status dfm_plans_reserve(const dfm_tables *tables, dfm_plan *plans, const df
 /* Floats that updating any of the planned tables takes. */
 size_t dfm_plans_gradient_floats(const dfm_tables *tables, const dfm_plan *plans);
 
-/* Plans the batch's places in table t and gathers their rows, caught up to the step before the current one. Nothing where t is no table. */
-void dfm_table_gather(const dfm_tables *tables, int t, dfm_plan *plans, const dfm_batch *batch);
+/* Plans the batch's places in the tables [from, to) and gathers their rows, caught up to the step before the current one. */
+void dfm_tables_gather(const dfm_tables *tables, int from, int to, dfm_plan *plans, const dfm_batch *batch);
 
 /* Where a row's gradient comes from. A place of field f in row b with coefficient c adds c dlogit[b] to the first-order weight and c de[b * lde ...]
  * (K) to the factors; of a list pooled by max to those weights that it won. Where de is that of a sum which the place is part of (items that pair
