@@ -64,6 +64,10 @@ static void cpu_name(char name[128]) {
 /* ---- results as they come */
 
 typedef struct bench_report {
+  const bench_options *options;
+  const char *kernel;
+  char cpu[128];
+  bool has_head;             /* the table's head is printed: with its first line, so that what is refused prints none */
   char shape[16], model[16]; /* of the line before */
   json_t *measures;          /* NULL: printed at once */
   bool is_closed;            /* who reads has gone */
@@ -92,6 +96,10 @@ static void print_line(bench_report *report, const dfm_measure *m) {
     printf("\n%s %s\n", m->shape, m->model);
   snprintf(report->shape, sizeof report->shape, "%s", m->shape);
   snprintf(report->model, sizeof report->model, "%s", m->model);
+  if (isnan(m->median)) { /* what is not here */
+    printf("%s\n", m->what);
+    return;
+  }
   if (m->limit > 0) {
     short_number(limit, m->limit);
     snprintf(share, sizeof share, "%.1f %%", 100 * m->limit_share);
@@ -104,30 +112,32 @@ static void print_line(bench_report *report, const dfm_measure *m) {
   report->is_closed |= fflush(stdout) != 0 && errno == EPIPE;
 }
 
-static void report_measure(void *context, const dfm_measure *measure) {
-  bench_report *report = context;
-  if (report->is_closed) return;
-  if (report->measures)
-    add_json(report->measures, measure);
-  else
-    print_line(report, measure);
-}
-
-static void print_head(const char *cpu, const char *kernel, const bench_options *o) {
+static void print_head(const bench_report *report) {
+  const bench_options *o = report->options;
   char threads[CLI_SHORT] = "one for each core";
   if (o->threads > 0) cli_thousands(threads, o->threads);
-  printf("%s, kernels %s, threads: %s\n\n", cpu, kernel, threads);
+  printf("%s, kernels %s, threads: %s\n\n", report->cpu, report->kernel, threads);
   printf("%-30s %10s %10s %10s %-8s %10s %8s %8s  %s\n", "", "median", "least", "greatest", "", "limit", "of limit",
          "of time", "limit is");
 }
 
+static void report_measure(void *context, const dfm_measure *measure) {
+  bench_report *report = context;
+  if (report->is_closed) return;
+  if (report->measures) {
+    add_json(report->measures, measure);
+    return;
+  }
+  if (!report->has_head) print_head(report);
+  report->has_head = true;
+  print_line(report, measure);
+}
+
 static int run(const cli_call *call) {
   const bench_options *o = call->options;
-  bench_report report = {0};
+  bench_report report = {.options = o};
   dfm_error error;
   int hidden[MAX_LAYERS], n_hidden = 0;
-  const char *kernel;
-  char cpu[128];
   const int code = o->hidden ? parse_hidden(call, o->hidden, hidden, &n_hidden) : CLI_OK;
   if (code != CLI_OK) return code;
   const dfm_bench_options what = {.shape = o->shape,
@@ -140,19 +150,16 @@ static int run(const cli_call *call) {
                                   .threads = (int)o->threads,
                                   .repeats = (int)o->repeats,
                                   .seconds = (double)o->milliseconds / 1000};
-  if (dfm_bench_kernel(&kernel, &error) != DFM_OK) return cli_fail(&error);
-  cpu_name(cpu);
-  if (o->is_json)
-    report.measures = json_array();
-  else
-    print_head(cpu, kernel, o);
+  if (dfm_bench_kernel(&report.kernel, &error) != DFM_OK) return cli_fail(&error);
+  cpu_name(report.cpu);
+  if (o->is_json) report.measures = json_array();
   if (dfm_bench_run(&what, report_measure, &report, &error) != DFM_OK) {
     json_decref(report.measures);
     return cli_fail(&error);
   }
   if (!o->is_json) return report.is_closed ? CLI_CLOSED : CLI_OK;
-  return cli_print_json(json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "cpu", cpu, "kernel", kernel, "threads",
-                                  (json_int_t)o->threads, "repeats", (json_int_t)o->repeats, "milliseconds",
+  return cli_print_json(json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "cpu", report.cpu, "kernel", report.kernel,
+                                  "threads", (json_int_t)o->threads, "repeats", (json_int_t)o->repeats, "milliseconds",
                                   (json_int_t)o->milliseconds, "measures", report.measures));
 }
 
@@ -161,8 +168,8 @@ const cli_command cli_bench = {
     .arguments = "",
     .help = "Measures the speed of training and scoring on this machine, beside its limits",
     .details =
-        "Measures limits (matrix multiplies of the net's own shapes, memory, random access to rows of tables), then "
-        "whole training steps and their "
+        "Measures limits (matrix multiplies of the net's own shapes in float32 and, where the CPU has it, bfloat16, "
+        "memory, random access to rows of tables), then whole training steps in both and their "
         "parts, the cost of exact Adam, of a large vocabulary and of one thread alone, scoring and memory, on random "
         "encoded rows in memory. Each "
         "figure is the median of several, taken by turns, with the least and the greatest, beside the limit that binds "

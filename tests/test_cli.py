@@ -375,11 +375,14 @@ def test_bench():
     step = {m["model"]: m for m in done["measures"] if m["what"] == "training step"}
     check({"lr", "fm", "deepfm"} <= set(step) and all(m["median"] > 0 and m["shape"] == "S" for m in step.values()), step)
     check(step["deepfm"]["bound"] == "matrix multiply" and step["lr"]["bound"] == "random rows", step)
-    parts = [m for m in done["measures"] if m["model"] == "deepfm" and m["share_of_time"] is not None]
+    parts = [m for m in done["measures"] if m["model"] == "deepfm" and m["what"].startswith("part: ")]
     check(abs(sum(m["share_of_time"] for m in parts) - 1) < 1e-6, "the parts are the whole step")
+    bf16 = {m["what"]: m["median"] for m in done["measures"] if m["model"] == "deepfm" and "bf16" in m["what"]}
+    check(("bf16 / float32" in bf16 and bf16["training step, bf16"] > 0) != any("not here" in what for what in bf16), bf16)
     wide = json.loads(succeeds("bench", "--shape", "W", "--model", "fm", "--json", *small).out)["measures"]
     check(not any("lazy" in m["what"] for m in wide), "only Adam has a lazy twin")
     fails("bench", "--hidden", "16,x", code=2, parts=["--hidden is '16,x'", "up to 16 whole numbers"])
+    check(run("bench", "--shape", "XXL").out == "", "a head without a table")
     fails("bench", "--shape", "XXL", parts=["no shape 'XXL'", "S, M, L, XL"])
     fails("bench", "--shape", "W", "--model", "deepfm", parts=["shape W is not for model deepfm"])
     fails("bench", "--model", "depfm", parts=["did you mean 'deepfm'"])

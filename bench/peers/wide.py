@@ -34,8 +34,11 @@ def schema_text():
     return "\n".join(lines) + "\n"
 
 
-def make_rows(arguments, folder, rows, held_out):
+def make_rows(arguments, folder, rows=N_TRAIN, held_out=N_HELD_OUT):
+    """The dataset file, where it is not there."""
     text, schema, data = (os.path.join(folder, name) for name in ("wide.csv", "wide.yaml", "wide.safetensors"))
+    if os.path.exists(data):
+        return data
     with open(schema, "w") as file:
         file.write(schema_text())
     subprocess.run([arguments.deepfm, "synth", "--rows", str(rows + held_out), "-o", text], check=True)
@@ -75,10 +78,10 @@ class Texts:
         return self.made[form]
 
 
-def measure(arguments, run_script, python_of, folder, rows=N_TRAIN, held_out=N_HELD_OUT):
-    """[((name, kind, threads), result)]"""
+def measure(arguments, run_script, python_of, folder, results, rows=N_TRAIN, held_out=N_HELD_OUT):
+    """Adds ("name kind threads", result) for each side, without those that do not run."""
     data = make_rows(arguments, folder, rows, held_out)
-    texts, results = None, []
+    texts = None
     for name in [name for name in arguments.peers if name in PEERS]:
         for kind in PEERS[name].kinds:
             for threads in PEERS[name].threads:
@@ -98,7 +101,6 @@ def measure(arguments, run_script, python_of, folder, rows=N_TRAIN, held_out=N_H
                     continue
                 results.append((f"{name} {kind} {threads}", result))
                 print(f"wide: {name} {kind}, {threads or 'all'} threads: {statistics.median(result['train']):,.0f} rows/s", file=sys.stderr)
-    return results
 
 
 def table_of(results, rows=N_TRAIN, held_out=N_HELD_OUT):

@@ -105,9 +105,10 @@ typedef enum dfm_draw { DFM_DRAW_POWER, DFM_DRAW_EVEN } dfm_draw;
 dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, dfm_draw draw, uint64_t seed,
                                  dfm_dataset **dataset, dfm_error *error);
 
-/* ---- loader: chunks of 1024 rows are permuted over the whole dataset, then rows within a window of as many chunks as
- * 256 MB hold. The order depends on seed, epoch and dataset size alone. Where rows lie in a file, chunks
- * of the next window are asked for while this one is used, and those of the last one are given back. */
+/* ---- loader: chunks of 1024 rows are permuted over the whole dataset; then rows are mixed, all at once where 256 MB
+ * hold them, else over as many chunks as 256 MB hold, which come and go one at a time. The order depends on seed,
+ * epoch and dataset size alone. Where rows lie in a file, chunks are asked for before they come and given back as they
+ * go. */
 typedef struct dfm_loader dfm_loader;
 dfm_status dfm_loader_create(dfm_dataset *dataset, int batch_size, bool shuffle, uint64_t seed, dfm_loader **loader,
                              dfm_error *error);

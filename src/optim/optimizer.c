@@ -138,23 +138,24 @@ void dfm_optimizer_step(const dfm_optimizer *optimizer, float *w, float *state0,
 
 enum { SPAN = 1024 };
 
-typedef struct row_states {
-  float state[2][SPAN];
-} row_states;
+typedef struct row_spans {
+  float w[SPAN], state[2][SPAN];
+} row_spans;
 
 /* Of rows of n floats, from w (count, n) on; n is known to the compiler where rows are shortest. */
 __attribute__((always_inline)) static inline void step_short(const dfm_optimizer *optimizer, const dfm_rows *rows,
-                                                             const uint32_t *id, size_t count, float *w, const float *g,
-                                                             uint32_t touch, size_t n) {
+                                                             const uint32_t *id, size_t count, const float *w,
+                                                             const float *g, uint32_t touch, size_t n) {
   const int states = dfm_optimizer_states(optimizer);
-  row_states of;
+  row_spans of;
+  memcpy(of.w, w, count * n * sizeof *w);
   for (size_t i = 0; i < count; i++)
     for (int k = 0; k < states; k++)
       dfm_copy_few(of.state[k] + i * n, rows->at + id[i] * rows->stride + (size_t)(k + 1) * n, n);
-  dfm_optimizer_step(optimizer, w, of.state[0], of.state[1], g, count * n);
+  dfm_optimizer_step(optimizer, of.w, of.state[0], of.state[1], g, count * n);
   for (size_t i = 0; i < count; i++) {
     float *row = rows->at + id[i] * rows->stride;
-    dfm_copy_few(row, w + i * n, n);
+    dfm_copy_few(row, of.w + i * n, n);
     for (int k = 0; k < states; k++) dfm_copy_few(row + (size_t)(k + 1) * n, of.state[k] + i * n, n);
     memcpy(row + (size_t)(states + 1) * n, &touch, sizeof touch);
   }
@@ -171,9 +172,9 @@ static void step_long(const dfm_optimizer *optimizer, const dfm_rows *rows, cons
 }
 
 void dfm_optimizer_step_rows(const dfm_optimizer *optimizer, const dfm_rows *rows, const uint32_t *id, size_t count,
-                             float *w, const float *g, uint32_t touch) {
+                             const float *w, const float *g, uint32_t touch) {
   const size_t n = rows->n;
-  if (!w || n > DFM_COPY_FEW) {
+  if (n > DFM_COPY_FEW) {
     step_long(optimizer, rows, id, count, g, touch);
     return;
   }

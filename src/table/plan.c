@@ -109,14 +109,31 @@ size_t dfm_plans_gradient_floats(const dfm_tables *tables, const dfm_plan *plans
   return most;
 }
 
-/* Brings a row whose touch word is `touched` to the step before the current one. */
-static void make_ready(const dfm_tables *tables, const dfm_table *table, uint32_t id, uint32_t touched) {
-  const dfm_row row = dfm_row_at(table, id);
-  if (touched == 0)
-    dfm_table_initial(tables, table->field, id, row.w);
-  else if (touched > 1) /* 1: set, before the first step */
-    dfm_optimizer_catch_up(tables->optimizer, row.w, row.state0, row.state1, (size_t)table->n, touched - 1,
-                           dfm_optimizer_step_count(tables->optimizer) - 1);
+/* Unique rows that are not ready: never touched, or not caught up. They are made so together, since a row's start is looked up in the vocabulary. */
+typedef struct unready {
+  uint32_t id[32], u[32], touched[32];
+  size_t n;
+} unready;
+
+/* Brings them to the step before the current one, and copies them. */
+static void make_ready(const dfm_tables *tables, const dfm_table *table, unready *rows, float *weights) {
+  const int64_t upto = dfm_optimizer_step_count(tables->optimizer) - 1;
+  const size_t n = (size_t)table->n;
+  uint32_t fresh[32];
+  size_t n_fresh = 0;
+  for (size_t i = 0; i < rows->n; i++)
+    if (rows->touched[i] == 0) fresh[n_fresh++] = rows->id[i];
+  if (n_fresh > 0 && dfm_table_draws(tables))
+    dfm_encoder_ask_fingerprints(tables->encoder, table->field, fresh, n_fresh);
+  for (size_t i = 0; i < rows->n; i++) {
+    const dfm_row row = dfm_row_at(table, rows->id[i]);
+    if (rows->touched[i] == 0)
+      dfm_table_initial(tables, table->field, rows->id[i], row.w);
+    else if (rows->touched[i] > 1) /* 1: set, before the first step */
+      dfm_optimizer_catch_up(tables->optimizer, row.w, row.state0, row.state1, n, rows->touched[i] - 1, upto);
+    memcpy(weights + rows->u[i] * n, row.w, n * sizeof(float));
+  }
+  rows->n = 0;
 }
 
 /* Touch words under this one are those of rows that are not ready. */
@@ -163,6 +180,8 @@ __attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *ta
   float *restrict weights = plan->weights;
   const size_t ahead = (size_t)dfm_rows_ahead(of->table);
   const bool is_whole = asks_whole(tables, of->table);
+  unready rows;
+  rows.n = 0;
   bool has_none = false;
   for (size_t p = 0; p < of->n; p++) {
     if (p + ahead < of->n) prefetch_place(&table, id[p + ahead], is_whole);
@@ -174,13 +193,19 @@ __attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *ta
     const dfm_row row = dfm_row_at(&table, id[p]);
     const uint32_t touched = *row.touch, is_marked = touched >> 31, old = touched & ~DFM_ROW_MARKED;
     const uint32_t u = U + ((old - U) & (0 - is_marked));
-    if (touched < ready) make_ready(tables, of->table, id[p], touched);
     unique[U] = id[p];
     U += 1 - is_marked;
     *row.touch = DFM_ROW_MARKED | u;
     inverse[p] = u;
     if (n <= DFM_COPY_FEW) dfm_copy_few(weights + u * n, row.w, n);
+    if (touched < ready) {
+      rows.id[rows.n] = id[p];
+      rows.u[rows.n] = u;
+      rows.touched[rows.n++] = touched;
+      if (rows.n == sizeof rows.id / sizeof *rows.id) make_ready(tables, of->table, &rows, weights);
+    }
   }
+  make_ready(tables, of->table, &rows, weights);
   plan->U = (int)U;
   return has_none;
 }

@@ -35,7 +35,6 @@ dfm_status dfm_tables_create(const dfm_tables_settings *settings, dfm_tables **o
   tables->states = dfm_optimizer_states(settings->optimizer);
   tables->l2_first = settings->l2_first;
   tables->l2_factors = settings->l2_factors;
-  tables->has_partners = settings->has_partners;
   tables->init = settings->init;
   tables->encoder = settings->encoder;
   tables->optimizer = settings->optimizer;
@@ -82,7 +81,7 @@ void dfm_table_initial(const dfm_tables *tables, int f, uint32_t id, float *w) {
   const dfm_table *table = &tables->table[f];
   const dfm_table_init *init = &tables->init;
   uint64_t fingerprint;
-  if ((init->first == 0 && init->factors == 0) || !dfm_encoder_fingerprint(tables->encoder, f, id, &fingerprint)) {
+  if (!dfm_table_draws(tables) || !dfm_encoder_fingerprint(tables->encoder, f, id, &fingerprint)) {
     memset(w, 0, (size_t)table->n * sizeof *w);
     return;
   }

@@ -46,7 +46,6 @@ typedef struct dfm_tables {
   int *member;      /* (F) the tables' members, one after the other */
   int states;
   float l2_first, l2_factors;
-  bool has_partners;
   dfm_table_init init;
   const dfm_encoder *encoder;
   const dfm_optimizer *optimizer;
@@ -64,7 +63,6 @@ typedef struct dfm_tables_settings {
   const int *first, *width;
   float l2_first, l2_factors; /* added to the gradient as l2 w */
   bool lazy;
-  bool has_partners; /* field-aware pairs: tables read each other's gathered rows while they are updated */
   dfm_table_init init;
 } dfm_tables_settings;
 dfm_status dfm_tables_create(const dfm_tables_settings *settings, dfm_tables **tables, dfm_error *error);
@@ -72,6 +70,11 @@ void dfm_tables_free(dfm_tables *tables); /* NULL accepted */
 
 /* The weights (n) that row `id` starts with. Any thread. */
 void dfm_table_initial(const dfm_tables *tables, int f, uint32_t id, float *w);
+
+/* Whether rows start with numbers drawn for their values; else with zeros. */
+static inline bool dfm_table_draws(const dfm_tables *tables) {
+  return tables->init.first != 0 || tables->init.factors != 0;
+}
 
 /* The weights (n) of row `id` after the current step, without writing to the table: a pointer into it where nothing is to be caught up, else
  * to `scratch` (3 n floats). Any thread, between steps. */

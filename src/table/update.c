@@ -125,7 +125,7 @@ DFM_PREFETCHES void prefetch_rows(const dfm_table *table, const uint32_t *id, in
 }
 
 /* Steps the plan's rows by their gradients g (U, n), some at once: while they are stepped, those that follow are asked for. The gathered weights
- * are stepped too, unless other tables still need them as they were. */
+ * stay as they are: other tables' gradients may need them. */
 static void step_rows(const dfm_tables *tables, const dfm_table *table, const dfm_plan *plan, const float *g) {
   const uint32_t now = (uint32_t)(dfm_optimizer_step_count(tables->optimizer) + 1);
   const dfm_rows rows = {table->rows, (size_t)table->stride, (size_t)table->n};
@@ -135,9 +135,8 @@ static void step_rows(const dfm_tables *tables, const dfm_table *table, const df
   for (int u = 0; u < plan->U; u += at_once) {
     const int here = plan->U - u < at_once ? plan->U - u : at_once, left = plan->U - u - here;
     const size_t at = (size_t)u * rows.n;
-    float *w = tables->has_partners ? NULL : plan->weights + at;
     prefetch_rows(table, id + u + here, left < at_once ? left : at_once);
-    dfm_optimizer_step_rows(tables->optimizer, &rows, id + u, (size_t)here, w, g + at, now);
+    dfm_optimizer_step_rows(tables->optimizer, &rows, id + u, (size_t)here, plan->weights + at, g + at, now);
   }
 }
 

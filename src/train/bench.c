@@ -84,17 +84,27 @@ static const dfm_shape *find_shape(const char *shape, const char *model) {
   return any;
 }
 
-static dfm_status check_shape(const char *name, dfm_error *error) {
+static bool is_wanted(const dfm_bench_options *options, const char *model) {
+  return strcmp(options->model, "all") == 0 || strcmp(options->model, model) == 0;
+}
+
+static dfm_status check_shape(const dfm_bench_options *options, dfm_error *error) {
+  const dfm_model_kind *kind;
+  const char *name = options->shape;
+  bool is_known = strcmp(name, "all") == 0;
+  for (int i = 0; i < N_SHAPES; i++) is_known |= strcmp(shapes[i].name, name) == 0;
+  if (!is_known)
+    return dfm_fail(error, DFM_ERROR_VALUE, "there is no shape '%.50s'; the shapes are S, M, L, XL, W and all", name);
+  if (strcmp(options->model, "all") != 0) DFM_TRY(dfm_model_kind_find(options->model, &kind, error));
   if (strcmp(name, "all") == 0) return DFM_OK;
-  for (int i = 0; i < N_SHAPES; i++)
-    if (strcmp(shapes[i].name, name) == 0) return DFM_OK;
-  return dfm_fail(error, DFM_ERROR_VALUE, "there is no shape '%.50s'; the shapes are S, M, L, XL, W and all", name);
+  for (size_t i = 0; (kind = dfm_model_kind_at(i)); i++)
+    if (is_wanted(options, kind->name) && find_shape(name, kind->name)) return DFM_OK;
+  return dfm_fail(error, DFM_ERROR_VALUE, "shape %s is not for model %s; choose another shape or model", name,
+                  options->model);
 }
 
 static dfm_status check_options(const dfm_bench_options *options, dfm_error *error) {
-  const dfm_model_kind *kind;
-  DFM_TRY(check_shape(options->shape, error));
-  if (strcmp(options->model, "all") != 0) DFM_TRY(dfm_model_kind_find(options->model, &kind, error));
+  DFM_TRY(check_shape(options, error));
   if (options->ids < 0 || options->ids > INT32_MAX)
     return dfm_fail(error, DFM_ERROR_VALUE, "%lld ids; the range is [1, %d]", (long long)options->ids, INT32_MAX);
   if (options->batch < 0 || options->batch > 1 << 20)
@@ -129,18 +139,12 @@ static dfm_status run_case(dfm_bench *bench, const dfm_shape *row, const char *m
 
 static dfm_status run_shape(dfm_bench *bench, const char *name, dfm_error *error) {
   const dfm_model_kind *kind;
-  int found = 0;
   bench->has_kernels = false;
   for (size_t i = 0; (kind = dfm_model_kind_at(i)); i++) {
-    if (strcmp(bench->options->model, "all") != 0 && strcmp(bench->options->model, kind->name) != 0) continue;
-    const dfm_shape *shape = find_shape(name, kind->name);
-    if (!shape) continue;
-    found++;
-    DFM_TRY(run_case(bench, shape, kind->name, error));
+    const dfm_shape *shape = is_wanted(bench->options, kind->name) ? find_shape(name, kind->name) : NULL;
+    if (shape) DFM_TRY(run_case(bench, shape, kind->name, error));
   }
-  if (found > 0 || strcmp(bench->options->shape, "all") == 0) return DFM_OK;
-  return dfm_fail(error, DFM_ERROR_VALUE, "shape %s is not for model %s; choose another shape or model", name,
-                  bench->options->model);
+  return DFM_OK;
 }
 
 static dfm_status run_shapes(dfm_bench *bench, dfm_error *error) {

@@ -1,10 +1,11 @@
 /* Bench: a shape comes in; what its parts reach on this machine goes out, each beside the limit that binds it.
  *
- * bench.c runs through shapes and models; bench_case.c makes what one of them trains with; bench_machine.c measures limits, bench_kernel.c kernels,
- * bench_loop.c the training loop, its parts and the scorer. */
+ * bench.c runs through shapes and models; bench_case.c makes what one of them trains with; bench_machine.c and bench_peak.c measure limits,
+ * bench_kernel.c kernels, bench_loop.c the training loop, its parts and the scorer. */
 #ifndef DFM_TRAIN_BENCH_H
 #define DFM_TRAIN_BENCH_H
 
+#include "kernel/gemm_onednn.h"
 #include "train/step.h"
 
 typedef struct dfm_shape {
@@ -71,21 +72,29 @@ dfm_status dfm_bench_bandwidth(const dfm_bench *bench, size_t floats, double *ra
 /* Rows of `row_bytes` per second, read and written back at random places of `memory`, all threads together, each asked for ahead. */
 double dfm_bench_random_rows(const dfm_bench *bench, void *memory, size_t n_rows, size_t row_bytes);
 
-/* The three multiplies of each dense layer, each at the number of rows that suits it best. */
+/* ---- bench_peak.c: the three multiplies of each dense layer, each at the number of rows and in the way that suits it best */
+
 enum { DFM_MULTIPLIES = 3 * DFM_MAX_LAYERS };
+typedef struct dfm_peak_multiply {
+  dfm_onednn_shape shape,
+      asked; /* the best; with as many rows as were tried first, by which layers of one shape are found */
+  dfm_onednn_multiply *prepared; /* NULL: the kernel's gemm was best */
+  double share;                  /* of the net's flops */
+} dfm_peak_multiply;
 typedef struct dfm_peak {
-  struct {
-    dfm_gemm_args args;
-    double share; /* of the net's flops */
-  } multiply[DFM_MULTIPLIES];
+  const dfm_kernel *kernel;
+  bool is_bf16;
+  dfm_onednn *onednn; /* NULL: the kernel does without */
+  dfm_peak_multiply multiply[DFM_MULTIPLIES];
   int n;
   float **operand; /* (threads) A, B, C one after the other */
   int threads;
 } dfm_peak;
-dfm_status dfm_peak_create(const dfm_bench *bench, const dfm_net *net, dfm_peak *peak, dfm_error *error);
+/* bf16 only where dfm_kernel_has_bf16. `peak` is freed in any case. */
+dfm_status dfm_peak_create(const dfm_bench *bench, const dfm_net *net, bool is_bf16, dfm_peak *peak, dfm_error *error);
 void dfm_peak_free(dfm_peak *peak);
 /* Flops per second, all threads together; 0 where the net multiplies nothing. */
-double dfm_peak_measure(const dfm_bench *bench, dfm_peak *peak);
+double dfm_peak_measure(const dfm_bench *bench, const dfm_peak *peak);
 
 /* ---- the parts of the result */
 dfm_status dfm_bench_kernels(const dfm_bench *bench, const dfm_net *net, dfm_error *error);

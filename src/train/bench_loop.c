@@ -14,16 +14,19 @@ enum { FEW_IDS = 1000000 };
 typedef struct dfm_loop {
   const dfm_bench *bench;
   dfm_case main, few; /* few: the same with FEW_IDS, where the shape has more */
-  dfm_peak peak_of;
+  dfm_peak peak_of, bf16_peak_of;
+  dfm_dense *bf16;             /* the net's multiplies in bfloat16; NULL: it has none, or the CPU has not */
   dfm_optimizer *exact, *lazy; /* Adam's: both are told of every step */
   dfm_busy *busy;              /* (threads) */
   dfm_predictor *predictor;
   float *probability; /* (rows) */
   bool has_few;
-  dfm_samples peak, rows;                            /* flops; rows of the tables per second */
+  dfm_samples peak, bf16_peak, rows;                 /* flops; rows of the tables per second */
   dfm_samples step, lazy_step, single, fewer, score; /* rows per second */
+  dfm_samples bf16_step;                             /* the same with multiplies in bfloat16 */
   dfm_samples by_lazy, by_single, by_fewer;          /* ratios within a turn */
-  dfm_samples work[DFM_WORKS];                       /* thread seconds per row */
+  dfm_samples by_float32;
+  dfm_samples work[DFM_WORKS], bf16_work[DFM_WORKS]; /* thread seconds per row */
   double bytes;                                      /* resident */
 } dfm_loop;
 
@@ -74,7 +77,9 @@ static dfm_status run_single(dfm_loop *loop, double seconds, double *rate, dfm_e
   return status;
 }
 
-static dfm_status run_measured(dfm_loop *loop, double seconds, double *rate, dfm_error *error) {
+/* Adds the time of each kind of work to `work`. */
+static dfm_status run_measured(dfm_loop *loop, double seconds, dfm_samples work[DFM_WORKS], double *rate,
+                               dfm_error *error) {
   dfm_stepper *stepper = loop->main.stepper;
   const int threads = dfm_pool_threads(stepper->pool);
   for (int i = 0; i < threads; i++) loop->busy[i] = (dfm_busy){{0}};
@@ -83,11 +88,19 @@ static dfm_status run_measured(dfm_loop *loop, double seconds, double *rate, dfm
   const dfm_status status = run_exact(loop, seconds, rate, error);
   const double passed = dfm_seconds() - start;
   dfm_stepper_measure(stepper, NULL);
-  for (int work = 0; work < DFM_WORKS; work++) {
+  for (int kind = 0; kind < DFM_WORKS; kind++) {
     double sum = 0;
-    for (int i = 0; i < threads; i++) sum += loop->busy[i].seconds[work];
-    dfm_sample(&loop->work[work], sum / (passed * *rate));
+    for (int i = 0; i < threads; i++) sum += loop->busy[i].seconds[kind];
+    dfm_sample(&work[kind], sum / (passed * *rate));
   }
+  return status;
+}
+
+static dfm_status run_bf16(dfm_loop *loop, double seconds, double *rate, dfm_error *error) {
+  dfm_stepper *stepper = loop->main.stepper;
+  dfm_executor_use(stepper->executor, loop->bf16);
+  const dfm_status status = run_measured(loop, seconds, loop->bf16_work, rate, error);
+  dfm_executor_use(stepper->executor, stepper->dense);
   return status;
 }
 
@@ -118,6 +131,7 @@ static void measure_limits(dfm_loop *loop) {
   const dfm_table *table = &tables->table[0];
   const size_t row_bytes = (size_t)table->stride * sizeof(float);
   dfm_sample(&loop->peak, dfm_peak_measure(loop->bench, &loop->peak_of));
+  if (loop->bf16) dfm_sample(&loop->bf16_peak, dfm_peak_measure(loop->bench, &loop->bf16_peak_of));
   dfm_sample(&loop->rows, dfm_bench_random_rows(loop->bench, tables->pages, tables->size_bytes / row_bytes, row_bytes));
 }
 
@@ -125,8 +139,13 @@ static dfm_status run_turn(dfm_loop *loop, dfm_error *error) {
   const double seconds = loop->bench->options->seconds;
   double step, other;
   measure_limits(loop);
-  DFM_TRY(run_measured(loop, seconds, &step, error));
+  DFM_TRY(run_measured(loop, seconds, loop->work, &step, error));
   dfm_sample(&loop->step, step);
+  if (loop->bf16) {
+    DFM_TRY(run_bf16(loop, seconds, &other, error));
+    dfm_sample(&loop->bf16_step, other);
+    dfm_sample(&loop->by_float32, other / step);
+  }
   if (loop->lazy) {
     DFM_TRY(run_lazy(loop, seconds, &other, error));
     dfm_sample(&loop->lazy_step, other);
@@ -197,6 +216,36 @@ static void tell_parts(const dfm_loop *loop) {
   dfm_bench_tell(loop->bench, "part: waiting, between phases", "%", &rest, NULL, NULL, waiting);
 }
 
+/* What bfloat16 changes: its peak, the step, and the parts that multiply. */
+static void tell_bf16(const dfm_loop *loop) {
+  static const struct {
+    dfm_work work;
+    const char *what;
+  } parts[] = {{DFM_WORK_FORWARD, "bf16 part: forward"},
+               {DFM_WORK_BACKWARD, "bf16 part: backward"},
+               {DFM_WORK_DENSE, "bf16 part: gradients, step"}};
+  const double W = dense_weights(loop->main.stepper->net), threads = dfm_pool_threads(loop->bench->pool);
+  const dfm_samples peak = dfm_samples_scaled(&loop->bf16_peak, 1e-9),
+                    limit = dfm_samples_scaled(&loop->bf16_peak, 1 / (6 * W));
+  if (!loop->bf16) {
+    const dfm_samples none = {.value = {(double)NAN}, .n = 1};
+    if (W > 0) tell(loop, "bf16: not here, the CPU, kernel or build has none", "", &none, NULL, NULL);
+    return;
+  }
+  tell(loop, "matrix multiply, bf16", "GFLOP/s", &peak, NULL, NULL);
+  tell(loop, "training step, bf16", "rows/s", &loop->bf16_step, "bf16 multiply", &limit);
+  for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
+    dfm_samples rate = loop->bf16_work[parts[p].work];
+    double share = 0;
+    for (int i = 0; i < rate.n; i++) {
+      share += rate.value[i] * loop->bf16_step.value[i] / threads / rate.n;
+      rate.value[i] = 2 * W / 1e9 * threads / rate.value[i];
+    }
+    dfm_bench_tell(loop->bench, parts[p].what, "GFLOP/s", &rate, "bf16 multiply", &peak, share);
+  }
+  tell(loop, "bf16 / float32", "x", &loop->by_float32, NULL, NULL);
+}
+
 static void tell_one(const dfm_loop *loop, const char *what, const char *unit, double value) {
   const dfm_samples one = {.value = {value}, .n = 1};
   tell(loop, what, unit, &one, NULL, NULL);
@@ -223,6 +272,7 @@ static void tell_all(const dfm_loop *loop) {
   tell(loop, "random rows of the tables", "M rows/s", &random, NULL, NULL);
   tell(loop, "training step", "rows/s", &loop->step, bound, &limit);
   tell_parts(loop);
+  tell_bf16(loop);
   tell(loop, "training step, one thread", "rows/s", &loop->single, NULL, NULL);
   tell(loop, "all threads / one thread", "x", &loop->by_single, "threads", &threads);
   tell(loop, "training step, lazy Adam", "rows/s", &loop->lazy_step, bound, &limit);
@@ -264,11 +314,16 @@ static dfm_status create(dfm_loop *loop, const dfm_shape *shape, dfm_error *erro
     DFM_TRY(dfm_case_create(bench, &few, bench->model, &loop->few, error));
     DFM_TRY(dfm_case_run(&loop->few, bench->options->seconds, NULL, &(double){0}, error));
   }
-  return dfm_peak_create(bench, stepper->net, &loop->peak_of, error);
+  DFM_TRY(dfm_peak_create(bench, stepper->net, false, &loop->peak_of, error));
+  if (dense_weights(stepper->net) == 0 || !dfm_kernel_has_bf16(bench->kernel)) return DFM_OK;
+  DFM_TRY(dfm_stepper_dense(stepper, shape->batch, true, &loop->bf16, error));
+  return dfm_peak_create(bench, stepper->net, true, &loop->bf16_peak_of, error);
 }
 
 static void clear(dfm_loop *loop) {
   dfm_peak_free(&loop->peak_of);
+  dfm_peak_free(&loop->bf16_peak_of);
+  dfm_dense_free(loop->bf16);
   dfm_predictor_free(loop->predictor);
   free(loop->probability);
   if (loop->busy) dfm_pages_free(loop->busy, (size_t)dfm_pool_threads(loop->bench->pool) * sizeof *loop->busy);

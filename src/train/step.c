@@ -47,7 +47,6 @@ static dfm_status create_tables(dfm_stepper *stepper, dfm_error *error) {
           .l2_first = (float)recipe->l2.linear,
           .l2_factors = (float)recipe->l2.embedding,
           .lazy = recipe->optimizer.lazy,
-          .has_partners = stepper->net->is_field_aware,
           .init = {.is_uniform = recipe->embedding.init == DFM_INIT_UNIFORM,
                    .first = recipe->linear.init == DFM_INIT_ZEROS ? 0 : (float)recipe->linear.init_scale,
                    .factors = recipe->embedding.init == DFM_INIT_ZEROS ? 0 : (float)recipe->embedding.init_scale,
