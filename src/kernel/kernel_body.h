@@ -68,22 +68,22 @@ KERNEL void column_sums(float *restrict sum, const float *restrict y, int rows, 
 }
 
 /* n floats that fit one vector are added at once. */
-#define DEFINE_SCATTER(N)                                               \
-  KERNEL_INLINE void scatter_##N(const dfm_scatter_args *args) {        \
+#define DEFINE_SCATTER(N)                                                 \
+  KERNEL_INLINE void scatter_##N(const dfm_scatter_args *args) {          \
     typedef float narrow __attribute__((vector_size(N * sizeof(float)))); \
-    const dfm_scatter_args s = *args;                                   \
-    narrow sum, y, w;                                                   \
-    for (size_t i = 0; i < s.rows; i++) {                               \
-      float *to = s.sum + s.to[i] * s.ld;                               \
-      memcpy(&sum, to, sizeof sum);                                     \
-      memcpy(&y, s.y + i * s.ldy, sizeof y);                            \
-      if (s.a) {                                                        \
-        memcpy(&w, s.w + s.to[i] * s.ld, sizeof w);                     \
-        y -= s.a[i] * w;                                                \
-      }                                                                 \
-      sum += y;                                                         \
-      memcpy(to, &sum, sizeof sum);                                     \
-    }                                                                   \
+    const dfm_scatter_args s = *args;                                     \
+    narrow sum, y, w;                                                     \
+    for (size_t i = 0; i < s.rows; i++) {                                 \
+      float *to = s.sum + s.to[i] * s.ld;                                 \
+      memcpy(&sum, to, sizeof sum);                                       \
+      memcpy(&y, s.y + i * s.ldy, sizeof y);                              \
+      if (s.a) {                                                          \
+        memcpy(&w, s.w + s.to[i] * s.ld, sizeof w);                       \
+        y -= s.a[i] * w;                                                  \
+      }                                                                   \
+      sum += y;                                                           \
+      memcpy(to, &sum, sizeof sum);                                       \
+    }                                                                     \
   }
 DEFINE_SCATTER(1)
 DEFINE_SCATTER(4)

@@ -13,7 +13,8 @@ struct dfm_scorer {
   int64_t *row; /* (DFM_SCAN_ROWS) of a piece of the text */
 };
 
-static dfm_status create_predictor(const dfm_model *model, dfm_pool *pool, dfm_predictor **predictor, dfm_error *error) {
+static dfm_status create_predictor(const dfm_model *model, dfm_pool *pool, dfm_predictor **predictor,
+                                   dfm_error *error) {
   const dfm_kernel *kernel;
   const dfm_row_source rows = {model, dfm_model_row};
   DFM_TRY(dfm_kernel_pick(&kernel, error));
