@@ -139,7 +139,8 @@ def test_file_larger_than_memory():
         times = int(os.environ.get("DFM_MEMORY_TEST_MILLIONS", "12"))
         dataset, _ = encode(times)
         size = os.path.getsize(dataset)
-        free, limited = speed_of(dataset, None), speed_of(dataset, group)
+        turns = [(speed_of(dataset, None), speed_of(dataset, group)) for _ in range(3)]
+        free, limited = sorted(turns, key=lambda turn: turn[1] / turn[0])[1]
         print(f"{size / MB:,.0f} MB file: {free:,.0f} rows/s, with {limit // MB} MB of memory {limited:,.0f} ({limited / free:.0%})")
         check(limited > 0.7 * free, "training from a file larger than memory is slow")
     finally:

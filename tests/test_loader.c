@@ -107,8 +107,8 @@ static void without_shuffling_rows_come_in_file_order(void **state) {
   dfm_loader_free(loader);
 }
 
-/* Rows of 16 KB: the window holds 16 chunks, so this data needs two. */
-static void seeking_equals_running_also_between_windows(void **state) {
+/* Rows of 16 KB: 256 MB hold 15 chunks of 21. */
+static void seeking_equals_running_also_with_chunks_that_come_and_go(void **state) {
   (void)state;
   enum { F = 4095, N = 20 * 1024 + 7, B = 1000 };
   dfm_error error;
@@ -128,6 +128,32 @@ static void seeking_equals_running_also_between_windows(void **state) {
     }
     assert_int_equal(next_batch(loader, batch), 0);
   }
+  free(order);
+  dfm_loader_free(loader);
+  dfm_dataset_free(dataset);
+}
+
+/* Rows of 16 KB again: away from both ends, a thousand rows in a row have an equal part of each of 15 chunks, and no
+ * chunk is needed for longer than 15 thousand rows. */
+static void live_chunks_are_mixed_evenly(void **state) {
+  (void)state;
+  enum { F = 4095, CHUNK = 1024, CHUNKS = 40, LIVE = 15, N = CHUNKS * CHUNK, B = 777 };
+  dfm_error error;
+  dfm_dataset *dataset = make_rows(F, N);
+  dfm_loader *loader;
+  int64_t first[CHUNKS], last[CHUNKS];
+  assert_ok(dfm_loader_create(dataset, B, true, 9, &loader, &error));
+  int64_t *order = epoch_order(loader, 2, N, B);
+  assert_permutation(order, N);
+  for (int64_t from = LIVE * CHUNK / 2; from < N - LIVE * CHUNK; from += CHUNK) {
+    int rows[CHUNKS] = {0}, chunks = 0;
+    for (int64_t at = from; at < from + CHUNK; at++) chunks += rows[order[at] / CHUNK]++ == 0;
+    assert_in_range(chunks, LIVE, LIVE + 1);
+    for (int c = 0; c < CHUNKS; c++) assert_in_range(rows[c], 0, 100); /* 68 expected */
+  }
+  for (int64_t at = N - 1; at >= 0; at--) first[order[at] / CHUNK] = at;
+  for (int64_t at = 0; at < N; at++) last[order[at] / CHUNK] = at;
+  for (int c = 0; c < CHUNKS; c++) assert_in_range(last[c] - first[c], CHUNK, LIVE * CHUNK);
   free(order);
   dfm_loader_free(loader);
   dfm_dataset_free(dataset);
@@ -176,7 +202,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_row_comes_once_per_epoch),
     cmocka_unit_test(the_order_depends_on_seed_and_epoch_alone),
     cmocka_unit_test(without_shuffling_rows_come_in_file_order),
-    cmocka_unit_test(seeking_equals_running_also_between_windows),
+    cmocka_unit_test(seeking_equals_running_also_with_chunks_that_come_and_go),
+    cmocka_unit_test(live_chunks_are_mixed_evenly),
     cmocka_unit_test(sorted_files_do_not_stay_sorted),
     cmocka_unit_test(places_that_are_not_there_are_refused),
 };

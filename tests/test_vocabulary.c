@@ -200,8 +200,17 @@ static void values_with_one_hash_stay_apart(void **state) {
   static const struct {
     const char *bytes;
     uint32_t n;
-  } words[] = {{"a", 1}, {"b", 1}, {"", 0}, {"a\0", 2}, {"a\0\0\0\0\0\0\0", 8}, {"\0", 1}, {"\0\0\0\0", 4},
-               {"12345678", 8}, {"123456789", 9}, {"long value 2566617", 18}, {"long value 1348673", 18}};
+  } words[] = {{"a", 1},
+               {"b", 1},
+               {"", 0},
+               {"a\0", 2},
+               {"a\0\0\0\0\0\0\0", 8},
+               {"\0", 1},
+               {"\0\0\0\0", 4},
+               {"12345678", 8},
+               {"123456789", 9},
+               {"long value 2566617", 18},
+               {"long value 1348673", 18}};
   enum { N = sizeof words / sizeof *words };
   const dfm_category_field field = make_field(1, 0, DFM_ORDER_FREQUENCY);
   dfm_error error;

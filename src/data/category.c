@@ -43,5 +43,6 @@ void dfm_category_find_all(const dfm_encoder *encoder, int f, dfm_value *values,
     return;
   }
   for (size_t i = 0; i < n; i++)
-    values[i].id = values[i].n == DFM_VALUE_ABSENT ? DFM_ID_NONE : (uint32_t)(dfm_value_hash_of(&values[i]) % n_buckets);
+    values[i].id =
+        values[i].n == DFM_VALUE_ABSENT ? DFM_ID_NONE : (uint32_t)(dfm_value_hash_of(&values[i]) % n_buckets);
 }

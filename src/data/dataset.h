@@ -49,11 +49,17 @@ dfm_status dfm_dataset_read_growing(dfm_input *train_input, dfm_input *valid_inp
 dfm_status dfm_dataset_read_encoded(dfm_input *input, dfm_encoder *encoder, const dfm_read_options *options,
                                     dfm_dataset **dataset, dfm_error *error);
 
+/* dfm_reader_open (deepfm.h), by `encoder` (retained). */
+dfm_status dfm_reader_open_encoded(dfm_input *input, dfm_encoder *encoder, const dfm_read_options *options,
+                                   dfm_reader **reader, dfm_error *error);
+
 dfm_status dfm_batch_create(int F, int D, int capacity, dfm_batch **batch, dfm_error *error);
 void dfm_batch_free(dfm_batch *batch);
 
 const dfm_encoder *dfm_dataset_encoder(const dfm_dataset *dataset);
 dfm_dataset *dfm_dataset_retain(dfm_dataset *dataset);
+/* Rows of its text that came before it in other datasets (dfm_reader_next). */
+int64_t dfm_dataset_before(const dfm_dataset *dataset);
 /* Bytes of the dataset per row, on average, rounded up. */
 int64_t dfm_dataset_row_bytes(const dfm_dataset *dataset);
 /* false: every weight is 1. */
@@ -105,9 +111,10 @@ typedef enum dfm_draw { DFM_DRAW_POWER, DFM_DRAW_EVEN } dfm_draw;
 dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, dfm_draw draw, uint64_t seed,
                                  dfm_dataset **dataset, dfm_error *error);
 
-/* ---- loader: chunks of 1024 rows are permuted over the whole dataset, then rows within a window of as many chunks as
- * 256 MB hold. The order depends on seed, epoch and dataset size alone. Where rows lie in a file, chunks
- * of the next window are asked for while this one is used, and those of the last one are given back. */
+/* ---- loader: chunks of 1024 rows are permuted over the whole dataset; then rows are mixed, all at once where 256 MB
+ * hold them, else over as many chunks as 256 MB hold, which come and go one at a time. The order depends on seed,
+ * epoch and dataset size alone. Where rows lie in a file, chunks are asked for before they come and given back as they
+ * go. */
 typedef struct dfm_loader dfm_loader;
 dfm_status dfm_loader_create(dfm_dataset *dataset, int batch_size, bool shuffle, uint64_t seed, dfm_loader **loader,
                              dfm_error *error);

@@ -142,15 +142,16 @@ static int64_t smaller(int64_t a, int64_t b) {
 }
 
 /* What lies just before the first piece is given back too: callers look at labels of rows that an earlier pass has
- * passed. What follows the last one is asked for: they mostly go on. */
+ * passed. What follows the last one is asked for: they mostly go on. The first piece is asked for with the second. */
 dfm_status dfm_scan_next(dfm_scan *scan, dfm_error *error) {
   const int64_t before = smaller(DFM_SCAN_ROWS, scan->first + scan->n);
   dfm_dataset_spent(scan->dataset, scan->first + scan->n - before, before);
+  const bool is_first = scan->n == 0;
   scan->first += scan->n;
   scan->n = smaller(DFM_SCAN_ROWS, scan->end - scan->first);
   if (scan->n == 0) return DFM_OK;
-  const int64_t next = scan->first + scan->n;
-  dfm_dataset_ahead(scan->dataset, next, smaller(DFM_SCAN_ROWS, scan->dataset->rows - next));
+  const int64_t next = scan->first + scan->n, from = is_first ? scan->first : next;
+  dfm_dataset_ahead(scan->dataset, from, smaller(next + DFM_SCAN_ROWS, scan->dataset->rows) - from);
   return dfm_dataset_check(scan->dataset, scan->first, scan->n, error);
 }
 

@@ -19,7 +19,7 @@ dfm_status dfm_growing_ages(const dfm_growing *growing, const dfm_vocabulary_bui
     const dfm_field_settings *settings = &encoder->category[f].settings;
     n[f] = settings->hash > 0 || settings->buckets > 0 ? 0 : builder[f].n;
   }
-  const dfm_status status = dfm_ages_of(train, n, NULL, ages, error);
+  const dfm_status status = dfm_ages_of(train, n, NULL, NULL, ages, error);
   free(n);
   return status;
 }

@@ -5,12 +5,18 @@
 #include "base/random.h"
 #include "data/dataset.h"
 
-/* A window's memory is what its chunks map: of each array their rows, and up to AROUND_BYTES around them (spill.h). */
-enum { CHUNK_ROWS = 1024, WINDOW_BYTES = 256 << 20, AROUND_BYTES = 64 << 10 };
+/* Live chunks' memory is what they map: of each array their rows, and up to AROUND_BYTES around them (spill.h). */
+enum { CHUNK_ROWS = 1024, LIVE_BYTES = 256 << 20, AROUND_BYTES = 64 << 10, AHEAD_BYTES = 32 << 20 };
 
-/* Numbers for the order of chunks are apart from those for the order of rows, which start at the row's position. */
+/* Numbers for the order of chunks, and for that of each chunk's rows, are apart from those for the rows of a piece,
+ * which start at its position. */
 #define CHUNK_COUNTER (UINT64_C(1) << 63)
+#define MIX_COUNTER (UINT64_C(1) << 62)
 
+/* Shuffled rows come in pieces. Where `live` chunks are all there are, one piece has all rows. Else chunk c of the
+ * order goes live with piece c, and gives an equal share of its mixed rows to each of the pieces c .. c + live - 1; a
+ * piece is mixed once more. So a full piece has CHUNK_ROWS rows of `live` chunks, and chunks come and go one at a time:
+ * the disk reads steadily, and what is read is used up soon. */
 struct dfm_loader {
   dfm_dataset *dataset;
   int64_t rows;
@@ -20,16 +26,20 @@ struct dfm_loader {
   int64_t position; /* rows of this epoch given out */
 
   int64_t *chunk; /* (n_chunks) in this epoch's order */
-  int64_t n_chunks, window_chunks;
-  int64_t *window; /* row numbers of the chunks [next_chunk - window_chunks, next_chunk) of the order, mixed */
-  int64_t window_start, window_rows, next_chunk;
-  int64_t old_first, old_end; /* places of the last window's chunks, until the batch that ended it was used */
-  int64_t asked;              /* chunks of the order that were asked for */
-  dfm_scan scan;              /* not shuffled: rows up to its piece's end are in reach */
+  int64_t n_chunks, live, ahead;
+  int64_t *mixed; /* (live, CHUNK_ROWS) the row numbers of chunk c of the order, at c % live; NULL: one piece has all */
+  int64_t *piece; /* row numbers of the piece before `next_piece` */
+  int64_t piece_start, piece_rows, next_piece;
+  int64_t asked, entered, spent; /* chunks of the order that were asked for, went live, were given back */
+  dfm_scan scan;                 /* not shuffled: rows up to its piece's end are in reach */
 };
 
 static int64_t smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
+}
+
+static int64_t larger(int64_t a, int64_t b) {
+  return a > b ? a : b;
 }
 
 /* Fisher-Yates: Durstenfeld, "Algorithm 235: Random permutation", CACM 1964. Draw i is number `counter + i` of `key`.
@@ -43,90 +53,109 @@ static void shuffle(int64_t *values, int64_t n, uint64_t key, uint64_t counter) 
   }
 }
 
-static int64_t chunk_rows(const dfm_loader *loader, int64_t chunk) {
-  return smaller(CHUNK_ROWS, loader->rows - chunk * CHUNK_ROWS);
+/* Rows of chunk c of the order. */
+static int64_t chunk_rows(const dfm_loader *loader, int64_t c) {
+  return smaller(CHUNK_ROWS, loader->rows - loader->chunk[c] * CHUNK_ROWS);
 }
 
-static bool has_windows(const dfm_loader *loader) {
-  return loader->window_chunks < loader->n_chunks;
+/* Gives back the chunks of the order before c. */
+static void spend(dfm_loader *loader, int64_t c) {
+  for (; loader->spent < c; loader->spent++)
+    dfm_dataset_spent(loader->dataset, loader->chunk[loader->spent] * CHUNK_ROWS, chunk_rows(loader, loader->spent));
 }
 
-/* Gives back the memory of the chunks at places [first, end) of the order. */
-static void spend(const dfm_loader *loader, int64_t first, int64_t end) {
-  for (int64_t i = first; i < end; i++)
-    dfm_dataset_spent(loader->dataset, loader->chunk[i] * CHUNK_ROWS, chunk_rows(loader, loader->chunk[i]));
+/* Asks for the chunks of the order before c. */
+static void ask(dfm_loader *loader, int64_t c) {
+  for (; loader->asked < c; loader->asked++)
+    dfm_dataset_ahead(loader->dataset, loader->chunk[loader->asked] * CHUNK_ROWS, chunk_rows(loader, loader->asked));
 }
 
-/* Gives back the window's chunks, where the dataset is larger than a window. The batch at hand may still have some of
- * their rows: its pages go when the next one is asked for. */
-static void spend_window(dfm_loader *loader) {
-  if (loader->window_rows == 0 || !has_windows(loader)) return;
-  loader->old_end = loader->next_chunk;
-  loader->old_first = loader->next_chunk - (loader->window_rows + CHUNK_ROWS - 1) / CHUNK_ROWS;
-  spend(loader, loader->old_first, loader->old_end);
-  for (int64_t i = loader->old_first; i < loader->old_end; i++)
-    dfm_dataset_apart(loader->dataset, loader->chunk[i] * CHUNK_ROWS, chunk_rows(loader, loader->chunk[i]));
-}
-
-static void spend_old_window(dfm_loader *loader) {
-  spend(loader, loader->old_first, loader->old_end);
-  loader->old_first = loader->old_end = 0;
-}
-
-/* Asks for the chunks before place `end` of the order that were not asked for yet. */
-static void ask_ahead(dfm_loader *loader, int64_t end) {
-  end = smaller(end, loader->n_chunks);
-  for (; loader->asked < end; loader->asked++) {
-    const int64_t chunk = loader->chunk[loader->asked];
-    dfm_dataset_ahead(loader->dataset, chunk * CHUNK_ROWS, chunk_rows(loader, chunk));
-  }
-}
-
-/* Fills the window with the next chunks' rows, from position `window_start + window_rows` on, and mixes them. */
-static dfm_status next_window(dfm_loader *loader, dfm_error *error) {
-  spend_window(loader);
-  loader->window_start += loader->window_rows;
-  loader->window_rows = 0;
-  const int64_t end = smaller(loader->next_chunk + loader->window_chunks, loader->n_chunks);
-  ask_ahead(loader, end);
-  for (; loader->next_chunk < end; loader->next_chunk++) {
-    const int64_t first = loader->chunk[loader->next_chunk] * CHUNK_ROWS,
-                  last = smaller(first + CHUNK_ROWS, loader->rows);
-    if (has_windows(loader)) dfm_dataset_apart(loader->dataset, first, last - first);
-    DFM_TRY(dfm_dataset_check(loader->dataset, first, last - first, error));
-    for (int64_t row = first; row < last; row++) loader->window[loader->window_rows++] = row;
-  }
-  shuffle(loader->window, loader->window_rows, loader->epoch_key, (uint64_t)loader->window_start);
+/* The next chunk of the order goes live: its row numbers into `row`. */
+static dfm_status enter(dfm_loader *loader, int64_t *row, dfm_error *error) {
+  const int64_t c = loader->entered, first = loader->chunk[c] * CHUNK_ROWS, n = chunk_rows(loader, c);
+  if (loader->mixed) dfm_dataset_apart(loader->dataset, first, n);
+  DFM_TRY(dfm_dataset_check(loader->dataset, first, n, error));
+  for (int64_t i = 0; i < n; i++) row[i] = first + i;
+  if (loader->mixed) shuffle(row, n, loader->epoch_key, MIX_COUNTER + (uint64_t)c * CHUNK_ROWS);
+  loader->entered++;
   return DFM_OK;
 }
 
-/* Starts the epoch's order and goes to the window that `position` is in, which is filled when its first row is asked
- * for; the windows before it are only counted. */
-static void start_epoch(dfm_loader *loader) {
-  for (int64_t i = 0; i < loader->n_chunks; i++) loader->chunk[i] = i;
-  shuffle(loader->chunk, loader->n_chunks, loader->epoch_key, CHUNK_COUNTER);
-  loader->window_start = loader->window_rows = loader->next_chunk = 0;
-  while (loader->next_chunk < loader->n_chunks) {
-    const int64_t end = smaller(loader->next_chunk + loader->window_chunks, loader->n_chunks);
-    int64_t n = 0;
-    for (int64_t i = loader->next_chunk; i < end; i++) n += chunk_rows(loader, loader->chunk[i]);
-    if (loader->position < loader->window_start + n) break;
-    loader->window_start += n;
-    loader->next_chunk = end;
+static dfm_status take_all(dfm_loader *loader, dfm_error *error) {
+  ask(loader, loader->n_chunks);
+  while (loader->entered < loader->n_chunks) {
+    const int64_t n = chunk_rows(loader, loader->entered);
+    DFM_TRY(enter(loader, loader->piece + loader->piece_rows, error));
+    loader->piece_rows += n;
   }
-  loader->asked = loader->next_chunk;
+  return DFM_OK;
+}
+
+/* How many of a chunk's n rows the first `pieces` of its pieces take. */
+static int64_t taken(const dfm_loader *loader, int64_t n, int64_t pieces) {
+  return n * smaller(pieces, loader->live) / loader->live;
+}
+
+static dfm_status take_shares(dfm_loader *loader, dfm_error *error) {
+  const int64_t p = loader->next_piece, last = smaller(p, loader->n_chunks - 1);
+  ask(loader, smaller(p + 1 + loader->ahead, loader->n_chunks));
+  while (loader->entered <= last)
+    DFM_TRY(enter(loader, loader->mixed + loader->entered % loader->live * CHUNK_ROWS, error));
+  for (int64_t c = larger(p - loader->live + 1, 0); c <= last; c++) {
+    const int64_t *row = loader->mixed + c % loader->live * CHUNK_ROWS, n = chunk_rows(loader, c);
+    for (int64_t i = taken(loader, n, p - c); i < taken(loader, n, p - c + 1); i++)
+      loader->piece[loader->piece_rows++] = row[i];
+  }
+  return DFM_OK;
+}
+
+static dfm_status next_piece(dfm_loader *loader, dfm_error *error) {
+  loader->piece_start += loader->piece_rows;
+  loader->piece_rows = 0;
+  DFM_TRY(loader->mixed ? take_shares(loader, error) : take_all(loader, error));
+  loader->next_piece++;
+  shuffle(loader->piece, loader->piece_rows, loader->epoch_key, (uint64_t)loader->piece_start);
+  return DFM_OK;
+}
+
+static int64_t rows_before(const dfm_loader *loader, int64_t piece) {
+  int64_t rows = 0;
+  for (int64_t c = 0; c < smaller(piece, loader->n_chunks); c++)
+    rows += taken(loader, chunk_rows(loader, c), piece - c);
+  return rows;
+}
+
+/* Starts the epoch's order and goes to the piece that `position` is in, which is taken when its first row is asked for,
+ * with the chunks that are live then. */
+static void start_epoch(dfm_loader *loader) {
+  int64_t piece = 0, end = loader->mixed ? loader->n_chunks + loader->live : 1;
+  for (int64_t c = 0; c < loader->n_chunks; c++) loader->chunk[c] = c;
+  shuffle(loader->chunk, loader->n_chunks, loader->epoch_key, CHUNK_COUNTER);
+  while (end - piece > 1) {
+    const int64_t middle = piece + (end - piece) / 2;
+    *(rows_before(loader, middle) <= loader->position ? &piece : &end) = middle;
+  }
+  loader->next_piece = piece;
+  loader->piece_start = rows_before(loader, piece);
+  loader->piece_rows = 0;
+  loader->asked = loader->entered = loader->spent = larger(piece - loader->live + 1, 0);
 }
 
 static dfm_status allocate(dfm_loader *loader, dfm_error *error) {
   const dfm_encoder *encoder = dfm_dataset_encoder(loader->dataset);
   const int64_t arrays = 1 + dfm_dataset_has_weight(loader->dataset) + (encoder->F > 0) + (encoder->D > 0);
   const int64_t row_bytes = dfm_dataset_row_bytes(loader->dataset);
-  const int64_t fitting = WINDOW_BYTES / (row_bytes * CHUNK_ROWS + arrays * AROUND_BYTES);
+  const int64_t fitting = LIVE_BYTES / (row_bytes * CHUNK_ROWS + arrays * AROUND_BYTES);
   loader->n_chunks = (loader->rows + CHUNK_ROWS - 1) / CHUNK_ROWS;
-  loader->window_chunks = smaller(fitting > 0 ? fitting : 1, loader->n_chunks);
+  loader->live = smaller(larger(fitting, 1), loader->n_chunks);
+  loader->ahead = larger(AHEAD_BYTES / (row_bytes * CHUNK_ROWS), 1);
   if (!loader->is_shuffled) return DFM_OK;
   DFM_TRY(dfm_alloc(&loader->chunk, (size_t)loader->n_chunks, sizeof *loader->chunk, error));
-  return dfm_alloc(&loader->window, (size_t)loader->window_chunks * CHUNK_ROWS, sizeof *loader->window, error);
+  const size_t live_rows = (size_t)loader->live * CHUNK_ROWS;
+  if (loader->live == loader->n_chunks) return dfm_alloc(&loader->piece, live_rows, sizeof *loader->piece, error);
+  DFM_TRY(dfm_alloc(&loader->mixed, live_rows, sizeof *loader->mixed, error));
+  /* The last chunk of the file may be shorter, and its share larger by a row than a full one's would be. */
+  return dfm_alloc(&loader->piece, CHUNK_ROWS + 1, sizeof *loader->piece, error);
 }
 
 dfm_status dfm_loader_create(dfm_dataset *dataset, int batch_size, bool shuffle_rows, uint64_t seed,
@@ -153,7 +182,8 @@ void dfm_loader_free(dfm_loader *loader) {
   if (!loader) return;
   dfm_dataset_free(loader->dataset);
   free(loader->chunk);
-  free(loader->window);
+  free(loader->mixed);
+  free(loader->piece);
   free(loader);
 }
 
@@ -167,8 +197,7 @@ dfm_status dfm_loader_seek(dfm_loader *loader, int64_t epoch, int64_t batch, dfm
                     "there is no batch %lld of epoch %lld; epochs start at 1 and have batches 0 to %lld",
                     (long long)batch, (long long)epoch, (long long)dfm_loader_batches(loader) - 1);
   }
-  spend_window(loader);
-  spend_old_window(loader);
+  if (loader->mixed) spend(loader, loader->entered);
   loader->position = smaller(batch * loader->batch_size, loader->rows);
   loader->epoch_key = dfm_random_u64(loader->key, (uint64_t)epoch);
   if (loader->is_shuffled) start_epoch(loader);
@@ -178,8 +207,8 @@ dfm_status dfm_loader_seek(dfm_loader *loader, int64_t epoch, int64_t batch, dfm
 
 static dfm_status next_row(dfm_loader *loader, int64_t *row, dfm_error *error) {
   if (loader->is_shuffled) {
-    if (loader->position >= loader->window_start + loader->window_rows) DFM_TRY(next_window(loader, error));
-    *row = loader->window[loader->position - loader->window_start];
+    while (loader->position >= loader->piece_start + loader->piece_rows) DFM_TRY(next_piece(loader, error));
+    *row = loader->piece[loader->position - loader->piece_start];
   } else {
     if (loader->position == loader->scan.first + loader->scan.n) DFM_TRY(dfm_scan_next(&loader->scan, error));
     *row = loader->position;
@@ -189,12 +218,9 @@ static dfm_status next_row(dfm_loader *loader, int64_t *row, dfm_error *error) {
 }
 
 dfm_status dfm_loader_next(dfm_loader *loader, int64_t *row, int *n, dfm_error *error) {
-  spend_old_window(loader);
+  /* The batch before is done with: so are the chunks that the piece at hand takes nothing of. */
+  if (loader->mixed) spend(loader, smaller(loader->next_piece - loader->live, loader->entered));
   *n = (int)smaller(loader->batch_size, loader->rows - loader->position);
   for (int i = 0; i < *n; i++) DFM_TRY(next_row(loader, &row[i], error));
-  /* As many chunks of the next window as this one has given out: asking for all at once would push out what is in
-   * use. */
-  if (loader->is_shuffled && has_windows(loader))
-    ask_ahead(loader, loader->next_chunk + (loader->position - loader->window_start) / CHUNK_ROWS + 1);
   return DFM_OK;
 }

@@ -38,67 +38,76 @@ static int by_bytes(const void *a, const void *b) {
   return order ? order : (x->n > y->n) - (x->n < y->n);
 }
 
+/* A number, and the rows that have it. */
+typedef struct counted_number {
+  double number;
+  size_t rows;
+} counted_number;
+
 static int by_number(const void *a, const void *b) {
-  const double x = *(const double *)a, y = *(const double *)b;
+  const double x = ((const counted_number *)a)->number, y = ((const counted_number *)b)->number;
   return (x > y) - (x < y);
 }
 
-/* Cells that are not missing into `cells`; whether all of them are numbers decides which words are missing. */
-static size_t collect_cells(const dfm_sample *sample, size_t first_row, size_t column, dfm_profile *p,
-                            dfm_profile_value *cells) {
-  size_t n_cells = 0, n_numbers = 0;
+static bool is_same(const dfm_profile_value *a, const char *bytes, size_t n) {
+  return a->n == n && memcmp(a->bytes, bytes, n) == 0;
+}
+
+/* The different cells that are not empty, in the order of first appearance, into `cells`; `*n` of them. */
+static dfm_status count_cells(const dfm_sample *sample, size_t first_row, size_t column, dfm_profile_value *cells,
+                              size_t *n, dfm_error *error) {
+  uint32_t *slots; /* index + 1 of a cell; 0: none */
+  size_t n_slots = 2;
+  while (n_slots < 2 * (sample->n_rows - first_row)) n_slots *= 2;
+  DFM_TRY(dfm_alloc(&slots, n_slots, sizeof *slots, error));
+  *n = 0;
+  for (size_t row = first_row; row < sample->n_rows; row++) {
+    size_t length;
+    const char *bytes = dfm_sample_cell(sample, row, column, &length);
+    if (length == 0) continue;
+    size_t slot = dfm_value_hash(bytes, length) & (n_slots - 1);
+    while (slots[slot] && !is_same(&cells[slots[slot] - 1], bytes, length)) slot = (slot + 1) & (n_slots - 1);
+    if (slots[slot]) {
+      cells[slots[slot] - 1].count++;
+    } else {
+      cells[*n] = (dfm_profile_value){bytes, length, 1};
+      slots[slot] = (uint32_t)++ * n;
+    }
+  }
+  free(slots);
+  return DFM_OK;
+}
+
+/* Keeps the cells that are not missing; whether all of them are numbers decides which words are. */
+static size_t drop_missing(dfm_profile *p, dfm_profile_value *cells, size_t n) {
+  size_t n_numbers = 0, kept = 0, rows = 0;
   uint64_t words = 0;
   double value;
-  p->n_rows = sample->n_rows - first_row;
   p->is_numeric = true;
-  for (size_t row = first_row; row < sample->n_rows; row++) {
-    size_t n;
-    const char *bytes = dfm_sample_cell(sample, row, column, &n);
-    if (n == 0) continue;
-    const int word = find_missing_word(bytes, n);
+  for (size_t i = 0; i < n; i++) {
+    const int word = find_missing_word(cells[i].bytes, cells[i].n);
     if (word >= 0) words |= 1ull << word;
-    if (p->is_numeric && word < 0 && dfm_parse_double(bytes, n, &value) != DFM_NUMBER_OK) p->is_numeric = false;
     n_numbers += word < 0;
-    cells[n_cells++] = (dfm_profile_value){bytes, n, 1};
+    if (p->is_numeric && word < 0)
+      p->is_numeric = dfm_parse_double(cells[i].bytes, cells[i].n, &value) == DFM_NUMBER_OK;
   }
   if (n_numbers == 0) p->is_numeric = false;
   if (!p->is_numeric) words &= (1ull << NUMERIC_ONLY) - 1;
   p->missing_words = words;
-  size_t kept = 0;
-  for (size_t i = 0; i < n_cells; i++) {
+  for (size_t i = 0; i < n; i++) {
     const int word = words ? find_missing_word(cells[i].bytes, cells[i].n) : -1;
-    if (word < 0 || !(words >> word & 1)) cells[kept++] = cells[i];
+    if (word >= 0 && (words >> word & 1)) continue;
+    rows += cells[i].count;
+    cells[kept++] = cells[i];
   }
-  p->n_missing = p->n_rows - kept;
+  p->n_missing = p->n_rows - rows;
   return kept;
 }
 
-/* Merges equal cells in the order of first appearance, in place; the first values go into the profile, in byte order
- * where they are all. */
-static dfm_status count_values(dfm_profile *p, dfm_profile_value *cells, size_t n, dfm_error *error) {
-  uint32_t *slots; /* index + 1 of a distinct cell; 0: none */
-  size_t n_slots = 2;
-  while (n_slots < 2 * n) n_slots *= 2;
-  DFM_TRY(dfm_alloc(&slots, n_slots, sizeof *slots, error));
-  for (size_t i = 0; i < n; i++) {
-    size_t slot = dfm_value_hash(cells[i].bytes, cells[i].n) & (n_slots - 1);
-    while (slots[slot] && by_bytes(&cells[slots[slot] - 1], &cells[i]) != 0) slot = (slot + 1) & (n_slots - 1);
-    if (slots[slot]) {
-      cells[slots[slot] - 1].count++;
-    } else {
-      cells[p->n_distinct] = cells[i];
-      slots[slot] = (uint32_t)++p->n_distinct;
-    }
-  }
-  free(slots);
-  if (p->n_distinct <= DFM_PROFILE_VALUES) qsort(cells, p->n_distinct, sizeof *cells, by_bytes);
-  for (size_t i = 0; i < p->n_distinct && i < DFM_PROFILE_VALUES; i++) p->values[i] = cells[i];
-  return DFM_OK;
-}
-
-/* Numbers in row order -> what their texts and order tell. */
-static void profile_text(dfm_profile *p, const dfm_profile_value *cells, const double *numbers, size_t n) {
-  p->is_whole = p->is_ordered = true;
+/* Different cells of numbers -> what their texts tell; and their order, which is the rows' where no two rows are equal. */
+static void profile_text(dfm_profile *p, const dfm_profile_value *cells, const counted_number *numbers, size_t n) {
+  p->is_whole = true;
+  p->is_ordered = n == p->n_rows - p->n_missing;
   for (size_t i = 0; i < n; i++) {
     const char *bytes = cells[i].bytes;
     size_t length = cells[i].n;
@@ -106,43 +115,63 @@ static void profile_text(dfm_profile *p, const dfm_profile_value *cells, const d
     const bool has_point = memchr(bytes, '.', length) || memchr(bytes, 'e', length) || memchr(bytes, 'E', length);
     p->has_point |= has_point;
     p->has_leading_zero |= length > 1 && *bytes == '0' && !has_point;
-    p->is_whole &= numbers[i] == floor(numbers[i]);
-    if (i > 0) p->is_ordered &= numbers[i] == numbers[i - 1] + 1;
+    p->is_whole &= numbers[i].number == floor(numbers[i].number);
+    if (i > 0) p->is_ordered &= numbers[i].number == numbers[i - 1].number + 1;
   }
 }
 
 /* Sorted numbers -> whether their frequencies fall from 0 or 1 on, the way counts do. */
-static bool is_falling(const double *sorted, size_t n) {
+static bool is_falling(const counted_number *sorted, size_t n) {
   size_t counts[4] = {0};
-  if (sorted[0] != 0 && sorted[0] != 1) return false;
-  for (size_t i = 0; i < n && sorted[i] < sorted[0] + 4; i++) {
-    if (sorted[i] != floor(sorted[i])) return false;
-    counts[(size_t)(sorted[i] - sorted[0])]++;
+  const double first = sorted[0].number;
+  if (first != 0 && first != 1) return false;
+  for (size_t i = 0; i < n && sorted[i].number < first + 4; i++) {
+    if (sorted[i].number != floor(sorted[i].number)) return false;
+    counts[(size_t)(sorted[i].number - first)] += sorted[i].rows;
   }
   return counts[0] > counts[1] && counts[1] > counts[2] && counts[2] > counts[3] && counts[3] > 0;
 }
 
-static void profile_numbers(dfm_profile *p, const dfm_profile_value *cells, double *numbers, size_t n) {
-  for (size_t i = 0; i < n; i++) (void)dfm_parse_double(cells[i].bytes, cells[i].n, &numbers[i]);
+/* The number that the rows' middle one has. */
+static double median_of(const counted_number *sorted, size_t rows) {
+  size_t before = sorted->rows;
+  for (; before <= rows / 2; before += sorted->rows) sorted++;
+  return sorted->number;
+}
+
+static void profile_numbers(dfm_profile *p, const dfm_profile_value *cells, counted_number *numbers, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    numbers[i].rows = cells[i].count;
+    (void)dfm_parse_double(cells[i].bytes, cells[i].n, &numbers[i].number);
+  }
   profile_text(p, cells, numbers, n);
   qsort(numbers, n, sizeof *numbers, by_number);
-  p->min = numbers[0];
-  p->median = numbers[n / 2];
-  p->max = numbers[n - 1];
+  p->min = numbers[0].number;
+  p->median = median_of(numbers, p->n_rows - p->n_missing);
+  p->max = numbers[n - 1].number;
   p->is_falling = is_falling(numbers, n);
+}
+
+/* The first values go into the profile, in byte order where they are all. */
+static void keep_values(dfm_profile *p, dfm_profile_value *cells, size_t n) {
+  p->n_distinct = n;
+  if (n <= DFM_PROFILE_VALUES) qsort(cells, n, sizeof *cells, by_bytes);
+  for (size_t i = 0; i < n && i < DFM_PROFILE_VALUES; i++) p->values[i] = cells[i];
 }
 
 dfm_status dfm_profile_column(const dfm_sample *sample, size_t first_row, size_t column, dfm_profile *profile,
                               dfm_error *error) {
   dfm_profile_value *cells = NULL;
-  double *numbers = NULL;
-  dfm_status status = dfm_alloc(&cells, sample->n_rows, sizeof *cells, error);
-  if (status == DFM_OK) status = dfm_alloc(&numbers, sample->n_rows, sizeof *numbers, error);
+  counted_number *numbers = NULL;
+  size_t n = 0;
+  *profile = (dfm_profile){.n_rows = sample->n_rows - first_row};
+  dfm_status status = dfm_alloc(&cells, profile->n_rows, sizeof *cells, error);
+  if (status == DFM_OK) status = count_cells(sample, first_row, column, cells, &n, error);
   if (status == DFM_OK) {
-    *profile = (dfm_profile){0};
-    const size_t n = collect_cells(sample, first_row, column, profile, cells);
-    if (profile->is_numeric) profile_numbers(profile, cells, numbers, n);
-    status = count_values(profile, cells, n, error);
+    n = drop_missing(profile, cells, n);
+    if (profile->is_numeric) status = dfm_alloc(&numbers, n, sizeof *numbers, error);
+    if (numbers) profile_numbers(profile, cells, numbers, n);
+    keep_values(profile, cells, n);
   }
   free(cells);
   free(numbers);

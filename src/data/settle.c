@@ -183,7 +183,8 @@ static void fit_range(void *context, int task, int thread) {
     const int n = end - row < DFM_MOMENTS_ROWS ? (int)(end - row) : DFM_MOMENTS_ROWS;
     for (size_t d = 0; d < D; d++) {
       if (!needs_fit(&run->encoder->number[d])) continue;
-      const dfm_column_moments further = dfm_moments_of(&run->encoder->number[d].settings, run->logs, numbers + d, D, n);
+      const dfm_column_moments further =
+          dfm_moments_of(&run->encoder->number[d].settings, run->logs, numbers + d, D, n);
       dfm_moments_add(&run->moments[(size_t)task * D + d], &further);
     }
   }

@@ -218,8 +218,7 @@ dfm_status dfm_storage_set_ids(dfm_storage *storage, int64_t row, int64_t n, con
   const size_t size = (size_t)storage->F * sizeof *ids;
   const dfm_spill *spill = &storage->spill[0];
   uint32_t *to = dfm_storage_ids(storage, row);
-  if (spill->is_file)
-    return dfm_spill_write(spill, (size_t)row * size, ids, (size_t)n * size, storage->folder, error);
+  if (spill->is_file) return dfm_spill_write(spill, (size_t)row * size, ids, (size_t)n * size, storage->folder, error);
   if (to != ids) memcpy(to, ids, (size_t)n * size);
   return DFM_OK;
 }

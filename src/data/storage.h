@@ -48,9 +48,9 @@ typedef struct dfm_storage {
   dfm_bad_rows bad;              /* of the text, left out */
 
   size_t budget_bytes; /* of rows in memory, before they go to files */
-  int64_t capacity; /* rows that fit behind those in files */
-  int64_t written;  /* while rows are added: so many are in files, and row r is at r - written of the arrays */
-  bool is_filing;   /* rows are added by way of files */
+  int64_t capacity;    /* rows that fit behind those in files */
+  int64_t written;     /* while rows are added: so many are in files, and row r is at r - written of the arrays */
+  bool is_filing;      /* rows are added by way of files */
   dfm_spill spill[DFM_STORAGE_ARRAYS];
   char *folder;      /* of the files */
   dfm_st_file *file; /* a dataset file's, retained: the arrays are its tensors, read-only; NULL: the arrays are ours */
@@ -69,6 +69,7 @@ struct dfm_dataset {
   dfm_encoder *encoder;
   dfm_storage *storage;
   int64_t first, rows, positives;
+  int64_t before; /* rows of the same text in datasets before this one (dfm_reader) */
   dfm_cell_counts *counts; /* (F + D): categories, then numbers */
   atomic_int owners;
 };

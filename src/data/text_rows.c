@@ -11,6 +11,9 @@
 /* No row of a click log comes near ROW_LIMIT; without it one stray quote would turn the rest of a file into a single
  * cell. */
 enum { ROW_LIMIT = 64 << 20, KEEP_LIMIT = 2 * ROW_LIMIT };
+/* Quotes are looked for so far ahead: the rows' next bytes, which the first caches then have, and not a window of MBs of
+ * which few rows may be wanted. */
+enum { QUOTE_STEP = 32 << 10 };
 
 struct dfm_text_rows {
   dfm_feed *feed;
@@ -26,7 +29,7 @@ struct dfm_text_rows {
   bool is_empty;
   const char *at;    /* the next line */
   long long line;    /* its number */
-  const char *quote; /* the first quote at or behind `at`; the window's end where there is none */
+  const char *quote; /* the first quote at or behind `at`, or how far there is none */
 };
 
 /* Files whose bytes cannot be rows of text, told by their first bytes. */
@@ -222,10 +225,12 @@ static found find_quoted_end(const dfm_text_rows *rows, const char **line_end, d
 
 static bool has_quote_before(dfm_text_rows *rows, const char *end) {
   if (rows->separator == 0) return false;
-  if (rows->quote < rows->at) {
-    const char *quote = memchr(rows->at, '"', (size_t)(rows->end - rows->at));
-    rows->quote = quote ? quote : rows->end;
-  }
+  if (rows->quote < rows->at) rows->quote = rows->at;
+  if (rows->quote >= end || *rows->quote == '"') return rows->quote < end;
+  const char *stop = rows->end - rows->quote > QUOTE_STEP ? rows->quote + QUOTE_STEP : rows->end;
+  if (stop < end) stop = end;
+  const char *quote = memchr(rows->quote, '"', (size_t)(stop - rows->quote));
+  rows->quote = quote ? quote : stop;
   return rows->quote < end;
 }
 

@@ -213,7 +213,9 @@ static void number_buckets(const dfm_vocabulary_builder *builder, dfm_value *val
   const uint32_t n_buckets = builder->empty;
   for (size_t i = 0; i < n; i++) {
     const bool is_absent = values[i].n == DFM_VALUE_ABSENT;
-    values[i].id = is_absent ? DFM_ID_NONE : values[i].n == 0 ? n_buckets : (uint32_t)(dfm_value_hash_of(&values[i]) % n_buckets);
+    values[i].id = is_absent          ? DFM_ID_NONE
+                   : values[i].n == 0 ? n_buckets
+                                      : (uint32_t)(dfm_value_hash_of(&values[i]) % n_buckets);
   }
 }
 

@@ -78,10 +78,11 @@ static dfm_model_parts run_parts(const dfm_run *run, bool has_state, const char 
   return parts;
 }
 
-dfm_status dfm_run_save_model(const dfm_run *run, const char *path, int64_t epoch, const dfm_metrics *valid,
+dfm_status dfm_run_save_model(dfm_run *run, const char *path, int64_t epoch, const dfm_metrics *valid,
                               dfm_error *error) {
   dfm_extra_tensor *extra = NULL;
   char *metrics = NULL;
+  DFM_TRY(dfm_run_find_ages(run, error));
   json_t *json = json_pack("{s:I}", "epoch", (json_int_t)epoch);
   if (json && valid) json_object_set_new(json, "valid", dfm_metrics_to_json(valid));
   DFM_TRY(to_text(json, &metrics, error));
@@ -109,10 +110,11 @@ static json_t *position_to_json(const dfm_run *run) {
                    dfm_metrics_to_json(&position->valid), "data", data);
 }
 
-dfm_status dfm_checkpoint_save(const dfm_run *run, const char *path, dfm_error *error) {
+dfm_status dfm_checkpoint_save(dfm_run *run, const char *path, dfm_error *error) {
   dfm_extra_tensor *extra = NULL;
   char *position = NULL;
   dfm_status status;
+  DFM_TRY(dfm_run_find_ages(run, error));
   DFM_TRY(dfm_alloc(&extra, most_extra(run), sizeof *extra, error));
   DFM_TRY_GOTO(status, to_text(position_to_json(run), &position, error), done);
   dfm_model_parts parts = run_parts(run, true, "{}", extra);

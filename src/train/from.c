@@ -70,6 +70,15 @@ static void add_ages(const dfm_go_on *go_on, int f) {
   }
 }
 
+dfm_status dfm_run_find_ages(dfm_run *run, dfm_error *error) {
+  const dfm_model *from = run->options->from;
+  const dfm_go_on go_on = {.run = run, .from = from};
+  if (run->age) return DFM_OK;
+  DFM_TRY(dfm_ages_create(run->trainer->train, run->stepper->pool, &run->age, error));
+  for (int f = 0; from && f < from->encoder->F; f++) add_ages(&go_on, f);
+  return DFM_OK;
+}
+
 /* ---- rows */
 
 /* A row with its state, caught up to the model's last step: idle rows of the steps to come start there. A row that was
@@ -161,7 +170,6 @@ dfm_status dfm_run_go_on(dfm_run *run, bool takes_weights, dfm_error *error) {
   DFM_TRY(dfm_recipe_check_from(run->trainer->recipe, from, error));
   DFM_TRY(check_fields(run->stepper->encoder, from->encoder, error));
   run->first_step = from->state_steps;
-  for (int f = 0; f < from->encoder->F; f++) add_ages(&go_on, f);
   const dfm_status status = takes_weights ? take_weights_of(&go_on, error) : DFM_OK;
   dfm_optimizer_free(go_on.optimizer);
   return status;

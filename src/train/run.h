@@ -52,7 +52,7 @@ typedef struct dfm_run {
   dfm_meter *valid_meter;   /* of the validation rows */
   float *probability;       /* (DFM_SCAN_ROWS, or a batch's rows) */
   uint64_t fingerprint;     /* of the rows and what encodes them; only where checkpoints are made or read */
-  uint32_t **age;           /* (F) of the values, after this run's rows */
+  uint32_t **age;           /* (F) of the values, after this run's rows; NULL before dfm_run_find_ages */
   int64_t first_step;       /* the optimizer's steps before this run's first */
   dfm_position position;
   dfm_epoch_rows seen;
@@ -91,11 +91,11 @@ size_t dfm_progressive_list(const dfm_progressive *progressive, dfm_extra_tensor
 dfm_status dfm_progressive_resume(dfm_run *run, const dfm_st_file *file, const char *path, dfm_error *error);
 
 /* The model's weights now, as a model file whose metrics are those of `epoch` (valid NULL: none). */
-dfm_status dfm_run_save_model(const dfm_run *run, const char *path, int64_t epoch, const dfm_metrics *valid,
+dfm_status dfm_run_save_model(dfm_run *run, const char *path, int64_t epoch, const dfm_metrics *valid,
                               dfm_error *error);
 
 /* The same plus raw table rows, optimizer state and position. */
-dfm_status dfm_checkpoint_save(const dfm_run *run, const char *path, dfm_error *error);
+dfm_status dfm_checkpoint_save(dfm_run *run, const char *path, dfm_error *error);
 /* Puts a fresh run where the checkpoint was made; an error where data or recipe differ. */
 dfm_status dfm_checkpoint_resume(dfm_run *run, const char *path, dfm_error *error);
 
@@ -110,9 +110,11 @@ size_t dfm_state_list(const dfm_stepper *stepper, dfm_extra_tensor *extra);
  * is bounded before it is used. `optimizer` is at that step. */
 bool dfm_touch_fits(const dfm_optimizer *optimizer, uint32_t touch);
 
-/* Goes on from options->from: its rows' weights, by value, its dense weights, and the state that its file keeps; ages.
+/* Goes on from options->from: its rows' weights, by value, its dense weights, and the state that its file keeps.
  * `takes_weights` false: a checkpoint of this run will bring them. */
 dfm_status dfm_run_go_on(dfm_run *run, bool takes_weights, dfm_error *error);
+/* Fills run->age, once: a pass over the rows, which waits for the first file that holds ages. */
+dfm_status dfm_run_find_ages(dfm_run *run, dfm_error *error);
 
 /* Full-batch L-BFGS to the optimum of a linear model; fills the stepper's weights and tables and `*objective`. */
 dfm_status dfm_lbfgs_solve(dfm_run *run, double *objective, dfm_error *error);

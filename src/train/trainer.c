@@ -137,7 +137,6 @@ static dfm_status open_run(dfm_run *run, dfm_error *error) {
   const dfm_recipe *recipe = trainer->recipe;
   const int size = batch_size(trainer), piece = size > DFM_SCAN_ROWS ? size : DFM_SCAN_ROWS;
   DFM_TRY(dfm_stepper_create(recipe, trainer->train, size, run->options->threads, &run->stepper, error));
-  DFM_TRY(dfm_ages_create(trainer->train, &run->age, error));
   DFM_TRY(preset_weights(run, error));
   DFM_TRY(dfm_loader_create(trainer->train, size, recipe->train.shuffle, recipe->train.seed, &run->loader, error));
   if (trainer->valid) {
