@@ -89,7 +89,7 @@ static void case_ffm(const dfm_kernel *k, spans *s, int at, int n) {
   s->result = (double)k->ffm_forward(e, F, n);
   static const uint32_t row[] = {0, 0, 0, 0, 0, 0, 0};
   for (size_t rows = 0; rows <= 7; rows++)
-    k->ffm_gradient(s->rows + 20 * SPAN + at + rows, e, F, n, (int)rows % F, row, s->x[0] + at, rows);
+    k->ffm_gradient(s->rows + 20 * SPAN + at + rows, e, F, n, (int)rows % F, rows > 4, row, s->x[0] + at, rows);
 }
 static void case_scatter(const dfm_kernel *k, spans *s, int at, int n) {
   static const uint32_t to[] = {3, 0, 3, 7, 1};
@@ -359,7 +359,7 @@ static void check_ffm(int F, int K) {
 }
 
 /* The gradient of what field i keeps for each partner, over `rows` rows of a batch of five: some more than once, each with fields of its own absent. */
-static void check_ffm_gradient(int F, int K, size_t rows) {
+static void check_ffm_gradient(int F, int K, size_t rows, bool meets_self) {
   enum { BATCH = 5 };
   const int n = F * K, i = F / 2;
   const float *at[BATCH * 39];
@@ -374,13 +374,13 @@ static void check_ffm_gradient(int F, int K, size_t rows) {
     for (int j = 0; j < F; j++) at[b * F + j] = (j + b) % 7 == 3 ? NULL : e[b][j];
   }
   for (int j = 0; j < n; j++) g[j] = 0.5f;
-  generic()->ffm_gradient(g, at, F, K, i, row, c, rows);
+  generic()->ffm_gradient(g, at, F, K, i, meets_self, row, c, rows);
   for (int j = 0; j < F; j++)
     for (int k = 0; k < K; k++) {
       double sum = 0.5;
       for (size_t r = 0; r < rows; r++) {
         const float *from = at[(int)row[r] * F + j];
-        sum += from ? (double)c[r] * (double)from[i * K + k] : 0;
+        sum += from && (j != i || meets_self) ? (double)c[r] * (double)from[i * K + k] : 0;
       }
       assert_near(g[j * K + k], sum, 2e-6);
     }
@@ -394,7 +394,7 @@ static void test_rows_apart(void **state) {
     for (int F = 0; F <= 39; F += 3) {
       check_fm_rows(F, width[c]);
       check_ffm(F, width[c]);
-      for (size_t rows = 0; rows <= 8 && F > 0; rows++) check_ffm_gradient(F, width[c], rows);
+      for (size_t rows = 0; rows <= 8 && F > 0; rows++) check_ffm_gradient(F, width[c], rows, rows % 3 == 1);
     }
   check_ffm(600, 1);
 }

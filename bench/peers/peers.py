@@ -258,7 +258,7 @@ def measure(arguments, folder):
 def prepare(arguments):
     for name in arguments.shapes:
         if name == "wide":
-            wide.make_rows(arguments, arguments.rows)
+            wide.prepare(arguments, python_of)
         else:
             make_rows(arguments, SHAPES[name], arguments.rows)
 

@@ -64,7 +64,7 @@ def knows(arguments, kind):
 
 
 class Texts:
-    """The rows as the peers read them, each form written once, when it is first asked for."""
+    """The rows as the peers read them, each form written once, when it is first asked for and not there."""
 
     def __init__(self, folder, data, rows, python):
         self.folder, self.data, self.rows, self.python, self.made = folder, data, rows, python, {}
@@ -73,9 +73,18 @@ class Texts:
         if form not in self.made:
             stem = os.path.join(self.folder, "wide-" + form)
             script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "wide_text.py")
-            subprocess.run([self.python, script, form, self.data, str(self.rows), stem], check=True)
             self.made[form] = (stem + ".train", stem + ".held-out")
+            if not all(os.path.exists(path) for path in self.made[form]):
+                subprocess.run([self.python, script, form, self.data, str(self.rows), stem], check=True)
         return self.made[form]
+
+
+def prepare(arguments, python_of):
+    """The dataset file and the peers' texts, in the folder of --rows."""
+    texts = Texts(arguments.rows, make_rows(arguments, arguments.rows), N_TRAIN, python_of(arguments, "wide"))
+    for name in arguments.peers:
+        if name in PEERS and PEERS[name].text:
+            texts.of(PEERS[name].text)
 
 
 def measure(arguments, run_script, python_of, folder, results, rows=N_TRAIN, held_out=N_HELD_OUT):

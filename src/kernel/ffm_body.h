@@ -50,12 +50,14 @@ KERNEL_INLINE int ffm_next(const float *const *e, int F, int K, int *i, const fl
       FFM_AT(K, g + j * K) = sum;                                                                                      \
     }                                                                                                                  \
   }                                                                                                                    \
-  KERNEL_INLINE void ffm_gradient_##K(float *g, const float *const *e, int F, int i, const uint32_t *row,              \
-                                      const float *c, size_t rows) {                                                   \
+  KERNEL_INLINE void ffm_gradient_##K(float *g, const float *const *e, int F, int i, bool meets_self,                  \
+                                      const uint32_t *row, const float *c, size_t rows) {                              \
+    const ffm_##K own = FFM_AT(K, g + i * K);                                                                          \
     size_t r = 0;                                                                                                      \
     for (; r + 4 <= rows; r += 4) ffm_rows_##K(g, e, F, i, row + r, c + r, 4);                                         \
     for (; r + 2 <= rows; r += 2) ffm_rows_##K(g, e, F, i, row + r, c + r, 2);                                         \
     for (; r < rows; r++) ffm_rows_##K(g, e, F, i, row + r, c + r, 1);                                                 \
+    if (!meets_self) FFM_AT(K, g + i * K) = own;                                                                       \
   }
 DEFINE_FFM(2)
 DEFINE_FFM(4)
@@ -92,34 +94,34 @@ KERNEL float ffm_forward(const float *const *e, int F, int K) {
   return lanes_sum(lane);
 }
 
-KERNEL_INLINE void ffm_gradient_any(float *restrict g, const float *const *e, int F, int K, int i, const uint32_t *row,
-                                    const float *c, size_t rows) {
+KERNEL_INLINE void ffm_gradient_any(float *restrict g, const float *const *e, int F, int K, int i, bool meets_self,
+                                    const uint32_t *row, const float *c, size_t rows) {
   for (size_t r = 0; r < rows; r++)
     for (int j = 0; j < F; j++) {
       const float *from = e[(size_t)row[r] * (size_t)F + (size_t)j];
-      if (!from) continue;
+      if (!from || (j == i && !meets_self)) continue;
       const float *restrict y = from + (size_t)i * (size_t)K;
       float *restrict sum = g + (size_t)j * (size_t)K;
       for (int k = 0; k < K; k++) sum[k] += y[k] * c[r];
     }
 }
 
-KERNEL void ffm_gradient(float *g, const float *const *e, int F, int K, int i, const uint32_t *row, const float *c,
-                         size_t rows) {
+KERNEL void ffm_gradient(float *g, const float *const *e, int F, int K, int i, bool meets_self, const uint32_t *row,
+                         const float *c, size_t rows) {
   switch (K) {
     case 2:
-      ffm_gradient_2(g, e, F, i, row, c, rows);
+      ffm_gradient_2(g, e, F, i, meets_self, row, c, rows);
       break;
     case 4:
-      ffm_gradient_4(g, e, F, i, row, c, rows);
+      ffm_gradient_4(g, e, F, i, meets_self, row, c, rows);
       break;
     case 8:
-      ffm_gradient_8(g, e, F, i, row, c, rows);
+      ffm_gradient_8(g, e, F, i, meets_self, row, c, rows);
       break;
     case 16:
-      ffm_gradient_16(g, e, F, i, row, c, rows);
+      ffm_gradient_16(g, e, F, i, meets_self, row, c, rows);
       break;
     default:
-      ffm_gradient_any(g, e, F, K, i, row, c, rows);
+      ffm_gradient_any(g, e, F, K, i, meets_self, row, c, rows);
   }
 }

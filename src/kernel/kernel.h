@@ -118,9 +118,10 @@ typedef struct dfm_kernel {
    * eq. 4. */
   float (*ffm_forward)(const float *const *e, int F, int K);
   /* g (F, K) += the sum over r < rows, in order, of c[r] times the factors that the fields of row[r] keep for field i:
-   * g[j] += c[r] e_r[j][i], e_r = e + row[r] F, nothing where field j is absent. For j = i these are the field's own. */
-  void (*ffm_gradient)(float *g, const float *const *e, int F, int K, int i, const uint32_t *row, const float *c,
-                       size_t rows);
+   * g[j] += c[r] e_r[j][i], e_r = e + row[r] F, nothing where field j is absent. j = i, which are the field's own, only
+   * where it meets itself. */
+  void (*ffm_gradient)(float *g, const float *const *e, int F, int K, int i, bool meets_self, const uint32_t *row,
+                       const float *c, size_t rows);
   /* Optimizer steps on a span: g is the gradient, penalties included. */
   void (*sgd)(float *w, const float *g, size_t n, float learning_rate);
   /* s += g^2; w -= lr g / (sqrt(s + initial) + epsilon). Duchi, Hazan, Singer, JMLR 2011. */

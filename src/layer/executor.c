@@ -161,20 +161,34 @@ static dfm_status allocate_sums(dfm_executor *executor, dfm_error *error) {
   return DFM_OK;
 }
 
+static int tasks_of(const dfm_layer *layer) {
+  return layer->kind->tasks ? layer->kind->tasks(layer) : 0;
+}
+
+/* Multiplies of one gradient task and row of the batch. */
+static int64_t task_cost(const dfm_layer *layer) {
+  return (int64_t)layer->n_in * layer->n_out / tasks_of(layer);
+}
+
+/* Large tasks first: small ones fill up the threads' ends. */
 static dfm_status list_tasks(dfm_executor *executor, dfm_error *error) {
   const dfm_net *net = executor->pass.net;
-  int n = 0;
-  for (int i = 0; i < net->n_layers; i++)
-    n += net->layer[i].kind->tasks ? net->layer[i].kind->tasks(&net->layer[i]) : 0;
+  int order[DFM_MAX_LAYERS], n_layers = 0, n = 0;
+  for (int i = 0; i < net->n_layers; i++) {
+    int at = n_layers;
+    if (tasks_of(&net->layer[i]) == 0) continue;
+    for (; at > 0 && task_cost(&net->layer[order[at - 1]]) < task_cost(&net->layer[i]); at--) order[at] = order[at - 1];
+    order[at] = i;
+    n_layers++;
+    n += tasks_of(&net->layer[i]);
+  }
   DFM_TRY(dfm_alloc(&executor->task_layer, (size_t)n, sizeof(int), error));
   DFM_TRY(dfm_alloc(&executor->task_index, (size_t)n, sizeof(int), error));
-  for (int i = 0; i < net->n_layers; i++) {
-    const int tasks = net->layer[i].kind->tasks ? net->layer[i].kind->tasks(&net->layer[i]) : 0;
-    for (int task = 0; task < tasks; task++) {
-      executor->task_layer[executor->n_tasks] = i;
+  for (int i = 0; i < n_layers; i++)
+    for (int task = 0; task < tasks_of(&net->layer[order[i]]); task++) {
+      executor->task_layer[executor->n_tasks] = order[i];
       executor->task_index[executor->n_tasks++] = task;
     }
-  }
   return DFM_OK;
 }
 

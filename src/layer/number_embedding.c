@@ -1,6 +1,4 @@
 /* Number embedding: numbers come in; a factor vector per number, scaled by it, goes out: e_d = x_d v_d (Guo et al., "DeepFM", IJCAI 2017). */
-#include <string.h>
-
 #include "layer/layer.h"
 
 static void forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {
@@ -33,23 +31,19 @@ static void add_row(const dfm_layer *layer, const dfm_pass *pass, int b, float *
     const float x_i = x[layer->column[i]], c = x_i * dlogit;
     if (x_i == 0) continue; /* it is absent: there may be no gradient */
     if (net->is_field_aware)
-      pass->kernel->ffm_gradient(dv + i * K, pass->row, net->n_slots, net->fm_width, i, &(uint32_t){(uint32_t)b}, &c,
-                                 1);
+      pass->kernel->ffm_gradient(dv + i * K, pass->row, net->n_slots, net->fm_width, i, false, &(uint32_t){(uint32_t)b},
+                                 &c, 1);
     else
       pass->kernel->axpy(dv + i * K, x_i, de + i * K, (size_t)K);
   }
 }
 
 static int gradient(const dfm_layer *layer, const dfm_pass *pass, int task, dfm_span span[2]) {
-  const dfm_net *net = pass->net;
-  const dfm_param *param = &net->param[layer->param[0]];
-  const size_t own = (size_t)net->fm_width;
+  const dfm_param *param = &pass->net->param[layer->param[0]];
   float *dv = dfm_dweight(pass, layer, 0);
   (void)task;
   for (size_t i = 0; i < param->n; i++) dv[i] = 0;
   for (int b = 0; b < pass->B; b++) add_row(layer, pass, b, dv);
-  for (int i = 0; net->is_field_aware && i < layer->n_in; i++) /* a number does not meet itself */
-    memset(dv + i * layer->K + i * net->fm_width, 0, own * sizeof *dv);
   span[0] = (dfm_span){param->offset, param->n, param->part};
   return 1;
 }

@@ -9,12 +9,8 @@ void dfm_partners_add(const dfm_tables *tables, const dfm_table_gradient *gradie
                       const float *c, size_t n, float *g) {
   const dfm_pairs_rows *pairs = &gradient->pairs;
   const dfm_field_gradient *field = &gradient->field[f];
-  const size_t K = (size_t)pairs->K;
   float *factors = g + tables->table[tables->encoder->category[f].table].first;
-  float *own = factors + (size_t)field->slot * K, kept[DFM_MAX_FIELD_WIDTH];
-  memcpy(kept, own, K * sizeof *own);
-  tables->kernel->ffm_gradient(factors, pairs->row, pairs->slots, pairs->K, field->slot, row, c, n);
-  if (!field->has_within) memcpy(own, kept, K * sizeof *own); /* a field does not meet itself */
+  tables->kernel->ffm_gradient(factors, pairs->row, pairs->slots, pairs->K, field->slot, field->has_within, row, c, n);
 }
 
 /* Lists the rows of the batch by the unique row that each wants, `to`. */

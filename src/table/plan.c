@@ -109,11 +109,6 @@ size_t dfm_plans_gradient_floats(const dfm_tables *tables, const dfm_plan *plans
   return most;
 }
 
-/* Places ahead that memory is asked for rows: far enough to hide a miss, near enough that they stay in the first-level cache. */
-static size_t places_ahead(const dfm_table *table) {
-  return (size_t)table->stride * sizeof(float) <= DFM_CACHE_LINE ? 64 : 32;
-}
-
 /* Unique rows that are not ready: never touched, or not caught up. They are made so together, since a row's start is looked up in the vocabulary. */
 typedef struct unready {
   uint32_t id[32], u[32], touched[32];
@@ -154,27 +149,42 @@ typedef struct places {
   size_t n;
 } places;
 
-/* Asks for the rows of the first places. */
-DFM_PREFETCHES void prefetch_first(const places *of) {
-  const size_t ahead = places_ahead(of->table);
-  for (size_t p = 0; p < of->n && p < ahead; p++)
-    if (of->id[p] < of->table->V) dfm_row_prefetch(of->table, of->id[p]);
+/* Whether a place's row is asked for as a whole. A long one need not be copied for each place, and is asked for when it is; its touch word comes
+ * first, and the rest only where it may be caught up. */
+static bool asks_whole(const dfm_tables *tables, const dfm_table *table) {
+  return table->n <= DFM_COPY_FEW || ready_from(tables, table) > 1;
 }
 
-/* Numbers the rows that no place before has asked for, from plan->U on, and copies them; true: some place has no id. Whether a row has been asked
- * for cannot be foreseen, so short rows (of n floats) are copied every time, without a branch. */
+DFM_PREFETCHES void prefetch_place(const dfm_table *table, uint32_t id, bool is_whole) {
+  if (id >= table->V) return;
+  if (is_whole)
+    dfm_row_prefetch(table, id);
+  else
+    __builtin_prefetch(dfm_row_at(table, id).touch, 1);
+}
+
+/* Asks for the rows of the first places. */
+DFM_PREFETCHES void prefetch_first(const dfm_tables *tables, const places *of) {
+  const size_t ahead = (size_t)dfm_rows_ahead(of->table);
+  const bool is_whole = asks_whole(tables, of->table);
+  for (size_t p = 0; p < of->n && p < ahead; p++) prefetch_place(of->table, of->id[p], is_whole);
+}
+
+/* Numbers the rows that no place before has asked for, from plan->U on; true: some place has no id. Whether a row has been asked for cannot be
+ * foreseen, so short rows (of n floats) are copied every time, without a branch. */
 __attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *tables, const places *of, dfm_plan *plan,
                                                             uint32_t *restrict inverse, size_t n) {
   const dfm_table table = *of->table;
   const uint32_t ready = ready_from(tables, of->table), *id = of->id;
   uint32_t *restrict unique = plan->unique, U = (uint32_t)plan->U;
   float *restrict weights = plan->weights;
+  const size_t ahead = (size_t)dfm_rows_ahead(of->table);
+  const bool is_whole = asks_whole(tables, of->table);
   unready rows;
   rows.n = 0;
-  const size_t ahead = places_ahead(of->table);
   bool has_none = false;
   for (size_t p = 0; p < of->n; p++) {
-    if (p + ahead < of->n && id[p + ahead] < table.V) dfm_row_prefetch(&table, id[p + ahead]);
+    if (p + ahead < of->n) prefetch_place(&table, id[p + ahead], is_whole);
     if (id[p] >= table.V) { /* DFM_ID_NONE */
       inverse[p] = DFM_ID_NONE;
       has_none = true;
@@ -187,10 +197,7 @@ __attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *ta
     U += 1 - is_marked;
     *row.touch = DFM_ROW_MARKED | u;
     inverse[p] = u;
-    if (n <= DFM_COPY_FEW)
-      dfm_copy_few(weights + u * n, row.w, n);
-    else if (!is_marked)
-      memcpy(weights + u * n, row.w, n * sizeof(float));
+    if (n <= DFM_COPY_FEW) dfm_copy_few(weights + u * n, row.w, n);
     if (touched < ready) {
       rows.id[rows.n] = id[p];
       rows.u[rows.n] = u;
@@ -203,9 +210,23 @@ __attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *ta
   return has_none;
 }
 
+/* Copies long rows, from unique row u on. */
+static void copy_rows(const dfm_table *table, const dfm_plan *plan, int u) {
+  const size_t n = (size_t)table->n;
+  const int ahead = dfm_rows_ahead(table);
+  for (int i = u; i < plan->U && i < u + ahead; i++) dfm_row_prefetch(table, plan->unique[i]);
+  for (; u < plan->U; u++) {
+    if (u + ahead < plan->U) dfm_row_prefetch(table, plan->unique[u + ahead]);
+    memcpy(plan->weights + (size_t)u * n, dfm_row_at(table, plan->unique[u]).w, n * sizeof(float));
+  }
+}
+
 static bool plan_field(const dfm_tables *tables, const places *of, dfm_plan *plan, uint32_t *inverse) {
   if (of->table->n == 1) return plan_rows(tables, of, plan, inverse, 1); /* known to the compiler */
-  return plan_rows(tables, of, plan, inverse, (size_t)of->table->n);
+  const int before = plan->U;
+  const bool has_none = plan_rows(tables, of, plan, inverse, (size_t)of->table->n);
+  if (of->table->n > DFM_COPY_FEW) copy_rows(of->table, plan, before);
+  return has_none;
 }
 
 static places places_of(const dfm_table *table, const dfm_batch *batch, int f) {
@@ -233,15 +254,17 @@ static void gather(const dfm_tables *tables, const dfm_table *table, dfm_plan *p
   memset(plan->weights + (size_t)plan->U * n, 0, n * sizeof(float));
 }
 
+/* The first places of the table; none of a field that shares another's, whose ids are that one's task's. */
+DFM_PREFETCHES void prefetch_table(const dfm_tables *tables, const dfm_table *table, const dfm_batch *batch) {
+  if (table->n_members == 0) return;
+  const places first = places_of(table, batch, table->field);
+  prefetch_first(tables, &first);
+}
+
 void dfm_tables_gather(const dfm_tables *tables, int from, int to, dfm_plan *plans, const dfm_batch *batch) {
+  if (from < to) prefetch_table(tables, &tables->table[from], batch);
   for (int t = from; t < to; t++) {
-    const dfm_table *table = &tables->table[t];
-    const places next = t + 1 < to ? places_of(&tables->table[t + 1], batch, t + 1) : (places){table, NULL, 0};
-    if (t == from) {
-      const places first = places_of(table, batch, t);
-      prefetch_first(&first);
-    }
-    prefetch_first(&next); /* while this table is planned */
-    if (table->n_members > 0) gather(tables, table, plans, batch);
+    if (t + 1 < to) prefetch_table(tables, &tables->table[t + 1], batch); /* while this one is planned */
+    if (tables->table[t].n_members > 0) gather(tables, &tables->table[t], plans, batch);
   }
 }

@@ -5,9 +5,6 @@
 #include "table/partners.h"
 #include "table/row.h"
 
-/* Rows stepped together: while they are, those that follow are asked for. */
-enum { AT_ONCE = 32 };
-
 typedef struct dfm_update {
   const dfm_tables *tables;
   const dfm_table *table;
@@ -127,16 +124,18 @@ DFM_PREFETCHES void prefetch_rows(const dfm_table *table, const uint32_t *id, in
   for (int u = 0; u < n; u++) dfm_row_prefetch(table, id[u]);
 }
 
-/* Steps the plan's rows by their gradients g (U, n). The gathered weights stay as they are: other tables' gradients may need them. */
+/* Steps the plan's rows by their gradients g (U, n), some at once: while they are stepped, those that follow are asked for. The gathered weights
+ * stay as they are: other tables' gradients may need them. */
 static void step_rows(const dfm_tables *tables, const dfm_table *table, const dfm_plan *plan, const float *g) {
   const uint32_t now = (uint32_t)(dfm_optimizer_step_count(tables->optimizer) + 1);
   const dfm_rows rows = {table->rows, (size_t)table->stride, (size_t)table->n};
   const uint32_t *id = plan->unique;
-  prefetch_rows(table, id, plan->U < AT_ONCE ? plan->U : AT_ONCE);
-  for (int u = 0; u < plan->U; u += AT_ONCE) {
-    const int here = plan->U - u < AT_ONCE ? plan->U - u : AT_ONCE, left = plan->U - u - here;
+  const int ahead = dfm_rows_ahead(table), at_once = ahead < 32 ? (ahead + 1) / 2 : 32;
+  prefetch_rows(table, id, plan->U < at_once ? plan->U : at_once);
+  for (int u = 0; u < plan->U; u += at_once) {
+    const int here = plan->U - u < at_once ? plan->U - u : at_once, left = plan->U - u - here;
     const size_t at = (size_t)u * rows.n;
-    prefetch_rows(table, id + u + here, left < AT_ONCE ? left : AT_ONCE);
+    prefetch_rows(table, id + u + here, left < at_once ? left : at_once);
     dfm_optimizer_step_rows(tables->optimizer, &rows, id + u, (size_t)here, plan->weights + at, g + at, now);
   }
 }
