@@ -158,8 +158,8 @@ static int run(const cli_call *call) {
     return cli_fail(&error);
   }
   if (!o->is_json) return report.is_closed ? CLI_CLOSED : CLI_OK;
-  return cli_print_json(json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "cpu", report.cpu, "kernel", report.kernel, "threads",
-                                  (json_int_t)o->threads, "repeats", (json_int_t)o->repeats, "milliseconds",
+  return cli_print_json(json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "cpu", report.cpu, "kernel", report.kernel,
+                                  "threads", (json_int_t)o->threads, "repeats", (json_int_t)o->repeats, "milliseconds",
                                   (json_int_t)o->milliseconds, "measures", report.measures));
 }
 

@@ -151,6 +151,8 @@ int cli_check_folder(const char *flag, const char *path);
  * of the arguments from number `first` on. */
 int cli_keep_apart(const cli_call *call, const char *flag, const char *path, const char *what, const char *other);
 int cli_keep_data(const cli_call *call, int first, const char *flag, const char *path);
+/* What was written so far can be read by others, where the output is no file that appears as a whole. */
+int cli_output_flush(cli_output *output);
 /* Ends the output in any case; `status` other than CLI_OK throws it away, and is returned. */
 int cli_output_close(cli_output *output, int status);
 /* Empties standard output, at the program's end. */

@@ -25,10 +25,9 @@ static const cli_option options[] = {
 #undef AT
 
 static void print_fields(const cli_scoring *scoring) {
-  const dfm_dataset *rows = scoring->rows;
   bool has_title = false;
-  for (size_t i = 0; i < dfm_dataset_fields(rows); i++) {
-    const dfm_field_count field = dfm_dataset_field(rows, i);
+  for (size_t i = 0; i < scoring->n_fields; i++) {
+    const dfm_field_count field = scoring->field[i];
     char share[CLI_SHORT], count[CLI_SHORT], expected[CLI_SHORT], name[160];
     if (field.unknown == 0) continue;
     if (!has_title) printf("\n%-32s %15s %10s %10s\n", "unknown values in field", "cells", "share", "expected");
@@ -45,8 +44,7 @@ static json_t *share_json(int64_t part, int64_t whole) {
 
 /* The rows' shares and, beside them, those of the training rows. */
 static json_t *field_json(const cli_scoring *scoring, size_t i) {
-  const int64_t n = dfm_dataset_rows(scoring->rows);
-  const dfm_field_count field = dfm_dataset_field(scoring->rows, i);
+  const dfm_field_count field = scoring->field[i];
   const dfm_field_info trained = dfm_model_field(scoring->model, i);
   json_t *train = json_pack("{s:I, s:o, s:o, s:f}", "rows", (json_int_t)trained.rows, "unknown_share",
                             share_json(trained.unknown_rows, trained.cells), "missing_share",
@@ -57,13 +55,13 @@ static json_t *field_json(const cli_scoring *scoring, size_t i) {
                    : field.is_list ? "list"
                                    : "category",
                    "unknown", (json_int_t)field.unknown, "missing", (json_int_t)field.missing, "unknown_share",
-                   share_json(field.unknown, field.cells), "missing_share", share_json(field.missing, n), "train",
-                   train);
+                   share_json(field.unknown, field.cells), "missing_share", share_json(field.missing, scoring->n),
+                   "train", train);
 }
 
 static json_t *fields_json(const cli_scoring *scoring) {
   json_t *list = json_array();
-  for (size_t i = 0; i < dfm_dataset_fields(scoring->rows); i++) json_array_append_new(list, field_json(scoring, i));
+  for (size_t i = 0; i < scoring->n_fields; i++) json_array_append_new(list, field_json(scoring, i));
   return list;
 }
 
@@ -77,7 +75,7 @@ static int print_json(const cli_call *call, const cli_scoring *scoring, const df
   return cli_print_json(json);
 }
 
-/* Scores the rows piece by piece; `best` is told the true probabilities, where there are any. */
+/* Scores the rows at hand piece by piece; `best` is told the true probabilities, where there are any. */
 static dfm_status measure(const cli_scoring *scoring, dfm_meter *meter, dfm_meter *best, dfm_error *error) {
   const dfm_dataset *rows = scoring->rows;
   const float *truth = dfm_dataset_truth(rows), *labels = dfm_dataset_labels(rows),
@@ -93,33 +91,41 @@ static dfm_status measure(const cli_scoring *scoring, dfm_meter *meter, dfm_mete
   return status;
 }
 
-static int measure_both(const cli_scoring *scoring, dfm_metrics *metrics, dfm_metrics *best) {
+/* Of all rows; `*has_best` where they have true probabilities. */
+static int measure_all(cli_scoring *scoring, dfm_meter *const meters[2], bool *has_best) {
+  dfm_error error;
+  int code;
+  while ((code = cli_scoring_next(scoring)) == CLI_OK && scoring->rows) {
+    *has_best = dfm_dataset_truth(scoring->rows) != NULL;
+    if (measure(scoring, meters[0], meters[1], &error) != DFM_OK) return cli_fail(&error);
+  }
+  return code;
+}
+
+static int measure_both(cli_scoring *scoring, dfm_metrics *metrics, dfm_metrics *best, bool *has_best) {
   dfm_meter *meters[2] = {NULL, NULL};
   dfm_error error;
   dfm_status status = dfm_meter_create(&meters[0], &error);
   if (status == DFM_OK) status = dfm_meter_create(&meters[1], &error);
-  if (status == DFM_OK) status = measure(scoring, meters[0], meters[1], &error);
-  if (status == DFM_OK) {
+  const int code = status == DFM_OK ? measure_all(scoring, meters, has_best) : cli_fail(&error);
+  if (code == CLI_OK) {
     dfm_meter_finish(meters[0], metrics);
     dfm_meter_finish(meters[1], best);
   }
   for (int i = 0; i < 2; i++) dfm_meter_free(meters[i]);
-  return status == DFM_OK ? CLI_OK : cli_fail(&error);
+  return code;
 }
 
-static int report(const cli_call *call, const cli_scoring *scoring) {
+static int report(const cli_call *call, cli_scoring *scoring) {
   const eval_options *o = call->options;
-  const dfm_dataset *rows = scoring->rows;
-  const bool truth = dfm_dataset_truth(rows) != NULL;
-  const int64_t n = dfm_dataset_rows(rows);
+  bool has_best = false;
   dfm_metrics metrics, best;
-  const int code = measure_both(scoring, &metrics, &best);
+  const int code = measure_both(scoring, &metrics, &best, &has_best);
   if (code != CLI_OK) return code;
-  const int64_t positives = dfm_dataset_positives(rows);
-  if (positives == 0 || positives == n)
-    cli_warn("all rows have label %d, so AUC is undefined; check the label column", positives > 0);
-  if (o->is_json) return print_json(call, scoring, &metrics, truth ? &best : NULL);
-  cli_print_metrics(stdout, &metrics, truth ? &best : NULL);
+  if (scoring->positives == 0 || scoring->positives == scoring->n)
+    cli_warn("all rows have label %d, so AUC is undefined; check the label column", scoring->positives > 0);
+  if (o->is_json) return print_json(call, scoring, &metrics, has_best ? &best : NULL);
+  cli_print_metrics(stdout, &metrics, has_best ? &best : NULL);
   print_fields(scoring);
   return CLI_OK;
 }
@@ -130,7 +136,6 @@ static int run(const cli_call *call) {
   int code = cli_scoring_open(call, o->missing_columns,
                               (dfm_read_options){.truth_column = o->truth, .skip_bad_rows = o->skip_bad_rows},
                               (int)o->threads, &scoring);
-  if (code == CLI_OK) cli_warn_of_unknown(&scoring);
   if (code == CLI_OK) code = report(call, &scoring);
   cli_scoring_close(&scoring);
   return code;

@@ -157,6 +157,11 @@ int cli_output_write(cli_output *output, const void *bytes, size_t n) {
   return fwrite(bytes, 1, n, output->file) == n ? CLI_OK : fail_write(output->path, errno);
 }
 
+int cli_output_flush(cli_output *output) {
+  errno = 0;
+  return output->temporary || fflush(output->file) == 0 ? CLI_OK : fail_write(output->path, errno);
+}
+
 /* Flushed to the disk before the rename, so that a crash leaves the old file or the new one. */
 static int finish(cli_output *output) {
   int code = CLI_OK;

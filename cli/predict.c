@@ -39,8 +39,9 @@ static int write_lines(cli_output *output, const float *probability, int64_t n) 
   return code;
 }
 
-/* In the order of the text, whatever that of a dataset file is. */
-static int write_all(cli_output *output, const cli_scoring *scoring) {
+/* Of the rows at hand, in the order of the text, whatever that of a dataset file is. Who waits for them has them at
+ * once. */
+static int write_rows(cli_output *output, const cli_scoring *scoring) {
   dfm_error error;
   int code = CLI_OK;
   for (int64_t at = 0; at < dfm_dataset_rows(scoring->rows) && code == CLI_OK; at += CLI_PIECE) {
@@ -48,6 +49,16 @@ static int write_all(cli_output *output, const cli_scoring *scoring) {
     if (dfm_scorer_score_text(scoring->scorer, scoring->rows, at, n, scoring->probability, &error) != DFM_OK)
       return cli_fail(&error);
     code = write_lines(output, scoring->probability, n);
+    if (code == CLI_OK) code = cli_output_flush(output);
+  }
+  return code;
+}
+
+static int write_all(cli_output *output, cli_scoring *scoring) {
+  int code;
+  while ((code = cli_scoring_next(scoring)) == CLI_OK && scoring->rows) {
+    code = write_rows(output, scoring);
+    if (code != CLI_OK) return code;
   }
   return code;
 }
@@ -61,7 +72,6 @@ static int run(const cli_call *call) {
   if (code == CLI_OK) code = cli_keep_data(call, 1, "output", o->output);
   if (code != CLI_OK) return code;
   code = cli_scoring_open(call, o->missing_columns, reading, (int)o->threads, &scoring);
-  if (code == CLI_OK) cli_warn_of_unknown(&scoring);
   if (code == CLI_OK) code = cli_output_open(&output, o->output);
   if (code == CLI_OK) code = write_all(&output, &scoring);
   code = cli_output_close(&output, code);
@@ -74,7 +84,8 @@ const cli_command cli_predict = {
     .arguments = "MODEL DATA...",
     .help = "Prints the probability of each row",
     .details =
-        "Prints one probability a line, in the order of the rows. DATA holds raw rows as training had them, as text or "
+        "Prints one probability a line, in the order of the rows, as they come: a pipe that waits for an answer gets "
+        "it, and memory does not grow with the rows. DATA holds raw rows as training had them, as text or "
         "encoded by deepfm encode --like MODEL; its "
         "columns are found by "
         "name, others are ignored, and the label may be absent. A value that training did not see is no error: it "

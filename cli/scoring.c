@@ -1,4 +1,4 @@
-/* What comes in: MODEL and DATA of a call. What goes out: rows and what scores them, piece by piece. */
+/* What comes in: MODEL and DATA of a call. What goes out: rows as they come, and what scores them, piece by piece. */
 #include "scoring.h"
 
 #include <stdlib.h>
@@ -26,12 +26,15 @@ int cli_scoring_open(const cli_call *call, const char *missing_columns, dfm_read
   const int code = cli_input(call, 1, &scoring->input);
   if (code != CLI_OK) return code;
   cli_warn_unskippable(scoring->input, reading.skip_bad_rows);
-  if (dfm_dataset_read(scoring->input, scoring->model, &reading, &scoring->rows, &error) != DFM_OK)
+  if (dfm_reader_open(scoring->input, scoring->model, &reading, &scoring->reader, &error) != DFM_OK ||
+      dfm_scorer_create(scoring->model, threads, &scoring->scorer, &error) != DFM_OK)
     return cli_fail(&error);
-  cli_say_skipped(scoring->rows, NULL);
-  if (dfm_scorer_create(scoring->model, threads, &scoring->scorer, &error) != DFM_OK) return cli_fail(&error);
+  scoring->n_fields = dfm_model_fields(scoring->model);
+  scoring->field = calloc(scoring->n_fields + 1, sizeof *scoring->field);
   scoring->probability = malloc(CLI_PIECE * sizeof *scoring->probability);
-  return scoring->probability ? CLI_OK : cli_complain("no memory for the probabilities of %d rows", CLI_PIECE);
+  return scoring->field && scoring->probability
+             ? CLI_OK
+             : cli_complain("no memory for the probabilities of %d rows", CLI_PIECE);
 }
 
 int64_t cli_scoring_piece(const cli_scoring *scoring, int64_t at) {
@@ -54,8 +57,8 @@ static int by_excess(const void *a, const void *b) {
 
 static size_t find_unknown(const cli_scoring *scoring, unknown_field *found) {
   size_t n_found = 0;
-  for (size_t i = 0; i < dfm_dataset_fields(scoring->rows); i++) {
-    const dfm_field_count field = dfm_dataset_field(scoring->rows, i);
+  for (size_t i = 0; i < scoring->n_fields; i++) {
+    const dfm_field_count field = scoring->field[i];
     if (!dfm_model_is_far_unknown(scoring->model, i, field.unknown, field.cells)) continue;
     const double share = (double)field.unknown / (double)field.cells;
     found[n_found++] = (unknown_field){i, share - dfm_model_expected_unknown(scoring->model, i)};
@@ -64,12 +67,12 @@ static size_t find_unknown(const cli_scoring *scoring, unknown_field *found) {
   return n_found;
 }
 
-void cli_warn_of_unknown(const cli_scoring *scoring) {
+static void warn_of_unknown(const cli_scoring *scoring) {
   enum { LINES = 5 };
-  unknown_field *found = calloc(dfm_dataset_fields(scoring->rows) + 1, sizeof *found);
+  unknown_field *found = calloc(scoring->n_fields + 1, sizeof *found);
   const size_t n_found = found ? find_unknown(scoring, found) : 0;
   for (size_t k = 0; k < n_found && k < LINES; k++) {
-    const dfm_field_count field = dfm_dataset_field(scoring->rows, found[k].i);
+    const dfm_field_count field = scoring->field[found[k].i];
     char name[160], share[CLI_SHORT], expected[CLI_SHORT];
     cli_warn(
         "field '%s': %s of the %s have a value that training did not have, where %s were to be expected; check "
@@ -83,10 +86,41 @@ void cli_warn_of_unknown(const cli_scoring *scoring) {
   free(found);
 }
 
+/* ---- rows */
+
+static void count(cli_scoring *scoring) {
+  scoring->n += dfm_dataset_rows(scoring->rows);
+  scoring->positives += dfm_dataset_positives(scoring->rows);
+  for (size_t i = 0; i < scoring->n_fields; i++) {
+    const dfm_field_count before = scoring->field[i];
+    dfm_field_count *sum = &scoring->field[i];
+    *sum = dfm_dataset_field(scoring->rows, i);
+    sum->cells += before.cells;
+    sum->unknown += before.unknown;
+    sum->missing += before.missing;
+  }
+}
+
+int cli_scoring_next(cli_scoring *scoring) {
+  dfm_error error;
+  dfm_dataset_free(scoring->rows);
+  scoring->rows = NULL;
+  if (dfm_reader_next(scoring->reader, &scoring->rows, &error) != DFM_OK) return cli_fail(&error);
+  count(scoring);
+  if (dfm_dataset_rows(scoring->rows) > 0) return CLI_OK;
+  cli_say_skipped(scoring->rows, NULL);
+  warn_of_unknown(scoring);
+  dfm_dataset_free(scoring->rows);
+  scoring->rows = NULL;
+  return CLI_OK;
+}
+
 void cli_scoring_close(cli_scoring *scoring) {
   free(scoring->probability);
+  free(scoring->field);
   dfm_scorer_free(scoring->scorer);
   dfm_dataset_free(scoring->rows);
+  dfm_reader_free(scoring->reader);
   dfm_input_free(scoring->input);
   dfm_model_free(scoring->model);
 }

@@ -18,18 +18,23 @@ enum { CLI_PIECE = 1 << 16 };
 typedef struct cli_scoring {
   dfm_model *model;
   dfm_input *input;
-  dfm_dataset *rows;
+  dfm_reader *reader;
   dfm_scorer *scorer;
-  float *probability; /* (CLI_PIECE) room for a piece's */
+  float *probability;     /* (CLI_PIECE) room for a piece's */
+  dfm_dataset *rows;      /* those at hand; NULL: none are, or the end was reached */
+  int64_t n, positives;   /* of all rows read so far */
+  dfm_field_count *field; /* (n_fields) the same */
+  size_t n_fields;
 } cli_scoring;
 
 /* `missing_columns` is the option's text: "error" or "unknown". On failure says why; the caller closes in
  * any case. */
 int cli_scoring_open(const cli_call *call, const char *missing_columns, dfm_read_options reading, int threads,
                      cli_scoring *scoring);
-/* Warns of the fields that have far more unknown values than training lets expect, the worst first. */
-void cli_warn_of_unknown(const cli_scoring *scoring);
-/* Rows of the piece that starts at row `at`. */
+/* The next rows, as many as have come. At the end says which were left out, and warns of the fields that have far more
+ * unknown values than training lets expect, the worst first. */
+int cli_scoring_next(cli_scoring *scoring);
+/* Rows of the piece that starts at row `at` of those at hand. */
 int64_t cli_scoring_piece(const cli_scoring *scoring, int64_t at);
 void cli_scoring_close(cli_scoring *scoring);
 

@@ -274,9 +274,9 @@ static void say_next(const train_run *run) {
     cli_quoted_data(data, &run->options->valid, 1);
   else
     cli_quoted_data(data, run->call->argument, run->call->n_arguments);
-  fprintf(stderr, "Saved %s. Next:\n", model);
-  fprintf(stderr, "  deepfm eval %s %s%s\n", model, data,
-          run->options->valid ? "" : "  # better: rows that training has not seen");
+  fprintf(stderr, "Saved %s. Next%s:\n", model,
+          run->options->valid ? "" : " (judge it by rows that training has not seen, if you have some)");
+  fprintf(stderr, "  deepfm eval %s %s\n", model, data);
   fprintf(stderr, "  deepfm predict %s %s -o predictions.txt\n", model, data);
   fprintf(stderr, "  deepfm summary %s\n", model);
   fprintf(stderr, "  deepfm inspect %s\n", model);

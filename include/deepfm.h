@@ -243,6 +243,18 @@ DFM_API DFM_MUST_USE dfm_status dfm_dataset_read_cached(dfm_input *train_input, 
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_read(dfm_input *input, const dfm_model *model,
                                                  const dfm_read_options *options, dfm_dataset **dataset,
                                                  dfm_error *error);
+/* The same rows piece by piece, for data without end or larger than memory, and for answers while rows still come: of
+ * text as many at a time as have come, some 10^4 at most; of a dataset file all at once, since they are mapped. */
+typedef struct dfm_reader dfm_reader;
+/* `input`, `model` and what the options point to must live as long. */
+DFM_API DFM_MUST_USE dfm_status dfm_reader_open(dfm_input *input, const dfm_model *model,
+                                                const dfm_read_options *options, dfm_reader **reader,
+                                                dfm_error *error);
+/* A dataset of the next rows; at the end one without rows, of which dfm_dataset_skipped says what was left out of all
+ * of them. The caller frees it. That there was no row at all is an error. After an error only dfm_reader_free is
+ * left. */
+DFM_API DFM_MUST_USE dfm_status dfm_reader_next(dfm_reader *reader, dfm_dataset **rows, dfm_error *error);
+DFM_API void dfm_reader_free(dfm_reader *reader); /* NULL accepted */
 
 /* How a model's vocabularies grow by new rows. */
 typedef struct dfm_growth_options {
@@ -540,7 +552,8 @@ DFM_API void dfm_trainer_free(dfm_trainer *trainer);
 
 /* ---- MARK: scorer -------------------------------------------------------------------------------------------- */
 
-/* Scores rows with a model, by threads of its own. Keeps no reference: free it before its model. */
+/* Scores rows with a model, by threads of its own. A row's probability does not depend on the rows that are scored with
+ * it. Keeps no reference: free it before its model. */
 typedef struct dfm_scorer dfm_scorer;
 /* `threads` 0: one per core. */
 DFM_API DFM_MUST_USE dfm_status dfm_scorer_create(const dfm_model *model, int threads, dfm_scorer **scorer,

@@ -332,6 +332,31 @@ static void spill_is_written_and_then_mapped(void **state) {
   dfm_spill_free(&spill);
 }
 
+static int memory_areas(void) {
+  FILE *maps = fopen("/proc/self/maps", "r");
+  int areas = 0;
+  assert_non_null(maps);
+  for (int c; (c = getc(maps)) != EOF;) areas += c == '\n';
+  (void)fclose(maps);
+  return areas;
+}
+
+/* The system allows a process some 65,000 areas: pieces set apart must be one with the rest again when they are spent. */
+static void spent_pages_are_no_areas_of_their_own(void **state) {
+  (void)state;
+  enum { PIECE = 8 << 12, PIECES = 200 };
+  dfm_error error;
+  dfm_spill spill = {0};
+  assert_ok(dfm_spill_grow(&spill, (size_t)PIECE * PIECES, true, "/tmp", &error));
+  const int before = memory_areas();
+  for (size_t i = 1; i < PIECES; i += 2) dfm_pages_apart(spill.bytes + i * PIECE, PIECE);
+  const int apart = memory_areas();
+  for (size_t i = 1; i < PIECES; i += 2) dfm_spill_spent(&spill, i * PIECE, PIECE);
+  assert_true(apart >= before + PIECES / 2);
+  assert_true(memory_areas() <= before + 2);
+  dfm_spill_free(&spill);
+}
+
 /* Grown in memory, moved to a file, grown there; given back and touched again. */
 static void spill_keeps_its_bytes(void **state) {
   (void)state;
@@ -398,6 +423,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(text_grows),
     cmocka_unit_test(spill_keeps_its_bytes),
     cmocka_unit_test(spill_says_which_folder_to_change),
+    cmocka_unit_test(spent_pages_are_no_areas_of_their_own),
     cmocka_unit_test(spill_is_written_and_then_mapped),
     cmocka_unit_test(sorts_agree),
     cmocka_unit_test(philox_gives_the_known_answers),

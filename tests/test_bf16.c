@@ -234,8 +234,7 @@ static void prepare_task(void *context, int task, int thread) {
   (void)thread;
   f->status = dfm_onednn_multiply_create(
       f->onednn,
-      &(dfm_onednn_shape){f->type, m->trans_b, f->packs_b, m->M, m->N, m->K, m->lda, m->ldb, m->ldc, m->N,
-                          m->beta},
+      &(dfm_onednn_shape){f->type, m->trans_b, f->packs_b, m->M, m->N, m->K, m->lda, m->ldb, m->ldc, m->N, m->beta},
       &f->multiply, &f->error);
   f->packed = f->status == DFM_OK && f->packs_b && dfm_onednn_pack(f->multiply, operand(f, true));
 }

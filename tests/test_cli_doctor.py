@@ -75,6 +75,17 @@ def test_unique_and_rare():
     is_alone(found, "rare", "note", "key", "66.5 %")
 
 
+def test_numbers_written_as_text():
+    for write_as, example in ((lambda cell: f'"{cell[:-1]}"'.replace(".", ","), ","), (lambda cell: "$" + cell[:-1], "'$"), (lambda cell: cell[:-1] + " €", " €'"),
+                              (lambda cell: f'"{int(float(cell) * 1000):,}.5"', ".5'")):
+        found = findings(changed("price", lambda i, cell, y: write_as(cell)))
+        found = [f for f in found if f["code"] == "text_number"]
+        is_alone(found, "text_number", "warning", "price", "decimal comma", example)
+    for no_number in (lambda cell: cell.replace(".", "-"), lambda cell: f"1.{cell}", lambda cell: f"{cell}kg", lambda cell: f'"{cell[:1]},{cell[-1]},{cell[-1]}"'):
+        found = findings(changed("price", lambda i, cell, y: no_number(cell)))
+        check("text_number" not in [f["code"] for f in found], found)
+
+
 def test_leak():
     # a copy of the label in disguise; of the last category a tenth of a percent is wrong
     found = findings(changed("status", lambda i, cell, y: ("paid", "open")[y == "0"] + str(i % 5)))

@@ -105,7 +105,7 @@ def test_options_of_other_libraries():
 
 def test_advice_and_help():
     err = succeeds("train", rows_file(), "-o", path("advice.safetensors"), *ONE).err
-    contains(err, f"deepfm eval {path('advice.safetensors')} {rows_file()}  # better: rows that training has not seen", "2 categories with 45 values, 1 number\n")
+    contains(err, f"deepfm eval {path('advice.safetensors')} {rows_file()}\n", "rows that training has not seen", "2 categories with 45 values, 1 number\n")
     check("better" not in succeeds("train", rows_file(), "--valid", rows_file(), "-o", path("advice.safetensors"), *ONE).err, "advice")
     for command in ("schema", "inspect", "doctor", "encode"):
         text = succeeds(command, "--help").out

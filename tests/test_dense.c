@@ -135,8 +135,7 @@ static void check_y(const fixture *f) {
     for (int h = 0; h < layer->n_out; h++) {
       double z = (double)bias[h];
       for (int i = 0; i < layer->n_in; i++)
-        z += operand(f, w[h * layer->n_in + i]) *
-             operand(f, *dfm_value(pass, IN, b, layer->from + i));
+        z += operand(f, w[h * layer->n_in + i]) * operand(f, *dfm_value(pass, IN, b, layer->from + i));
       assert_near(*dfm_value(pass, OUT, b, h), tanh(z), 2e-6);
     }
 }
@@ -176,8 +175,7 @@ static void check_dw(const fixture *f) {
     for (int i = 0; i < layer->n_in; i++) {
       double sum = 0;
       for (int b = 0; b < pass->B; b++)
-        sum += operand(f, *dfm_dvalue(pass, OUT, b, h)) *
-               operand(f, *dfm_value(pass, IN, b, layer->from + i));
+        sum += operand(f, *dfm_dvalue(pass, OUT, b, h)) * operand(f, *dfm_value(pass, IN, b, layer->from + i));
       assert_near(dw[h * layer->n_in + i], sum, 2e-6);
     }
   }

@@ -87,15 +87,22 @@ static void case_ffm(const dfm_kernel *k, spans *s, int at, int n) {
   const float *e[6];
   list_rows(e, F, s->rows + at, F * n);
   s->result = (double)k->ffm_forward(e, F, n);
-  k->ffm_backward(s->rows + 20 * SPAN + at, e, F, n, 0.3f);
+  static const uint32_t row[] = {0, 0, 0, 0, 0, 0, 0};
+  for (size_t rows = 0; rows <= 7; rows++)
+    k->ffm_gradient(s->rows + 20 * SPAN + at + rows, e, F, n, (int)rows % F, rows > 4, row, s->x[0] + at, rows);
 }
 static void case_scatter(const dfm_kernel *k, spans *s, int at, int n) {
   static const uint32_t to[] = {3, 0, 3, 7, 1};
   float *y = s->rows + 20 * SPAN + at;
-  dfm_scatter_args args = {s->rows + at, SPAN, to, 5, y, SPAN, (size_t)n, NULL, NULL};
+  dfm_scatter_args args = {s->rows + at, SPAN, to, 5, y, SPAN, (size_t)n, NULL, NULL, NULL};
   k->scatter(&args);
   args.a = s->x[1] + at;
   args.w = s->rows + 10 * SPAN + at;
+  k->scatter(&args);
+  if (n == 0) return;
+  args.sum++;
+  args.n--;
+  args.first = s->x[3];
   k->scatter(&args);
 }
 static void case_sgd(const dfm_kernel *k, spans *s, int at, int n) {
@@ -342,23 +349,42 @@ static void check_fm_rows(int F, int K) {
 
 static void check_ffm(int F, int K) {
   const int n = F * K;
-  float **e = make_apart(F, n, (uint64_t)n), *de = malloc((size_t)(F * n) * sizeof *de + 1);
+  float **e = make_apart(F, n, (uint64_t)n);
   double pairs = 0;
-  assert_non_null(de);
-  for (int i = 0; i < F * n; i++) de[i] = 1;
   for (int i = 0; i < F; i++)
     for (int j = i + 1; e[i] && j < F; j++)
       for (int k = 0; e[j] && k < K; k++) pairs += (double)e[i][j * K + k] * (double)e[j][i * K + k];
   assert_near(generic()->ffm_forward((const float *const *)e, F, K), pairs, 1e-6 * (n + 1));
-  generic()->ffm_backward(de, (const float *const *)e, F, K, 0.3f);
-  for (int i = 0; i < F; i++)
-    for (int j = 0; e[i] && j < F; j++)
-      for (int k = 0; k < K; k++) {
-        const double partner = j != i && e[j] ? (double)e[j][i * K + k] : 0;
-        assert_near(de[i * n + j * K + k], (double)0.3f * partner, 1e-6);
-      }
-  free(de);
   free_apart(e, F);
+}
+
+/* The gradient of what field i keeps for each partner, over `rows` rows of a batch of five: some more than once, each with fields of its own absent. */
+static void check_ffm_gradient(int F, int K, size_t rows, bool meets_self) {
+  enum { BATCH = 5 };
+  const int n = F * K, i = F / 2;
+  const float *at[BATCH * 39];
+  float **e[BATCH], g[39 * 33], c[8];
+  uint32_t row[8];
+  for (size_t r = 0; r < rows; r++) {
+    row[r] = (uint32_t)(3 * r % BATCH);
+    c[r] = 0.25f * (float)r - 0.6f;
+  }
+  for (int b = 0; b < BATCH; b++) {
+    e[b] = make_apart(F, n, (uint64_t)(n + b));
+    for (int j = 0; j < F; j++) at[b * F + j] = (j + b) % 7 == 3 ? NULL : e[b][j];
+  }
+  for (int j = 0; j < n; j++) g[j] = 0.5f;
+  generic()->ffm_gradient(g, at, F, K, i, meets_self, row, c, rows);
+  for (int j = 0; j < F; j++)
+    for (int k = 0; k < K; k++) {
+      double sum = 0.5;
+      for (size_t r = 0; r < rows; r++) {
+        const float *from = at[(int)row[r] * F + j];
+        sum += from && (j != i || meets_self) ? (double)c[r] * (double)from[i * K + k] : 0;
+      }
+      assert_near(g[j * K + k], sum, 2e-6);
+    }
+  for (int b = 0; b < BATCH; b++) free_apart(e[b], F);
 }
 
 static void test_rows_apart(void **state) {
@@ -368,8 +394,9 @@ static void test_rows_apart(void **state) {
     for (int F = 0; F <= 39; F += 3) {
       check_fm_rows(F, width[c]);
       check_ffm(F, width[c]);
+      for (size_t rows = 0; rows <= 8 && F > 0; rows++) check_ffm_gradient(F, width[c], rows, rows % 3 == 1);
     }
-  check_ffm(600, 1); /* more partners than are listed at once */
+  check_ffm(600, 1);
 }
 
 static void test_scatter(void **state) {
@@ -380,8 +407,9 @@ static void test_scatter(void **state) {
     spans_fill(&s, 5);
     spans_fill(&t, 5);
     const float *y = s.rows + 20 * SPAN, *w = s.rows + 10 * SPAN, *a = s.x[0];
-    generic()->scatter(&(dfm_scatter_args){s.rows, SPAN, to, 5, y, SPAN, n, NULL, NULL});
-    generic()->scatter(&(dfm_scatter_args){s.rows, SPAN, to, 5, y, SPAN, n, a, w});
+    generic()->scatter(&(dfm_scatter_args){s.rows, SPAN, to, 5, y, SPAN, n, NULL, NULL, NULL});
+    generic()->scatter(&(dfm_scatter_args){s.rows, SPAN, to, 5, y, SPAN, n, a, w, NULL});
+    generic()->scatter(&(dfm_scatter_args){s.rows + SPAN - 1, SPAN, to, 5, y, 0, 0, NULL, NULL, a});
     for (size_t r = 0; r < 9; r++)
       for (size_t j = 0; j < n; j++) {
         double sum = (double)t.rows[r * SPAN + j];
@@ -389,6 +417,11 @@ static void test_scatter(void **state) {
           if (to[i] == r) sum += 2 * (double)y[i * SPAN + j] - (double)a[i] * (double)w[r * SPAN + j];
         assert_near(s.rows[r * SPAN + j], sum, 2e-6);
       }
+    for (size_t r = 0; r < 9; r++) { /* the float before each row */
+      double sum = (double)t.rows[r * SPAN + SPAN - 2];
+      for (size_t i = 0; i < 5; i++) sum += to[i] == r ? (double)a[i] : 0;
+      assert_near(s.rows[r * SPAN + SPAN - 2], sum, 2e-6);
+    }
   }
 }
 

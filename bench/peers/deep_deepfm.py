@@ -75,13 +75,13 @@ def measure(request, shape):
     with tempfile.TemporaryDirectory(dir=os.path.dirname(data)) as folder:
         model = os.path.join(folder, "model.safetensors")
         settings = ["--width", str(shape.width), "--hidden", ",".join(map(str, shape.hidden)), "--batch-size", str(shape.batch)]
-        settings += ["--update", request["update"], "--epochs", str(1 + repeats), "-o", model]
+        settings += ["--update", request["update"], "--precision", request["precision"], "--epochs", str(1 + repeats), "-o", model]
         result, epochs = train(deepfm, data, [*settings, "--history", os.path.join(folder, "history.jsonl")])
         rates = predict(deepfm, model, data, repeats)
     return {
         "train": [epoch["rows_per_second"] for epoch in epochs[1:]],
         "predict": rates,
-        "mode": f"{request['update']} Adam",
+        "mode": f"{request['update']} Adam" + ("" if request["precision"] == "float32" else "; predicts in float32"),
         "memory": result["memory_peak"],
         "start_up": result["first_step_seconds"],
         "log_loss": epochs[0]["valid"]["logloss"],

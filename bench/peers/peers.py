@@ -2,15 +2,17 @@
 """Times `deepfm train` beside what its user would take instead, on the same encoded rows in one run, and prints a Markdown table.
 
 usage: bench/peers/peers.py [--envs DIRECTORY] [--peers deepfm,torch-lazy,...] [--shapes S,M,L,wide] [--repeats 3] [--seconds 1.5]
-                            [--deepfm build/release/deepfm] [--output bench/results/peers.md]
+                            [--deepfm build/release/deepfm] [--rows DIRECTORY] [--json FILE] [--output bench/results/peers.md]
 
-DIRECTORY is where bench/peers/install.py has put the peers; without it they must be there for the Python that runs this. Each side runs in a process of its own, one behind the other; see bench/README.md for what is
+With --json one table may be made part by part, a shape or some peers at a time: FILE keeps the results of all runs, and the table has a section for each. Ratios
+are taken within a run. --rows keeps the rows, so that they need not be made again; --prepare makes them and times nothing. The environments' DIRECTORY is where bench/peers/install.py has put the peers; without it they must be there for the Python that runs this. Each side runs in a process of its own, one behind the other; see bench/README.md for what is
 counted. What does not run is said in one line and left out of the table. `--list` names peers and shapes.
 """
 import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -34,6 +36,7 @@ class Peer:
 
 PEERS = {
     "deepfm": Peer("deepfm, exact Adam"),
+    "deepfm-bf16": Peer("deepfm, exact Adam, bf16", precision="bf16"),
     "deepfm-lazy": Peer("deepfm, lazy Adam", update="lazy"),
     "torch-lazy": Peer("PyTorch loop, lazy Adam", "torch", "deep_torch.py", update="lazy"),
     "torch-bf16": Peer("PyTorch loop, lazy Adam, bf16", "torch", "deep_torch.py", update="lazy", precision="bf16"),
@@ -54,7 +57,7 @@ def has_bf16():
 
 def default_peers():
     """All but lazy Adam on our side, which `deepfm bench` compares, and what this CPU only emulates."""
-    left_out = ["deepfm-lazy"] + ([] if has_bf16() else ["torch-bf16"])
+    left_out = ["deepfm-lazy"] + ([] if has_bf16() else ["deepfm-bf16", "torch-bf16"])
     return [name for name in [*PEERS, *wide.PEERS] if name not in left_out]
 
 
@@ -97,8 +100,10 @@ def run_script(python, script, request, seconds=SECONDS_AT_MOST):
 
 
 def make_rows(arguments, shape, folder):
-    """The shape's dataset file; validation rows are its last."""
+    """The shape's dataset file, where it is not there; validation rows are its last."""
     text, data = os.path.join(folder, f"{shape.name}.csv"), os.path.join(folder, f"{shape.name}.safetensors")
+    if os.path.exists(data):
+        return data
     subprocess.run([any_python(arguments), os.path.join(HERE, "rows.py"), shape.name, text], check=True, env=child_environment())
     share = shape.held_out / (shape.rows + shape.held_out)
     command = [arguments.deepfm, "encode", text, "--schema", text + ".yaml", "--valid-split", repr(share), "-o", data, "-q"]
@@ -115,21 +120,19 @@ def time_peer(arguments, peer, shape, data):
     return run_script(python_of(arguments, peer.environment), peer.script, request)
 
 
-def time_shape(arguments, shape, folder):
-    """[(name, result)], without those that do not run."""
+def time_shape(arguments, shape, folder, results):
+    """Adds (name, result) for each side, without those that do not run."""
     data = make_rows(arguments, shape, folder)
-    results = []
     for name in arguments.peers:
         if name not in PEERS:
             continue
+        start = time.time()
         try:
             results.append((name, time_peer(arguments, PEERS[name], shape, data)))
         except RuntimeError as error:
             print(f"{shape.name}: {name} is left out: {error}", file=sys.stderr)
             continue
-        print(f"{shape.name}: {name}: {statistics.median(results[-1][1]['train']):,.0f} rows/s", file=sys.stderr)
-    os.remove(data)
-    return results
+        print(f"{shape.name}: {name}: {statistics.median(results[-1][1]['train']):,.0f} rows/s, in {time.time() - start:.0f} s", file=sys.stderr)
 
 
 def cpu_name():
@@ -146,37 +149,57 @@ def table_of(shape, results):
     lines = [
         f"## {shape.title()}",
         "",
-        "| what | training rows/s | deepfm / this | prediction rows/s | deepfm / this | peak memory | first step after | log loss after rows | how |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| what | training rows/s | deepfm / this | deepfm bf16 / this | prediction rows/s | deepfm / this | peak memory | first step after | log loss after rows | how |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    ours = dict(results).get("deepfm")
+    found = dict(results)
+
+    def ratio(ours, name, rates):
+        if ours not in found or ours == name:
+            return ""
+        return f"{statistics.median(found[ours][rates]) / statistics.median(found[name][rates]):.2f}"
+
     for name, result in results:
-        ratios = ["", ""]
-        if ours and name != "deepfm":
-            ratios = [f"{statistics.median(ours[k]) / statistics.median(result[k]):.2f}" for k in ("train", "predict")]
         lines.append(
-            f"| {PEERS[name].title} | {spread(result['train'])} | {ratios[0]} | {spread(result['predict'])} | {ratios[1]} "
+            f"| {PEERS[name].title} | {spread(result['train'])} | {ratio('deepfm', name, 'train')} | {ratio('deepfm-bf16', name, 'train')} "
+            f"| {spread(result['predict'])} | {ratio('deepfm', name, 'predict')} "
             f"| {result['memory'] / 1e9:.2f} GB | {result['start_up']:.2f} s | {result['log_loss']:.4f} after {result['rows_seen']:,} | {result['mode']} |"
         )
     return lines + [""]
 
 
-def report(arguments, shapes):
+def report(runs):
+    """The table of runs, each {"shape", "cpu", "repeats", "results": [[name, result], ...]}; all sides of a section were in one run."""
     versions = {}
-    for _, results in shapes:
-        for _, result in results:
+    for run in runs:
+        for _, result in run["results"]:
             versions.update(result["versions"])
-    named = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+    named = "".join(f"; {name} {version}" for name, version in sorted(versions.items()))
+    spans = " or ".join(str(n) for n in sorted({run["repeats"] for run in runs}))
     lines = [
         "# deepfm beside its peers",
         "",
-        f"{cpu_name()}; {named}. Medians (least - most) of {arguments.repeats} spans, all sides in one run, one behind the other, on the same",
-        "encoded rows: 26 category and 13 number fields. Warm-up and compilation are not counted. Made by bench/peers/peers.py; bench/README.md says how.",
+        f"{'; '.join(sorted({run['cpu'] for run in runs}))}{named}. Medians (least - most) of {spans} spans; the sides of a section in one run, one behind the other, on the",
+        "same encoded rows: 26 category and 13 number fields. Warm-up and compilation are not counted. Made by bench/peers/peers.py; bench/README.md says how.",
         "",
     ]
-    for shape, results in shapes:
-        lines += wide.table_of(results) if shape is None else table_of(shape, results)
+    for run in runs:
+        lines += wide.table_of(run["results"]) if run["shape"] == "wide" else table_of(SHAPES[run["shape"]], run["results"])
     return "\n".join(lines)
+
+
+def add_runs(path, runs):
+    """Those that the file at `path` has, but for what was run again, and `runs`, in the order of shapes; the file then holds them all."""
+    kept = []
+    if os.path.exists(path):
+        with open(path) as file:
+            kept = json.load(file)
+    again = [(run["shape"], [name for name, _ in run["results"]]) for run in runs]
+    kept = [run for run in kept if (run["shape"], [name for name, _ in run["results"]]) not in again]
+    runs = sorted(kept + runs, key=lambda run: [*SHAPES, "wide"].index(run["shape"]))
+    with open(path, "w") as file:
+        json.dump(runs, file)
+    return runs
 
 
 def parse():
@@ -189,12 +212,16 @@ def parse():
     parser.add_argument("--seconds", type=float, default=1.5, help="of each span of a peer")
     parser.add_argument("--deepfm", default=os.path.join(ROOT, "build", "release", "deepfm"))
     parser.add_argument("--output", help="also write the table here")
-    parser.add_argument("--json", help="also write all results here")
+    parser.add_argument("--json", help="keep all results here, beside those of earlier runs, which the table then has too")
+    parser.add_argument("--rows", help="make rows in this folder, where they are not there, and keep them")
+    parser.add_argument("--prepare", action="store_true", help="make the rows (--rows), and time nothing")
     parser.add_argument("--list", action="store_true", help="names peers and shapes")
     arguments = parser.parse_args()
     if arguments.list:
         print("peers: " + " ".join(known) + "\nshapes: " + " ".join(SHAPES) + " wide")
         sys.exit(0)
+    if arguments.prepare and not arguments.rows:
+        parser.error("--prepare makes rows to keep; say where by --rows")
     arguments.peers, arguments.shapes = arguments.peers.split(","), arguments.shapes.split(",")
     for what, given, names in (("peer", arguments.peers, known), ("shape", arguments.shapes, [*SHAPES, "wide"])):
         for name in given:
@@ -203,25 +230,57 @@ def parse():
     return arguments
 
 
+class Stopped(BaseException):
+    """By a signal, such as that of a time limit."""
+
+
+def stop(*_):
+    raise Stopped
+
+
+def measure(arguments, folder):
+    """The runs of all shapes asked for; what was measured of them where they are stopped."""
+    runs = []
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    try:
+        for name in arguments.shapes:
+            runs.append({"shape": name, "cpu": cpu_name(), "repeats": arguments.repeats, "results": []})
+            if name == "wide":
+                wide.measure(arguments, run_script, python_of, folder, runs[-1]["results"])
+            else:
+                time_shape(arguments, SHAPES[name], folder, runs[-1]["results"])
+    except Stopped:
+        print(f"{name}: stopped; the table has what was measured so far", file=sys.stderr)
+    return runs
+
+
+def prepare(arguments):
+    for name in arguments.shapes:
+        if name == "wide":
+            wide.prepare(arguments, python_of)
+        else:
+            make_rows(arguments, SHAPES[name], arguments.rows)
+
+
 def main():
     arguments = parse()
-    shapes = []
+    if arguments.rows:
+        os.makedirs(arguments.rows, exist_ok=True)
+    if arguments.prepare:
+        prepare(arguments)
+        return 0
     with tempfile.TemporaryDirectory() as folder:
-        for name in arguments.shapes:
-            if name == "wide":
-                shapes.append((None, wide.measure(arguments, run_script, python_of, folder)))
-            else:
-                shapes.append((SHAPES[name], time_shape(arguments, SHAPES[name], folder)))
-    text = report(arguments, shapes)
+        runs = measure(arguments, arguments.rows or folder)
+    is_whole = all(run["results"] for run in runs)
+    runs = [run for run in runs if run["results"]]
+    text = report(add_runs(arguments.json, runs) if arguments.json else runs)
     print(text)
     if arguments.output:
         os.makedirs(os.path.dirname(os.path.abspath(arguments.output)), exist_ok=True)
         with open(arguments.output, "w") as file:
             file.write(text)
-    if arguments.json:
-        with open(arguments.json, "w") as file:
-            json.dump([{"shape": shape.name if shape else "wide", "results": dict(results)} for shape, results in shapes], file)
-    return 0 if all(results for _, results in shapes) else 1
+    return 0 if is_whole else 1
 
 
 if __name__ == "__main__":

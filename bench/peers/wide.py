@@ -34,8 +34,11 @@ def schema_text():
     return "\n".join(lines) + "\n"
 
 
-def make_rows(arguments, folder, rows, held_out):
+def make_rows(arguments, folder, rows=N_TRAIN, held_out=N_HELD_OUT):
+    """The dataset file, where it is not there."""
     text, schema, data = (os.path.join(folder, name) for name in ("wide.csv", "wide.yaml", "wide.safetensors"))
+    if os.path.exists(data):
+        return data
     with open(schema, "w") as file:
         file.write(schema_text())
     subprocess.run([arguments.deepfm, "synth", "--rows", str(rows + held_out), "-o", text], check=True)
@@ -61,7 +64,7 @@ def knows(arguments, kind):
 
 
 class Texts:
-    """The rows as the peers read them, each form written once, when it is first asked for."""
+    """The rows as the peers read them, each form written once, when it is first asked for and not there."""
 
     def __init__(self, folder, data, rows, python):
         self.folder, self.data, self.rows, self.python, self.made = folder, data, rows, python, {}
@@ -70,15 +73,24 @@ class Texts:
         if form not in self.made:
             stem = os.path.join(self.folder, "wide-" + form)
             script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "wide_text.py")
-            subprocess.run([self.python, script, form, self.data, str(self.rows), stem], check=True)
             self.made[form] = (stem + ".train", stem + ".held-out")
+            if not all(os.path.exists(path) for path in self.made[form]):
+                subprocess.run([self.python, script, form, self.data, str(self.rows), stem], check=True)
         return self.made[form]
 
 
-def measure(arguments, run_script, python_of, folder, rows=N_TRAIN, held_out=N_HELD_OUT):
-    """[((name, kind, threads), result)]"""
+def prepare(arguments, python_of):
+    """The dataset file and the peers' texts, in the folder of --rows."""
+    texts = Texts(arguments.rows, make_rows(arguments, arguments.rows), N_TRAIN, python_of(arguments, "wide"))
+    for name in arguments.peers:
+        if name in PEERS and PEERS[name].text:
+            texts.of(PEERS[name].text)
+
+
+def measure(arguments, run_script, python_of, folder, results, rows=N_TRAIN, held_out=N_HELD_OUT):
+    """Adds ("name kind threads", result) for each side, without those that do not run."""
     data = make_rows(arguments, folder, rows, held_out)
-    texts, results = None, []
+    texts = None
     for name in [name for name in arguments.peers if name in PEERS]:
         for kind in PEERS[name].kinds:
             for threads in PEERS[name].threads:
@@ -98,7 +110,6 @@ def measure(arguments, run_script, python_of, folder, rows=N_TRAIN, held_out=N_H
                     continue
                 results.append((f"{name} {kind} {threads}", result))
                 print(f"wide: {name} {kind}, {threads or 'all'} threads: {statistics.median(result['train']):,.0f} rows/s", file=sys.stderr)
-    return results
 
 
 def table_of(results, rows=N_TRAIN, held_out=N_HELD_OUT):

@@ -30,6 +30,7 @@ struct dfm_decoder {
   const decoder_kind *kind;
   unsigned char *input; /* (INPUT_BYTES) bytes of the file: [at, n) are not yet decoded */
   size_t at, n;
+  bool hurries;             /* bytes go out as they come */
   bool is_end;              /* the file has no bytes behind `input` */
   unsigned long long made;  /* bytes of text that went out */
   z_stream gzip;            /* gzip */
@@ -63,6 +64,12 @@ static dfm_status add_input(dfm_decoder *decoder, dfm_error *error) {
   }
 }
 
+/* Whether who has `n` bytes should take them, since the next would have to be waited for. */
+static bool would_wait(const dfm_decoder *decoder, size_t n) {
+  struct pollfd end = {.fd = decoder->fd, .events = POLLIN};
+  return decoder->hurries && n > 0 && !has_input(decoder) && !decoder->is_end && poll(&end, 1, 0) == 0;
+}
+
 /* Puts bytes into an `input` that was used up, as far as there are any. */
 static dfm_status refill(dfm_decoder *decoder, dfm_error *error) {
   if (has_input(decoder) || decoder->is_end) return DFM_OK;
@@ -87,7 +94,7 @@ static dfm_status fail_damaged(const dfm_decoder *decoder, const char *reason, d
 /* ---- plain */
 
 static dfm_status read_plain(dfm_decoder *decoder, char *bytes, size_t capacity, size_t *n, dfm_error *error) {
-  while (*n < capacity) {
+  while (*n < capacity && !would_wait(decoder, *n)) {
     DFM_TRY(refill(decoder, error));
     if (!has_input(decoder)) break;
     const size_t left = capacity - *n, there = decoder->n - decoder->at, take = left < there ? left : there;
@@ -141,7 +148,7 @@ static dfm_status read_gzip(dfm_decoder *decoder, char *bytes, size_t capacity, 
   z_stream *z = &decoder->gzip;
   z->next_out = (unsigned char *)bytes;
   z->avail_out = (uInt)capacity;
-  while (z->avail_out > 0) {
+  while (z->avail_out > 0 && !would_wait(decoder, capacity - z->avail_out)) {
     DFM_TRY(refill(decoder, error));
     if (decoder->is_between) DFM_TRY(begin_member(decoder, error));
     if (has_input(decoder)) {
@@ -178,7 +185,7 @@ static dfm_status fail_zstd(const dfm_decoder *decoder, size_t code, dfm_error *
 
 static dfm_status read_zstd(dfm_decoder *decoder, char *bytes, size_t capacity, size_t *n, dfm_error *error) {
   ZSTD_outBuffer out = {bytes, capacity, 0};
-  while (out.pos < out.size) {
+  while (out.pos < out.size && !would_wait(decoder, out.pos)) {
     DFM_TRY(refill(decoder, error));
     if (!has_input(decoder) && decoder->wanted == 0) break;
     const size_t before = out.pos;
@@ -232,6 +239,10 @@ dfm_status dfm_decoder_open(int fd, int stop_fd, const char *name, dfm_decoder *
 
 bool dfm_decoder_is_plain(const dfm_decoder *decoder) {
   return decoder->kind->n_magic == 0;
+}
+
+void dfm_decoder_hurry(dfm_decoder *decoder) {
+  decoder->hurries = true;
 }
 
 dfm_status dfm_decoder_read(dfm_decoder *decoder, char *bytes, size_t capacity, size_t *n, dfm_error *error) {

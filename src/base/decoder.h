@@ -12,7 +12,9 @@ typedef struct dfm_decoder dfm_decoder;
 dfm_status dfm_decoder_open(int fd, int stop_fd, const char *name, dfm_decoder **decoder, dfm_error *error);
 /* The bytes come out as they are in the file. */
 bool dfm_decoder_is_plain(const dfm_decoder *decoder);
-/* Fills `bytes` (capacity) but for the last piece: `*n` < capacity at the end. */
+/* From now on what has come is given out instead of waiting for more, if there is anything. */
+void dfm_decoder_hurry(dfm_decoder *decoder);
+/* Fills `bytes` (capacity) as far as there are any; `*n` is 0 at the end alone. */
 dfm_status dfm_decoder_read(dfm_decoder *decoder, char *bytes, size_t capacity, size_t *n, dfm_error *error);
 void dfm_decoder_close(dfm_decoder *decoder); /* NULL accepted */
 

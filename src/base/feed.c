@@ -31,6 +31,7 @@ struct dfm_feed {
   char *name;
   dfm_window window;
   bool has_let_go;
+  bool is_live; /* who looks for a row's end is shown each byte that comes, in rows up to a piece's length */
 
   const char *mapped; /* the whole file; NULL: it is decoded */
   size_t mapped_n, given_back;
@@ -134,15 +135,17 @@ static dfm_status begin(dfm_feed *feed, const char *path, dfm_error *error) {
   if (feed->stop_fd < 0)
     return dfm_fail(error, DFM_ERROR_IO, "cannot read %s: %s; close some files", feed->name, strerror(errno));
   DFM_TRY(dfm_decoder_open(feed->fd, feed->stop_fd, feed->name, &feed->decoder, error));
+  if (feed->is_live) dfm_decoder_hurry(feed->decoder);
   if (can_map && dfm_decoder_is_plain(feed->decoder)) try_mapping(feed, (size_t)info.st_size);
   return feed->mapped ? DFM_OK : start_thread(feed, error);
 }
 
-dfm_status dfm_feed_open(const char *path, dfm_feed **feed, dfm_error *error) {
+static dfm_status open_feed(const char *path, bool is_live, dfm_feed **feed, dfm_error *error) {
   dfm_feed *made;
   DFM_TRY(dfm_alloc(&made, 1, sizeof *made, error));
   made->fd = made->stop_fd = -1;
   made->window.bytes = "";
+  made->is_live = is_live;
   pthread_mutex_init(&made->lock, NULL);
   pthread_cond_init(&made->changed, NULL);
   const dfm_status status = begin(made, path, error);
@@ -152,6 +155,14 @@ dfm_status dfm_feed_open(const char *path, dfm_feed **feed, dfm_error *error) {
   }
   *feed = made;
   return DFM_OK;
+}
+
+dfm_status dfm_feed_open(const char *path, dfm_feed **feed, dfm_error *error) {
+  return open_feed(path, false, feed, error);
+}
+
+dfm_status dfm_feed_open_live(const char *path, dfm_feed **feed, dfm_error *error) {
+  return open_feed(path, true, feed, error);
 }
 
 void dfm_feed_close(dfm_feed *feed) {
@@ -223,7 +234,8 @@ static dfm_status take_piece(dfm_feed *feed, dfm_error *error) {
 
 static dfm_status slide_decoded(dfm_feed *feed, size_t used, dfm_error *error) {
   dfm_window *window = &feed->window;
-  const size_t rest = window->n - used, wanted = rest + (rest > 0 ? rest : 1);
+  const size_t rest = window->n - used, more = feed->is_live && rest < PIECE_BYTES ? 1 : rest;
+  const size_t wanted = rest + (more > 0 ? more : 1);
   if (used > 0 && rest > 0) memmove(feed->buffer, feed->buffer + used, rest);
   window->n = rest;
   dfm_status status = DFM_OK;

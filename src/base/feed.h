@@ -20,6 +20,8 @@ typedef struct dfm_window {
 
 /* Opens the file; "-" is the standard input. A mapped file must not be cut short by others while it is open. */
 dfm_status dfm_feed_open(const char *path, dfm_feed **feed, dfm_error *error);
+/* The same for who answers while a pipe is still written to: its bytes are shown as they come, not in whole pieces. */
+dfm_status dfm_feed_open_live(const char *path, dfm_feed **feed, dfm_error *error);
 void dfm_feed_close(dfm_feed *feed); /* NULL accepted */
 
 /* The window as it is; before the first slide it is empty. */

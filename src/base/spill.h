@@ -38,7 +38,8 @@ void dfm_spill_spent(const dfm_spill *spill, size_t at, size_t n);
 
 /* Tells the system that [bytes, bytes + n) of a mapped file ([mapping, mapping + size)) is not needed for now: it no
  * longer counts as this process's memory and comes back from the file when touched; so does what the system had mapped
- * around it. Not for memory that is no file's. */
+ * around it. It ends dfm_pages_apart, which else would leave the process as many memory areas as pieces were ever apart:
+ * the system allows some 65,000. Not for memory that is no file's. */
 void dfm_pages_spent(const void *bytes, size_t n, const void *mapping, size_t size);
 /* [bytes, bytes + n) of a mapped file will be read here and there until dfm_pages_spent: the system maps none of what
  * lies around it, which may be 2 MB for a page, and reads none of it. */

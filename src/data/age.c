@@ -85,8 +85,7 @@ static void share_fields(age_pass *pass, const uint64_t *n, const uint32_t *firs
     for (int f = 0; f < encoder->F; f++) {
       const int table = encoder->category[f].table;
       if (table % pass->tasks != t) continue;
-      pass->field[i++] =
-          (field_ages){f, encoder->category[f].is_list, first ? first[table] : 0, n[table], age[table]};
+      pass->field[i++] = (field_ages){f, encoder->category[f].is_list, first ? first[table] : 0, n[table], age[table]};
     }
     pass->begin[t + 1] = i;
   }

@@ -55,11 +55,14 @@ void dfm_batch_free(dfm_batch *batch) {
 }
 
 /* Asks the memory for rows that come next: a shuffled row is a miss for each of its cache lines. */
-DFM_PREFETCHES void prefetch_rows(const dfm_dataset *dataset, const int64_t *row, int n) {
+DFM_PREFETCHES void prefetch_rows(const dfm_dataset *dataset, const int64_t *batch_row, int n) {
   const dfm_storage *storage = dataset->storage;
   for (int i = 0; i < n; i++) {
-    dfm_prefetch(dfm_storage_ids(storage, dataset->first + row[i]), (size_t)storage->F * sizeof(uint32_t));
-    dfm_prefetch(dfm_storage_numbers(storage, dataset->first + row[i]), (size_t)storage->D * sizeof(float));
+    const int64_t row = dataset->first + batch_row[i];
+    dfm_prefetch(dfm_storage_ids(storage, row), (size_t)storage->F * sizeof(uint32_t));
+    dfm_prefetch(dfm_storage_numbers(storage, row), (size_t)storage->D * sizeof(float));
+    if (storage->has.label) __builtin_prefetch(storage->label + row);
+    if (storage->has.weight) __builtin_prefetch(storage->weight + row);
   }
 }
 
@@ -159,6 +162,7 @@ static void fill_tile(const dfm_dataset *dataset, dfm_batch *batch, int first, i
 
 void dfm_dataset_fill(const dfm_dataset *dataset, dfm_batch *batch, int first, int n) {
   const int end = first + n;
+  prefetch_rows(dataset, batch->row + first, n < TILE ? n : TILE);
   for (int at = first; at < end; at += TILE) {
     const int here = end - at < TILE ? end - at : TILE, next = end - at - here < TILE ? end - at - here : TILE;
     prefetch_rows(dataset, batch->row + at + here, next);

@@ -91,6 +91,10 @@ const char *dfm_dataset_skipped(const dfm_dataset *dataset, size_t i, int64_t *r
   return reasons[i];
 }
 
+int64_t dfm_dataset_before(const dfm_dataset *dataset) {
+  return dataset->before;
+}
+
 int64_t dfm_dataset_row_bytes(const dfm_dataset *dataset) {
   const dfm_storage *storage = dataset->storage;
   int64_t bytes = 4 * ((int64_t)storage->F + storage->D + 1 + storage->has.weight);

@@ -49,11 +49,17 @@ dfm_status dfm_dataset_read_growing(dfm_input *train_input, dfm_input *valid_inp
 dfm_status dfm_dataset_read_encoded(dfm_input *input, dfm_encoder *encoder, const dfm_read_options *options,
                                     dfm_dataset **dataset, dfm_error *error);
 
+/* dfm_reader_open (deepfm.h), by `encoder` (retained). */
+dfm_status dfm_reader_open_encoded(dfm_input *input, dfm_encoder *encoder, const dfm_read_options *options,
+                                   dfm_reader **reader, dfm_error *error);
+
 dfm_status dfm_batch_create(int F, int D, int capacity, dfm_batch **batch, dfm_error *error);
 void dfm_batch_free(dfm_batch *batch);
 
 const dfm_encoder *dfm_dataset_encoder(const dfm_dataset *dataset);
 dfm_dataset *dfm_dataset_retain(dfm_dataset *dataset);
+/* Rows of its text that came before it in other datasets (dfm_reader_next). */
+int64_t dfm_dataset_before(const dfm_dataset *dataset);
 /* Bytes of the dataset per row, on average, rounded up. */
 int64_t dfm_dataset_row_bytes(const dfm_dataset *dataset);
 /* false: every weight is 1. */

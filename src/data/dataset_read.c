@@ -1,4 +1,5 @@
-/* Reading of rows as an encoder that is settled encodes them: text comes in, a dataset in its order goes out. */
+/* Reading of rows as an encoder that is settled encodes them: text comes in; a dataset in its order goes out, or one
+ * after the other. */
 #include <stdlib.h>
 
 #include "data/category.h"
@@ -6,7 +7,12 @@
 #include "data/dataset_read.h"
 
 typedef struct reading {
+  dfm_encoder *encoder;            /* borrowed */
+  const dfm_read_options *options; /* borrowed; may be NULL */
+  dfm_pool *pool;
   dfm_source source;
+  bool is_open; /* the source is */
+  int64_t rows; /* read so far */
   dfm_destination to;
   dfm_dataset *dataset;
   int64_t *
@@ -83,53 +89,117 @@ static dfm_status check_unknown(reading *run, dfm_error *error) {
   return dfm_source_unknown(&run->source, (int)(at / DFM_BLOCK_ROWS), (int)(at % DFM_BLOCK_ROWS), first, error);
 }
 
-static dfm_status read_rows(reading *run, dfm_error *error) {
+/* Up to the end, or as many as come at once. */
+static dfm_status read_rows(reading *run, bool is_whole, dfm_error *error) {
   dfm_source *source = &run->source;
-  const int F = source->encoder->F;
-  DFM_TRY(dfm_alloc(&run->unknown, (size_t)F, sizeof *run->unknown, error));
-  for (;;) {
+  do {
     DFM_TRY(dfm_source_next(source, error));
     if (source->n_blocks == 0) break;
-    dfm_pool_run(source->pool, F, encode_task, run);
+    dfm_pool_run(source->pool, source->encoder->F, encode_task, run);
     DFM_TRY(check_unknown(run, error));
     DFM_TRY(dfm_destination_add(&run->to, source, error));
-  }
+  } while (is_whole);
   DFM_TRY(dfm_destination_finish(&run->to, source, error));
+  run->dataset->storage->bad = source->bad;
   run->dataset->rows = run->to.rows;
-  if (run->to.rows == 0) return dfm_fail_no_rows(source, error);
+  run->dataset->before = run->rows;
+  run->rows += run->to.rows;
+  if (run->rows == 0) return dfm_fail_no_rows(source, error);
   dfm_dataset_count(run->dataset);
   return DFM_OK;
 }
 
-static dfm_status read_source(reading *run, dfm_encoder *encoder, const dfm_read_options *options, dfm_error *error) {
+/* A dataset of its own, which becomes the caller's. */
+static dfm_status read_dataset(reading *run, bool is_whole, dfm_dataset **dataset, dfm_error *error) {
   dfm_storage *storage = NULL;
-  DFM_TRY(dfm_storage_for(&run->source, options, false, &storage, error));
-  dfm_status status = dfm_dataset_view(encoder, storage, 0, 0, &run->dataset, error);
+  DFM_TRY(dfm_storage_for(&run->source, run->options, false, &storage, error));
+  dfm_status status = dfm_dataset_view(run->encoder, storage, 0, 0, &run->dataset, error);
   if (status == DFM_OK) status = dfm_destination_begin(&run->to, &run->source, storage, NULL, error);
-  if (status == DFM_OK) status = read_rows(run, error);
+  if (status == DFM_OK) status = read_rows(run, is_whole, error);
   dfm_storage_release(storage);
   dfm_destination_end(&run->to);
-  free(run->unknown);
+  if (status == DFM_OK) {
+    *dataset = run->dataset;
+  } else {
+    dfm_dataset_free(run->dataset);
+  }
+  run->dataset = NULL;
   return status;
+}
+
+static void close_reading(reading *run) {
+  if (run->is_open) dfm_source_close(&run->source);
+  dfm_pool_free(run->pool);
+  free(run->unknown);
+}
+
+static dfm_status open_reading(dfm_input *input, dfm_encoder *encoder, const dfm_read_options *options, reading *run,
+                               dfm_error *error) {
+  run->encoder = encoder;
+  run->options = options;
+  DFM_TRY(dfm_alloc(&run->unknown, (size_t)encoder->F, sizeof *run->unknown, error));
+  DFM_TRY(dfm_pool_create_exact(options ? options->threads : 0, &run->pool, error));
+  DFM_TRY(dfm_source_open(input, encoder, options, run->pool, &run->source, error));
+  run->is_open = true;
+  return DFM_OK;
 }
 
 dfm_status dfm_dataset_read_encoded(dfm_input *input, dfm_encoder *encoder, const dfm_read_options *options,
                                     dfm_dataset **dataset, dfm_error *error) {
   const char *file = dfm_input_dataset(input);
-  dfm_pool *pool;
   reading run = {.dataset = NULL};
   if (file) return dfm_dataset_file_read(file, encoder, options, dataset, error);
-  DFM_TRY(dfm_pool_create_exact(options ? options->threads : 0, &pool, error));
-  dfm_status status = dfm_source_open(input, encoder, options, pool, &run.source, error);
-  if (status == DFM_OK) {
-    status = read_source(&run, encoder, options, error);
-    dfm_source_close(&run.source);
-  }
-  dfm_pool_free(pool);
-  if (status == DFM_OK) {
-    *dataset = run.dataset;
-  } else {
-    dfm_dataset_free(run.dataset);
-  }
+  dfm_status status = open_reading(input, encoder, options, &run, error);
+  if (status == DFM_OK) status = read_dataset(&run, true, dataset, error);
+  close_reading(&run);
   return status;
+}
+
+/* ---- one after the other */
+
+struct dfm_reader {
+  dfm_read_options options;
+  reading run;             /* of text */
+  dfm_dataset *file, *end; /* a dataset file's rows, until they are given out, and then none; NULL: text */
+};
+
+static dfm_status open_reader(dfm_input *input, dfm_encoder *encoder, dfm_reader *reader, dfm_error *error) {
+  const char *file = dfm_input_dataset(input);
+  reader->run.encoder = dfm_encoder_retain(encoder);
+  if (file) {
+    DFM_TRY(dfm_dataset_file_read(file, encoder, &reader->options, &reader->file, error));
+    return dfm_dataset_view(encoder, reader->file->storage, 0, 0, &reader->end, error);
+  }
+  dfm_input_hurry(input);
+  return open_reading(input, encoder, &reader->options, &reader->run, error);
+}
+
+dfm_status dfm_reader_open_encoded(dfm_input *input, dfm_encoder *encoder, const dfm_read_options *options,
+                                   dfm_reader **reader, dfm_error *error) {
+  dfm_reader *made;
+  DFM_TRY(dfm_alloc(&made, 1, sizeof *made, error));
+  if (options) made->options = *options;
+  const dfm_status status = open_reader(input, encoder, made, error);
+  if (status != DFM_OK) {
+    dfm_reader_free(made);
+    return status;
+  }
+  *reader = made;
+  return DFM_OK;
+}
+
+dfm_status dfm_reader_next(dfm_reader *reader, dfm_dataset **dataset, dfm_error *error) {
+  if (reader->run.is_open) return read_dataset(&reader->run, false, dataset, error);
+  *dataset = reader->file ? reader->file : dfm_dataset_retain(reader->end);
+  reader->file = NULL;
+  return DFM_OK;
+}
+
+void dfm_reader_free(dfm_reader *reader) {
+  if (!reader) return;
+  close_reading(&reader->run);
+  dfm_encoder_release(reader->run.encoder);
+  dfm_dataset_free(reader->file);
+  dfm_dataset_free(reader->end);
+  free(reader);
 }

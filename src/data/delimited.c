@@ -37,6 +37,19 @@ static dfm_status split_plain(const dfm_row_span *span, char separator, const ch
   return DFM_OK;
 }
 
+size_t dfm_delimited_starts(const dfm_row_span *span, char separator, const char *limit, size_t most, uint32_t *start) {
+  const size_t length = span->n;
+  size_t n = 0;
+  start[n++] = 0;
+  for (size_t at = 0; at < length && n <= most; at += DFM_MATCH_BYTES) {
+    uint64_t found = dfm_match(span->bytes + at, (size_t)(limit - span->bytes) - at, separator);
+    if (length - at < DFM_MATCH_BYTES) found &= (UINT64_C(1) << (length - at)) - 1;
+    for (; found; found &= found - 1) start[n++] = (uint32_t)at + (uint32_t)__builtin_ctzll(found) + 1;
+  }
+  start[n] = (uint32_t)length + 1;
+  return n;
+}
+
 /* ---- rows with quotes */
 
 typedef struct place {

@@ -25,6 +25,9 @@ typedef struct dfm_cells {
 dfm_status dfm_delimited_split(const dfm_row_span *span, char separator, const char *path, const char *limit,
                                dfm_cells *cells, dfm_error *error);
 void dfm_cells_clear(dfm_cells *cells);
+/* Where the cells of a row without a quote begin, counted from its first byte: cell i is [start[i], start[i + 1] - 1).
+ * `start` has room for DFM_MATCH_BYTES more than `most` + 1. The number of cells; more than `most` are not told apart. */
+size_t dfm_delimited_starts(const dfm_row_span *span, char separator, const char *limit, size_t most, uint32_t *start);
 
 /* ---- one row after the other: for headers and first looks */
 

@@ -20,6 +20,8 @@ static const struct {
     [DFM_FOUND_CONSTANT] = {"constant", "it tells nothing: set kind: ignore, or find out why it never changes"},
     [DFM_FOUND_UNIQUE] = {"unique", "nothing learnt of one row serves another: set kind: ignore, or raise min_count"},
     [DFM_FOUND_RARE] = {"rare", "what is learnt of them is one row each: try min_count 2 or more"},
+    [DFM_FOUND_TEXT_NUMBER] = {"text_number",
+                               "as names they have no order: write them as 1234.5, so that they are amounts"},
     [DFM_FOUND_LEAK] = {"leak", "if it is known only after the label, or made from it, set kind: ignore"},
     [DFM_FOUND_ID_NUMBER] = {"id_number", "as an amount it misleads: set kind: category if values repeat, else ignore"},
     [DFM_FOUND_OUTLIERS] = {"outliers",

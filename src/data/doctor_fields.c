@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "data/doctor.h"
@@ -74,6 +75,63 @@ static dfm_status check_missing(const look *at, dfm_error *error) {
   if (share < 0.75 || at->column->n_codes == 1) return DFM_OK;
   return ADD(DFM_FOUND_MISSING, share < 0.95 ? DFM_SEVERITY_NOTE : DFM_SEVERITY_WARNING,
              "is empty in %.1f %% of the rows", 100 * share);
+}
+
+/* How a value that is a number is written: so that it is one, with a decimal comma, digits in groups or a unit, or not
+ * as a number. */
+typedef enum number_look { NO_NUMBER, PLAIN_NUMBER, DRESSED_NUMBER } number_look;
+
+static bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+/* "-6,59", "1.234,5", "1,234.5", "$12" and "3 %" are dressed; "1.2.3", "3-4" and "1,2,3" are no numbers. */
+static number_look look_of_number(const char *at, size_t n) {
+  static const char units[] = "$% \xe2\x82\xac\xc2\xa3"; /* the bytes of the euro and the pound among them */
+  const char *end = at + n, *comma = NULL, *point = NULL;
+  size_t commas = 0, points = 0, digits = 0;
+  bool has_unit = false;
+  for (; at < end && strchr(units, *at); at++) has_unit = true;
+  for (; at < end && strchr(units, end[-1]); end--) has_unit = true;
+  for (const char *c = at + (at < end && *at == '-'); c < end; c++) {
+    if (is_digit(*c))
+      digits++;
+    else if (*c == ',')
+      commas++, comma = c;
+    else if (*c == '.')
+      points++, point = c;
+    else
+      return NO_NUMBER;
+  }
+  const bool is_decimal_comma = commas == 1 && (points == 0 || point < comma);
+  const bool is_grouped = commas > 0 && points == 1 && point > comma;
+  if (digits == 0 || !(is_decimal_comma || is_grouped || (commas == 0 && points <= 1))) return NO_NUMBER;
+  return has_unit || commas > 0 ? DRESSED_NUMBER : PLAIN_NUMBER;
+}
+
+/* Numbers that are text for how they are written, as spreadsheets write them where the comma is the decimal point. */
+static dfm_status check_text_number(const look *at, dfm_error *error) {
+  enum { FEW_VALUES = 20, MOST_VALUES = 1000 };
+  const dfm_encoder *encoder = at->sample->encoder;
+  const int f = at->column->field;
+  char room[DFM_VALUE_NAME_BYTES], text[DFM_SHOW_BYTES] = "";
+  uint32_t n_dressed = 0, n_seen = 0;
+  if (at->column->is_number || encoder->category[f].is_list) return DFM_OK;
+  const dfm_field_settings *settings = &encoder->category[f].settings;
+  const uint32_t values = settings->hash > 0 || settings->buckets > 0 ? 0 : dfm_encoder_values(encoder, f);
+  for (uint32_t i = 0; i < values && i < MOST_VALUES; i++) {
+    size_t n;
+    const char *bytes = dfm_encoder_value_name(encoder, f, i, room, &n);
+    const number_look is = look_of_number(bytes, n);
+    if (n == 0) continue;
+    if (is == NO_NUMBER) return DFM_OK;
+    if (is == DRESSED_NUMBER && n_dressed++ == 0) dfm_show(text, bytes, n);
+    n_seen++;
+  }
+  if (n_seen < FEW_VALUES || 2 * n_dressed < n_seen) return DFM_OK;
+  return ADD(DFM_FOUND_TEXT_NUMBER, DFM_SEVERITY_WARNING,
+             "is a category whose values are numbers with a decimal comma, groups of digits or a unit, such as '%s'",
+             text);
 }
 
 /* ---- the label */
@@ -219,9 +277,9 @@ static dfm_status check_drift(const look *at, dfm_error *error) {
 }
 
 dfm_status dfm_doctor_column(const dfm_column_codes *column, dfm_findings *findings, dfm_error *error) {
-  static dfm_status (*const checks[])(const look *, dfm_error *) = {check_constant,   check_unique,    check_missing,
-                                                                    check_leak,       check_id_number, check_outliers,
-                                                                    check_new_values, check_drift};
+  static dfm_status (*const checks[])(const look *, dfm_error *) = {
+      check_constant,  check_unique,   check_missing,    check_text_number, check_leak,
+      check_id_number, check_outliers, check_new_values, check_drift};
   const look at = {column, column->sample, findings};
   for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) DFM_TRY(checks[i](&at, error));
   return DFM_OK;

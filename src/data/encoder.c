@@ -211,6 +211,16 @@ bool dfm_encoder_fingerprint(const dfm_encoder *encoder, int f, uint32_t id, uin
   return true;
 }
 
+void dfm_encoder_ask_fingerprints(const dfm_encoder *encoder, int f, const uint32_t *id, size_t n) {
+  const uint32_t first = dfm_encoder_first(encoder, f);
+  if (encoder->is_synthetic || encoder->category[f].settings.hash > 0) return;
+  const dfm_vocabulary *vocabulary = dfm_encoder_vocabulary(encoder, f);
+  for (size_t i = 0; i < n; i++)
+    if (id[i] >= first) __builtin_prefetch(vocabulary->offsets + id[i] - first);
+  for (size_t i = 0; i < n; i++)
+    if (id[i] >= first) __builtin_prefetch(vocabulary->bytes + vocabulary->offsets[id[i] - first]);
+}
+
 uint32_t dfm_encoder_id(const dfm_encoder *encoder, int f, const char *bytes, size_t n, bool *is_unknown) {
   dfm_value value = dfm_value_of(bytes, n);
   if (dfm_category_transform(&encoder->category[f].settings, &value) == DFM_NUMBER_OK)

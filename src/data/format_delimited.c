@@ -2,7 +2,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/match.h"
 #include "data/schema_guess.h"
+#include "data/short_number.h"
 #include "data/source.h"
 
 /* ---- rows */
@@ -44,7 +46,7 @@ static dfm_status put_categories(dfm_row *row, dfm_error *error) {
   dfm_value *value = dfm_block_value(row->block, 0, row->block->rows);
   for (int f = 0; f < source->encoder->F; f++, value += DFM_BLOCK_STRIDE) {
     const size_t at = source->category_at[f];
-    if (source->is_plain[f] && at != DFM_ABSENT && row->watched < 0) /* most cells */
+    if (source->is_plain[f] && at != DFM_ABSENT && row->watched < 0)
       dfm_value_set(value, cells[at].bytes, cells[at].n, dfm_row_limit(row, cells[at].bytes));
     else
       DFM_TRY(put_category(row, f, at, error));
@@ -65,9 +67,71 @@ static dfm_status put_numbers(dfm_row *row, dfm_error *error) {
   return DFM_OK;
 }
 
+/* ---- rows without quotes, whose cells are what they hold as they stand: most */
+
+static inline dfm_cell cell_at(const dfm_row *row, size_t at) {
+  const uint32_t *start = row->scratch->start;
+  return (dfm_cell){row->span->bytes + start[at], start[at + 1] - 1 - start[at], start[at] + 1};
+}
+
+static void put_plain_categories(dfm_row *row) {
+  const dfm_source *source = row->source;
+  const uint32_t *start = row->scratch->start;
+  dfm_value *value = dfm_block_value(row->block, 0, row->block->rows);
+  for (int f = 0; f < source->encoder->F; f++, value += DFM_BLOCK_STRIDE) {
+    const size_t at = source->category_at[f];
+    if (at == DFM_ABSENT)
+      dfm_row_put_absent(row, f);
+    else
+      dfm_value_set(value, row->span->bytes + start[at], start[at + 1] - 1 - start[at], row->limit);
+  }
+}
+
+static dfm_status put_plain_numbers(dfm_row *row, dfm_error *error) {
+  const dfm_source *source = row->source;
+  const uint32_t *start = row->scratch->start;
+  float *number = row->block->number + (size_t)row->block->rows * (size_t)source->encoder->D;
+  for (int d = 0; d < source->encoder->D; d++) {
+    const size_t at = source->number_at[d];
+    if (at == DFM_ABSENT)
+      number[d] = NAN;
+    else if (!dfm_read_short(row->span->bytes + start[at], start[at + 1] - 1 - start[at], row->limit, &number[d]))
+      DFM_TRY(dfm_row_put_number(row, d, cell_at(row, at), error));
+  }
+  return DFM_OK;
+}
+
+static dfm_status put_plain(dfm_row *row, dfm_error *error) {
+  const dfm_source *source = row->source;
+  row->block->reason = DFM_BAD_NUMBER;
+  put_plain_categories(row);
+  DFM_TRY(put_plain_numbers(row, error));
+  if (source->has_label) DFM_TRY(dfm_row_put_label(row, cell_at(row, source->label_at), error));
+  if (source->has_weight) DFM_TRY(dfm_row_put_weight(row, cell_at(row, source->weight_at), error));
+  return source->has_truth ? dfm_row_put_truth(row, cell_at(row, source->truth_at), error) : DFM_OK;
+}
+
+/* Finds the row's cells, where it is one of these. */
+static dfm_status find_plain(dfm_row *row, bool *is_plain, dfm_error *error) {
+  const dfm_source *source = row->source;
+  dfm_row_scratch *scratch = row->scratch;
+  *is_plain = source->has_plain_rows && !row->span->has_quote && row->watched < 0;
+  if (!*is_plain) return DFM_OK;
+  DFM_TRY(dfm_grow(&scratch->start, &scratch->start_capacity, source->n_cells + 1 + DFM_MATCH_BYTES,
+                   sizeof *scratch->start, error));
+  *is_plain = dfm_delimited_starts(row->span, source->encoder->schema->separator, row->limit, source->n_cells,
+                                   scratch->start) == source->n_cells;
+  return DFM_OK;
+}
+
+/* ---- any row */
+
 static dfm_status read_row(dfm_row *row, dfm_error *error) {
   const dfm_source *source = row->source;
   const dfm_cells *cells = &row->scratch->cells;
+  bool is_plain;
+  DFM_TRY(find_plain(row, &is_plain, error));
+  if (is_plain) return put_plain(row, error);
   DFM_TRY(split(row, error));
   if (cells->n != source->n_cells) return fail_count(row, cells->n, error);
   row->block->reason = DFM_BAD_NUMBER;

@@ -23,6 +23,7 @@ struct dfm_input {
   input_file *files;
   size_t n, capacity;
   char *name;
+  bool hurries;            /* feeds are live */
   dfm_arrow_stream *arrow; /* in place of files; NULL: none */
 };
 
@@ -185,9 +186,13 @@ dfm_status dfm_input_take(dfm_input *input, size_t i, dfm_feed **feed, dfm_error
   if (file->is_once && file->is_taken)
     return dfm_fail(error, DFM_ERROR_IO, "%s was read already and can be read only once; save it to a file first",
                     dfm_input_path(input, i));
-  DFM_TRY(dfm_feed_open(file->path, feed, error));
+  DFM_TRY((input->hurries ? dfm_feed_open_live : dfm_feed_open)(file->path, feed, error));
   file->is_taken = true;
   return DFM_OK;
+}
+
+void dfm_input_hurry(dfm_input *input) {
+  input->hurries = true;
 }
 
 void dfm_input_return(dfm_input *input, size_t i, dfm_feed *feed) {

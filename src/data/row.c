@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/number.h"
+#include "data/short_number.h"
 #include "data/source.h"
 
 dfm_status dfm_row_fail(const dfm_row *row, const dfm_cell *cell, const char *name, const char *problem,
@@ -112,35 +113,6 @@ dfm_status dfm_row_finish_category(dfm_row *row, int f, dfm_value *value, const 
   return DFM_OK;
 }
 
-/* Eight digits, the first in the lowest byte, become their number by three multiplications; false: some is no digit. */
-static inline bool read_eight(uint64_t digits, uint32_t *number) {
-  const uint64_t high = UINT64_C(0xf0f0f0f0f0f0f0f0), zeros = UINT64_C(0x3030303030303030);
-  const uint64_t carried = (digits + UINT64_C(0x0606060606060606)) & high;
-  if ((((digits & high) ^ zeros) | (carried ^ zeros)) != 0) return false;
-  digits -= zeros;
-  digits = digits * 10 + (digits >> 8);
-  const uint64_t pairs = UINT64_C(0x000000ff000000ff);
-  const uint64_t low = (digits & pairs) * (100 + (UINT64_C(1000000) << 32));
-  const uint64_t rest = ((digits >> 16) & pairs) * (1 + (UINT64_C(10000) << 32));
-  *number = (uint32_t)((low + rest) >> 32);
-  return true;
-}
-
-/* Whole numbers of up to seven digits, which floats hold exactly: most that logs have. They are read at once, moved
- * behind leading zeros. */
-static inline bool read_short(const char *bytes, size_t n, const char *limit, float *number) {
-  const bool is_negative = n > 0 && *bytes == '-';
-  uint64_t digits;
-  uint32_t whole;
-  bytes += is_negative;
-  n -= is_negative;
-  if (n - 1 > 6 || limit - bytes < 8) return false;
-  memcpy(&digits, bytes, sizeof digits);
-  if (!read_eight(digits << (64 - 8 * n) | UINT64_C(0x3030303030303030) >> 8 * n, &whole)) return false;
-  *number = is_negative ? -(float)whole : (float)whole;
-  return true;
-}
-
 static dfm_status fail_number(const dfm_row *row, const dfm_cell *cell, const char *name, dfm_number_result result,
                               dfm_error *error) {
   if (result == DFM_NUMBER_NOT_FINITE) {
@@ -167,6 +139,6 @@ dfm_status dfm_row_put_number(dfm_row *row, int d, dfm_cell cell, dfm_error *err
   row->block->reason = DFM_BAD_NUMBER;
   cell = dfm_cell_clean(encoder->schema, cell);
   *number = NAN;
-  if (cell.n == 0 || read_short(cell.bytes, cell.n, dfm_row_limit(row, cell.bytes), number)) return DFM_OK;
+  if (cell.n == 0 || dfm_read_short(cell.bytes, cell.n, dfm_row_limit(row, cell.bytes), number)) return DFM_OK;
   return put_any_number(row, d, cell, number, error);
 }

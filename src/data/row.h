@@ -16,6 +16,8 @@ typedef struct dfm_row_scratch {
   uint64_t *seen;                  /* (names of the source) the row that had it last, */
   uint64_t row;                    /* counted from 1 */
   dfm_text key;                    /* of a nested value */
+  uint32_t *start;                 /* where the cells of a delimited row begin */
+  size_t start_capacity;
 } dfm_row_scratch;
 
 /* Unescaped cells go to `text`, which has room for all that will be read. */

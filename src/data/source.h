@@ -41,6 +41,7 @@ struct dfm_source {
   size_t n_cells;                  /* per row */
   size_t *category_at, *number_at; /* (F), (D) */
   bool *is_plain; /* (F) categories whose cells are values as they stand: no lists, no transforms, nothing to clean */
+  bool has_plain_rows; /* all categories are so, and no number is cleaned */
   size_t label_at, weight_at, truth_at;
   char *text; /* of cells that are looked at alone: the header's, a wrong row's */
   size_t text_capacity;

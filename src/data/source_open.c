@@ -27,10 +27,12 @@ static size_t count_blocks(const dfm_source *source, size_t threads) {
 static dfm_status find_plain(dfm_source *source, dfm_error *error) {
   const dfm_encoder *encoder = source->encoder;
   const bool cleans = encoder->schema->strip_spaces || encoder->schema->n_missing_words > 0;
+  source->has_plain_rows = !cleans;
   DFM_TRY(dfm_alloc(&source->is_plain, (size_t)encoder->F, sizeof *source->is_plain, error));
   for (int f = 0; f < encoder->F; f++) {
     const dfm_category_field *field = &encoder->category[f];
     source->is_plain[f] = !cleans && !field->is_list && !dfm_category_is_number(&field->settings);
+    source->has_plain_rows &= source->is_plain[f];
   }
   return DFM_OK;
 }
@@ -78,6 +80,7 @@ static void clear_scratch(dfm_row_scratch *scratch) {
   dfm_cells_clear(&scratch->cells);
   free(scratch->seen);
   free(scratch->key.bytes);
+  free(scratch->start);
 }
 
 void dfm_source_close(dfm_source *source) {

@@ -126,22 +126,32 @@ static dfm_status number_values(training *run, const dfm_source *source, const u
   return DFM_OK;
 }
 
-/* Whether row `row` of the training input validates by lot. */
-static bool is_drawn(const dfm_data_settings *settings, int64_t row) {
-  const uint64_t key = dfm_random_key(settings->seed, DFM_STREAM_SPLIT);
-  return (double)dfm_random_uniform(key, (uint64_t)row) < settings->valid_random;
-}
-
 static bool splits_randomly(const training *run) {
   return !run->valid_input && run->settings->valid_random > 0;
 }
 
+/* The lot of a block's rows, which falls by their number in the training input. */
+typedef struct drawing {
+  const dfm_source *source;
+  const dfm_destination *to;
+  uint64_t key;
+  double share; /* that validates */
+} drawing;
+
+static void draw_task(void *context, int task, int thread) {
+  const drawing *run = context;
+  int64_t row = run->to->rows;
+  (void)thread;
+  for (int i = 0; i < task; i++) row += run->source->block[i]->rows;
+  for (int r = 0; r < run->source->block[task]->rows; r++, row++)
+    run->to->is_held[task * DFM_BLOCK_ROWS + r] = (double)dfm_random_uniform(run->key, (uint64_t)row) < run->share;
+}
+
 /* Holds the rows at hand that are drawn to validate. */
-static void draw_rows(const training *run, const dfm_source *source, dfm_destination *to) {
-  int64_t row = to->rows;
-  for (int i = 0; i < source->n_blocks && to->is_held; i++)
-    for (int r = 0; r < source->block[i]->rows; r++)
-      to->is_held[i * DFM_BLOCK_ROWS + r] = is_drawn(run->settings, row++);
+static void draw_rows(const training *run, const dfm_source *source, const dfm_destination *to) {
+  const dfm_data_settings *settings = run->settings;
+  drawing all = {source, to, dfm_random_key(settings->seed, DFM_STREAM_SPLIT), settings->valid_random};
+  if (to->is_held) dfm_pool_run(run->pool, source->n_blocks, draw_task, &all);
 }
 
 /* All rows of one input: into `storage`, or where `drawn` is given those that are drawn into that. */

@@ -173,7 +173,7 @@ enum { MATRIX_A, MATRIX_B, MATRIX_C, SCRATCH, N_MEMORIES };
 struct dfm_onednn_multiply {
   dfm_onednn *onednn;
   dfm_onednn_shape shape;
-  bool gathers_a, scatters_c;          /* through scratch space, at these places of it */
+  bool gathers_a, scatters_c; /* through scratch space, at these places of it */
   size_t a_at, c_at;
   dnnl_primitive_t multiply, reorder;  /* reorder: from B as it is stored to packed; NULL where it is not packed */
   dnnl_memory_t (*memory)[N_MEMORIES]; /* (slots) without data, which each run brings */
@@ -265,7 +265,9 @@ static dfm_status create(dfm_onednn_multiply *multiply, const dfm_onednn_shape *
   memset(layout, 0, sizeof layout);
   memset(&plain, 0, sizeof plain);
   dfm_status status = create_layouts(shape, layout, &plain, error);
-  if (status == DFM_OK) status = create_description(multiply->onednn, layout, shape->beta != 0 && !multiply->scatters_c, &description, error);
+  if (status == DFM_OK)
+    status =
+        create_description(multiply->onednn, layout, shape->beta != 0 && !multiply->scatters_c, &description, error);
   if (status == DFM_OK) status = create_multiply(multiply, description, error);
   if (status == DFM_OK && shape->packs_b)
     status =

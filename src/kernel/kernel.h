@@ -62,7 +62,7 @@ typedef struct dfm_gemm_bf16_args {
 } dfm_gemm_bf16_args;
 
 /* sum[to[i]] += y[i], or y[i] - a[i] w[to[i]], for i = 0, ..., rows - 1 in that order. Rows of n floats; those of sum and w
- * start ld floats apart, those of y ldy. */
+ * start ld floats apart, those of y ldy. And the float before sum's row += first[i]. */
 typedef struct dfm_scatter_args {
   float *sum;
   size_t ld;
@@ -71,6 +71,7 @@ typedef struct dfm_scatter_args {
   const float *y;
   size_t ldy, n;
   const float *a, *w; /* a (rows); NULL: nothing is taken away */
+  const float *first; /* (rows); NULL: there is no such float */
 } dfm_scatter_args;
 
 typedef struct dfm_kernel {
@@ -116,8 +117,11 @@ typedef struct dfm_kernel {
    * sum_{i<j} <e[i][j], e[j][i]>. Juan et al., "Field-aware Factorization Machines for CTR Prediction", RecSys 2016,
    * eq. 4. */
   float (*ffm_forward)(const float *const *e, int F, int K);
-  /* de[i][j] (F, F, K) = dlogit e[j][i] for fields i that are present; 0 for absent partners and for j = i. */
-  void (*ffm_backward)(float *de, const float *const *e, int F, int K, float dlogit);
+  /* g (F, K) += the sum over r < rows, in order, of c[r] times the factors that the fields of row[r] keep for field i:
+   * g[j] += c[r] e_r[j][i], e_r = e + row[r] F, nothing where field j is absent. j = i, which are the field's own, only
+   * where it meets itself. */
+  void (*ffm_gradient)(float *g, const float *const *e, int F, int K, int i, bool meets_self, const uint32_t *row,
+                       const float *c, size_t rows);
   /* Optimizer steps on a span: g is the gradient, penalties included. */
   void (*sgd)(float *w, const float *g, size_t n, float learning_rate);
   /* s += g^2; w -= lr g / (sqrt(s + initial) + epsilon). Duchi, Hazan, Singer, JMLR 2011. */

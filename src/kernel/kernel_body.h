@@ -67,23 +67,28 @@ KERNEL void column_sums(float *restrict sum, const float *restrict y, int rows, 
   }
 }
 
+/* Rows ahead that y is asked for: its rows may lie far apart. */
+enum { SCATTER_AHEAD = 8 };
+
 /* n floats that fit one vector are added at once. */
-#define DEFINE_SCATTER(N)                                               \
-  KERNEL_INLINE void scatter_##N(const dfm_scatter_args *args) {        \
+#define DEFINE_SCATTER(N)                                                 \
+  KERNEL_INLINE void scatter_##N(const dfm_scatter_args *args) {          \
     typedef float narrow __attribute__((vector_size(N * sizeof(float)))); \
-    const dfm_scatter_args s = *args;                                   \
-    narrow sum, y, w;                                                   \
-    for (size_t i = 0; i < s.rows; i++) {                               \
-      float *to = s.sum + s.to[i] * s.ld;                               \
-      memcpy(&sum, to, sizeof sum);                                     \
-      memcpy(&y, s.y + i * s.ldy, sizeof y);                            \
-      if (s.a) {                                                        \
-        memcpy(&w, s.w + s.to[i] * s.ld, sizeof w);                     \
-        y -= s.a[i] * w;                                                \
-      }                                                                 \
-      sum += y;                                                         \
-      memcpy(to, &sum, sizeof sum);                                     \
-    }                                                                   \
+    const dfm_scatter_args s = *args;                                     \
+    narrow sum, y, w;                                                     \
+    for (size_t i = 0; i < s.rows; i++) {                                 \
+      __builtin_prefetch(s.y + (i + SCATTER_AHEAD) * s.ldy);              \
+      float *to = s.sum + s.to[i] * s.ld;                                 \
+      memcpy(&sum, to, sizeof sum);                                       \
+      memcpy(&y, s.y + i * s.ldy, sizeof y);                              \
+      if (s.first) to[-1] += s.first[i];                                  \
+      if (s.a) {                                                          \
+        memcpy(&w, s.w + s.to[i] * s.ld, sizeof w);                       \
+        y -= s.a[i] * w;                                                  \
+      }                                                                   \
+      sum += y;                                                           \
+      memcpy(to, &sum, sizeof sum);                                       \
+    }                                                                     \
   }
 DEFINE_SCATTER(1)
 DEFINE_SCATTER(4)
@@ -94,6 +99,8 @@ KERNEL_INLINE void scatter_any(const dfm_scatter_args *s) {
   for (size_t i = 0; i < s->rows; i++) {
     float *restrict sum = s->sum + s->to[i] * s->ld;
     const float *restrict y = s->y + i * s->ldy, *restrict w = s->w + s->to[i] * s->ld;
+    for (size_t j = 0; j < s->n; j += LANES) __builtin_prefetch(y + SCATTER_AHEAD * s->ldy + j);
+    if (s->first) sum[-1] += s->first[i];
     if (s->a)
       for (size_t j = 0; j < s->n; j++) sum[j] += y[j] - s->a[i] * w[j];
     else
@@ -445,105 +452,7 @@ KERNEL float fm_rows(const float *const *e, int F, int K, float *restrict sum) {
   return 0.5f * total;
 }
 
-/* ---- field-aware factorization machine ---- */
-
-/* Products of field i's factors with those of the present fields j, LANES / K partners side by side so that their sums
- * do not wait for each other. `field` lists the n present fields that come after i. */
-#define DEFINE_FFM(K)                                                                                          \
-  KERNEL_INLINE void ffm_pairs_##K(float *lane, const float *const *e, int i, const int *field, int n) {       \
-    enum { SIDES = LANES / K };                                                                                \
-    typedef float narrow __attribute__((vector_size(K * sizeof(float))));                                      \
-    narrow s[SIDES], x, y;                                                                                     \
-    memcpy(s, lane, sizeof s);                                                                                 \
-    int at = 0;                                                                                                \
-    for (; at + SIDES <= n; at += SIDES) _Pragma("GCC unroll 8") for (int side = 0; side < SIDES; side++) {    \
-        memcpy(&x, e[i] + field[at + side] * K, sizeof x);                                                     \
-        memcpy(&y, e[field[at + side]] + i * K, sizeof y);                                                     \
-        s[side] += x * y;                                                                                      \
-      }                                                                                                        \
-    _Pragma("GCC unroll 8") for (int side = 0; side < SIDES - 1; side++) {                                     \
-      if (at + side >= n) break;                                                                               \
-      memcpy(&x, e[i] + field[at + side] * K, sizeof x);                                                       \
-      memcpy(&y, e[field[at + side]] + i * K, sizeof y);                                                       \
-      s[side] += x * y;                                                                                        \
-    }                                                                                                          \
-    memcpy(lane, s, sizeof s);                                                                                 \
-  }                                                                                                            \
-  KERNEL_INLINE void ffm_partners_##K(float *restrict de, const float *const *e, int F, int i, float dlogit) { \
-    typedef float narrow __attribute__((vector_size(K * sizeof(float))));                                      \
-    for (int j = 0; j < F; j++) {                                                                              \
-      narrow y = {0};                                                                                          \
-      if (e[j] && j != i) {                                                                                    \
-        memcpy(&y, e[j] + i * K, sizeof y);                                                                    \
-        y *= dlogit;                                                                                           \
-      }                                                                                                        \
-      memcpy(de + j * K, &y, sizeof y);                                                                        \
-    }                                                                                                          \
-  }
-DEFINE_FFM(2)
-DEFINE_FFM(4)
-DEFINE_FFM(8)
-DEFINE_FFM(16)
-
-KERNEL_INLINE void ffm_pairs(float *lane, const float *const *e, int K, int i, const int *field, int n) {
-  for (int at = 0; at < n; at++) {
-    const float *restrict x = e[i] + (size_t)field[at] * (size_t)K;
-    const float *restrict y = e[field[at]] + (size_t)i * (size_t)K;
-    for (int k = 0; k < K; k++) lane[k % LANES] += x[k] * y[k];
-  }
-}
-
-KERNEL_INLINE void ffm_partners(float *restrict de, const float *const *e, int F, int K, int i, float dlogit) {
-  for (int j = 0; j < F; j++) {
-    const float *y = e[j] && j != i ? e[j] + (size_t)i * (size_t)K : NULL;
-    for (int k = 0; k < K; k++) de[(size_t)j * (size_t)K + (size_t)k] = y ? dlogit * y[k] : 0;
-  }
-}
-
-/* Fields whose numbers are listed at once; a field meets further ones in further rounds. */
-enum { FFM_LIST = 256 };
-
-KERNEL float ffm_forward(const float *const *e, int F, int K) {
-  float lane[LANES] = {0};
-  int field[FFM_LIST];
-  for (int from = 0; from < F; from += FFM_LIST) { /* partners j in [from, from + FFM_LIST) */
-    const int end = F - from < FFM_LIST ? F : from + FFM_LIST;
-    int n = 0, before = 0; /* listed partners that are not after i */
-    for (int j = from; j < end; j++)
-      if (e[j]) field[n++] = j;
-    for (int i = 0; i < end; i++) {
-      if (!e[i]) continue;
-      while (before < n && field[before] <= i) before++;
-      if (K == 2)
-        ffm_pairs_2(lane, e, i, field + before, n - before);
-      else if (K == 4)
-        ffm_pairs_4(lane, e, i, field + before, n - before);
-      else if (K == 8)
-        ffm_pairs_8(lane, e, i, field + before, n - before);
-      else if (K == 16)
-        ffm_pairs_16(lane, e, i, field + before, n - before);
-      else
-        ffm_pairs(lane, e, K, i, field + before, n - before);
-    }
-  }
-  return lanes_sum(lane);
-}
-
-KERNEL void ffm_backward(float *restrict de, const float *const *e, int F, int K, float dlogit) {
-  for (int i = 0; i < F; i++, de += (size_t)F * (size_t)K) {
-    if (!e[i]) continue;
-    if (K == 2)
-      ffm_partners_2(de, e, F, i, dlogit);
-    else if (K == 4)
-      ffm_partners_4(de, e, F, i, dlogit);
-    else if (K == 8)
-      ffm_partners_8(de, e, F, i, dlogit);
-    else if (K == 16)
-      ffm_partners_16(de, e, F, i, dlogit);
-    else
-      ffm_partners(de, e, F, K, i, dlogit);
-  }
-}
+#include "kernel/ffm_body.h"
 
 /* ---- optimizer steps ---- */
 
@@ -622,7 +531,7 @@ const dfm_kernel KERNEL_TABLE = {
     .fm_backward = fm_backward,
     .fm_rows = fm_rows,
     .ffm_forward = ffm_forward,
-    .ffm_backward = ffm_backward,
+    .ffm_gradient = ffm_gradient,
     .sgd = sgd,
     .adagrad = adagrad,
     .adam = adam,

@@ -86,8 +86,7 @@ static int gradient(const dfm_layer *layer, const dfm_pass *pass, int task, dfm_
   float *db = dfm_dweight(pass, layer, BIAS) + h0;
   for (int h = h0; h < h1; h++) db[h - h0] = 0;
   if (dfm_dense_has_gradient(pass->dense)) {
-    dfm_dense_gradient(layer, pass, task, dw);
-    pass->kernel->column_sums(db, dfm_dvalue(pass, layer->out, 0, h0), pass->B, h1 - h0, layer->n_out);
+    dfm_dense_gradient(layer, pass, task, dw, db);
   } else {
     multiply_gradient(layer, pass, h0, h1, dw, db);
   }

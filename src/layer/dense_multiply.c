@@ -21,6 +21,7 @@ typedef struct dfm_dense_layer {
   uint16_t *x, *dz;     /* (rows, ld_in), (rows, ld_out) */
   uint16_t *dz_by_unit; /* (chunks, n_out, chunk) */
   float *dw;            /* (n_out, ld_in) dW before its padding is left out; NULL: it has none */
+  float *db;            /* (blocks, n_out) column sums of each block's dz */
   /* oneDNN's; NULL where the plain multiply is used. dw_of: [is the last task][adds to chunks before] */
   dfm_onednn_multiply *forward, *backward, *dw_of[2][2];
 } dfm_dense_layer;
@@ -121,6 +122,8 @@ static size_t lay_out(dfm_dense *dense, uint16_t *at) {
       if (at) *places[p] = at + n;
       n += sizes[p];
     }
+    if (at) own->db = (float *)(void *)(at + n);
+    n += rows / (size_t)dense->settings.block * (size_t)round_up(layer->n_out, depth) * sizeof(float) / sizeof *at;
     if (own->ld_in == layer->n_in) continue;
     if (at) own->dw = (float *)(void *)(at + n);
     n += n_out * ld_in * sizeof(float) / sizeof *at;
@@ -293,17 +296,27 @@ void dfm_dense_forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int
   const size_t ld_in = (size_t)own->ld_in;
   uint16_t *x = own->x + (size_t)b0 * ld_in;
   pass->kernel->to_bf16(x, own->ld_in, in, pass->net->edge_n[layer->in], b1 - b0, layer->n_in);
-  if (b1 == pass->B) memset(own->x + (size_t)b1 * ld_in, 0, (size_t)(round_up(b1, dense->chunk) - b1) * ld_in * sizeof *x);
+  if (b1 == pass->B)
+    memset(own->x + (size_t)b1 * ld_in, 0, (size_t)(round_up(b1, dense->chunk) - b1) * ld_in * sizeof *x);
   multiply(pass, own->forward, &shape, b1 - b0, x, own->w, out);
 }
 
-/* The block's dz, rounded, for dx; transposed in its chunk, whose rows behind the batch are zero, for dW. */
+static float *block_sums(const dfm_layer *layer, const dfm_pass *pass, const dfm_dense_layer *own, int b) {
+  return own->db + (size_t)(b / pass->dense->settings.block) * (size_t)layer->n_out;
+}
+
+/* The block's dz, rounded, for dx; transposed in its chunk, whose rows behind the batch are zero, for dW; summed for db while
+ * it is in the cache. */
 static const uint16_t *round_dz(const dfm_layer *layer, const dfm_pass *pass, const dfm_dense_layer *own, int b0,
                                 int b1) {
   const int chunk = pass->dense->chunk, ends = round_up(b1, chunk);
   uint16_t *dz = own->dz + (size_t)b0 * (size_t)own->ld_out;
   uint16_t *by_unit = own->dz_by_unit + (size_t)(b0 / chunk * chunk) * (size_t)layer->n_out;
-  pass->kernel->to_bf16(dz, own->ld_out, dfm_dvalue(pass, layer->out, b0, 0), layer->n_out, b1 - b0, layer->n_out);
+  float *db = block_sums(layer, pass, own, b0);
+  const float *exact = dfm_dvalue(pass, layer->out, b0, 0);
+  memset(db, 0, (size_t)layer->n_out * sizeof *db);
+  pass->kernel->column_sums(db, exact, b1 - b0, layer->n_out, layer->n_out);
+  pass->kernel->to_bf16(dz, own->ld_out, exact, layer->n_out, b1 - b0, layer->n_out);
   pass->kernel->transpose_bf16(by_unit + b0 % chunk, chunk, dz, own->ld_out, b1 - b0, layer->n_out);
   for (int h = 0; b1 == pass->B && h < layer->n_out; h++)
     memset(by_unit + (size_t)(h + 1) * (size_t)chunk - (ends - b1), 0, (size_t)(ends - b1) * sizeof *dz);
@@ -325,7 +338,7 @@ bool dfm_dense_has_gradient(const dfm_dense *dense) {
   return dense && dense->settings.is_bf16;
 }
 
-void dfm_dense_gradient(const dfm_layer *layer, const dfm_pass *pass, int task, float *dw) {
+void dfm_dense_gradient(const dfm_layer *layer, const dfm_pass *pass, int task, float *dw, float *db) {
   const dfm_dense *dense = pass->dense;
   const int at = index_of(layer, pass);
   const dfm_dense_layer *own = &dense->layer[at];
@@ -340,6 +353,8 @@ void dfm_dense_gradient(const dfm_layer *layer, const dfm_pass *pass, int task, 
     multiply(pass, own->dw_of[is_last][b > 0], &shape, h1 - h0, by_unit + (size_t)h0 * (size_t)dense->chunk,
              own->x + (size_t)b * ld_in, padded);
   }
+  for (int b = 0; b < pass->B; b += dense->settings.block)
+    pass->kernel->add(db, block_sums(layer, pass, own, b) + h0, (size_t)(h1 - h0));
   for (int h = h0; own->dw && h < h1; h++)
     memcpy(dw + (size_t)(h - h0) * n_in, padded + (size_t)(h - h0) * ld_in, n_in * sizeof *dw);
 }

@@ -36,10 +36,11 @@ void dfm_dense_begin(dfm_dense *dense, const float *weight, dfm_pool *pool);
 void dfm_dense_forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
 /* dx (+)= dz W of a block's rows, from dz in the output's gradient. */
 void dfm_dense_backward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
-/* Whether dfm_dense_gradient makes dW; else it is the caller's. */
+/* Whether dfm_dense_gradient makes gradients; else they are the caller's. */
 bool dfm_dense_has_gradient(const dfm_dense *dense);
-/* dW = dz^T x over the whole batch, of gradient task `task`: rows [h0, h1) of W as dfm_dense_task says. */
-void dfm_dense_gradient(const dfm_layer *layer, const dfm_pass *pass, int task, float *dw);
+/* dW = dz^T x and db += column sums of dz over the whole batch, of gradient task `task`: rows [h0, h1) of W as
+ * dfm_dense_task says. */
+void dfm_dense_gradient(const dfm_layer *layer, const dfm_pass *pass, int task, float *dw, float *db);
 
 /* Gradient tasks own whole tiles of 16 rows of W, the last one what is left. */
 void dfm_dense_task(const dfm_layer *layer, int task, int *h0, int *h1);

@@ -98,7 +98,8 @@ static void point_field(const dfm_plan *plans, const dfm_pass *pass, int f, int 
   const dfm_plan *plan = &plans[field.table];
   const uint32_t *inverse = plan->inverse + plans[f].at, none = (uint32_t)plan->U;
   const size_t n = (size_t)(table.first + table.width);
-  for (int b = b1; b < 2 * b1 - b0 && b < pass->B && table.width > 0; b++) /* the next tile's */
+  const int ahead = pass->net->is_field_aware ? 0 : b1 - b0; /* the next tile's; so long a row the cache sees coming */
+  for (int b = b1; b < b1 + ahead && b < pass->B && table.width > 0; b++)
     dfm_prefetch(plan->weights + inverse[b] * n, n * sizeof(float));
   for (int b = b0; b < b1; b++) {
     const float *w = plan->weights + inverse[b] * n;

@@ -122,7 +122,9 @@ static dfm_field_gradient field_gradient(const dfm_pass *pass, int f) {
                                  .has_within = field->has_within,
                                  .within_from = field->within_from,
                                  .within_n = net->fm_width,
+                                 .slot = field->slot,
                                  .lde = net->edge_n[DFM_EDGE_EMBED]};
+  if (net->is_field_aware) return gradient; /* made from the partners' rows */
   if (field->column >= 0) {
     gradient.de = pass->dvalue[DFM_EDGE_EMBED] + field->column;
   } else if (field->slot >= 0) { /* fm hands back the gradient of its sums */
@@ -159,20 +161,34 @@ static dfm_status allocate_sums(dfm_executor *executor, dfm_error *error) {
   return DFM_OK;
 }
 
+static int tasks_of(const dfm_layer *layer) {
+  return layer->kind->tasks ? layer->kind->tasks(layer) : 0;
+}
+
+/* Multiplies of one gradient task and row of the batch. */
+static int64_t task_cost(const dfm_layer *layer) {
+  return (int64_t)layer->n_in * layer->n_out / tasks_of(layer);
+}
+
+/* Large tasks first: small ones fill up the threads' ends. */
 static dfm_status list_tasks(dfm_executor *executor, dfm_error *error) {
   const dfm_net *net = executor->pass.net;
-  int n = 0;
-  for (int i = 0; i < net->n_layers; i++)
-    n += net->layer[i].kind->tasks ? net->layer[i].kind->tasks(&net->layer[i]) : 0;
+  int order[DFM_MAX_LAYERS], n_layers = 0, n = 0;
+  for (int i = 0; i < net->n_layers; i++) {
+    int at = n_layers;
+    if (tasks_of(&net->layer[i]) == 0) continue;
+    for (; at > 0 && task_cost(&net->layer[order[at - 1]]) < task_cost(&net->layer[i]); at--) order[at] = order[at - 1];
+    order[at] = i;
+    n_layers++;
+    n += tasks_of(&net->layer[i]);
+  }
   DFM_TRY(dfm_alloc(&executor->task_layer, (size_t)n, sizeof(int), error));
   DFM_TRY(dfm_alloc(&executor->task_index, (size_t)n, sizeof(int), error));
-  for (int i = 0; i < net->n_layers; i++) {
-    const int tasks = net->layer[i].kind->tasks ? net->layer[i].kind->tasks(&net->layer[i]) : 0;
-    for (int task = 0; task < tasks; task++) {
-      executor->task_layer[executor->n_tasks] = i;
+  for (int i = 0; i < n_layers; i++)
+    for (int task = 0; task < tasks_of(&net->layer[order[i]]); task++) {
+      executor->task_layer[executor->n_tasks] = order[i];
       executor->task_index[executor->n_tasks++] = task;
     }
-  }
   return DFM_OK;
 }
 
@@ -220,21 +236,27 @@ void dfm_executor_free(dfm_executor *executor) {
   free(executor);
 }
 
-/* Binary cross-entropy from the logit z: loss = max(z, 0) - z y + ln(1 + exp(-|z|)), dloss/dz = p - y; over the batch, weighted, divided by B. */
+/* Binary cross-entropy from the logit z: loss = max(z, 0) - z y + ln(1 + exp(-|z|)), dloss/dz = p - y; over the batch, weighted, divided by B. Of rows
+ * of weight 1 the logarithms are taken together, as that of a product of at most 2^128. */
 static void loss_block(const dfm_executor *executor, int b0, int b1) {
   const dfm_pass *pass = &executor->pass;
   const dfm_batch *batch = executor->batch;
   const float *z = dfm_value(pass, DFM_EDGE_LOGIT, 0, 0);
   float *dz = dfm_dvalue(pass, DFM_EDGE_LOGIT, 0, 0);
-  double sum = 0;
+  double sum = 0, product = 1;
   pass->kernel->sigmoid(dz + b0, z + b0, (size_t)(b1 - b0));
   for (int b = b0; b < b1; b++) {
-    const double logit = z[b];
-    sum += batch->weight[b] * (fmax(logit, 0) - logit * batch->label[b] + log1p(exp(-fabs(logit))));
+    const double logit = z[b], weight = batch->weight[b], t = exp(-fabs(logit));
+    if (weight == 1)
+      product *= 1 + t;
+    else
+      sum += weight * log1p(t);
+    sum += weight * (fmax(logit, 0) - logit * batch->label[b]);
     dz[b] = (dz[b] - batch->label[b]) * batch->weight[b] / (float)pass->B;
   }
+  sum += log(product);
   executor->loss[b0 / pass->block] += sum;
-  if (pass->net->is_field_aware) return; /* ffm sets its gradient */
+  if (pass->net->is_field_aware) return; /* its gradient is made where it is used */
   const size_t embed_bytes = (size_t)pass->net->edge_n[DFM_EDGE_EMBED] * (size_t)(b1 - b0) * sizeof(float);
   memset(dfm_dvalue(pass, DFM_EDGE_EMBED, b0, 0), 0, embed_bytes); /* every branch adds to it */
 }
@@ -340,7 +362,10 @@ const float *dfm_executor_logits(const dfm_executor *executor) {
 
 dfm_table_gradient dfm_executor_table_gradient(const dfm_executor *executor) {
   const dfm_pass *pass = &executor->pass;
-  return (dfm_table_gradient){.dlogit = pass->dvalue[DFM_EDGE_LOGIT], .field = executor->field_gradient};
+  const bool has_partners = pass->net->is_field_aware && pass->net->n_slots > 0;
+  return (dfm_table_gradient){.dlogit = pass->dvalue[DFM_EDGE_LOGIT],
+                              .field = executor->field_gradient,
+                              .pairs = {has_partners ? executor->row : NULL, pass->net->n_slots, pass->net->fm_width}};
 }
 
 void dfm_executor_score(dfm_executor *executor, const dfm_row_source *source, const dfm_batch *batch,

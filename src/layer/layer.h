@@ -110,7 +110,7 @@ typedef struct dfm_pass {
   bool is_train;
   uint64_t dropout_key;
   int64_t step;
-  struct dfm_dense *dense;       /* how dense layers multiply (dense_multiply.h); NULL: by the kernel's gemm */
+  struct dfm_dense *dense;      /* how dense layers multiply (dense_multiply.h); NULL: by the kernel's gemm */
   double *sums[DFM_MAX_LAYERS]; /* batch norm: per block, then whole-batch, statistics; NULL elsewhere */
 } dfm_pass;
 

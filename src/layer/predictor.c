@@ -2,6 +2,7 @@
 #include "layer/predictor.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "layer/dense_multiply.h"
@@ -24,6 +25,7 @@ struct dfm_predictor {
   dfm_dense *dense; /* NULL: the kernel's gemm multiplies */
   dfm_worker *worker;
   int threads;
+  bool is_fixed;
   /* the run at hand */
   const dfm_dataset *dataset;
   const int64_t *row; /* (n); NULL: from `first` on */
@@ -71,20 +73,31 @@ static void score_block(void *context, int block, int thread) {
   const dfm_predictor *predictor = context;
   dfm_worker *worker = &predictor->worker[thread];
   const int64_t at = (int64_t)block * DFM_SCORE_ROWS, left = predictor->n - at;
-  worker->batch->rows = left < DFM_SCORE_ROWS ? (int)left : DFM_SCORE_ROWS;
-  for (int b = 0; b < worker->batch->rows; b++)
-    worker->batch->row[b] = predictor->row ? predictor->row[at + b] : predictor->first + at + b;
+  const int n = left < DFM_SCORE_ROWS ? (int)left : DFM_SCORE_ROWS;
+  float probability[DFM_SCORE_ROWS];
+  worker->batch->rows = predictor->is_fixed ? DFM_SCORE_ROWS : n;
+  for (int b = 0; b < worker->batch->rows; b++) {
+    const int64_t i = at + (b < n ? b : n - 1);
+    worker->batch->row[b] = predictor->row ? predictor->row[i] : predictor->first + i;
+  }
   if (worker->status == DFM_OK) worker->status = dfm_dataset_lay_out(predictor->dataset, worker->batch, &worker->error);
   if (worker->status != DFM_OK) return;
   dfm_dataset_fill(predictor->dataset, worker->batch, 0, worker->batch->rows);
-  dfm_executor_score(worker->executor, &predictor->source, worker->batch, predictor->probability + at);
+  dfm_executor_score(worker->executor, &predictor->source, worker->batch, probability);
+  memcpy(predictor->probability + at, probability, (size_t)n * sizeof *probability);
 }
 
 /* For `n` rows to come, with the weights as they are now. */
 static void begin(dfm_predictor *predictor, dfm_pool *pool, int64_t n) {
   dfm_dense *dense = n >= DFM_PACK_ROWS ? predictor->dense : NULL;
+  if (predictor->is_fixed) return;
   if (dense) dfm_dense_begin(dense, predictor->weight, pool);
   for (int i = 0; i < predictor->threads; i++) dfm_executor_use(predictor->worker[i].executor, dense);
+}
+
+void dfm_predictor_fix(dfm_predictor *predictor, dfm_pool *pool) {
+  begin(predictor, pool, DFM_PACK_ROWS);
+  predictor->is_fixed = true;
 }
 
 static dfm_status score(dfm_predictor *predictor, dfm_pool *pool, dfm_error *error) {

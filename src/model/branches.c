@@ -123,8 +123,7 @@ dfm_status dfm_branch_fm(dfm_net *net, const dfm_recipe *recipe, dfm_error *erro
 dfm_status dfm_branch_ffm(dfm_net *net, const dfm_recipe *recipe, dfm_error *error) {
   DFM_TRY(check_pairs(net, recipe, error));
   DFM_TRY(add_number_embedding(net, recipe, "ffm.number", error));
-  DFM_TRY(
-      add_within(net, "ffm.within", error)); /* before ffm, so that backward adds to the gradient that ffm has set */
+  DFM_TRY(add_within(net, "ffm.within", error));
   return add_pairs(net, &dfm_layer_ffm, "ffm", error) ? DFM_OK : DFM_ERROR_VALUE;
 }
 

@@ -16,8 +16,7 @@ static void place_fields(dfm_net *net, const dfm_encoder *encoder, const dfm_mod
   for (int f = 0; f < net->F; f++) {
     if ((branches_of(kind, &encoder->category[f].settings) & (DFM_INTO_FM | DFM_INTO_DNN)) != wanted) continue;
     net->field[f].width = net->n_slots > 0 ? net->slot_width : encoder->category[f].settings.width;
-    /* A row that fm reads where it lies needs no place; ffm has its gradient there. */
-    if (net->n_slots > 0 && !net->is_field_aware && !encoder->category[f].is_list) continue;
+    if (net->n_slots > 0 && !encoder->category[f].is_list) continue; /* read where it lies */
     net->field[f].column = *column;
     *column += net->field[f].width;
   }
@@ -91,13 +90,14 @@ static dfm_status give_slots(dfm_net *net, const dfm_encoder *encoder, const dfm
     net->field[f].slot = net->n_slots++;
     if (net->is_field_aware) net->field[f].within_from = net->field[f].slot * net->fm_width;
   }
-  const long long fitting = TILE_BYTES / ((long long)net->n_slots * width * (long long)sizeof(float));
+  /* ffm reads its rows once: how many it has read before matters little. */
+  const long long fitting = TILE_BYTES / ((long long)net->n_slots * net->fm_width * (long long)sizeof(float));
   net->tile = fitting < 1 ? 1 : fitting > MAX_TILE ? MAX_TILE : (int)fitting;
   return DFM_OK;
 }
 
 /* EMBED is [numbers' factors][fm only][fm and dnn][dnn only][numbers for the dnn]: fm reads a prefix and the dnn a suffix of it, so that neither
- * copies anything. Where the net has slots it is [numbers' factors][lists], in ffm [numbers][fields]. */
+ * copies anything. Where the net has slots it is [numbers' factors][lists]. */
 static dfm_status lay_out(dfm_net *net, const dfm_recipe *recipe, const dfm_encoder *encoder,
                           const dfm_model_kind *kind, dfm_error *error) {
   int column = 0;

@@ -91,6 +91,11 @@ dfm_status dfm_dataset_read(dfm_input *input, const dfm_model *model, const dfm_
   return dfm_dataset_read_encoded(input, model->encoder, options, dataset, error);
 }
 
+dfm_status dfm_reader_open(dfm_input *input, const dfm_model *model, const dfm_read_options *options,
+                           dfm_reader **reader, dfm_error *error) {
+  return dfm_reader_open_encoded(input, model->encoder, options, reader, error);
+}
+
 bool dfm_dataset_is_at(const char *path) {
   return dfm_dataset_is_file(path);
 }

@@ -165,6 +165,9 @@ static dfm_status parse_bytes(dfm_recipe *recipe, const unsigned char *bytes, si
 static dfm_status parse_over(dfm_recipe *recipe, const unsigned char *bytes, size_t n, const char *name,
                              dfm_error *error) {
   dfm_recipe *copy;
+  if (n > MAX_YAML_BYTES)
+    return dfm_fail(error, DFM_ERROR_FORMAT, "%s: a recipe of %zu bytes, and %d are the most; is it a recipe?", name, n,
+                    MAX_YAML_BYTES);
   DFM_TRY(dfm_recipe_copy(recipe, &copy, error));
   const dfm_status status = parse_bytes(copy, bytes, n, name, error);
   if (status == DFM_OK) {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/copy.h"
 #include "base/memory.h"
 #include "optim/adam.h"
 
@@ -135,38 +136,28 @@ void dfm_optimizer_step(const dfm_optimizer *optimizer, float *w, float *state0,
 
 /* ---- rows of a table: short ones are stepped side by side, since a span costs little more than one of them */
 
-enum { SPAN = 1024, SHORT = 32 };
+enum { SPAN = 1024 };
 
 typedef struct row_spans {
-  float part[3][SPAN]; /* weights, then states */
+  float w[SPAN], state[2][SPAN];
 } row_spans;
 
-__attribute__((always_inline)) static inline void copy_out(const dfm_rows *rows, const uint32_t *id, size_t count,
-                                                           row_spans *spans, size_t n, int states) {
+/* Of rows of n floats, from w (count, n) on; n is known to the compiler where rows are shortest. */
+__attribute__((always_inline)) static inline void step_short(const dfm_optimizer *optimizer, const dfm_rows *rows,
+                                                             const uint32_t *id, size_t count, const float *w,
+                                                             const float *g, uint32_t touch, size_t n) {
+  const int states = dfm_optimizer_states(optimizer);
+  row_spans of;
+  memcpy(of.w, w, count * n * sizeof *w);
   for (size_t i = 0; i < count; i++)
-    for (int k = 0; k <= states; k++)
-      memcpy(spans->part[k] + i * n, rows->at + id[i] * rows->stride + (size_t)k * n, n * sizeof(float));
-}
-
-__attribute__((always_inline)) static inline void copy_back(const dfm_rows *rows, const uint32_t *id, size_t count,
-                                                            const row_spans *spans, size_t n, int states,
-                                                            uint32_t touch) {
+    for (int k = 0; k < states; k++)
+      dfm_copy_few(of.state[k] + i * n, rows->at + id[i] * rows->stride + (size_t)(k + 1) * n, n);
+  dfm_optimizer_step(optimizer, of.w, of.state[0], of.state[1], g, count * n);
   for (size_t i = 0; i < count; i++) {
     float *row = rows->at + id[i] * rows->stride;
-    for (int k = 0; k <= states; k++) memcpy(row + (size_t)k * n, spans->part[k] + i * n, n * sizeof(float));
+    dfm_copy_few(row, of.w + i * n, n);
+    for (int k = 0; k < states; k++) dfm_copy_few(row + (size_t)(k + 1) * n, of.state[k] + i * n, n);
     memcpy(row + (size_t)(states + 1) * n, &touch, sizeof touch);
-  }
-}
-
-__attribute__((always_inline)) static inline void step_short(const dfm_optimizer *optimizer, const dfm_rows *rows,
-                                                             const uint32_t *id, size_t count, const float *g,
-                                                             uint32_t touch, size_t n, int states) {
-  row_spans spans;
-  for (size_t at = 0; at < count; at += SPAN / n) {
-    const size_t here = count - at < SPAN / n ? count - at : SPAN / n;
-    copy_out(rows, id + at, here, &spans, n, states);
-    dfm_optimizer_step(optimizer, spans.part[0], spans.part[1], spans.part[2], g + at * n, here * n);
-    copy_back(rows, id + at, here, &spans, n, states, touch);
   }
 }
 
@@ -180,22 +171,20 @@ static void step_long(const dfm_optimizer *optimizer, const dfm_rows *rows, cons
   }
 }
 
-/* Where the compiler knows n and how many states there are, copies are a few instructions. */
 void dfm_optimizer_step_rows(const dfm_optimizer *optimizer, const dfm_rows *rows, const uint32_t *id, size_t count,
-                             const float *g, uint32_t touch) {
-  const int states = dfm_optimizer_states(optimizer);
-  if (rows->n > SHORT)
+                             const float *w, const float *g, uint32_t touch) {
+  const size_t n = rows->n;
+  if (n > DFM_COPY_FEW) {
     step_long(optimizer, rows, id, count, g, touch);
-  else if (rows->n == 1 && states == 1)
-    step_short(optimizer, rows, id, count, g, touch, 1, 1);
-  else if (rows->n == 5)
-    step_short(optimizer, rows, id, count, g, touch, 5, states);
-  else if (rows->n == 9)
-    step_short(optimizer, rows, id, count, g, touch, 9, states);
-  else if (rows->n == 17)
-    step_short(optimizer, rows, id, count, g, touch, 17, states);
-  else
-    step_short(optimizer, rows, id, count, g, touch, rows->n, states);
+    return;
+  }
+  for (size_t at = 0; at < count; at += SPAN / n) {
+    const size_t here = count - at < SPAN / n ? count - at : SPAN / n;
+    if (n == 1)
+      step_short(optimizer, rows, id + at, here, w + at, g + at, touch, 1);
+    else
+      step_short(optimizer, rows, id + at, here, w + at * n, g + at * n, touch, n);
+  }
 }
 
 void dfm_optimizer_catch_up(const dfm_optimizer *optimizer, float *w, float *state0, float *state1, size_t n,

@@ -43,9 +43,10 @@ typedef struct dfm_rows {
   float *at;
   size_t stride, n;
 } dfm_rows;
-/* Steps the `count` rows id[0], id[1], ..., all different, by the gradients g (count, n), and sets their last words to `touch`. */
+/* Steps the `count` rows id[0], id[1], ..., all different, by the gradients g (count, n), and sets their last words to `touch`. w (count, n) has
+ * their weights side by side. */
 void dfm_optimizer_step_rows(const dfm_optimizer *optimizer, const dfm_rows *rows, const uint32_t *id, size_t count,
-                             const float *g, uint32_t touch);
+                             const float *w, const float *g, uint32_t touch);
 
 /* Moves a row last stepped at `last` (1 <= last, and not before the origin) to where the dense optimizer has it after
  * step `upto` (last <= upto

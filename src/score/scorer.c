@@ -13,7 +13,8 @@ struct dfm_scorer {
   int64_t *row; /* (DFM_SCAN_ROWS) of a piece of the text */
 };
 
-static dfm_status create_predictor(const dfm_model *model, dfm_pool *pool, dfm_predictor **predictor, dfm_error *error) {
+static dfm_status create_predictor(const dfm_model *model, dfm_pool *pool, dfm_predictor **predictor,
+                                   dfm_error *error) {
   const dfm_kernel *kernel;
   const dfm_row_source rows = {model, dfm_model_row};
   DFM_TRY(dfm_kernel_pick(&kernel, error));
@@ -34,13 +35,14 @@ static dfm_status check_rows(const dfm_model *model, const dfm_dataset *dataset,
 }
 
 /* Numbers far out of what training saw overflow in the model's sums, and what comes out is no number. */
-static dfm_status check_probabilities(const float *probability, int64_t first, int64_t n, dfm_error *error) {
+static dfm_status check_probabilities(const dfm_dataset *dataset, const float *probability, int64_t first, int64_t n,
+                                      dfm_error *error) {
   for (int64_t i = 0; i < n; i++) {
     if (!isnan(probability[i])) continue;
     return dfm_fail(error, DFM_ERROR_VALUE,
                     "row %lld has no probability: its numbers are so large that the model's sums overflow; correct the "
                     "row, or train with data.transform log",
-                    (long long)(first + i + 1));
+                    (long long)(dfm_dataset_before(dataset) + first + i + 1));
   }
   return DFM_OK;
 }
@@ -52,6 +54,7 @@ dfm_status dfm_scorer_create(const dfm_model *model, int threads, dfm_scorer **o
   scorer->model = model;
   DFM_TRY_GOTO(status, dfm_pool_create(threads, &scorer->pool, error), fail);
   DFM_TRY_GOTO(status, create_predictor(model, scorer->pool, &scorer->predictor, error), fail);
+  dfm_predictor_fix(scorer->predictor, scorer->pool);
   DFM_TRY_GOTO(status, dfm_alloc(&scorer->row, DFM_SCAN_ROWS, sizeof *scorer->row, error), fail);
   *out = scorer;
   return DFM_OK;
@@ -64,7 +67,7 @@ dfm_status dfm_scorer_score(dfm_scorer *scorer, const dfm_dataset *dataset, int6
                             float *probability, dfm_error *error) {
   DFM_TRY(check_rows(scorer->model, dataset, first, n, error));
   DFM_TRY(dfm_predictor_run(scorer->predictor, scorer->pool, dataset, first, n, probability, error));
-  return check_probabilities(probability, first, n, error);
+  return check_probabilities(dataset, probability, first, n, error);
 }
 
 /* Rows [first, first + n) of the text, at most DFM_SCAN_ROWS. */
@@ -78,7 +81,7 @@ static dfm_status score_piece(dfm_scorer *scorer, const dfm_dataset *dataset, in
   }
   DFM_TRY(dfm_predictor_run_rows(scorer->predictor, scorer->pool, dataset, scorer->row, n, probability, error));
   for (int k = 0; k < 2; k++) dfm_dataset_spent(dataset, range[k].first, range[k].n);
-  return check_probabilities(probability, first, n, error);
+  return check_probabilities(dataset, probability, first, n, error);
 }
 
 dfm_status dfm_scorer_score_text(dfm_scorer *scorer, const dfm_dataset *dataset, int64_t first, int64_t n,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/copy.h"
 #include "base/memory.h"
 #include "base/prefetch.h"
 #include "table/row.h"
@@ -13,11 +14,20 @@
 static void free_arrays(dfm_plan *plan) {
   free(plan->unique);
   free(plan->inverse);
-  free(plan->weights);
+  free(plan->start);
+  free(plan->order);
+  free(plan->room);
   free(plan->gradients);
-  plan->unique = plan->inverse = NULL;
-  plan->weights = plan->gradients = NULL;
+  plan->unique = plan->inverse = plan->start = plan->order = NULL;
+  plan->room = plan->weights = plan->gradients = NULL;
   plan->capacity = 0;
+}
+
+/* Large arrays start where a page does, so the rows that many tables gather first would all want the same few lines of a cache, which pairs of fields
+ * read side by side. So each table starts by some lines later than the one before, up to a page. */
+static size_t stagger(const dfm_table *table, size_t row) {
+  enum { LINE = DFM_CACHE_LINE / sizeof(float), PAGE = 4096 / sizeof(float) };
+  return (size_t)table->field * ((row + LINE - 1) / LINE * LINE) % PAGE;
 }
 
 /* Room for `n` places of one table; what was planned before is lost. */
@@ -26,7 +36,10 @@ static dfm_status reserve(const dfm_table *table, dfm_plan *plan, size_t n, dfm_
   free_arrays(plan);
   DFM_TRY(dfm_alloc(&plan->unique, n, sizeof *plan->unique, error));
   DFM_TRY(dfm_alloc(&plan->inverse, n, sizeof *plan->inverse, error));
-  DFM_TRY(dfm_alloc(&plan->weights, (n + 1) * row, sizeof *plan->weights, error));
+  DFM_TRY(dfm_alloc(&plan->start, n + 2, sizeof *plan->start, error));
+  DFM_TRY(dfm_alloc(&plan->order, n, sizeof *plan->order, error));
+  DFM_TRY(dfm_alloc(&plan->room, stagger(table, row) + (n + 1) * row, sizeof *plan->room, error));
+  plan->weights = plan->room + stagger(table, row);
   if (plan->keeps_gradients) DFM_TRY(dfm_alloc(&plan->gradients, (n + 1) * row, sizeof *plan->gradients, error));
   plan->capacity = n;
   return DFM_OK;
@@ -96,17 +109,31 @@ size_t dfm_plans_gradient_floats(const dfm_tables *tables, const dfm_plan *plans
   return most;
 }
 
-/* Places ahead that memory is asked for rows: far enough to hide a miss, near enough that they stay in the first-level cache. */
-enum { AHEAD = 32 };
+/* Unique rows that are not ready: never touched, or not caught up. They are made so together, since a row's start is looked up in the vocabulary. */
+typedef struct unready {
+  uint32_t id[32], u[32], touched[32];
+  size_t n;
+} unready;
 
-/* Brings a row whose touch word is `touched` to the step before the current one. */
-static void make_ready(const dfm_tables *tables, const dfm_table *table, uint32_t id, uint32_t touched) {
-  const dfm_row row = dfm_row_at(table, id);
-  if (touched == 0)
-    dfm_table_initial(tables, table->field, id, row.w);
-  else if (touched > 1) /* 1: set, before the first step */
-    dfm_optimizer_catch_up(tables->optimizer, row.w, row.state0, row.state1, (size_t)table->n, touched - 1,
-                           dfm_optimizer_step_count(tables->optimizer) - 1);
+/* Brings them to the step before the current one, and copies them. */
+static void make_ready(const dfm_tables *tables, const dfm_table *table, unready *rows, float *weights) {
+  const int64_t upto = dfm_optimizer_step_count(tables->optimizer) - 1;
+  const size_t n = (size_t)table->n;
+  uint32_t fresh[32];
+  size_t n_fresh = 0;
+  for (size_t i = 0; i < rows->n; i++)
+    if (rows->touched[i] == 0) fresh[n_fresh++] = rows->id[i];
+  if (n_fresh > 0 && dfm_table_draws(tables))
+    dfm_encoder_ask_fingerprints(tables->encoder, table->field, fresh, n_fresh);
+  for (size_t i = 0; i < rows->n; i++) {
+    const dfm_row row = dfm_row_at(table, rows->id[i]);
+    if (rows->touched[i] == 0)
+      dfm_table_initial(tables, table->field, rows->id[i], row.w);
+    else if (rows->touched[i] > 1) /* 1: set, before the first step */
+      dfm_optimizer_catch_up(tables->optimizer, row.w, row.state0, row.state1, n, rows->touched[i] - 1, upto);
+    memcpy(weights + rows->u[i] * n, row.w, n * sizeof(float));
+  }
+  rows->n = 0;
 }
 
 /* Touch words under this one are those of rows that are not ready. */
@@ -115,72 +142,129 @@ static uint32_t ready_from(const dfm_tables *tables, const dfm_table *table) {
   return is_caught_up ? (uint32_t)dfm_optimizer_step_count(tables->optimizer) : 1;
 }
 
-/* The `places` of one field: numbers the rows that none before has asked for from plan->U on, and copies them. Whether one has cannot be foreseen,
- * so short rows are copied every time, without a branch; the compiler sees their n. */
-__attribute__((always_inline)) static inline void plan_rows(const dfm_tables *tables, const dfm_table *table,
-                                                            const uint32_t *id, size_t places, dfm_plan *plan,
-                                                            uint32_t *inverse, size_t n, bool is_short) {
-  const uint32_t V = table->V, ready = ready_from(tables, table);
-  uint32_t U = (uint32_t)plan->U;
-  for (size_t p = 0; p < places; p++) {
-    if (p + AHEAD < places && id[p + AHEAD] < V) dfm_row_prefetch(table, id[p + AHEAD]);
-    if (id[p] >= V) { /* DFM_ID_NONE */
+/* The places of one field. */
+typedef struct places {
+  const dfm_table *table;
+  const uint32_t *id;
+  size_t n;
+} places;
+
+/* Whether a place's row is asked for as a whole. A long one need not be copied for each place, and is asked for when it is; its touch word comes
+ * first, and the rest only where it may be caught up. */
+static bool asks_whole(const dfm_tables *tables, const dfm_table *table) {
+  return table->n <= DFM_COPY_FEW || ready_from(tables, table) > 1;
+}
+
+DFM_PREFETCHES void prefetch_place(const dfm_table *table, uint32_t id, bool is_whole) {
+  if (id >= table->V) return;
+  if (is_whole)
+    dfm_row_prefetch(table, id);
+  else
+    __builtin_prefetch(dfm_row_at(table, id).touch, 1);
+}
+
+/* Asks for the rows of the first places. */
+DFM_PREFETCHES void prefetch_first(const dfm_tables *tables, const places *of) {
+  const size_t ahead = (size_t)dfm_rows_ahead(of->table);
+  const bool is_whole = asks_whole(tables, of->table);
+  for (size_t p = 0; p < of->n && p < ahead; p++) prefetch_place(of->table, of->id[p], is_whole);
+}
+
+/* Numbers the rows that no place before has asked for, from plan->U on; true: some place has no id. Whether a row has been asked for cannot be
+ * foreseen, so short rows (of n floats) are copied every time, without a branch. */
+__attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *tables, const places *of, dfm_plan *plan,
+                                                            uint32_t *restrict inverse, size_t n) {
+  const dfm_table table = *of->table;
+  const uint32_t ready = ready_from(tables, of->table), *id = of->id;
+  uint32_t *restrict unique = plan->unique, U = (uint32_t)plan->U;
+  float *restrict weights = plan->weights;
+  const size_t ahead = (size_t)dfm_rows_ahead(of->table);
+  const bool is_whole = asks_whole(tables, of->table);
+  unready rows;
+  rows.n = 0;
+  bool has_none = false;
+  for (size_t p = 0; p < of->n; p++) {
+    if (p + ahead < of->n) prefetch_place(&table, id[p + ahead], is_whole);
+    if (id[p] >= table.V) { /* DFM_ID_NONE */
       inverse[p] = DFM_ID_NONE;
+      has_none = true;
       continue;
     }
-    const dfm_row row = dfm_row_at(table, id[p]);
+    const dfm_row row = dfm_row_at(&table, id[p]);
     const uint32_t touched = *row.touch, is_marked = touched >> 31, old = touched & ~DFM_ROW_MARKED;
     const uint32_t u = U + ((old - U) & (0 - is_marked));
-    if (touched < ready) make_ready(tables, table, id[p], touched);
-    plan->unique[U] = id[p];
+    unique[U] = id[p];
     U += 1 - is_marked;
     *row.touch = DFM_ROW_MARKED | u;
     inverse[p] = u;
-    if (is_short || !is_marked) memcpy(plan->weights + u * n, row.w, n * sizeof(float));
+    if (n <= DFM_COPY_FEW) dfm_copy_few(weights + u * n, row.w, n);
+    if (touched < ready) {
+      rows.id[rows.n] = id[p];
+      rows.u[rows.n] = u;
+      rows.touched[rows.n++] = touched;
+      if (rows.n == sizeof rows.id / sizeof *rows.id) make_ready(tables, of->table, &rows, weights);
+    }
   }
+  make_ready(tables, of->table, &rows, weights);
   plan->U = (int)U;
+  return has_none;
 }
 
-static void plan_field(const dfm_tables *tables, const dfm_table *table, const uint32_t *id, size_t places,
-                       dfm_plan *plan, uint32_t *inverse) {
-  for (size_t p = 0; p < places && p < AHEAD; p++)
-    if (id[p] < table->V) dfm_row_prefetch(table, id[p]);
-  switch (table->n) {
-    case 1:
-      plan_rows(tables, table, id, places, plan, inverse, 1, true);
-      break;
-    case 5:
-      plan_rows(tables, table, id, places, plan, inverse, 5, true);
-      break;
-    case 9:
-      plan_rows(tables, table, id, places, plan, inverse, 9, true);
-      break;
-    case 17:
-      plan_rows(tables, table, id, places, plan, inverse, 17, true);
-      break;
-    default:
-      plan_rows(tables, table, id, places, plan, inverse, (size_t)table->n, false);
+/* Copies long rows, from unique row u on. */
+static void copy_rows(const dfm_table *table, const dfm_plan *plan, int u) {
+  const size_t n = (size_t)table->n;
+  const int ahead = dfm_rows_ahead(table);
+  for (int i = u; i < plan->U && i < u + ahead; i++) dfm_row_prefetch(table, plan->unique[i]);
+  for (; u < plan->U; u++) {
+    if (u + ahead < plan->U) dfm_row_prefetch(table, plan->unique[u + ahead]);
+    memcpy(plan->weights + (size_t)u * n, dfm_row_at(table, plan->unique[u]).w, n * sizeof(float));
   }
 }
 
-void dfm_table_gather(const dfm_tables *tables, int t, dfm_plan *plans, const dfm_batch *batch) {
-  const dfm_table *table = &tables->table[t];
-  dfm_plan *plan = &plans[t];
+static bool plan_field(const dfm_tables *tables, const places *of, dfm_plan *plan, uint32_t *inverse) {
+  if (of->table->n == 1) return plan_rows(tables, of, plan, inverse, 1); /* known to the compiler */
+  const int before = plan->U;
+  const bool has_none = plan_rows(tables, of, plan, inverse, (size_t)of->table->n);
+  if (of->table->n > DFM_COPY_FEW) copy_rows(of->table, plan, before);
+  return has_none;
+}
+
+static places places_of(const dfm_table *table, const dfm_batch *batch, int f) {
+  const dfm_batch_list *list = &batch->list[f];
+  const uint32_t *id = list->offsets ? list->id : batch->id + (size_t)f * (size_t)batch->capacity;
+  return (places){table, id, count_places(batch, f)};
+}
+
+static void gather(const dfm_tables *tables, const dfm_table *table, dfm_plan *plans, const dfm_batch *batch) {
+  dfm_plan *plan = &plans[table->field];
   const size_t n = (size_t)table->n;
-  if (table->n_members == 0) return;
+  bool has_none = false;
   plan->U = 0;
   plan->n = 0;
   plan->batch = batch;
   for (int m = 0; m < table->n_members; m++) {
     const int f = table->member[m];
-    const dfm_batch_list *list = &batch->list[f];
-    const uint32_t *id = list->offsets ? list->id : batch->id + (size_t)f * (size_t)batch->capacity;
-    const size_t places = count_places(batch, f);
+    const places of = places_of(table, batch, f);
     plans[f].at = (uint32_t)plan->n;
-    plan_field(tables, table, id, places, plan, plan->inverse + plan->n);
-    plan->n += places;
+    has_none |= plan_field(tables, &of, plan, plan->inverse + plan->n);
+    plan->n += of.n;
   }
-  for (size_t p = 0; p < plan->n; p++)
+  for (size_t p = 0; has_none && p < plan->n; p++)
     if (plan->inverse[p] == DFM_ID_NONE) plan->inverse[p] = (uint32_t)plan->U;
   memset(plan->weights + (size_t)plan->U * n, 0, n * sizeof(float));
+}
+
+/* The first places of the table; none of a field that shares another's, whose ids are that one's task's. */
+DFM_PREFETCHES void prefetch_table(const dfm_tables *tables, const dfm_table *table, const dfm_batch *batch) {
+  if (table->n_members == 0) return;
+  const places first = places_of(table, batch, table->field);
+  prefetch_first(tables, &first);
+}
+
+void dfm_tables_gather(const dfm_tables *tables, int from, int to, dfm_plan *plans, const dfm_batch *batch) {
+  if (from < to) prefetch_table(tables, &tables->table[from], batch);
+  for (int t = from; t < to; t++) {
+    if (t + 1 < to) prefetch_table(tables, &tables->table[t + 1], batch); /* while this one is planned */
+    if (tables->table[t].n_members > 0) gather(tables, &tables->table[t], plans, batch);
+  }
 }

@@ -81,7 +81,7 @@ void dfm_table_initial(const dfm_tables *tables, int f, uint32_t id, float *w) {
   const dfm_table *table = &tables->table[f];
   const dfm_table_init *init = &tables->init;
   uint64_t fingerprint;
-  if ((init->first == 0 && init->factors == 0) || !dfm_encoder_fingerprint(tables->encoder, f, id, &fingerprint)) {
+  if (!dfm_table_draws(tables) || !dfm_encoder_fingerprint(tables->encoder, f, id, &fingerprint)) {
     memset(w, 0, (size_t)table->n * sizeof *w);
     return;
   }

@@ -71,6 +71,11 @@ void dfm_tables_free(dfm_tables *tables); /* NULL accepted */
 /* The weights (n) that row `id` starts with. Any thread. */
 void dfm_table_initial(const dfm_tables *tables, int f, uint32_t id, float *w);
 
+/* Whether rows start with numbers drawn for their values; else with zeros. */
+static inline bool dfm_table_draws(const dfm_tables *tables) {
+  return tables->init.first != 0 || tables->init.factors != 0;
+}
+
 /* The weights (n) of row `id` after the current step, without writing to the table: a pointer into it where nothing is to be caught up, else
  * to `scratch` (3 n floats). Any thread, between steps. */
 const float *dfm_table_read(const dfm_tables *tables, int f, uint32_t id, float *scratch);
@@ -101,8 +106,13 @@ typedef struct dfm_plan {
   uint32_t *unique;       /* (U) ids, in the order of their first place */
   uint32_t *inverse;      /* (n) place -> u */
   float *weights;         /* (U + 1, row) gathered rows; the last one is zero */
+  float *room;            /* what they lie in */
   float *gradients;       /* (U + 1, row), only while the gradient norm is clipped; else NULL */
   bool keeps_gradients;
+  /* Made while the table is updated, where its fields have partners (partners.c): unique row u is wanted by the rows order[start[u] .. start[u + 1]),
+   * ascending; u = U stands for those without an id. */
+  uint32_t *start; /* (U + 2) */
+  uint32_t *order; /* (n) */
 } dfm_plan;
 /* Plans (F) for batches of up to `capacity` rows. */
 dfm_status dfm_plans_create(const dfm_tables *tables, int capacity, bool keeps_gradients, dfm_plan **plans,
@@ -114,8 +124,8 @@ dfm_status dfm_plans_reserve(const dfm_tables *tables, dfm_plan *plans, const df
 /* Floats that updating any of the planned tables takes. */
 size_t dfm_plans_gradient_floats(const dfm_tables *tables, const dfm_plan *plans);
 
-/* Plans the batch's places in table t and gathers their rows, caught up to the step before the current one. Nothing where t is no table. */
-void dfm_table_gather(const dfm_tables *tables, int t, dfm_plan *plans, const dfm_batch *batch);
+/* Plans the batch's places in the tables [from, to) and gathers their rows, caught up to the step before the current one. */
+void dfm_tables_gather(const dfm_tables *tables, int from, int to, dfm_plan *plans, const dfm_batch *batch);
 
 /* Where a row's gradient comes from. A place of field f in row b with coefficient c adds c dlogit[b] to the first-order weight and c de[b * lde ...]
  * (K) to the factors; of a list pooled by max to those weights that it won. Where de is that of a sum which the place is part of (items that pair
@@ -124,12 +134,20 @@ typedef struct dfm_field_gradient {
   bool has_first;            /* the field's first-order weights are in the logit */
   bool has_within;           /* de counts the field's pairs with itself */
   int within_from, within_n; /* by these factors */
+  int slot;                  /* of field-aware pairs, -1: in none */
   int lde;
   const float *de; /* (B, lde), already at the field's column; NULL where it has none */
 } dfm_field_gradient;
+/* Field-aware pairs: factors of each row of the batch, by slot. The gradient of what the field in slot i keeps for slot j is dlogit row[j][i K ...];
+ * for itself it keeps what items of a list pair by. */
+typedef struct dfm_pairs_rows {
+  const float *const *row; /* (B, slots) (slots, K) each, NULL: absent; NULL where pairs are not field-aware */
+  int slots, K;
+} dfm_pairs_rows;
 typedef struct dfm_table_gradient {
   const float *dlogit;             /* (B) */
   const dfm_field_gradient *field; /* (F) */
+  dfm_pairs_rows pairs;
 } dfm_table_gradient;
 
 /* Steps the rows that no place wants, of a table where all rows move (else nothing): by `scale` times their penalty. Part `part` of `parts` of its

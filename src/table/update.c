@@ -2,10 +2,8 @@
  * its gradients in the order of places, so the result does not depend on threads. */
 #include <string.h>
 
+#include "table/partners.h"
 #include "table/row.h"
-
-/* Rows stepped together: while they are, those that follow are asked for. */
-enum { AT_ONCE = 32 };
 
 typedef struct dfm_update {
   const dfm_tables *tables;
@@ -18,23 +16,53 @@ typedef struct dfm_update {
 /* Adds the places of single-valued field f: each is a row of the batch. */
 static void add_rows(const dfm_update *update, int f) {
   const dfm_field_gradient *field = &update->gradient->field[f];
-  const uint32_t *to = update->plan->inverse + update->plans[f].at;
-  const size_t n = (size_t)update->table->n, B = (size_t)update->plan->batch->rows;
-  const float *dlogit = update->gradient->dlogit, *w = update->plan->weights;
-  const int first = update->table->first;
-  void (*scatter)(const dfm_scatter_args *) = update->tables->kernel->scatter;
-  if (field->has_first) scatter(&(dfm_scatter_args){.sum = update->g, .ld = n, .to = to, .rows = B, .y = dlogit, .ldy = 1, .n = 1});
-  if (!field->de) return;
-  /* A field that pairs with itself does so by all of its factors. */
-  scatter(&(dfm_scatter_args){.sum = update->g + first,
-                              .ld = n,
-                              .to = to,
-                              .rows = B,
-                              .y = field->de,
-                              .ldy = (size_t)field->lde,
-                              .n = n - (size_t)first,
-                              .a = field->has_within ? dlogit : NULL,
-                              .w = w + first});
+  const size_t n = (size_t)update->table->n, first = (size_t)update->table->first;
+  const float *dlogit = update->gradient->dlogit;
+  dfm_scatter_args args = {.sum = update->g,
+                           .ld = n,
+                           .to = update->plan->inverse + update->plans[f].at,
+                           .rows = (size_t)update->plan->batch->rows};
+  if (dfm_partners_has(update->gradient, f))
+    dfm_partners_add_rows(update->tables, update->gradient, f, update->plans, update->g);
+  if (field->de) {
+    args.sum += first;
+    args.y = field->de;
+    args.ldy = (size_t)field->lde;
+    args.n = n - first;
+    args.first = field->has_first ? dlogit : NULL;
+    args.a = field->has_within ? dlogit : NULL; /* such a field pairs by all of its factors */
+    args.w = update->plan->weights + first;
+  } else if (field->has_first) {
+    args.y = dlogit;
+    args.ldy = args.n = 1;
+  } else {
+    return;
+  }
+  update->tables->kernel->scatter(&args);
+}
+
+/* c de of the place, where it has won those weights. */
+static void add_won(const dfm_update *update, const uint32_t *winner, uint32_t place, float c, const float *de,
+                    float *g) {
+  const int n = update->table->n, first = update->table->first;
+  for (int j = first; j < n; j++)
+    if (winner[j] == place) g[j] += c * de[j - first];
+}
+
+/* The same of a place whose gradient comes from its partners. */
+static void add_partners(const dfm_update *update, int f, uint32_t place, uint32_t b, float c, float *g) {
+  const dfm_table_gradient *gradient = update->gradient;
+  const uint32_t *winner = update->plans[f].winner;
+  const float dlogit = gradient->dlogit[b], counts = c * dlogit;
+  const size_t n = (size_t)update->table->n;
+  float own[DFM_MAX_ROW_FACTORS + 1];
+  if (!winner) {
+    dfm_partners_add(update->tables, gradient, f, &b, &counts, 1, g);
+    return;
+  }
+  memset(own, 0, n * sizeof *own);
+  dfm_partners_add(update->tables, gradient, f, &b, &dlogit, 1, own);
+  add_won(update, winner + b * n, place, c, own + update->table->first, g);
 }
 
 /* One place of list field f in row b with coefficient c; `place` within the field. */
@@ -53,17 +81,16 @@ static void add_place(const dfm_update *update, int f, uint32_t place, size_t b,
   } else {
     winner += b * n;
     if (field->has_first && winner[0] == place) g[0] += c * dlogit;
-    for (size_t j = (size_t)first; de && j < n; j++)
-      if (winner[j] == place) g[j] += c * de[j - (size_t)first];
+    if (de) add_won(update, winner, place, c, de, g);
   }
+  if (dfm_partners_has(update->gradient, f)) add_partners(update, f, place, (uint32_t)b, c, g);
   if (field->has_within) kernel->axpy(g + within, -(c * c * dlogit), w + within, (size_t)field->within_n);
 }
 
 static void add_items(const dfm_update *update, int f) {
   const dfm_batch_list *list = &update->plan->batch->list[f];
   const uint32_t n = list->offsets[update->plan->batch->rows];
-  for (uint32_t place = 0; place < n; place++)
-    add_place(update, f, place, list->row[place], list->coefficient[place]);
+  for (uint32_t place = 0; place < n; place++) add_place(update, f, place, list->row[place], list->coefficient[place]);
 }
 
 /* Penalties, at the rows' gathered weights. */
@@ -97,15 +124,19 @@ DFM_PREFETCHES void prefetch_rows(const dfm_table *table, const uint32_t *id, in
   for (int u = 0; u < n; u++) dfm_row_prefetch(table, id[u]);
 }
 
-/* Steps `n` rows, marked or not, by their gradients g (n, table->n). */
-static void step_rows(const dfm_tables *tables, const dfm_table *table, const uint32_t *id, int n, const float *g) {
+/* Steps the plan's rows by their gradients g (U, n), some at once: while they are stepped, those that follow are asked for. The gathered weights
+ * stay as they are: other tables' gradients may need them. */
+static void step_rows(const dfm_tables *tables, const dfm_table *table, const dfm_plan *plan, const float *g) {
   const uint32_t now = (uint32_t)(dfm_optimizer_step_count(tables->optimizer) + 1);
   const dfm_rows rows = {table->rows, (size_t)table->stride, (size_t)table->n};
-  prefetch_rows(table, id, n < AT_ONCE ? n : AT_ONCE);
-  for (int u = 0; u < n; u += AT_ONCE, id += AT_ONCE, g += AT_ONCE * table->n) {
-    const int here = n - u < AT_ONCE ? n - u : AT_ONCE, left = n - u - here;
-    prefetch_rows(table, id + here, left < AT_ONCE ? left : AT_ONCE);
-    dfm_optimizer_step_rows(tables->optimizer, &rows, id, (size_t)here, g, now);
+  const uint32_t *id = plan->unique;
+  const int ahead = dfm_rows_ahead(table), at_once = ahead < 32 ? (ahead + 1) / 2 : 32;
+  prefetch_rows(table, id, plan->U < at_once ? plan->U : at_once);
+  for (int u = 0; u < plan->U; u += at_once) {
+    const int here = plan->U - u < at_once ? plan->U - u : at_once, left = plan->U - u - here;
+    const size_t at = (size_t)u * rows.n;
+    prefetch_rows(table, id + u + here, left < at_once ? left : at_once);
+    dfm_optimizer_step_rows(tables->optimizer, &rows, id + u, (size_t)here, plan->weights + at, g + at, now);
   }
 }
 
@@ -124,7 +155,7 @@ void dfm_table_update(const dfm_tables *tables, int t, dfm_plan *plans, const df
     return;
   }
   add_up(&update);
-  step_rows(tables, table, plans[t].unique, plans[t].U, g);
+  step_rows(tables, table, &plans[t], g);
 }
 
 double dfm_table_accumulate(const dfm_tables *tables, int t, dfm_plan *plans, const dfm_table_gradient *gradient) {
@@ -144,7 +175,7 @@ void dfm_table_apply(const dfm_tables *tables, int t, dfm_plan *plans, float sca
     return;
   }
   tables->kernel->scale(plan->gradients, scale, (size_t)plan->U * (size_t)table->n);
-  step_rows(tables, table, plan->unique, plan->U, plan->gradients);
+  step_rows(tables, table, plan, plan->gradients);
 }
 
 /* ---- rows that no place wants, of tables where all move */

@@ -76,7 +76,8 @@ double dfm_bench_random_rows(const dfm_bench *bench, void *memory, size_t n_rows
 
 enum { DFM_MULTIPLIES = 3 * DFM_MAX_LAYERS };
 typedef struct dfm_peak_multiply {
-  dfm_onednn_shape shape, asked;  /* the best; with as many rows as were tried first, by which layers of one shape are found */
+  dfm_onednn_shape shape,
+      asked; /* the best; with as many rows as were tried first, by which layers of one shape are found */
   dfm_onednn_multiply *prepared; /* NULL: the kernel's gemm was best */
   double share;                  /* of the net's flops */
 } dfm_peak_multiply;

@@ -302,7 +302,8 @@ static dfm_status create(dfm_loop *loop, const dfm_shape *shape, dfm_error *erro
   const dfm_row_source source = {stepper->tables, plain_row};
   DFM_TRY(dfm_alloc(&loop->probability, (size_t)dfm_dataset_rows(loop->main.dataset), sizeof(float), error));
   DFM_TRY(dfm_pages_alloc(&loop->busy, (size_t)dfm_pool_threads(bench->pool) * sizeof *loop->busy, error));
-  DFM_TRY(dfm_predictor_create(stepper->net, bench->kernel, stepper->weight, &source, bench->pool, &loop->predictor, error));
+  DFM_TRY(dfm_predictor_create(stepper->net, bench->kernel, stepper->weight, &source, bench->pool, &loop->predictor,
+                               error));
   DFM_TRY(dfm_case_run(&loop->main, bench->options->seconds, NULL, &(double){0}, error)); /* warm-up */
   DFM_TRY(create_lazy(loop, error));
   loop->bytes =

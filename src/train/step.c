@@ -191,15 +191,14 @@ static int group_start(const dfm_stepper *stepper, int group) {
   return (int)((int64_t)stepper->net->F * group / n_groups(stepper));
 }
 
-/* Tables with all of their fields; nothing for fields that share another's. */
 static void gather_task(void *context, int group, int thread) {
   const dfm_stepper *stepper = ((const dfm_step *)context)->stepper;
+  const int from = group_start(stepper, group), to = group_start(stepper, group + 1);
   const double start = dfm_busy_start(stepper->busy);
-  for (int t = group_start(stepper, group); t < group_start(stepper, group + 1); t++) {
-    const dfm_table *table = &stepper->tables->table[t];
-    for (int m = 0; m < table->n_members; m++) make_unknown(stepper, table->member[m]);
-    dfm_table_gather(stepper->tables, t, stepper->plans, stepper->batch);
-  }
+  for (int t = from; t < to; t++)
+    for (int m = 0; m < stepper->tables->table[t].n_members; m++)
+      make_unknown(stepper, stepper->tables->table[t].member[m]);
+  dfm_tables_gather(stepper->tables, from, to, stepper->plans, stepper->batch);
   dfm_busy_count(stepper->busy, thread, DFM_WORK_GATHER, start);
 }
 

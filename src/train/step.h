@@ -23,13 +23,13 @@ typedef struct dfm_stepper {
   dfm_executor *executor;
   dfm_dense *dense; /* what the executor multiplies by */
   dfm_batch *batch;
-  dfm_plan *plans; /* (F) */
+  dfm_plan *plans;   /* (F) */
   float **gradients; /* (threads, gradient_floats) where a thread sums a table's gradients up */
   size_t gradient_floats;
   double *squares; /* of gradients, by task; clipping only */
   float clip_scale;
-  double loss;     /* of the last step: sum of weighted log losses, before the step */
-  dfm_busy *busy;  /* (threads) what dfm_stepper_measure set; else NULL */
+  double loss;    /* of the last step: sum of weighted log losses, before the step */
+  dfm_busy *busy; /* (threads) what dfm_stepper_measure set; else NULL */
 } dfm_stepper;
 
 /* The optimizer that a recipe names. */
