@@ -101,9 +101,9 @@ dfm_status dfm_plans_reserve(const dfm_tables *tables, dfm_plan *plans, const df
   return DFM_OK;
 }
 
-size_t dfm_plans_gradient_floats(const dfm_tables *tables, const dfm_plan *plans) {
+size_t dfm_plans_gradient_floats(const dfm_tables *tables, const dfm_plan *plans, int from, int to) {
   size_t most = 0;
-  for (int t = 0; t < tables->F; t++) {
+  for (int t = from; t < to; t++) {
     const size_t floats = (plans[t].capacity + 1) * (size_t)tables->table[t].n;
     if (floats > most) most = floats;
   }

@@ -122,8 +122,8 @@ void dfm_plans_free(dfm_plan *plans, int F); /* NULL accepted */
 /* Makes room for the batch's places, where its lists are longer than any before. */
 dfm_status dfm_plans_reserve(const dfm_tables *tables, dfm_plan *plans, const dfm_batch *batch, dfm_error *error);
 
-/* Floats that updating any of the planned tables takes. */
-size_t dfm_plans_gradient_floats(const dfm_tables *tables, const dfm_plan *plans);
+/* Floats that updating any of the planned tables [from, to) takes. */
+size_t dfm_plans_gradient_floats(const dfm_tables *tables, const dfm_plan *plans, int from, int to);
 
 /* Plans the batch's places in the tables [from, to) and gathers their rows, caught up to the step before the current one. */
 void dfm_tables_gather(const dfm_tables *tables, int from, int to, dfm_plan *plans, const dfm_batch *batch);

@@ -32,7 +32,8 @@ static void add_rows(const dfm_update *update, int f) {
     args.n = n - first;
     args.first = field->has_first ? dlogit : NULL;
     args.a = field->has_within ? dlogit : NULL;
-    assert(!args.a || (field->within_from == 0 && (size_t)field->within_n == args.n)); /* it pairs by all of its factors */
+    assert(!args.a ||
+           (field->within_from == 0 && (size_t)field->within_n == args.n)); /* it pairs by all of its factors */
     args.w = update->plan->weights + first;
   } else if (field->has_first) {
     args.y = dlogit;
