@@ -69,7 +69,7 @@ struct dfm_dataset {
   dfm_encoder *encoder;
   dfm_storage *storage;
   int64_t first, rows, positives;
-  int64_t before; /* rows of the same text in datasets before this one (dfm_reader) */
+  int64_t before;          /* rows of the same text in datasets before this one (dfm_reader) */
   dfm_cell_counts *counts; /* (F + D): categories, then numbers */
   atomic_int owners;
 };
