@@ -248,8 +248,7 @@ DFM_API DFM_MUST_USE dfm_status dfm_dataset_read(dfm_input *input, const dfm_mod
 typedef struct dfm_reader dfm_reader;
 /* `input`, `model` and what the options point to must live as long. */
 DFM_API DFM_MUST_USE dfm_status dfm_reader_open(dfm_input *input, const dfm_model *model,
-                                                const dfm_read_options *options, dfm_reader **reader,
-                                                dfm_error *error);
+                                                const dfm_read_options *options, dfm_reader **reader, dfm_error *error);
 /* A dataset of the next rows; at the end one without rows, of which dfm_dataset_skipped says what was left out of all
  * of them. The caller frees it. That there was no row at all is an error. After an error only dfm_reader_free is
  * left. */
@@ -599,7 +598,8 @@ typedef struct dfm_bench_options {
 } dfm_bench_options;
 enum { DFM_BENCH_REPEATS = 99 };
 
-/* One line of the result. Strings are valid until the sink returns. */
+/* One line of the result. Strings are valid until the sink returns. Where all numbers are NaN, `what` is a note: what cannot be
+ * measured here, and why. */
 typedef struct dfm_measure {
   const char *shape, *model;      /* "" where it is the machine's */
   const char *what;               /* "training step" */
