@@ -179,7 +179,7 @@ const cli_command cli_bench = {
         "ids), XL (k 16, 5 x 1000, 10 M "
         "ids), all of 26 categories and 13 numbers, exact Adam, batch 4096 and each id as frequent as any other; and "
         "W, wide models (lr, fm k 8, ffm "
-        "k 4) of 39 categories under AdaGrad, ids by a power law.",
+        "k 4) of 39 categories under AdaGrad, batch 256, ids by a power law.",
     .example = "deepfm bench --shape L --model deepfm",
     .run = run,
     .options = options,

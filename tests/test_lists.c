@@ -1,5 +1,7 @@
 /* Lists: cells of several items come in; ids, weights, counts, coefficients and messages are compared with what they
  * must be; and shared vocabularies. */
+#include <unistd.h>
+
 #include "data/storage.h"
 #include "test_rows.h"
 
@@ -240,6 +242,7 @@ static void lists_spill(void **state) {
     }
   }
   const dfm_list *list = &storage->list[0];
+  assert_ok(dfm_storage_finish(storage, NULL, &error));
   assert_true(list->spill[1].is_file && list->spill[2].is_file);
   dfm_storage_spent(storage, 0, ROWS);
   for (int row = 0; row < ROWS; row += 7) {
@@ -254,12 +257,59 @@ static void lists_spill(void **state) {
   dfm_schema_free(schema);
 }
 
+/* Pages of files that this process maps and holds in memory, in bytes. */
+static size_t resident_file_bytes(void) {
+  size_t all, resident, shared;
+  FILE *file = fopen("/proc/self/statm", "r");
+  assert_non_null(file);
+  assert_int_equal(fscanf(file, "%zu %zu %zu", &all, &resident, &shared), 3);
+  fclose(file);
+  return shared * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Offsets of 96 MB, ids and weights of 64 MB each: a step of 32 MB of the offsets and one of both others is in memory. */
+static void lists_that_grow_give_pages_back(void **state) {
+  (void)state;
+  enum { PIECES = 192, ROWS = 1 << 16, ITEMS = 87382 };
+  dfm_error error;
+  dfm_schema *schema = make_schema("G:list");
+  dfm_data_settings settings = make_settings();
+  dfm_encoder *encoder;
+  dfm_storage *storage;
+  set(schema, "G", "weights", ":");
+  assert_ok(dfm_encoder_create(schema, &settings, &encoder, &error));
+  assert_ok(dfm_storage_create(encoder, (dfm_storage_has){0}, test_folder(), &storage, &error));
+  storage->budget_bytes = 0;
+  const size_t before = resident_file_bytes();
+  for (int64_t piece = 0; piece < PIECES; piece++) {
+    uint64_t at;
+    assert_ok(dfm_storage_add(storage, ROWS, NULL, &error));
+    assert_ok(dfm_storage_add_items(storage, 0, storage->rows - 1, ITEMS, &at, &error));
+    for (uint64_t i = at; i < at + ITEMS; i++) {
+      storage->list[0].ids[i] = (uint32_t)i;
+      storage->list[0].weights[i] = (float)piece;
+    }
+    assert_in_range(resident_file_bytes(), 0, before + ((size_t)88 << 20));
+  }
+  assert_ok(dfm_storage_finish(storage, NULL, &error));
+  const dfm_list *list = &storage->list[0];
+  for (int64_t piece = 0; piece < PIECES; piece++) {
+    const uint64_t first = (uint64_t)piece * ITEMS, *offset = &list->offsets[(piece + 1) * ROWS - 1];
+    assert_true(offset[0] == first && offset[1] == first + ITEMS);
+    assert_true(list->ids[first] == (uint32_t)first && list->weights[first] == (float)piece);
+  }
+  dfm_storage_release(storage);
+  dfm_encoder_release(encoder);
+  dfm_schema_free(schema);
+}
+
 int main(int argc, char **argv) {
   static const struct CMUnitTest tests[] = {
-      cmocka_unit_test(items_are_values_of_their_own), cmocka_unit_test(weights_are_cut_at_the_last_mark),
-      cmocka_unit_test(unknown_rules_hold_for_items),  cmocka_unit_test(shared_vocabularies_count_together),
-      cmocka_unit_test(schemas_that_cannot_be),        cmocka_unit_test(settings_that_cannot_be),
-      cmocka_unit_test(coefficients_follow_the_pool),  cmocka_unit_test(lists_spill),
+      cmocka_unit_test(items_are_values_of_their_own),   cmocka_unit_test(weights_are_cut_at_the_last_mark),
+      cmocka_unit_test(unknown_rules_hold_for_items),    cmocka_unit_test(shared_vocabularies_count_together),
+      cmocka_unit_test(schemas_that_cannot_be),          cmocka_unit_test(settings_that_cannot_be),
+      cmocka_unit_test(coefficients_follow_the_pool),    cmocka_unit_test(lists_spill),
+      cmocka_unit_test(lists_that_grow_give_pages_back),
   };
   return test_main(argc, argv, "lists", tests, sizeof tests / sizeof *tests);
 }

@@ -1,5 +1,6 @@
 /* Loader: datasets of random rows come in; the order of their row numbers is checked to be a permutation, repeatable,
  * seekable and well mixed. */
+#include "data/storage.h"
 #include "test_rows.h"
 
 /* F fields make a row 4 (F + 1) bytes: many fields, small windows. */
@@ -159,6 +160,36 @@ static void live_chunks_are_mixed_evenly(void **state) {
   dfm_dataset_free(dataset);
 }
 
+/* A chunk of 100 lists lies in 202 arrays, and around each 64 KB may be mapped: 256 MB hold 19 chunks of 25. */
+static void arrays_of_lists_count_for_the_window(void **state) {
+  (void)state;
+  enum { F = 100, CHUNK = 1024, N = 25 * CHUNK, FEW = 25 };
+  char spec[F * 12] = "y:label", *end = spec + strlen(spec);
+  for (int f = 0; f < F; f++) end += sprintf(end, " C%d:list", f);
+  dfm_error error;
+  dfm_schema *schema = make_schema(spec);
+  const dfm_data_settings settings = make_settings();
+  dfm_encoder *encoder;
+  dfm_storage *storage;
+  dfm_dataset *dataset;
+  dfm_loader *loader;
+  assert_ok(dfm_encoder_create(schema, &settings, &encoder, &error));
+  assert_ok(dfm_storage_create(encoder, (dfm_storage_has){.label = true}, test_folder(), &storage, &error));
+  assert_ok(dfm_storage_add(storage, N, NULL, &error));
+  assert_ok(dfm_storage_finish(storage, NULL, &error));
+  assert_ok(dfm_dataset_view(encoder, storage, 0, N, &dataset, &error));
+  assert_ok(dfm_loader_create(dataset, 256, true, 5, &loader, &error));
+  int64_t *order = epoch_order(loader, 1, N, 256);
+  assert_permutation(order, N);
+  for (int i = 1; i < FEW; i++) assert_int_equal(order[i] / CHUNK, order[0] / CHUNK); /* of the first chunk alone */
+  free(order);
+  dfm_loader_free(loader);
+  dfm_dataset_free(dataset);
+  dfm_storage_release(storage);
+  dfm_encoder_release(encoder);
+  dfm_schema_free(schema);
+}
+
 /* A file sorted by label must not give batches of one label: each tenth of the epoch has rows of each tenth of the
  * file. */
 static void sorted_files_do_not_stay_sorted(void **state) {
@@ -204,6 +235,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(without_shuffling_rows_come_in_file_order),
     cmocka_unit_test(seeking_equals_running_also_with_chunks_that_come_and_go),
     cmocka_unit_test(live_chunks_are_mixed_evenly),
+    cmocka_unit_test(arrays_of_lists_count_for_the_window),
     cmocka_unit_test(sorted_files_do_not_stay_sorted),
     cmocka_unit_test(places_that_are_not_there_are_refused),
 };

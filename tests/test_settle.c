@@ -67,6 +67,9 @@ static void set_up(test_scene *scene, int rule, size_t budget_bytes) {
   scene->storage->budget_bytes = budget_bytes;
   for (int64_t row = 0; row < ROWS; row++) fill_row(scene, row);
   assert_ok(dfm_storage_finish(scene->storage, NULL, &error));
+  const uint32_t *ids = scene->storage->category;
+  assert_ok(dfm_storage_finish(scene->storage, NULL, &error)); /* does nothing */
+  assert_ptr_equal(ids, scene->storage->category);
   assert_ok(dfm_dataset_view(scene->encoder, scene->storage, 0, ROWS - HELD, &scene->train, &error));
   assert_ok(dfm_dataset_view(scene->encoder, scene->storage, ROWS - HELD, HELD, &scene->valid, &error));
   dfm_schema_free(schema);

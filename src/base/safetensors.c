@@ -336,6 +336,10 @@ void dfm_st_apart(const dfm_st_file *file, const void *bytes, size_t n) {
   dfm_pages_apart(from, n);
 }
 
+void dfm_st_scattered(const dfm_st_file *file, const void *bytes, size_t n) {
+  if (!file->mapping.is_heap) dfm_pages_scattered(bytes, n);
+}
+
 void dfm_st_ahead(const dfm_st_file *file, const void *bytes, size_t n) {
   const uint8_t *from = bytes;
   if (file->mapping.is_heap) return;

@@ -55,10 +55,11 @@ dfm_status dfm_st_verify(const dfm_st_file *file, dfm_error *error);
 /* The same for the blocks that [bytes, bytes + n), a part of the data, lies in; those that passed before are taken as
  * good. Any thread. */
 dfm_status dfm_st_check(const dfm_st_file *file, const void *bytes, size_t n, dfm_error *error);
-/* [bytes, bytes + n), a part of the data, is not needed for now; is read here and there until then; is needed soon
- * (spill.h). Any thread. */
+/* [bytes, bytes + n), a part of the data, is not needed for now; is read here and there until then; is never read but
+ * by who asks ahead; is needed soon (spill.h). Any thread. */
 void dfm_st_spent(const dfm_st_file *file, const void *bytes, size_t n);
 void dfm_st_apart(const dfm_st_file *file, const void *bytes, size_t n);
+void dfm_st_scattered(const dfm_st_file *file, const void *bytes, size_t n);
 void dfm_st_ahead(const dfm_st_file *file, const void *bytes, size_t n);
 bool dfm_st_has_checksum(const dfm_st_file *file);
 /* A number that differs where any byte does, made from the checksums; 0: it has none. */

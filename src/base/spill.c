@@ -141,14 +141,15 @@ void dfm_pages_spent(const void *bytes, size_t n, const void *mapping, size_t si
   if (to > high) to = high;
   if (n > 0 && to > from) (void)madvise((void *)from, to - from, MADV_DONTNEED);
   advise(bytes, n, MADV_DODUMP);
-  advise(bytes, n, MADV_NORMAL);
 }
 
 /* Around a page the system maps what has the same flags: that these are in no core dump, as a file's pages never are,
- * sets them apart and does nothing else. And where memory is short, one that was taken away comes back alone: as much
- * as the system reads ahead, read around each, would push out more. */
+ * sets them apart and does nothing else. */
 void dfm_pages_apart(const void *bytes, size_t n) {
   advise(bytes, n, MADV_DONTDUMP);
+}
+
+void dfm_pages_scattered(const void *bytes, size_t n) {
   advise(bytes, n, MADV_RANDOM);
 }
 

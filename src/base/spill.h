@@ -41,9 +41,12 @@ void dfm_spill_spent(const dfm_spill *spill, size_t at, size_t n);
  * around it. It ends dfm_pages_apart, which else would leave the process as many memory areas as pieces were ever apart:
  * the system allows some 65,000. Not for memory that is no file's. */
 void dfm_pages_spent(const void *bytes, size_t n, const void *mapping, size_t size);
-/* [bytes, bytes + n) of a mapped file will be read here and there until dfm_pages_spent: the system maps none of what
- * lies around it, which may be 2 MB for a page, and reads none of it. */
+/* Until dfm_pages_spent the system maps none of what lies around [bytes, bytes + n) of a mapped file, which may be 2 MB
+ * for a page. */
 void dfm_pages_apart(const void *bytes, size_t n);
+/* Who reads [bytes, bytes + n) of a mapped file asks for it ahead: the system reads nothing around a page. Where memory
+ * is short, as much as it reads ahead, read around each page that it had taken away, would push out more. */
+void dfm_pages_scattered(const void *bytes, size_t n);
 /* Asks for [bytes, bytes + n) of a mapped file to be read from its disk while others work. */
 void dfm_pages_ahead(const void *bytes, size_t n);
 

@@ -64,7 +64,8 @@ typedef struct array {
   const void *data; /* NULL: not there */
 } array;
 
-/* The tensor of that name with a row for each of the first one's; `*rows` is -1 before there is one. */
+/* The tensor of that name with a row for each of the first one's; `*rows` is -1 before there is one. Its rows will be
+ * asked for before they are read (dataset.h). */
 static dfm_status find_array(const dfm_st_file *file, array *wanted, int64_t *rows, dfm_error *error) {
   const dfm_tensor *tensor = dfm_st_tensor(file, wanted->name);
   if (!tensor) return DFM_OK;
@@ -72,6 +73,7 @@ static dfm_status find_array(const dfm_st_file *file, array *wanted, int64_t *ro
   const uint64_t shape[2] = {(uint64_t)*rows, wanted->width};
   DFM_TRY(dfm_st_need(file, wanted->name, wanted->dtype, wanted->width > 0 ? 2 : 1, shape, &tensor, error));
   wanted->data = tensor->data;
+  dfm_st_scattered(file, tensor->data, tensor->size_bytes);
   return DFM_OK;
 }
 
@@ -108,6 +110,7 @@ static dfm_status map_part(const dfm_st_file *file, const char *name, const char
   DFM_TRY(dfm_text_printf(&text, error, "list.%s.%s", name, part));
   const dfm_status status = dfm_st_need(file, text.bytes, dtype, n == UINT64_MAX ? 0 : 1, &n, tensor, error);
   free(text.bytes);
+  if (status == DFM_OK) dfm_st_scattered(file, (*tensor)->data, (*tensor)->size_bytes);
   return status;
 }
 

@@ -198,6 +198,9 @@ dfm_status dfm_dataset_text_order(const dfm_dataset *dataset, int64_t first, int
   range[1] = (dfm_row_range){0, 0};
   for (int64_t i = 0; i < n && !is_mixed; i++) row[i] = first + i;
   if (is_mixed) DFM_TRY(merge(storage, first, n, row, range, error));
-  for (int k = 0; k < 2; k++) DFM_TRY(dfm_dataset_check(dataset, range[k].first, range[k].n, error));
+  for (int k = 0; k < 2; k++) {
+    dfm_dataset_ahead(dataset, range[k].first, range[k].n);
+    DFM_TRY(dfm_dataset_check(dataset, range[k].first, range[k].n, error));
+  }
   return DFM_OK;
 }

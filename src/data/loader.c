@@ -141,11 +141,18 @@ static void start_epoch(dfm_loader *loader) {
   loader->asked = loader->entered = loader->spent = larger(piece - loader->live + 1, 0);
 }
 
+/* Arrays that a chunk's rows lie in; of each list its offsets, ids and weights. */
+static int64_t count_arrays(const dfm_dataset *dataset) {
+  const dfm_encoder *encoder = dfm_dataset_encoder(dataset);
+  int64_t n = 1 + dfm_dataset_has_weight(dataset) + (encoder->F > 0) + (encoder->D > 0);
+  for (int f = 0; f < encoder->F; f++)
+    if (encoder->category[f].is_list) n += 2 + dfm_encoder_has_weights(encoder, f);
+  return n;
+}
+
 static dfm_status allocate(dfm_loader *loader, dfm_error *error) {
-  const dfm_encoder *encoder = dfm_dataset_encoder(loader->dataset);
-  const int64_t arrays = 1 + dfm_dataset_has_weight(loader->dataset) + (encoder->F > 0) + (encoder->D > 0);
   const int64_t row_bytes = dfm_dataset_row_bytes(loader->dataset);
-  const int64_t fitting = LIVE_BYTES / (row_bytes * CHUNK_ROWS + arrays * AROUND_BYTES);
+  const int64_t fitting = LIVE_BYTES / (row_bytes * CHUNK_ROWS + count_arrays(loader->dataset) * AROUND_BYTES);
   loader->n_chunks = (loader->rows + CHUNK_ROWS - 1) / CHUNK_ROWS;
   loader->live = smaller(larger(fitting, 1), loader->n_chunks);
   loader->ahead = larger(AHEAD_BYTES / (row_bytes * CHUNK_ROWS), 1);

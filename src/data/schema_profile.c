@@ -71,7 +71,8 @@ static dfm_status count_cells(const dfm_sample *sample, size_t first_row, size_t
       cells[slots[slot] - 1].count++;
     } else {
       cells[*n] = (dfm_profile_value){bytes, length, 1};
-      slots[slot] = (uint32_t)++ * n;
+      *n += 1;
+      slots[slot] = (uint32_t)*n;
     }
   }
   free(slots);

@@ -1,6 +1,7 @@
 /* Storage of rows: rows come in one at a time; arrays over all of them go out. */
 #include "data/storage.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,7 +92,7 @@ static size_t memory_bytes(const dfm_storage *storage) {
 }
 
 /* How many things of `size` bytes, `n` of them there, to make room for, `more` at least: doubles in memory; a file grows
- * by steps, and what was written of it before is given back. */
+ * by steps. */
 static size_t next_capacity(const dfm_storage *storage, size_t n, size_t more, size_t size, bool *to_file) {
   size_t added = n < FIRST_ROWS ? FIRST_ROWS : n;
   if (added < more) added = more;
@@ -180,13 +181,22 @@ static dfm_status make_room(dfm_storage *storage, size_t more, dfm_pool *pool, d
   return is_first || (size_t)storage->capacity < more ? open_window(storage, row_bytes, more, error) : DFM_OK;
 }
 
+/* Array `i` of a list, of which `used` bytes are written, grows to `size` bytes; of a file these are given back, so that
+ * no more than a step of it is in memory. */
+static dfm_status grow_list(const dfm_storage *storage, dfm_list *list, int i, size_t used, size_t size, bool to_file,
+                            dfm_error *error) {
+  DFM_TRY(dfm_spill_grow(&list->spill[i], size, to_file, storage->folder, error));
+  dfm_spill_spent(&list->spill[i], 0, used);
+  return DFM_OK;
+}
+
 /* Where the items of `more` rows begin; so far they have none. */
 static dfm_status add_offsets(dfm_storage *storage, dfm_list *list, size_t more, dfm_error *error) {
   const size_t rows = (size_t)storage->rows, size = sizeof *list->offsets;
   bool to_file = list->spill[0].is_file;
   if ((rows + more + 1) * size > list->spill[0].capacity_bytes) {
     const size_t capacity = next_capacity(storage, rows, more, size, &to_file) + 1;
-    DFM_TRY(dfm_spill_grow(&list->spill[0], capacity * size, to_file, storage->folder, error));
+    DFM_TRY(grow_list(storage, list, 0, rows * size, capacity * size, to_file, error));
     point_list(list);
   }
   for (size_t row = rows; row < rows + more; row++) list->offsets[row + 1] = list->items;
@@ -194,6 +204,7 @@ static dfm_status add_offsets(dfm_storage *storage, dfm_list *list, size_t more,
 }
 
 dfm_status dfm_storage_add(dfm_storage *storage, int64_t n, dfm_pool *pool, dfm_error *error) {
+  assert(!storage->is_finished);
   DFM_TRY(make_room(storage, (size_t)n, pool, error));
   for (int f = 0; f < storage->F; f++)
     if (dfm_storage_is_list(storage, f)) DFM_TRY(add_offsets(storage, &storage->list[f], (size_t)n, error));
@@ -203,6 +214,7 @@ dfm_status dfm_storage_add(dfm_storage *storage, int64_t n, dfm_pool *pool, dfm_
 
 dfm_status dfm_storage_finish(dfm_storage *storage, dfm_pool *pool, dfm_error *error) {
   size_t size[DFM_STORAGE_ARRAYS];
+  storage->is_finished = true;
   if (!storage->is_filing) return DFM_OK;
   DFM_TRY(file_rows(storage, pool, error));
   row_sizes(storage, size);
@@ -211,6 +223,7 @@ dfm_status dfm_storage_finish(dfm_storage *storage, dfm_pool *pool, dfm_error *e
   point(storage);
   storage->capacity = storage->rows;
   storage->written = 0;
+  storage->is_filing = false;
   return DFM_OK;
 }
 
@@ -230,7 +243,7 @@ static dfm_status grow_items(dfm_storage *storage, dfm_list *list, size_t more, 
   bool to_file = list->spill[1].is_file;
   const size_t capacity = next_capacity(storage, list->items, more, size[1] + size[2], &to_file);
   for (int i = 1; i < DFM_LIST_ARRAYS; i++) {
-    if (size[i] > 0) DFM_TRY(dfm_spill_grow(&list->spill[i], capacity * size[i], to_file, storage->folder, error));
+    if (size[i] > 0) DFM_TRY(grow_list(storage, list, i, list->items * size[i], capacity * size[i], to_file, error));
   }
   point_list(list);
   list->capacity = capacity;

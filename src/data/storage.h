@@ -2,8 +2,8 @@
  *
  * Each column group is one array over all rows; a list field has one over the rows, where their items begin, and one or
  * two over the items. While rows are read the arrays grow, up to a budget in memory. Beyond it rows go to unlinked files,
- * a window of them at a time, which are mapped when there are no more; lists' arrays are mapped files from then on. A
- * dataset file's arrays are its tensors, mapped. Either way memory does not grow with the rows. */
+ * a window of them at a time, which are mapped when there are no more; lists' arrays are mapped files from then on, given
+ * back step by step. A dataset file's arrays are its tensors, mapped. Either way memory does not grow with the rows. */
 #ifndef DFM_DATA_STORAGE_H
 #define DFM_DATA_STORAGE_H
 
@@ -51,6 +51,7 @@ typedef struct dfm_storage {
   int64_t capacity;    /* rows that fit behind those in files */
   int64_t written;     /* while rows are added: so many are in files, and row r is at r - written of the arrays */
   bool is_filing;      /* rows are added by way of files */
+  bool is_finished;    /* there are no more rows */
   dfm_spill spill[DFM_STORAGE_ARRAYS];
   char *folder;      /* of the files */
   dfm_st_file *file; /* a dataset file's, retained: the arrays are its tensors, read-only; NULL: the arrays are ours */
@@ -69,7 +70,7 @@ struct dfm_dataset {
   dfm_encoder *encoder;
   dfm_storage *storage;
   int64_t first, rows, positives;
-  int64_t before; /* rows of the same text in datasets before this one (dfm_reader) */
+  int64_t before;          /* rows of the same text in datasets before this one (dfm_reader) */
   dfm_cell_counts *counts; /* (F + D): categories, then numbers */
   atomic_int owners;
 };
@@ -82,7 +83,8 @@ void dfm_storage_release(dfm_storage *storage); /* NULL accepted */
  * the next call; their lists are empty. Arrays may move. Where rows are written to files, the pool's threads do it
  * (NULL: this one). */
 dfm_status dfm_storage_add(dfm_storage *storage, int64_t n, dfm_pool *pool, dfm_error *error);
-/* There are no more rows: from here on the arrays hold all of them. Due after dfm_storage_add, before rows are read. */
+/* There are no more rows: from here on the arrays hold all of them. Due after the last
+ * dfm_storage_add, before rows are read; a second call does nothing. */
 dfm_status dfm_storage_finish(dfm_storage *storage, dfm_pool *pool, dfm_error *error);
 /* Replaces the ids of the finished rows [row, row + n), in memory or in their file: without a page fault for every page
  * of it. Any thread; disjoint rows at once. */

@@ -19,7 +19,7 @@ typedef struct dfm_value {
     uint64_t head;     /* n <= DFM_VALUE_HEAD: the bytes in memory order, zeros after their end */
     const char *bytes; /* else; they stay where they are, whoever owns them */
   };
-  uint32_t n;  /* bytes; DFM_VALUE_ABSENT: the data has no such column */
+  uint32_t n;  /* bytes; DFM_VALUE_ABSENT: the data has no such column; head is 0 then */
   uint32_t id; /* the encoder's: provisional number, then id */
 } dfm_value;
 

@@ -33,9 +33,9 @@ typedef struct dfm_slot {
 } dfm_slot;
 
 typedef struct dfm_recent {
-  uint64_t head;
+  uint64_t head;  /* 1 where the length is 0: no value is here, for the empty value's is 0 */
   uint32_t value; /* provisional number */
-  uint32_t meta;  /* times it was found here, not yet in its record << 4 | length (15: no value is here) */
+  uint32_t meta;  /* times it was found here, not yet in its record << 4 | length, 8 at most */
 } dfm_recent;
 
 typedef struct dfm_record {

@@ -9,7 +9,7 @@ enum { FIRST_SLOTS = 32, FIRST_RECORDS = 32, AHEAD = 16 };
 /* Slots and records of an index up to this lie in the first caches: asking for them ahead costs more than it brings. */
 enum { NEAR_SLOTS = 4096 };
 /* Recent values: so many for a slot of the index, and in all as many as leave the second-level cache to others. */
-enum { RECENT_PER_SLOT = 4, MOST_RECENT = 1024, NO_VALUE = 15, COUNT_BITS = 4, MOST_UNCOUNTED = 1 << 27 };
+enum { RECENT_PER_SLOT = 4, MOST_RECENT = 1024, COUNT_BITS = 4, LENGTH_MASK = 15, MOST_UNCOUNTED = 1 << 27 };
 
 void dfm_vocabulary_builder_begin(dfm_vocabulary_builder *builder, const dfm_category_field *field) {
   *builder = (dfm_vocabulary_builder){.field = field, .empty = DFM_ID_NONE};
@@ -76,13 +76,16 @@ static size_t capacity(const dfm_vocabulary_builder *builder) {
 static inline void count_recent(dfm_vocabulary_builder *builder, dfm_recent *recent) {
   const uint64_t count = recent->meta >> COUNT_BITS;
   if (count > 0) dfm_builder_record(builder, recent->value)->meta += count << DFM_LENGTH_BITS;
-  recent->meta &= NO_VALUE;
+  recent->meta &= LENGTH_MASK;
 }
 
 static void count_all_recent(dfm_vocabulary_builder *builder) {
   for (size_t i = 0; i < builder->n_recent; i++) count_recent(builder, &builder->recent[i]);
   builder->n_uncounted = 0;
 }
+
+/* What an empty place holds: the head of no value of length 0. */
+#define NO_HEAD UINT64_C(1)
 
 /* Empty ones, as many as go with `n_slots` slots. */
 static dfm_status grow_recent(dfm_vocabulary_builder *builder, size_t n_slots, dfm_error *error) {
@@ -92,7 +95,7 @@ static dfm_status grow_recent(dfm_vocabulary_builder *builder, size_t n_slots, d
   free_recent(builder);
   DFM_TRY(dfm_alloc(&builder->recent, n, sizeof *builder->recent, error));
   builder->n_recent = n;
-  for (size_t i = 0; i < n; i++) builder->recent[i].meta = NO_VALUE;
+  for (size_t i = 0; i < n; i++) builder->recent[i].head = NO_HEAD;
   return DFM_OK;
 }
 
@@ -104,10 +107,6 @@ static inline uint64_t spread(uint64_t head) {
   uint64_t hash = head * UINT64_C(0x9e3779b97f4a7c15);
   hash = (hash ^ hash >> 32) * UINT64_C(0xd6e8feb86659fd93);
   return hash ^ hash >> 32;
-}
-
-static inline uint64_t hash_of(const dfm_value *value) {
-  return value->n <= DFM_VALUE_HEAD ? spread(value->head) : dfm_value_hash(value->bytes, value->n);
 }
 
 static uint64_t hash_of_record(const dfm_vocabulary_builder *builder, const dfm_record *record) {
@@ -241,7 +240,8 @@ typedef struct missed {
   uint64_t hash[BATCH];
 } missed;
 
-/* Numbers and counts the values that stand among the recent ones. Which do is as good as random, so nothing branches. */
+/* Numbers and counts the values that stand among the recent ones. Which do is as good as random, so nothing branches.
+ * Long values and absent cells take part and are never found: no place has a length of theirs. */
 static void find_recent(dfm_vocabulary_builder *builder, dfm_value *values, size_t n, const uint8_t *is_held,
                         missed *rest) {
   dfm_recent *recent = builder->recent;
@@ -250,7 +250,7 @@ static void find_recent(dfm_vocabulary_builder *builder, dfm_value *values, size
   for (size_t i = 0; i < n; i++) {
     const uint64_t hash = spread(values[i].head);
     dfm_recent *at = &recent[place_of(hash, n_recent)];
-    const bool is_here = (at->head == values[i].head) & ((at->meta & NO_VALUE) == values[i].n);
+    const bool is_here = (at->head == values[i].head) & ((at->meta & LENGTH_MASK) == values[i].n);
     const bool counts = !is_held || !is_held[i];
     values[i].id = at->value;
     at->meta += (uint32_t)(is_here & counts) << COUNT_BITS;

@@ -145,7 +145,7 @@ typedef struct row_spans {
 /* Of rows of n floats, from w (count, n) on; n is known to the compiler where rows are shortest. */
 __attribute__((always_inline)) static inline void step_short(const dfm_optimizer *optimizer, const dfm_rows *rows,
                                                              const uint32_t *id, size_t count, const float *w,
-                                                             const float *g, uint32_t touch, size_t n) {
+                                                             const float *g, size_t n) {
   const int states = dfm_optimizer_states(optimizer);
   row_spans of;
   memcpy(of.w, w, count * n * sizeof *w);
@@ -157,33 +157,31 @@ __attribute__((always_inline)) static inline void step_short(const dfm_optimizer
     float *row = rows->at + id[i] * rows->stride;
     dfm_copy_few(row, of.w + i * n, n);
     for (int k = 0; k < states; k++) dfm_copy_few(row + (size_t)(k + 1) * n, of.state[k] + i * n, n);
-    memcpy(row + (size_t)(states + 1) * n, &touch, sizeof touch);
   }
 }
 
 static void step_long(const dfm_optimizer *optimizer, const dfm_rows *rows, const uint32_t *id, size_t count,
-                      const float *g, uint32_t touch) {
-  const size_t n = rows->n, behind = (size_t)(1 + dfm_optimizer_states(optimizer)) * n;
+                      const float *g) {
+  const size_t n = rows->n;
   for (size_t i = 0; i < count; i++) {
     float *w = rows->at + id[i] * rows->stride;
     dfm_optimizer_step(optimizer, w, w + n, w + 2 * n, g + i * n, n);
-    memcpy(w + behind, &touch, sizeof touch);
   }
 }
 
 void dfm_optimizer_step_rows(const dfm_optimizer *optimizer, const dfm_rows *rows, const uint32_t *id, size_t count,
-                             const float *w, const float *g, uint32_t touch) {
+                             const float *w, const float *g) {
   const size_t n = rows->n;
   if (n > DFM_COPY_FEW) {
-    step_long(optimizer, rows, id, count, g, touch);
+    step_long(optimizer, rows, id, count, g);
     return;
   }
   for (size_t at = 0; at < count; at += SPAN / n) {
     const size_t here = count - at < SPAN / n ? count - at : SPAN / n;
     if (n == 1)
-      step_short(optimizer, rows, id + at, here, w + at, g + at, touch, 1);
+      step_short(optimizer, rows, id + at, here, w + at, g + at, 1);
     else
-      step_short(optimizer, rows, id + at, here, w + at * n, g + at * n, touch, n);
+      step_short(optimizer, rows, id + at, here, w + at * n, g + at * n, n);
   }
 }
 

@@ -3,6 +3,7 @@
  *
  * A row's touch word says whether a place before has asked for it: while the step runs it is MARKED | u, which the update sets right. So planning
  * reads each row once, needs no sort, and what it found is in the cache when the row is copied. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,9 +101,9 @@ dfm_status dfm_plans_reserve(const dfm_tables *tables, dfm_plan *plans, const df
   return DFM_OK;
 }
 
-size_t dfm_plans_gradient_floats(const dfm_tables *tables, const dfm_plan *plans) {
+size_t dfm_plans_gradient_floats(const dfm_tables *tables, const dfm_plan *plans, int from, int to) {
   size_t most = 0;
-  for (int t = 0; t < tables->F; t++) {
+  for (int t = from; t < to; t++) {
     const size_t floats = (plans[t].capacity + 1) * (size_t)tables->table[t].n;
     if (floats > most) most = floats;
   }
@@ -193,6 +194,7 @@ __attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *ta
     const dfm_row row = dfm_row_at(&table, id[p]);
     const uint32_t touched = *row.touch, is_marked = touched >> 31, old = touched & ~DFM_ROW_MARKED;
     const uint32_t u = U + ((old - U) & (0 - is_marked));
+    assert(!is_marked || (old < U && unique[old] == id[p])); /* a mark of this batch */
     unique[U] = id[p];
     U += 1 - is_marked;
     *row.touch = DFM_ROW_MARKED | u;

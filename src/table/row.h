@@ -5,7 +5,8 @@
 #include "base/prefetch.h"
 #include "table/table.h"
 
-/* In a touch word, between gather and update: the low bits are the row's place among the unique rows of the batch. */
+/* In a touch word, between gather and update: the low bits are the row's place among the unique rows of the batch. So steps are counted in 31 bits,
+ * which dfm_optimizer_begin sees to. */
 #define DFM_ROW_MARKED (UINT32_C(1) << 31)
 
 typedef struct dfm_row {

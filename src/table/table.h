@@ -89,11 +89,12 @@ void dfm_table_set(const dfm_tables *tables, int f, uint32_t id, const float *w)
 dfm_status dfm_table_preset(const dfm_tables *tables, int f, const char *path, int64_t *found, dfm_error *error);
 
 /* ---- one training step: reserve, then by table plan and gather, (net), sweep, update. Different tables may run at once, and different parts of
- * one table's sweep. From gather to update the touch words of the batch's rows say which unique row they are (table/row.h), and nothing but these
- * functions may look at them. */
+ * one table's sweep. From gather on the touch words of the batch's rows say which unique row they are (table/row.h), until update or
+ * apply sets them right. So each gather is followed by one of these before the next one, also where a table is frozen, and nothing but these
+ * functions may look at the words between. */
 
 /* By field. `at` and `winner` are field f's; the rest is of the table that f owns. Places of all its fields are numbered one after the other: place p
- * of field f is at + p. Those without an id (DFM_ID_NONE) are in no unique row's list; their inverse is U. */
+ * of field f is at + p. Those without an id (DFM_ID_NONE) have the inverse U: a row of zeros. */
 typedef struct dfm_plan {
   uint32_t at;
   uint32_t *
@@ -110,7 +111,7 @@ typedef struct dfm_plan {
   float *gradients;       /* (U + 1, row), only while the gradient norm is clipped; else NULL */
   bool keeps_gradients;
   /* Made while the table is updated, where its fields have partners (partners.c): unique row u is wanted by the rows order[start[u] .. start[u + 1]),
-   * ascending; u = U stands for those without an id. */
+   * ascending; those without an id are by none. */
   uint32_t *start; /* (U + 2) */
   uint32_t *order; /* (n) */
 } dfm_plan;
@@ -121,8 +122,8 @@ void dfm_plans_free(dfm_plan *plans, int F); /* NULL accepted */
 /* Makes room for the batch's places, where its lists are longer than any before. */
 dfm_status dfm_plans_reserve(const dfm_tables *tables, dfm_plan *plans, const dfm_batch *batch, dfm_error *error);
 
-/* Floats that updating any of the planned tables takes. */
-size_t dfm_plans_gradient_floats(const dfm_tables *tables, const dfm_plan *plans);
+/* Floats that updating any of the planned tables [from, to) takes. */
+size_t dfm_plans_gradient_floats(const dfm_tables *tables, const dfm_plan *plans, int from, int to);
 
 /* Plans the batch's places in the tables [from, to) and gathers their rows, caught up to the step before the current one. */
 void dfm_tables_gather(const dfm_tables *tables, int from, int to, dfm_plan *plans, const dfm_batch *batch);

@@ -1,5 +1,6 @@
 /* Update: gradients by place in the batch come in; rows stepped by the optimizer stay in the table. Each table is owned by one task, which adds
  * its gradients in the order of places, so the result does not depend on threads. */
+#include <assert.h>
 #include <string.h>
 
 #include "table/partners.h"
@@ -30,7 +31,9 @@ static void add_rows(const dfm_update *update, int f) {
     args.ldy = (size_t)field->lde;
     args.n = n - first;
     args.first = field->has_first ? dlogit : NULL;
-    args.a = field->has_within ? dlogit : NULL; /* such a field pairs by all of its factors */
+    args.a = field->has_within ? dlogit : NULL;
+    assert(!args.a ||
+           (field->within_from == 0 && (size_t)field->within_n == args.n)); /* it pairs by all of its factors */
     args.w = update->plan->weights + first;
   } else if (field->has_first) {
     args.y = dlogit;
@@ -124,10 +127,15 @@ DFM_PREFETCHES void prefetch_rows(const dfm_table *table, const uint32_t *id, in
   for (int u = 0; u < n; u++) dfm_row_prefetch(table, id[u]);
 }
 
+/* The rows hold after the current step, and are no longer marked. */
+static void touch_rows(const dfm_tables *tables, const dfm_table *table, const uint32_t *id, int n) {
+  const uint32_t now = (uint32_t)(dfm_optimizer_step_count(tables->optimizer) + 1);
+  for (int u = 0; u < n; u++) *dfm_row_at(table, id[u]).touch = now;
+}
+
 /* Steps the plan's rows by their gradients g (U, n), some at once: while they are stepped, those that follow are asked for. The gathered weights
  * stay as they are: other tables' gradients may need them. */
 static void step_rows(const dfm_tables *tables, const dfm_table *table, const dfm_plan *plan, const float *g) {
-  const uint32_t now = (uint32_t)(dfm_optimizer_step_count(tables->optimizer) + 1);
   const dfm_rows rows = {table->rows, (size_t)table->stride, (size_t)table->n};
   const uint32_t *id = plan->unique;
   const int ahead = dfm_rows_ahead(table), at_once = ahead < 32 ? (ahead + 1) / 2 : 32;
@@ -136,14 +144,9 @@ static void step_rows(const dfm_tables *tables, const dfm_table *table, const df
     const int here = plan->U - u < at_once ? plan->U - u : at_once, left = plan->U - u - here;
     const size_t at = (size_t)u * rows.n;
     prefetch_rows(table, id + u + here, left < at_once ? left : at_once);
-    dfm_optimizer_step_rows(tables->optimizer, &rows, id + u, (size_t)here, plan->weights + at, g + at, now);
+    dfm_optimizer_step_rows(tables->optimizer, &rows, id + u, (size_t)here, plan->weights + at, g + at);
+    touch_rows(tables, table, id + u, here);
   }
-}
-
-/* Rows of a frozen table are no longer marked. */
-static void release_rows(const dfm_tables *tables, const dfm_table *table, const dfm_plan *plan) {
-  for (int u = 0; u < plan->U; u++)
-    *dfm_row_at(table, plan->unique[u]).touch = (uint32_t)(dfm_optimizer_step_count(tables->optimizer) + 1);
 }
 
 void dfm_table_update(const dfm_tables *tables, int t, dfm_plan *plans, const dfm_table_gradient *gradient, float *g) {
@@ -151,7 +154,7 @@ void dfm_table_update(const dfm_tables *tables, int t, dfm_plan *plans, const df
   const dfm_update update = {tables, table, plans, &plans[t], gradient, g};
   if (table->n == 0) return;
   if (table->is_frozen) {
-    release_rows(tables, table, &plans[t]);
+    touch_rows(tables, table, plans[t].unique, plans[t].U);
     return;
   }
   add_up(&update);
@@ -171,7 +174,7 @@ void dfm_table_apply(const dfm_tables *tables, int t, dfm_plan *plans, float sca
   const dfm_plan *plan = &plans[t];
   if (table->n == 0) return;
   if (table->is_frozen) {
-    release_rows(tables, table, plan);
+    touch_rows(tables, table, plan->unique, plan->U);
     return;
   }
   tables->kernel->scale(plan->gradients, scale, (size_t)plan->U * (size_t)table->n);

@@ -9,7 +9,7 @@
 #include "base/memory.h"
 
 /* Fields are those of Criteo's rows. Ids are even, so that nearly every place of a batch is a row of its own; of wide models, whose peers are
- * measured on rows as they occur, by a power law. FFM has a vector per pair of fields: its width is 4, and at L it would take 13 GB. XL differs from L
+ * measured on rows as they occur, by a power law, in batches with which one pass learns well. FFM has a vector per pair of fields: its width is 4, and at L it would take 13 GB. XL differs from L
  * in its net alone. */
 static const dfm_shape shapes[] = {
     {"S", NULL, 26, 13, 4, "256,256,128", 40000, 256, "adam", DFM_DRAW_EVEN},
@@ -19,9 +19,9 @@ static const dfm_shape shapes[] = {
     {"L", "fm", 26, 13, 16, "", 10000000, 4096, "adam", DFM_DRAW_EVEN},
     {"L", "deepfm", 26, 13, 16, "400,400,400", 10000000, 4096, "adam", DFM_DRAW_EVEN},
     {"XL", "deepfm", 26, 13, 16, "1000,1000,1000,1000,1000", 10000000, 4096, "adam", DFM_DRAW_EVEN},
-    {"W", "lr", 39, 0, 1, "", 1000000, 4096, "adagrad", DFM_DRAW_POWER},
-    {"W", "fm", 39, 0, 8, "", 1000000, 4096, "adagrad", DFM_DRAW_POWER},
-    {"W", "ffm", 39, 0, 4, "", 1000000, 4096, "adagrad", DFM_DRAW_POWER},
+    {"W", "lr", 39, 0, 1, "", 1000000, 256, "adagrad", DFM_DRAW_POWER},
+    {"W", "fm", 39, 0, 8, "", 1000000, 256, "adagrad", DFM_DRAW_POWER},
+    {"W", "ffm", 39, 0, 4, "", 1000000, 256, "adagrad", DFM_DRAW_POWER},
 };
 enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 

@@ -88,6 +88,24 @@ dfm_status dfm_stepper_dense(const dfm_stepper *stepper, int batch_size, bool is
   return dfm_dense_create(&settings, stepper->pool, dense, error);
 }
 
+/* Tables [group_start(i), group_start(i + 1)) are task i's, one after the other. */
+static int n_groups(const dfm_stepper *stepper) {
+  return stepper->net->F < DFM_TABLE_GROUPS ? stepper->net->F : DFM_TABLE_GROUPS;
+}
+
+static int group_start(const dfm_stepper *stepper, int group) {
+  return (int)((int64_t)stepper->net->F * group / n_groups(stepper));
+}
+
+/* Room for gradients belongs to threads, so that it stays in their caches, or to groups where those are fewer. */
+static bool has_room_by_group(const dfm_stepper *stepper) {
+  return n_groups(stepper) < dfm_pool_threads(stepper->pool);
+}
+
+static int n_rooms(const dfm_stepper *stepper) {
+  return has_room_by_group(stepper) ? n_groups(stepper) : dfm_pool_threads(stepper->pool);
+}
+
 static dfm_status create(dfm_stepper *stepper, int batch_size, int threads, dfm_error *error) {
   const dfm_recipe *recipe = stepper->recipe;
   const bool clips = recipe->optimizer.clip_norm > 0;
@@ -107,7 +125,7 @@ static dfm_status create(dfm_stepper *stepper, int batch_size, int threads, dfm_
   dfm_executor_use(stepper->executor, stepper->dense);
   DFM_TRY(dfm_batch_create(stepper->net->F, stepper->net->D, batch_size, &stepper->batch, error));
   DFM_TRY(dfm_plans_create(stepper->tables, batch_size, clips, &stepper->plans, error));
-  DFM_TRY(dfm_alloc(&stepper->gradients, (size_t)dfm_pool_threads(stepper->pool), sizeof *stepper->gradients, error));
+  DFM_TRY(dfm_alloc(&stepper->gradients, (size_t)n_rooms(stepper), sizeof *stepper->gradients, error));
   const int tasks = dfm_executor_tasks(stepper->executor) + stepper->net->F * (1 + DFM_SWEEP_PARTS);
   return dfm_alloc(&stepper->squares, (size_t)tasks, sizeof(double), error);
 }
@@ -128,7 +146,7 @@ dfm_status dfm_stepper_create(const dfm_recipe *recipe, const dfm_dataset *datas
 }
 
 static void free_gradients(dfm_stepper *stepper) {
-  for (int i = 0; stepper->gradients && i < dfm_pool_threads(stepper->pool); i++) free(stepper->gradients[i]);
+  for (int i = 0; stepper->gradients && i < n_rooms(stepper); i++) free(stepper->gradients[i].at);
   free(stepper->gradients);
 }
 
@@ -181,15 +199,6 @@ static void make_unknown(const dfm_stepper *stepper, int f) {
   for (uint32_t p = 0; p < n; p++) {
     if ((double)dfm_random_uniform(key, step << 32 | p) < rate) id[p] = 0;
   }
-}
-
-/* Tables [group_start(i), group_start(i + 1)) are task i's, one after the other. */
-static int n_groups(const dfm_stepper *stepper) {
-  return stepper->net->F < DFM_TABLE_GROUPS ? stepper->net->F : DFM_TABLE_GROUPS;
-}
-
-static int group_start(const dfm_stepper *stepper, int group) {
-  return (int)((int64_t)stepper->net->F * group / n_groups(stepper));
 }
 
 static void gather_task(void *context, int group, int thread) {
@@ -249,8 +258,9 @@ static void update_task(void *context, int task, int thread) {
     return;
   }
   const dfm_table_gradient gradient = dfm_executor_table_gradient(stepper->executor);
+  float *g = stepper->gradients[has_room_by_group(stepper) ? group : thread].at;
   for (int t = group_start(stepper, group); t < group_start(stepper, group + 1); t++)
-    dfm_table_update(stepper->tables, t, stepper->plans, &gradient, stepper->gradients[thread]);
+    dfm_table_update(stepper->tables, t, stepper->plans, &gradient, g);
   dfm_busy_count(stepper->busy, thread, DFM_WORK_ROWS, start);
 }
 
@@ -321,17 +331,21 @@ static void update(dfm_step *step) {
   dfm_pool_run(stepper->pool, stepper->net->F, apply_task, step);
 }
 
-/* Room for every thread to sum a table's gradients up. */
+/* Makes room to sum any table's gradients up, or any of the group's. */
 static dfm_status reserve_gradients(dfm_stepper *stepper, dfm_error *error) {
-  const size_t floats = dfm_plans_gradient_floats(stepper->tables, stepper->plans);
-  if (stepper->recipe->optimizer.clip_norm > 0 || floats <= stepper->gradient_floats) return DFM_OK;
-  for (int i = 0; i < dfm_pool_threads(stepper->pool); i++) {
-    free(stepper->gradients[i]);
-    stepper->gradients[i] = NULL;
-    stepper->gradient_floats = 0;
-    DFM_TRY(dfm_alloc(&stepper->gradients[i], floats, sizeof(float), error));
+  const bool by_group = has_room_by_group(stepper);
+  if (stepper->recipe->optimizer.clip_norm > 0) return DFM_OK;
+  for (int i = 0; i < n_rooms(stepper); i++) {
+    dfm_gradient_room *room = &stepper->gradients[i];
+    const int from = by_group ? group_start(stepper, i) : 0;
+    const int to = by_group ? group_start(stepper, i + 1) : stepper->net->F;
+    const size_t floats = dfm_plans_gradient_floats(stepper->tables, stepper->plans, from, to);
+    if (floats <= room->floats) continue;
+    free(room->at);
+    *room = (dfm_gradient_room){0};
+    DFM_TRY(dfm_alloc(&room->at, floats, sizeof *room->at, error));
+    room->floats = floats;
   }
-  stepper->gradient_floats = floats;
   return DFM_OK;
 }
 

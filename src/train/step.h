@@ -11,6 +11,12 @@
 #include "layer/predictor.h"
 #include "model/net_build.h"
 
+/* Where a table's gradients are summed up. */
+typedef struct dfm_gradient_room {
+  float *at; /* (floats) */
+  size_t floats;
+} dfm_gradient_room;
+
 typedef struct dfm_stepper {
   const dfm_recipe *recipe;
   dfm_encoder *encoder; /* retained */
@@ -23,10 +29,9 @@ typedef struct dfm_stepper {
   dfm_executor *executor;
   dfm_dense *dense; /* what the executor multiplies by */
   dfm_batch *batch;
-  dfm_plan *plans;   /* (F) */
-  float **gradients; /* (threads, gradient_floats) where a thread sums a table's gradients up */
-  size_t gradient_floats;
-  double *squares; /* of gradients, by task; clipping only */
+  dfm_plan *plans;              /* (F) */
+  dfm_gradient_room *gradients; /* by thread, or by group of tables where those are fewer */
+  double *squares;              /* of gradients, by task; clipping only */
   float clip_scale;
   double loss;    /* of the last step: sum of weighted log losses, before the step */
   dfm_busy *busy; /* (threads) what dfm_stepper_measure set; else NULL */
