@@ -32,9 +32,8 @@ int cli_scoring_open(const cli_call *call, const char *missing_columns, dfm_read
   scoring->n_fields = dfm_model_fields(scoring->model);
   scoring->field = calloc(scoring->n_fields + 1, sizeof *scoring->field);
   scoring->probability = malloc(CLI_PIECE * sizeof *scoring->probability);
-  return scoring->field && scoring->probability
-             ? CLI_OK
-             : cli_complain("no memory for the probabilities of %d rows", CLI_PIECE);
+  return scoring->field && scoring->probability ? CLI_OK
+                                                : cli_complain("no memory for the probabilities of %d rows", CLI_PIECE);
 }
 
 int64_t cli_scoring_piece(const cli_scoring *scoring, int64_t at) {
