@@ -598,7 +598,8 @@ typedef struct dfm_bench_options {
 } dfm_bench_options;
 enum { DFM_BENCH_REPEATS = 99 };
 
-/* One line of the result. Strings are valid until the sink returns. */
+/* One line of the result. Strings are valid until the sink returns. Where all numbers are NaN, `what` is a note: what cannot be
+ * measured here, and why. */
 typedef struct dfm_measure {
   const char *shape, *model;      /* "" where it is the machine's */
   const char *what;               /* "training step" */

@@ -61,8 +61,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--keep", metavar="FILE")
     parser.add_argument("--seconds", type=float, default=float("inf"))
-    parser.add_argument("data", nargs="*", metavar="DATA", choices=[*LENGTH, []])
+    parser.add_argument("data", nargs="*", metavar="DATA", help=f"of {', '.join(LENGTH)}; all without any")
     options = parser.parse_args()
+    unknown = [name for name in options.data if name not in LENGTH]
+    if unknown:
+        parser.error(f"DATA '{unknown[0]}' is none of {', '.join(LENGTH)}")
     names = options.data or sorted(LENGTH)
     if not os.path.isdir(quality.DATA):
         print(f"skipped: {quality.DATA} is not there")

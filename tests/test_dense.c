@@ -82,7 +82,7 @@ static void set_up(fixture *f, const dfm_kernel *kernel, bool is_bf16, int capac
   pass->dvalue[OUT] = pass->dvalue[IN] + rows * (size_t)(n_in + BESIDE);
   for (size_t i = 0; i < f->net.n_weights; i++) pass->weight[i] = random_float(&seed) / sqrtf((float)n_in);
   assert_ok(dfm_pool_create(2, &f->pool, &error));
-  const dfm_dense_settings settings = {&f->net, kernel, pass->block, capacity, is_bf16};
+  const dfm_dense_settings settings = {&f->net, kernel, pass->block, capacity, 2, is_bf16};
   assert_ok(dfm_dense_create(&settings, f->pool, &pass->dense, &error));
   assert_int_equal(pass->dense != NULL, is_bf16 || dfm_kernel_has_onednn(kernel));
 }
@@ -183,9 +183,11 @@ static void check_dw(const fixture *f) {
 
 static void run_tasks(fixture *f) {
   memset(f->pass.dweight, 0xff, f->net.n_weights * sizeof(float)); /* NaN: all of it must be set */
-  if (f->pass.dense) dfm_dense_begin(f->pass.dense, f->pass.weight, f->pool);
+  dfm_error error;
+  if (f->pass.dense) assert_ok(dfm_dense_begin(f->pass.dense, f->pass.weight, f->pool, &error));
   dfm_pool_run(f->pool, (f->pass.B + f->pass.block - 1) / f->pass.block, block_task, f);
   dfm_pool_run(f->pool, f->layer->kind->tasks(f->layer), gradient_task, f);
+  assert_ok(dfm_dense_check(f->pass.dense, &error));
 }
 
 /* A whole batch of NaN, in x alone or in dy alone: a shorter one after it must see none of them. */

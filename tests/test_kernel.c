@@ -415,12 +415,13 @@ static void test_scatter(void **state) {
         double sum = (double)t.rows[r * SPAN + j];
         for (size_t i = 0; i < 5; i++)
           if (to[i] == r) sum += 2 * (double)y[i * SPAN + j] - (double)a[i] * (double)w[r * SPAN + j];
+        /* row 5: six additions, each off by up to 2.4e-7 while the sum is in [4, 8), which it hardly leaves */
         assert_near(s.rows[r * SPAN + j], sum, 2e-6);
       }
     for (size_t r = 0; r < 9; r++) { /* the float before each row */
       double sum = (double)t.rows[r * SPAN + SPAN - 2];
       for (size_t i = 0; i < 5; i++) sum += to[i] == r ? (double)a[i] : 0;
-      assert_near(s.rows[r * SPAN + SPAN - 2], sum, 2e-6);
+      assert_near(s.rows[r * SPAN + SPAN - 2], sum, 1e-6);
     }
   }
 }

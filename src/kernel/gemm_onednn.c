@@ -3,6 +3,7 @@
 #include "kernel/gemm_onednn.h"
 
 #if defined(DFM_HAVE_ONEDNN)
+#include <assert.h>
 #include <dnnl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -98,6 +99,7 @@ struct dfm_onednn {
   int n_slots;
   dfm_slot *slot;
   size_t scratch_bytes; /* the most that any multiply asks for */
+  atomic_int failure;   /* dnnl_status_t of a pack or run that failed; dnnl_success */
 };
 
 static dfm_status failed(const char *what, dnnl_status_t status, dfm_error *error) {
@@ -195,7 +197,7 @@ static dfm_status create_layouts(const dfm_onednn_shape *shape, dfm_layout layou
   return failed("describe a matrix", dnnl_invalid_arguments, error);
 }
 
-/* The multiply's description: scratch space is the caller's. adds: a sum after the multiply. */
+/* The multiply's description, NULL where oneDNN has no such: scratch space is the caller's. adds: a sum after the multiply. */
 static dfm_status create_description(const dfm_onednn *onednn, const dfm_layout layout[3], bool adds,
                                      dnnl_primitive_desc_t *description, dfm_error *error) {
   dnnl_primitive_attr_t attributes = NULL;
@@ -208,7 +210,7 @@ static dfm_status create_description(const dfm_onednn *onednn, const dfm_layout 
   if (done == dnnl_success) done = describe(description, onednn->engine, layout, attributes);
   if (post_ops) dnnl_post_ops_destroy(post_ops);
   if (attributes) dnnl_primitive_attr_destroy(attributes);
-  return done == dnnl_success ? DFM_OK : failed("prepare a matrix multiply", done, error);
+  return done == dnnl_success || done == dnnl_unimplemented ? DFM_OK : failed("prepare a matrix multiply", done, error);
 }
 
 /* Room for B in oneDNN's form, and the reorder that fills it. */
@@ -259,7 +261,8 @@ static dfm_status create_multiply(dfm_onednn_multiply *multiply, const_dnnl_prim
       error);
 }
 
-static dfm_status create(dfm_onednn_multiply *multiply, const dfm_onednn_shape *shape, dfm_error *error) {
+static dfm_status create(dfm_onednn_multiply *multiply, dfm_error *error) {
+  const dfm_onednn_shape *shape = &multiply->shape;
   dfm_layout layout[3], plain;
   dnnl_primitive_desc_t description = NULL;
   memset(layout, 0, sizeof layout);
@@ -268,8 +271,8 @@ static dfm_status create(dfm_onednn_multiply *multiply, const dfm_onednn_shape *
   if (status == DFM_OK)
     status =
         create_description(multiply->onednn, layout, shape->beta != 0 && !multiply->scatters_c, &description, error);
-  if (status == DFM_OK) status = create_multiply(multiply, description, error);
-  if (status == DFM_OK && shape->packs_b)
+  if (status == DFM_OK && description) status = create_multiply(multiply, description, error);
+  if (status == DFM_OK && description && shape->packs_b)
     status =
         create_packing(multiply, &plain, dnnl_primitive_desc_query_md(description, dnnl_query_weights_md, 0), error);
   if (description) dnnl_primitive_desc_destroy(description);
@@ -278,20 +281,37 @@ static dfm_status create(dfm_onednn_multiply *multiply, const dfm_onednn_shape *
   return status;
 }
 
-dfm_status dfm_onednn_multiply_create(dfm_onednn *onednn, const dfm_onednn_shape *shape, dfm_onednn_multiply **out,
-                                      dfm_error *error) {
+typedef struct dfm_create_work { /* for the pool's task */
+  dfm_onednn_multiply *multiply;
+  dfm_status status;
+  dfm_error *error;
+} dfm_create_work;
+
+/* In a task, since oneDNN prepares for as many threads as it sees. */
+static void create_task(void *context, int task, int thread) {
+  dfm_create_work *work = context;
+  (void)task;
+  (void)thread;
+  work->status = create(work->multiply, work->error);
+}
+
+dfm_status dfm_onednn_multiply_create(dfm_onednn *onednn, dfm_pool *pool, const dfm_onednn_shape *shape,
+                                      dfm_onednn_multiply **out, dfm_error *error) {
   dfm_onednn_multiply *multiply = NULL;
+  assert(shape->columns > 0 && shape->columns <= shape->N);
+  *out = NULL;
   DFM_TRY(dfm_alloc(&multiply, 1, sizeof *multiply, error));
   multiply->onednn = onednn;
   multiply->shape = *shape;
   multiply->gathers_a = shape->lda != shape->K;
   multiply->scatters_c = shape->ldc != shape->N || shape->columns != shape->N;
-  const dfm_status status = create(multiply, shape, error);
-  if (status == DFM_OK)
+  dfm_create_work work = {.multiply = multiply, .error = error};
+  dfm_pool_run(pool, 1, create_task, &work);
+  if (work.status == DFM_OK && multiply->multiply)
     *out = multiply;
   else
     dfm_onednn_multiply_free(multiply);
-  return status;
+  return work.status;
 }
 
 void dfm_onednn_multiply_free(dfm_onednn_multiply *multiply) {
@@ -308,15 +328,34 @@ void dfm_onednn_multiply_free(dfm_onednn_multiply *multiply) {
   free(multiply);
 }
 
-bool dfm_onednn_pack(dfm_onednn_multiply *multiply, const void *B) {
+/* Fails for no memory object at all, and ours are there. */
+static void set_data(dnnl_memory_t memory, const void *data) {
+  const dnnl_status_t done = dnnl_memory_set_data_handle(memory, (void *)data);
+  assert(done == dnnl_success);
+  (void)done;
+}
+
+/* Runs `primitive`, whose operands are set, in slot i. The first failure is the one that is kept. */
+static void execute(dfm_onednn *onednn, int i, const_dnnl_primitive_t primitive, int n_args,
+                    const dnnl_exec_arg_t *args) {
+  const dnnl_stream_t stream = onednn->slot[i].stream;
+  const dnnl_status_t begun = dnnl_primitive_execute(primitive, stream, n_args, args);
+  const dnnl_status_t waited = dnnl_stream_wait(stream), status = begun != dnnl_success ? begun : waited;
+  int none = dnnl_success;
+  if (status != dnnl_success) atomic_compare_exchange_strong(&onednn->failure, &none, (int)status);
+}
+
+dfm_status dfm_onednn_check(dfm_onednn *onednn, dfm_error *error) {
+  const int status = atomic_exchange(&onednn->failure, dnnl_success);
+  return status == dnnl_success ? DFM_OK : failed("multiply matrices", (dnnl_status_t)status, error);
+}
+
+void dfm_onednn_pack(dfm_onednn_multiply *multiply, const void *B) {
   const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, multiply->plain}, {DNNL_ARG_TO, multiply->packed}};
   const int i = take_slot(multiply->onednn);
-  const dnnl_stream_t stream = multiply->onednn->slot[i].stream;
-  bool ok = dnnl_memory_set_data_handle(multiply->plain, (void *)B) == dnnl_success &&
-            dnnl_primitive_execute(multiply->reorder, stream, 2, args) == dnnl_success;
-  ok = dnnl_stream_wait(stream) == dnnl_success && ok;
+  set_data(multiply->plain, B);
+  execute(multiply->onednn, i, multiply->reorder, 2, args);
   give_slot(multiply->onednn, i);
-  return ok;
 }
 
 static void gather(const dfm_onednn_shape *shape, char *to, const char *A) {
@@ -334,30 +373,26 @@ static void scatter(const dfm_onednn_shape *shape, const dfm_kernel *kernel, flo
   }
 }
 
-static bool execute(const dfm_onednn_multiply *multiply, int slot, void *const data[N_MEMORIES]) {
-  const dnnl_memory_t *memory = multiply->memory[slot];
-  const dnnl_stream_t stream = multiply->onednn->slot[slot].stream;
+void dfm_onednn_run(const dfm_onednn_multiply *multiply, const void *A, const void *B, float *C) {
+  const int i = take_slot(multiply->onednn);
+  const dnnl_memory_t *memory = multiply->memory[i];
+  char *scratch = multiply->onednn->slot[i].scratch;
+  float *dense_c = multiply->scatters_c ? (float *)(void *)(scratch + multiply->c_at) : C;
   const dnnl_exec_arg_t args[N_MEMORIES] = {{DNNL_ARG_SRC, memory[MATRIX_A]},
                                             {DNNL_ARG_WEIGHTS, multiply->packed ? multiply->packed : memory[MATRIX_B]},
                                             {DNNL_ARG_DST, memory[MATRIX_C]},
                                             {DNNL_ARG_SCRATCHPAD, memory[SCRATCH]}};
-  bool ok = true;
-  for (int m = 0; m < N_MEMORIES && ok; m++)
-    if (data[m]) ok = dnnl_memory_set_data_handle(memory[m], data[m]) == dnnl_success;
-  ok = ok && dnnl_primitive_execute(multiply->multiply, stream, N_MEMORIES, args) == dnnl_success;
-  return dnnl_stream_wait(stream) == dnnl_success && ok;
-}
-
-bool dfm_onednn_run(const dfm_onednn_multiply *multiply, const void *A, const void *B, float *C) {
-  const int i = take_slot(multiply->onednn);
-  char *scratch = multiply->onednn->slot[i].scratch;
-  float *dense_c = multiply->scatters_c ? (float *)(void *)(scratch + multiply->c_at) : C;
-  void *data[N_MEMORIES] = {(void *)A, multiply->packed ? NULL : (void *)B, dense_c, scratch};
-  if (multiply->gathers_a) gather(&multiply->shape, data[MATRIX_A] = scratch + multiply->a_at, A);
-  const bool ok = execute(multiply, i, data);
-  if (ok && multiply->scatters_c) scatter(&multiply->shape, multiply->onednn->kernel, C, dense_c);
+  if (multiply->gathers_a) {
+    gather(&multiply->shape, scratch + multiply->a_at, A);
+    A = scratch + multiply->a_at;
+  }
+  set_data(memory[MATRIX_A], A);
+  if (!multiply->packed) set_data(memory[MATRIX_B], B);
+  set_data(memory[MATRIX_C], dense_c);
+  set_data(memory[SCRATCH], scratch);
+  execute(multiply->onednn, i, multiply->multiply, N_MEMORIES, args);
+  if (multiply->scatters_c) scatter(&multiply->shape, multiply->onednn->kernel, C, dense_c);
   give_slot(multiply->onednn, i);
-  return ok;
 }
 #else
 bool dfm_gemm_onednn(const dfm_gemm_args *args) {
@@ -384,9 +419,10 @@ void dfm_onednn_free(dfm_onednn *onednn) {
   (void)onednn;
 }
 
-dfm_status dfm_onednn_multiply_create(dfm_onednn *onednn, const dfm_onednn_shape *shape, dfm_onednn_multiply **multiply,
-                                      dfm_error *error) {
+dfm_status dfm_onednn_multiply_create(dfm_onednn *onednn, dfm_pool *pool, const dfm_onednn_shape *shape,
+                                      dfm_onednn_multiply **multiply, dfm_error *error) {
   (void)onednn;
+  (void)pool;
   (void)shape;
   (void)multiply;
   return dfm_fail(error, DFM_ERROR_VALUE, "this build has no oneDNN; build with DFM_ONEDNN=ON");
@@ -395,17 +431,21 @@ void dfm_onednn_multiply_free(dfm_onednn_multiply *multiply) {
   (void)multiply;
 }
 
-bool dfm_onednn_pack(dfm_onednn_multiply *multiply, const void *B) {
+void dfm_onednn_pack(dfm_onednn_multiply *multiply, const void *B) {
   (void)multiply;
   (void)B;
-  return false;
 }
 
-bool dfm_onednn_run(const dfm_onednn_multiply *multiply, const void *A, const void *B, float *C) {
+void dfm_onednn_run(const dfm_onednn_multiply *multiply, const void *A, const void *B, float *C) {
   (void)multiply;
   (void)A;
   (void)B;
   (void)C;
-  return false;
+}
+
+dfm_status dfm_onednn_check(dfm_onednn *onednn, dfm_error *error) {
+  (void)onednn;
+  (void)error;
+  return DFM_OK;
 }
 #endif

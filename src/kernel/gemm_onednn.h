@@ -2,10 +2,11 @@
  *
  * dfm_gemm_onednn is its sgemm. The rest are multiplies of one shape each, prepared once, which oneDNN has in bfloat16
  * too; there is no state but in these objects. oneDNN runs on as many threads as the caller's OpenMP setting says, here
- * as when preparing, so both are for a pool's tasks, where that is one. */
+ * as when preparing, so what packs or runs is a pool's task, where that is one. */
 #ifndef DFM_KERNEL_GEMM_ONEDNN_H
 #define DFM_KERNEL_GEMM_ONEDNN_H
 
+#include "base/pool.h"
 #include "kernel/kernel.h"
 
 /* false: nothing was written, because the build has no oneDNN or oneDNN refused; the caller multiplies itself. */
@@ -21,7 +22,8 @@ bool dfm_onednn_runs(dfm_onednn_type type);
  * third slower than of 416; else 16. */
 int dfm_onednn_bf16_depth(void);
 
-/* What multiplies need beside their operands (stream, scratch space), for each thread that runs any at a time. */
+/* What multiplies need beside their operands (stream, scratch space), for each thread that runs any at a time. `kernel`, kept
+ * by reference, adds to a C that has gaps. */
 typedef struct dfm_onednn dfm_onednn;
 dfm_status dfm_onednn_create(int n_threads, const dfm_kernel *kernel, dfm_onednn **onednn, dfm_error *error);
 void dfm_onednn_free(dfm_onednn *onednn); /* after its multiplies; NULL accepted */
@@ -34,20 +36,22 @@ typedef struct dfm_onednn_shape {
   bool trans_b;
   bool packs_b; /* B is used more than once, and copied into the form that suits oneDNN: dfm_onednn_pack */
   int M, N, K, lda, ldb, ldc;
-  int columns; /* of C that are wanted, [0, columns): the others are of padding in B, and not stored */
+  int columns; /* of C that are wanted, [0, columns), at least 1: the others are of padding in B, and not stored */
   float beta;
 } dfm_onednn_shape;
 
-/* Fails where dfm_onednn_runs says so. One thread at a time prepares multiplies of one `onednn`, and none runs
- * meanwhile. */
+/* NULL goes out where oneDNN has no such multiply, which build and CPU decide: the caller multiplies itself then. Prepares in a
+ * task of `pool`, which is idle. One thread at a time prepares multiplies of one `onednn`, and none runs meanwhile. */
 typedef struct dfm_onednn_multiply dfm_onednn_multiply;
-dfm_status dfm_onednn_multiply_create(dfm_onednn *onednn, const dfm_onednn_shape *shape, dfm_onednn_multiply **multiply,
-                                      dfm_error *error);
+dfm_status dfm_onednn_multiply_create(dfm_onednn *onednn, dfm_pool *pool, const dfm_onednn_shape *shape,
+                                      dfm_onednn_multiply **multiply, dfm_error *error);
 void dfm_onednn_multiply_free(dfm_onednn_multiply *multiply); /* NULL accepted */
 
-/* false: oneDNN failed, and the caller multiplies itself. pack: B as it is now is the one of the runs to come; none runs
- * meanwhile. run: from any thread; B is not looked at where the shape packs it. */
-bool dfm_onednn_pack(dfm_onednn_multiply *multiply, const void *B);
-bool dfm_onednn_run(const dfm_onednn_multiply *multiply, const void *A, const void *B, float *C);
+/* pack: B as it is now is the one of the runs to come; none runs meanwhile. run: from any thread; B is not looked at where the
+ * shape packs it. A failure is kept for dfm_onednn_check, and C is undefined. */
+void dfm_onednn_pack(dfm_onednn_multiply *multiply, const void *B);
+void dfm_onednn_run(const dfm_onednn_multiply *multiply, const void *A, const void *B, float *C);
+/* Whether all that was packed and run since it was last asked was done. While none runs. */
+dfm_status dfm_onednn_check(dfm_onednn *onednn, dfm_error *error);
 
 #endif

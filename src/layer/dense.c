@@ -53,10 +53,6 @@ static void backward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b
     multiply_backward(layer, pass, b0, b1);
 }
 
-static int tasks(const dfm_layer *layer) {
-  return (layer->n_out + DFM_DENSE_TASK_ROWS - 1) / DFM_DENSE_TASK_ROWS;
-}
-
 /* dw (h1 - h0, n_in) = rows [h0, h1) of dz^T x; db (h1 - h0) += column sums of dz, a chunk's while it is in the cache */
 static void multiply_gradient(const dfm_layer *layer, const dfm_pass *pass, int h0, int h1, float *dw, float *db) {
   for (int b = 0; b < pass->B; b += DFM_CHUNK) {
@@ -97,4 +93,4 @@ static int gradient(const dfm_layer *layer, const dfm_pass *pass, int task, dfm_
 }
 
 const dfm_layer_kind dfm_layer_dense = {
-    .name = "Dense", .forward = forward, .backward = backward, .tasks = tasks, .gradient = gradient};
+    .name = "Dense", .forward = forward, .backward = backward, .tasks = dfm_dense_tasks, .gradient = gradient};

@@ -40,13 +40,12 @@ static int round_up(int n, int step) {
   return (n + step - 1) / step * step;
 }
 
-static int task_rows(const dfm_layer *layer) {
-  const int n = round_up(layer->n_out, DFM_DENSE_TASK_ROWS) / DFM_DENSE_TASK_ROWS;
-  return round_up((layer->n_out + n - 1) / n, TILE);
+int dfm_dense_tasks(const dfm_layer *layer) {
+  return round_up(layer->n_out, DFM_DENSE_TASK_ROWS) / DFM_DENSE_TASK_ROWS;
 }
 
 void dfm_dense_task(const dfm_layer *layer, int task, int *h0, int *h1) {
-  const int rows = task_rows(layer);
+  const int n = dfm_dense_tasks(layer), rows = round_up((layer->n_out + n - 1) / n, TILE);
   *h0 = task * rows;
   *h1 = *h0 + rows < layer->n_out ? *h0 + rows : layer->n_out;
 }
@@ -131,39 +130,22 @@ static size_t lay_out(dfm_dense *dense, uint16_t *at) {
   return n;
 }
 
-static dfm_status prepare_layer(const dfm_dense *dense, int at, dfm_dense_layer *own, dfm_error *error) {
+static dfm_status prepare_layer(dfm_dense *dense, dfm_pool *pool, int at, dfm_error *error) {
+  dfm_dense_layer *own = &dense->layer[at];
   const dfm_layer *layer = &dense->settings.net->layer[at];
-  const int last = layer->kind->tasks(layer) - 1;
+  const int last = dfm_dense_tasks(layer) - 1;
   dfm_onednn_shape shape = forward_shape(dense, at);
-  DFM_TRY(dfm_onednn_multiply_create(dense->onednn, &shape, &own->forward, error));
+  DFM_TRY(dfm_onednn_multiply_create(dense->onednn, pool, &shape, &own->forward, error));
   if (dense->settings.capacity == 0) return DFM_OK;
   shape = backward_shape(dense, at);
-  DFM_TRY(dfm_onednn_multiply_create(dense->onednn, &shape, &own->backward, error));
+  DFM_TRY(dfm_onednn_multiply_create(dense->onednn, pool, &shape, &own->backward, error));
   if (!dense->settings.is_bf16) return DFM_OK;
   for (int is_last = last == 0; is_last < 2; is_last++)
     for (int adds = 0; adds < (dense->rows > dense->chunk ? 2 : 1); adds++) {
       shape = dw_shape(dense, at, is_last ? last : 0, adds);
-      DFM_TRY(dfm_onednn_multiply_create(dense->onednn, &shape, &own->dw_of[is_last][adds], error));
+      DFM_TRY(dfm_onednn_multiply_create(dense->onednn, pool, &shape, &own->dw_of[is_last][adds], error));
     }
   return DFM_OK;
-}
-
-typedef struct dfm_dense_work { /* for the pool's tasks */
-  dfm_dense *dense;
-  const float *weight;
-  dfm_status status;
-  dfm_error *error;
-} dfm_dense_work;
-
-/* In a task, since oneDNN prepares for as many threads as it sees. */
-static void prepare_task(void *context, int task, int thread) {
-  dfm_dense_work *work = context;
-  (void)task;
-  (void)thread;
-  for (int i = 0; i < work->dense->n_dense && work->status == DFM_OK; i++) {
-    const int at = work->dense->dense[i];
-    work->status = prepare_layer(work->dense, at, &work->dense->layer[at], work->error);
-  }
 }
 
 /* Chunks of whole blocks, so that a block's dz lies in one of them. */
@@ -185,10 +167,9 @@ static dfm_status create(dfm_dense *dense, dfm_pool *pool, dfm_error *error) {
     if (settings->net->layer[i].kind == &dfm_layer_dense) dense->dense[dense->n_dense++] = i;
   if (is_bf16) DFM_TRY(allocate_operands(dense, error));
   if (is_bf16 && !dfm_kernel_has_bf16(settings->kernel)) return DFM_OK;
-  DFM_TRY(dfm_onednn_create(dfm_pool_threads(pool), settings->kernel, &dense->onednn, error));
-  dfm_dense_work work = {.dense = dense, .error = error};
-  dfm_pool_run(pool, 1, prepare_task, &work);
-  return work.status;
+  DFM_TRY(dfm_onednn_create(settings->threads, settings->kernel, &dense->onednn, error));
+  for (int i = 0; i < dense->n_dense; i++) DFM_TRY(prepare_layer(dense, pool, dense->dense[i], error));
+  return DFM_OK;
 }
 
 static bool has_dense(const dfm_net *net) {
@@ -225,6 +206,11 @@ void dfm_dense_free(dfm_dense *dense) {
 
 /* ---- a step */
 
+typedef struct dfm_dense_work { /* for the pool's tasks */
+  dfm_dense *dense;
+  const float *weight;
+} dfm_dense_work;
+
 static const float *weights_of(const dfm_dense_work *work, const dfm_layer *layer) {
   return work->weight + work->dense->settings.net->param[layer->param[0]].offset;
 }
@@ -245,23 +231,25 @@ static void round_task(void *context, int task, int thread) {
                             layer->n_in);
 }
 
-/* Where packing failed the layer's multiplies are plain from here on. */
 static void pack_task(void *context, int task, int thread) {
   const dfm_dense_work *work = context;
   const int at = work->dense->dense[task / 2];
-  dfm_dense_layer *own = &work->dense->layer[at];
-  dfm_onednn_multiply **multiply = task % 2 ? &own->backward : &own->forward;
+  const dfm_dense_layer *own = &work->dense->layer[at];
+  dfm_onednn_multiply *multiply = task % 2 ? own->backward : own->forward;
   const void *w = own->w ? (const void *)own->w : weights_of(work, &work->dense->settings.net->layer[at]);
   (void)thread;
-  if (!*multiply || dfm_onednn_pack(*multiply, w)) return;
-  dfm_onednn_multiply_free(*multiply);
-  *multiply = NULL;
+  if (multiply) dfm_onednn_pack(multiply, w);
 }
 
-void dfm_dense_begin(dfm_dense *dense, const float *weight, dfm_pool *pool) {
+dfm_status dfm_dense_begin(dfm_dense *dense, const float *weight, dfm_pool *pool, dfm_error *error) {
   dfm_dense_work work = {.dense = dense, .weight = weight};
   if (dense->settings.is_bf16) dfm_pool_run(pool, dense->n_dense * WEIGHT_PARTS, round_task, &work);
   if (dense->onednn) dfm_pool_run(pool, dense->n_dense * 2, pack_task, &work);
+  return dfm_dense_check(dense, error);
+}
+
+dfm_status dfm_dense_check(dfm_dense *dense, dfm_error *error) {
+  return dense && dense->onednn ? dfm_onednn_check(dense->onednn, error) : DFM_OK;
 }
 
 static int index_of(const dfm_layer *layer, const dfm_pass *pass) {
@@ -273,8 +261,9 @@ static int index_of(const dfm_layer *layer, const dfm_pass *pass) {
 static void multiply(const dfm_pass *pass, const dfm_onednn_multiply *prepared, const dfm_onednn_shape *shape, int rows,
                      const void *A, const void *B, float *C) {
   const bool is_bf16 = shape->type == DFM_ONEDNN_BF16, is_few = !is_bf16 && rows * FEW < shape->M;
-  if (prepared && !is_few && dfm_onednn_run(prepared, A, B, C)) return;
-  if (is_bf16)
+  if (prepared && !is_few)
+    dfm_onednn_run(prepared, A, B, C);
+  else if (is_bf16)
     pass->kernel->gemm_bf16(&(dfm_gemm_bf16_args){shape->trans_b, rows, shape->columns, shape->K, A, shape->lda, B,
                                                   shape->ldb, shape->beta, C, shape->ldc});
   else
@@ -342,7 +331,7 @@ void dfm_dense_gradient(const dfm_layer *layer, const dfm_pass *pass, int task, 
   const dfm_dense *dense = pass->dense;
   const int at = index_of(layer, pass);
   const dfm_dense_layer *own = &dense->layer[at];
-  const bool is_last = task == layer->kind->tasks(layer) - 1;
+  const bool is_last = task == dfm_dense_tasks(layer) - 1;
   const size_t ld_in = (size_t)own->ld_in, n_in = (size_t)layer->n_in;
   int h0, h1;
   dfm_dense_task(layer, task, &h0, &h1);

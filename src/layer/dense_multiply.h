@@ -19,16 +19,26 @@ typedef struct dfm_dense_settings {
   const dfm_kernel *kernel;
   int block;    /* rows of a forward or backward multiply; edges hold whole blocks */
   int capacity; /* rows of a batch that is trained on, at most; 0: nothing but forward runs */
+  int threads;  /* that multiply at a time, at most */
   bool is_bf16;
 } dfm_dense_settings;
 
-/* NULL goes out where there is nothing to prepare: the layers multiply by the kernel's gemm then. Net and kernel are kept by
- * reference. */
+/* NULL goes out where there is nothing to prepare: the layers multiply by the kernel's gemm then, as a layer does whose
+ * multiply oneDNN has not. That is decided here, once: no later failure changes which multiply runs. Net and kernel are kept
+ * by reference. */
 dfm_status dfm_dense_create(const dfm_dense_settings *settings, dfm_pool *pool, dfm_dense **dense, dfm_error *error);
 void dfm_dense_free(dfm_dense *dense); /* NULL accepted */
 
 /* Takes the net's weights (n_weights) as they are now: before each step. */
-void dfm_dense_begin(dfm_dense *dense, const float *weight, dfm_pool *pool);
+dfm_status dfm_dense_begin(dfm_dense *dense, const float *weight, dfm_pool *pool, dfm_error *error);
+
+/* Whether every multiply since it was last asked was done: after the tasks that multiply, since what one wrote is undefined
+ * where oneDNN failed. NULL accepted. */
+dfm_status dfm_dense_check(dfm_dense *dense, dfm_error *error);
+
+/* Gradient tasks of a dense layer, prepared or not: they own whole tiles of 16 rows of W, the last one what is left. */
+int dfm_dense_tasks(const dfm_layer *layer);
+void dfm_dense_task(const dfm_layer *layer, int task, int *h0, int *h1);
 
 /* ---- of a pass whose `dense` is set */
 
@@ -36,13 +46,10 @@ void dfm_dense_begin(dfm_dense *dense, const float *weight, dfm_pool *pool);
 void dfm_dense_forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
 /* dx (+)= dz W of a block's rows, from dz in the output's gradient. */
 void dfm_dense_backward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
-/* Whether dfm_dense_gradient makes gradients; else they are the caller's. */
+/* Whether dfm_dense_gradient makes gradients; else they are the caller's. NULL accepted. */
 bool dfm_dense_has_gradient(const dfm_dense *dense);
 /* dW = dz^T x and db += column sums of dz over the whole batch, of gradient task `task`: rows [h0, h1) of W as
  * dfm_dense_task says. */
 void dfm_dense_gradient(const dfm_layer *layer, const dfm_pass *pass, int task, float *dw, float *db);
-
-/* Gradient tasks own whole tiles of 16 rows of W, the last one what is left. */
-void dfm_dense_task(const dfm_layer *layer, int task, int *h0, int *h1);
 
 #endif

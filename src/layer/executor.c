@@ -325,8 +325,8 @@ void dfm_executor_measure(dfm_executor *executor, dfm_busy *busy) {
   executor->busy = busy;
 }
 
-double dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_plan *plans, const dfm_batch *batch,
-                          int64_t step) {
+dfm_status dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_plan *plans, const dfm_batch *batch,
+                              int64_t step, double *loss, dfm_error *error) {
   dfm_pass *pass = &executor->pass;
   executor->plans = plans;
   executor->batch = batch;
@@ -335,16 +335,20 @@ double dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_plan
   pass->value[DFM_EDGE_NUMBER] = batch->number;
   const int n_blocks = (pass->B + pass->block - 1) / pass->block;
   for (int block = 0; block < n_blocks; block++) executor->loss[block] = 0;
-  if (pass->dense) dfm_dense_begin(pass->dense, pass->weight, pool);
+  if (pass->dense) DFM_TRY(dfm_dense_begin(pass->dense, pass->weight, pool, error));
   for (int i = 0; i < executor->n_ops; i = executor->to + 1) {
     executor->from = executor->to = i;
     while (executor->to < executor->n_ops && !is_barrier(&executor->op[executor->to])) executor->to++;
     dfm_pool_run(pool, n_blocks, block_task, executor);
     if (executor->to < executor->n_ops) run_block(executor, &executor->op[executor->to], 0, pass->B);
   }
-  double loss = 0;
-  for (int block = 0; block < n_blocks; block++) loss += executor->loss[block];
-  return loss;
+  *loss = 0;
+  for (int block = 0; block < n_blocks; block++) *loss += executor->loss[block];
+  return dfm_executor_check(executor, error);
+}
+
+dfm_status dfm_executor_check(const dfm_executor *executor, dfm_error *error) {
+  return dfm_dense_check(executor->pass.dense, error);
 }
 
 int dfm_executor_tasks(const dfm_executor *executor) {

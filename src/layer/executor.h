@@ -23,9 +23,9 @@ void dfm_executor_free(dfm_executor *executor); /* NULL accepted */
 int dfm_executor_block(int capacity);
 
 /* Forward, loss and backward of step `step` over the gathered rows `plans` (F) and the batch. Afterwards every edge's gradient is there; gradients of
- * parameters are made by dfm_executor_gradient. Returns the sum of weighted log losses. */
-double dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_plan *plans, const dfm_batch *batch,
-                          int64_t step);
+ * parameters are made by dfm_executor_gradient. `loss`: the sum of weighted log losses. Fails where a multiply does. */
+dfm_status dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_plan *plans, const dfm_batch *batch,
+                              int64_t step, double *loss, dfm_error *error);
 
 /* From now on the time of dfm_executor_train's work is counted in `busy` (threads of the pool), which stays the caller's; NULL: no more. */
 void dfm_executor_measure(dfm_executor *executor, dfm_busy *busy);
@@ -33,12 +33,14 @@ void dfm_executor_measure(dfm_executor *executor, dfm_busy *busy);
 /* Gradient tasks of the dense parameters, after dfm_executor_train: independent of each other. */
 int dfm_executor_tasks(const dfm_executor *executor);
 int dfm_executor_gradient(const dfm_executor *executor, int task, dfm_span span[2]);
+/* After such tasks: whether their multiplies were done. */
+dfm_status dfm_executor_check(const dfm_executor *executor, dfm_error *error);
 
 /* After dfm_executor_train: logits (B), and what the tables need. */
 const float *dfm_executor_logits(const dfm_executor *executor);
 dfm_table_gradient dfm_executor_table_gradient(const dfm_executor *executor);
 
-/* Probabilities of the batch's rows (at most `capacity`), on the calling thread. */
+/* Probabilities of the batch's rows (at most `capacity`), on the calling thread. Whoever set `dense` checks it when all are done. */
 void dfm_executor_score(dfm_executor *executor, const dfm_row_source *source, const dfm_batch *batch,
                         float *probability);
 

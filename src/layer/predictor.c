@@ -22,6 +22,8 @@ typedef struct dfm_worker {
 struct dfm_predictor {
   dfm_row_source source;
   float *weight;
+  dfm_dense_settings settings;
+  bool has_dense;   /* `dense` is made: by the first run that is worth a copy of the weights */
   dfm_dense *dense; /* NULL: the kernel's gemm multiplies */
   dfm_worker *worker;
   int threads;
@@ -36,13 +38,12 @@ struct dfm_predictor {
 dfm_status dfm_predictor_create(const dfm_net *net, const dfm_kernel *kernel, float *weight,
                                 const dfm_row_source *source, dfm_pool *pool, dfm_predictor **out, dfm_error *error) {
   const int threads = dfm_pool_threads(pool);
-  const dfm_dense_settings settings = {.net = net, .kernel = kernel, .block = DFM_SCORE_ROWS};
   dfm_predictor *predictor = NULL;
   dfm_status status;
   DFM_TRY(dfm_alloc(&predictor, 1, sizeof *predictor, error));
   predictor->source = *source;
   predictor->weight = weight;
-  DFM_TRY_GOTO(status, dfm_dense_create(&settings, pool, &predictor->dense, error), fail);
+  predictor->settings = (dfm_dense_settings){.net = net, .kernel = kernel, .block = DFM_SCORE_ROWS, .threads = threads};
   predictor->threads = threads;
   DFM_TRY_GOTO(status, dfm_alloc(&predictor->worker, (size_t)threads, sizeof *predictor->worker, error), fail);
   for (int i = 0; i < threads; i++) {
@@ -88,16 +89,23 @@ static void score_block(void *context, int block, int thread) {
 }
 
 /* For `n` rows to come, with the weights as they are now. */
-static void begin(dfm_predictor *predictor, dfm_pool *pool, int64_t n) {
-  dfm_dense *dense = n >= DFM_PACK_ROWS ? predictor->dense : NULL;
-  if (predictor->is_fixed) return;
-  if (dense) dfm_dense_begin(dense, predictor->weight, pool);
+static dfm_status begin(dfm_predictor *predictor, dfm_pool *pool, int64_t n, dfm_error *error) {
+  const bool packs = n >= DFM_PACK_ROWS;
+  if (predictor->is_fixed) return DFM_OK;
+  if (packs && !predictor->has_dense) {
+    DFM_TRY(dfm_dense_create(&predictor->settings, pool, &predictor->dense, error));
+    predictor->has_dense = true;
+  }
+  dfm_dense *dense = packs ? predictor->dense : NULL;
+  if (dense) DFM_TRY(dfm_dense_begin(dense, predictor->weight, pool, error));
   for (int i = 0; i < predictor->threads; i++) dfm_executor_use(predictor->worker[i].executor, dense);
+  return DFM_OK;
 }
 
-void dfm_predictor_fix(dfm_predictor *predictor, dfm_pool *pool) {
-  begin(predictor, pool, DFM_PACK_ROWS);
+dfm_status dfm_predictor_fix(dfm_predictor *predictor, dfm_pool *pool, dfm_error *error) {
+  DFM_TRY(begin(predictor, pool, DFM_PACK_ROWS, error));
   predictor->is_fixed = true;
+  return DFM_OK;
 }
 
 static dfm_status score(dfm_predictor *predictor, dfm_pool *pool, dfm_error *error) {
@@ -108,7 +116,7 @@ static dfm_status score(dfm_predictor *predictor, dfm_pool *pool, dfm_error *err
     const dfm_worker *worker = &predictor->worker[i];
     if (worker->status != DFM_OK) return dfm_fail(error, worker->status, "%s", worker->error.message);
   }
-  return DFM_OK;
+  return dfm_dense_check(predictor->dense, error);
 }
 
 dfm_status dfm_predictor_run(dfm_predictor *predictor, dfm_pool *pool, const dfm_dataset *dataset, int64_t first,
@@ -116,7 +124,7 @@ dfm_status dfm_predictor_run(dfm_predictor *predictor, dfm_pool *pool, const dfm
   dfm_scan scan = {.dataset = dataset, .first = first, .end = first + n};
   predictor->dataset = dataset;
   predictor->row = NULL;
-  begin(predictor, pool, n);
+  DFM_TRY(begin(predictor, pool, n, error));
   for (;;) {
     DFM_TRY(dfm_scan_next(&scan, error));
     if (scan.n == 0) return DFM_OK;
@@ -131,7 +139,7 @@ dfm_status dfm_predictor_run_rows(dfm_predictor *predictor, dfm_pool *pool, cons
                                   const int64_t *row, int64_t n, float *probability, dfm_error *error) {
   predictor->dataset = dataset;
   predictor->row = row;
-  begin(predictor, pool, n);
+  DFM_TRY(begin(predictor, pool, n, error));
   predictor->n = n;
   predictor->probability = probability;
   return score(predictor, pool, error);

@@ -54,7 +54,7 @@ dfm_status dfm_scorer_create(const dfm_model *model, int threads, dfm_scorer **o
   scorer->model = model;
   DFM_TRY_GOTO(status, dfm_pool_create(threads, &scorer->pool, error), fail);
   DFM_TRY_GOTO(status, create_predictor(model, scorer->pool, &scorer->predictor, error), fail);
-  dfm_predictor_fix(scorer->predictor, scorer->pool);
+  DFM_TRY_GOTO(status, dfm_predictor_fix(scorer->predictor, scorer->pool, error), fail);
   DFM_TRY_GOTO(status, dfm_alloc(&scorer->row, DFM_SCAN_ROWS, sizeof *scorer->row, error), fail);
   *out = scorer;
   return DFM_OK;

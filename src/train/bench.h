@@ -94,7 +94,7 @@ typedef struct dfm_peak {
 dfm_status dfm_peak_create(const dfm_bench *bench, const dfm_net *net, bool is_bf16, dfm_peak *peak, dfm_error *error);
 void dfm_peak_free(dfm_peak *peak);
 /* Flops per second, all threads together; 0 where the net multiplies nothing. */
-double dfm_peak_measure(const dfm_bench *bench, const dfm_peak *peak);
+dfm_status dfm_peak_measure(const dfm_bench *bench, const dfm_peak *peak, double *rate, dfm_error *error);
 
 /* ---- the parts of the result */
 dfm_status dfm_bench_kernels(const dfm_bench *bench, const dfm_net *net, dfm_error *error);

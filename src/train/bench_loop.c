@@ -126,19 +126,25 @@ static dfm_status run_score(dfm_loop *loop, double seconds, double *rate, dfm_er
   return DFM_OK;
 }
 
-static void measure_limits(dfm_loop *loop) {
+static dfm_status measure_limits(dfm_loop *loop, dfm_error *error) {
   const dfm_tables *tables = loop->main.stepper->tables;
   const dfm_table *table = &tables->table[0];
   const size_t row_bytes = (size_t)table->stride * sizeof(float);
-  dfm_sample(&loop->peak, dfm_peak_measure(loop->bench, &loop->peak_of));
-  if (loop->bf16) dfm_sample(&loop->bf16_peak, dfm_peak_measure(loop->bench, &loop->bf16_peak_of));
+  double rate;
+  DFM_TRY(dfm_peak_measure(loop->bench, &loop->peak_of, &rate, error));
+  dfm_sample(&loop->peak, rate);
+  if (loop->bf16) {
+    DFM_TRY(dfm_peak_measure(loop->bench, &loop->bf16_peak_of, &rate, error));
+    dfm_sample(&loop->bf16_peak, rate);
+  }
   dfm_sample(&loop->rows, dfm_bench_random_rows(loop->bench, tables->pages, tables->size_bytes / row_bytes, row_bytes));
+  return DFM_OK;
 }
 
 static dfm_status run_turn(dfm_loop *loop, dfm_error *error) {
   const double seconds = loop->bench->options->seconds;
   double step, other;
-  measure_limits(loop);
+  DFM_TRY(measure_limits(loop, error));
   DFM_TRY(run_measured(loop, seconds, loop->work, &step, error));
   dfm_sample(&loop->step, step);
   if (loop->bf16) {

@@ -47,8 +47,12 @@ static void multiply_task(void *context, int task, int thread) {
                               .C = C,
                               .ldc = shape->ldc};
   (void)thread;
-  for (int i = 0; i < run->repeats; i++)
-    if (!run->multiply->prepared || !dfm_onednn_run(run->multiply->prepared, A, B, C)) run->peak->kernel->gemm(&args);
+  for (int i = 0; i < run->repeats; i++) {
+    if (run->multiply->prepared)
+      dfm_onednn_run(run->multiply->prepared, A, B, C);
+    else
+      run->peak->kernel->gemm(&args);
+  }
 }
 
 /* Best rate in flops per second, all threads together. */
@@ -69,21 +73,16 @@ static double multiply_rate(const dfm_bench *bench, const dfm_peak *peak, const 
 
 /* ---- the best way to make each */
 
-typedef struct dfm_prepare_work {
-  dfm_peak *peak;
-  dfm_peak_multiply *multiply;
-  dfm_status status;
-  dfm_error *error;
-} dfm_prepare_work;
+typedef struct dfm_pack_work {
+  dfm_onednn_multiply *multiply;
+  const float *B;
+} dfm_pack_work;
 
-/* In a task, since oneDNN prepares for as many threads as it sees. */
-static void prepare_task(void *context, int task, int thread) {
-  dfm_prepare_work *work = context;
-  dfm_peak_multiply *multiply = work->multiply;
+static void pack_task(void *context, int task, int thread) {
+  const dfm_pack_work *work = context;
   (void)task;
   (void)thread;
-  work->status = dfm_onednn_multiply_create(work->peak->onednn, &multiply->shape, &multiply->prepared, work->error);
-  if (work->status == DFM_OK) (void)dfm_onednn_pack(multiply->prepared, work->peak->operand[0]);
+  dfm_onednn_pack(work->multiply, work->B);
 }
 
 /* Takes the better of `best` and one more way of making it; the other is freed. */
@@ -91,9 +90,9 @@ static dfm_status try_multiply(const dfm_bench *bench, dfm_peak *peak, dfm_onedn
                                dfm_peak_multiply *best, double *best_rate, dfm_error *error) {
   dfm_peak_multiply now = {.shape = shape};
   if (prepares) {
-    dfm_prepare_work work = {.peak = peak, .multiply = &now, .error = error};
-    dfm_pool_run(bench->pool, 1, prepare_task, &work);
-    DFM_TRY(work.status);
+    DFM_TRY(dfm_onednn_multiply_create(peak->onednn, bench->pool, &now.shape, &now.prepared, error));
+    if (!now.prepared) return DFM_OK;
+    dfm_pool_run(bench->pool, 1, pack_task, &(dfm_pack_work){now.prepared, peak->operand[0]});
   }
   const double rate = multiply_rate(bench, peak, &now);
   if (rate > *best_rate) {
@@ -103,7 +102,7 @@ static dfm_status try_multiply(const dfm_bench *bench, dfm_peak *peak, dfm_onedn
   } else {
     dfm_onednn_multiply_free(now.prepared);
   }
-  return DFM_OK;
+  return peak->onednn ? dfm_onednn_check(peak->onednn, error) : DFM_OK;
 }
 
 static bool is_same(const dfm_onednn_shape *a, const dfm_onednn_shape *b) {
@@ -128,6 +127,10 @@ static dfm_status add_multiply(const dfm_bench *bench, dfm_peak *peak, int multi
     if (!peak->is_bf16) DFM_TRY(try_multiply(bench, peak, shape, false, best, &rate, error));
     if (peak->onednn) DFM_TRY(try_multiply(bench, peak, shape, true, best, &rate, error));
   }
+  if (rate == 0)
+    return dfm_fail(error, DFM_ERROR_VALUE,
+                    "oneDNN has no multiply in bf16 of (%d, %d) by (%d, %d); set DFM_KERNEL=generic to do without it",
+                    first.M, first.K, first.K, first.N);
   best->asked = first;
   best->share = share;
   return DFM_OK;
@@ -157,11 +160,12 @@ void dfm_peak_free(dfm_peak *peak) {
   free(peak->operand);
 }
 
-double dfm_peak_measure(const dfm_bench *bench, const dfm_peak *peak) {
+dfm_status dfm_peak_measure(const dfm_bench *bench, const dfm_peak *peak, double *rate, dfm_error *error) {
   double share = 0, seconds = 0;
   for (int i = 0; i < peak->n; i++) {
     share += peak->multiply[i].share;
     seconds += peak->multiply[i].share / multiply_rate(bench, peak, &peak->multiply[i]);
   }
-  return seconds > 0 ? share / seconds : 0;
+  *rate = seconds > 0 ? share / seconds : 0;
+  return peak->onednn ? dfm_onednn_check(peak->onednn, error) : DFM_OK;
 }

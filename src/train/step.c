@@ -83,6 +83,7 @@ dfm_status dfm_stepper_dense(const dfm_stepper *stepper, int batch_size, bool is
                                        .kernel = stepper->kernel,
                                        .block = dfm_executor_block(batch_size),
                                        .capacity = batch_size,
+                                       .threads = dfm_pool_threads(stepper->pool),
                                        .is_bf16 = is_bf16};
   return dfm_dense_create(&settings, stepper->pool, dense, error);
 }
@@ -358,10 +359,10 @@ dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int
   DFM_TRY(dfm_optimizer_begin(stepper->optimizer, learning_rate, error));
   dfm_pool_run(stepper->pool, (rows + DFM_FILL_ROWS - 1) / DFM_FILL_ROWS, fill_task, &step);
   dfm_pool_run(stepper->pool, n_groups(stepper), gather_task, &step);
-  stepper->loss = dfm_executor_train(stepper->executor, stepper->pool, stepper->plans, stepper->batch,
-                                     dfm_optimizer_step_count(stepper->optimizer));
+  DFM_TRY(dfm_executor_train(stepper->executor, stepper->pool, stepper->plans, stepper->batch,
+                             dfm_optimizer_step_count(stepper->optimizer), &stepper->loss, error));
   update(&step);
-  return DFM_OK;
+  return dfm_executor_check(stepper->executor, error);
 }
 
 void dfm_stepper_measure(dfm_stepper *stepper, dfm_busy *busy) {
