@@ -26,7 +26,7 @@
 
 enum { MAX_THREADS = 1024 };
 /* About 20 microseconds: longer than the gap between two phases, shorter than it takes to sleep and wake a few
- * times. Ten times as many gained nothing that could be measured, and took a quarter of the speed where another program
+ * times. Ten times as many had threads wait a few per cent less, and took up to a quarter of the speed where another program
  * wants one of the cores. */
 enum { SPINS = 500 };
 /* The place of the next task while a phase is being set up: past any n_tasks. */
