@@ -9,7 +9,7 @@
 #include "layer/layer.h"
 
 /* Rows of W per gradient task at most: enough for a matrix multiply to run at full speed, few enough to share out. */
-enum { DFM_DENSE_TASK_ROWS = 128 };
+enum { DFM_DENSE_TASK_ROWS = 224 };
 
 typedef struct dfm_dense dfm_dense;
 
