@@ -117,7 +117,7 @@ dfm_status dfm_dense_bf16_create(const dfm_dense_settings *settings, dfm_dense_b
   dense->settings = *settings;
   dense->bf16 = dfm_kernel_bf16(settings->kernel);
   list_layers(dense);
-  dense->rows = round_up(settings->capacity > 0 ? settings->capacity : 1, settings->block);
+  dense->rows = settings->capacity > 0 ? round_up(settings->capacity, settings->block) : settings->threads * settings->block;
   dense->chunk = dense->rows < CHUNK ? dense->rows : CHUNK;
   dense->rows = round_up(dense->rows, dense->chunk);
   dense->operands_bytes = lay_out(dense);

@@ -261,8 +261,9 @@ static void find_passing(dfm_executor *executor, const dfm_dense *dense) {
   }
 }
 
-void dfm_executor_use(dfm_executor *executor, struct dfm_dense *dense) {
+void dfm_executor_use(dfm_executor *executor, struct dfm_dense *dense, int room) {
   executor->pass.dense = dense;
+  executor->pass.room = room;
   find_passing(executor, dense);
   executor->pass.block = dfm_dense_block(executor->capacity, dfm_dense_has_gradient(dense));
 }
