@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from _cli import CLI, SMALL, check, contains, main, path, read, succeeds
+from _cli import CLI, SMALL, check, contains, has_nameless_files, main, path, read, succeeds
 
 SOURCE = os.environ.get("DFM_SOURCE_DIR") or os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ROWS = os.path.join(SOURCE, "examples", "clicks.csv")
@@ -28,15 +28,6 @@ def train_with_fault(fault, action, *words):
 
 def temporaries(folder):
     return [name for name in os.listdir(folder) if name.endswith(".tmp")]
-
-
-def has_nameless_files():
-    """Whether this file system has files without a name, so that a killed process leaves nothing."""
-    try:
-        os.close(os.open(path("."), os.O_WRONLY | os.O_TMPFILE))
-        return True
-    except OSError:
-        return False
 
 
 def each_fault(kind, action):

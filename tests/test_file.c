@@ -425,7 +425,8 @@ static void check_failure(const char *fault, int status, const char *folder) {
 static void failed_calls_leave_the_old_file(void **state) {
   (void)state;
   if (!can_inject()) return;
-  const int n_links = 2 * has_nameless(make_folder("probe-fail")); /* to the file's name, which is taken; to one beside it */
+  const int n_links =
+      2 * has_nameless(make_folder("probe-fail")); /* to the file's name, which is taken; to one beside it */
   assert_int_equal(try_all("linkat", "fail", check_failure), n_links);
   assert_in_range(try_all("write", "fail", check_failure), 2, 20);
   assert_int_equal(try_all("fsync", "fail", check_failure), 2); /* the file, its folder */
