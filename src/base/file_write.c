@@ -34,6 +34,7 @@ static dfm_status fail_write(const dfm_writer *writer, int reason, dfm_error *er
   } remedies[] = {{ENOSPC, "; free some space or write to another disk"},
                   {EDQUOT, "; free some of your quota or write to another disk"},
                   {EFBIG, "; raise the limit on file sizes or write to another disk"},
+                  {EPIPE, "; what reads it must read to the end"},
                   {ENOENT, "; create its folder first"},
                   {ENOTDIR, "; what stands before the last / must be a folder"},
                   {EACCES, "; check the permissions of the file and its folder"},
