@@ -46,13 +46,6 @@ struct dfm_executor {
   dfm_busy *busy; /* (threads); NULL: not measured */
 };
 
-int dfm_executor_block(int capacity) {
-  /* 128 rows run the matrix multiply at full speed and leave a block's activations in the second-level cache; small batches are cut finer so that
-   * several threads have work. */
-  const int sixteenth = (capacity / 16 + 15) / 16 * 16;
-  return sixteenth < 32 ? 32 : sixteenth > 128 ? 128 : sixteenth;
-}
-
 static void add_op(dfm_executor *executor, dfm_op_kind kind, int layer) {
   executor->op[executor->n_ops++] = (dfm_op){kind, layer};
 }
@@ -78,11 +71,17 @@ static void build_program(dfm_executor *executor, bool is_train) {
   }
 }
 
-/* Edges: one allocation, values then gradients, each edge (capacity rounded up to whole blocks, n). NUMBER's values are the batch's own. */
+/* Rows of an edge: whole blocks, whatever `dense` they are for. */
+static size_t edge_rows(int capacity) {
+  const int f32 = dfm_dense_block(capacity, false), bf16 = dfm_dense_block(capacity, true), most = f32 > bf16 ? f32 : bf16;
+  return (size_t)((capacity + most - 1) / most) * (size_t)most;
+}
+
+/* Edges: one allocation, values then gradients, each edge (edge_rows, n). NUMBER's values are the batch's own. */
 static dfm_status allocate_edges(dfm_executor *executor, bool is_train, dfm_error *error) {
   dfm_pass *pass = &executor->pass;
   const dfm_net *net = pass->net;
-  const size_t rows = (size_t)((executor->capacity + pass->block - 1) / pass->block) * (size_t)pass->block;
+  const size_t rows = edge_rows(executor->capacity);
   size_t floats = 0;
   for (int edge = 0; edge < net->n_edges; edge++) {
     floats += rows * (size_t)net->edge_n[edge] * (is_train ? 2 : 1);
@@ -145,7 +144,7 @@ static dfm_status list_field_gradients(dfm_executor *executor, dfm_error *error)
 
 static dfm_status allocate_sums(dfm_executor *executor, dfm_error *error) {
   dfm_pass *pass = &executor->pass;
-  const int n_blocks = (executor->capacity + pass->block - 1) / pass->block;
+  const int n_blocks = (executor->capacity + DFM_MIN_BLOCK - 1) / DFM_MIN_BLOCK;
   size_t doubles = 0;
   DFM_TRY(dfm_alloc(&executor->loss, (size_t)n_blocks, sizeof(double), error));
   for (int i = 0; i < pass->net->n_layers; i++) {
@@ -204,7 +203,7 @@ dfm_status dfm_executor_create(const dfm_net *net, const dfm_kernel *kernel, flo
                               .weight = weight,
                               .dweight = dweight,
                               .is_train = is_train,
-                              .block = dfm_executor_block(capacity),
+                              .block = dfm_dense_block(capacity, false),
                               .dropout_key = dfm_random_key(seed, DFM_STREAM_DROPOUT)};
   build_program(executor, is_train);
   DFM_TRY_GOTO(status, allocate_edges(executor, is_train, error), fail);
@@ -221,6 +220,7 @@ fail:
 
 void dfm_executor_use(dfm_executor *executor, struct dfm_dense *dense) {
   executor->pass.dense = dense;
+  executor->pass.block = dfm_dense_block(executor->capacity, dfm_dense_has_gradient(dense));
 }
 
 void dfm_executor_free(dfm_executor *executor) {

@@ -19,9 +19,6 @@ dfm_status dfm_executor_create(const dfm_net *net, const dfm_kernel *kernel, flo
 void dfm_executor_use(dfm_executor *executor, struct dfm_dense *dense);
 void dfm_executor_free(dfm_executor *executor); /* NULL accepted */
 
-/* Rows per block for batches of up to `capacity` rows: a function of it alone, so that results do not depend on threads. */
-int dfm_executor_block(int capacity);
-
 /* Forward, loss and backward of step `step` over the gathered rows `plans` (F) and the batch. Afterwards every edge's gradient is there; gradients of
  * parameters are made by dfm_executor_gradient. `loss`: the sum of weighted log losses. Fails where a multiply does. */
 dfm_status dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_plan *plans, const dfm_batch *batch,

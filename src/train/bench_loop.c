@@ -14,7 +14,7 @@ enum { FEW_IDS = 1000000 };
 typedef struct dfm_loop {
   const dfm_bench *bench;
   dfm_case main, few; /* few: the same with FEW_IDS, where the shape has more */
-  dfm_peak peak_of, bf16_peak_of;
+  dfm_peak peak_of;
   dfm_dense *bf16;             /* the net's multiplies in bfloat16; NULL: it has none, or the CPU has not */
   dfm_optimizer *exact, *lazy; /* Adam's: both are told of every step */
   dfm_busy *busy;              /* (threads) */
@@ -134,7 +134,7 @@ static dfm_status measure_limits(dfm_loop *loop, dfm_error *error) {
   DFM_TRY(dfm_peak_measure(loop->bench, &loop->peak_of, &rate, error));
   dfm_sample(&loop->peak, rate);
   if (loop->bf16) {
-    DFM_TRY(dfm_peak_measure(loop->bench, &loop->bf16_peak_of, &rate, error));
+    DFM_TRY(dfm_bench_bf16_peak(loop->bench, loop->main.stepper->net, &rate, error));
     dfm_sample(&loop->bf16_peak, rate);
   }
   dfm_sample(&loop->rows, dfm_bench_random_rows(loop->bench, tables->pages, tables->size_bytes / row_bytes, row_bytes));
@@ -320,15 +320,13 @@ static dfm_status create(dfm_loop *loop, const dfm_shape *shape, dfm_error *erro
     DFM_TRY(dfm_case_create(bench, &few, bench->model, &loop->few, error));
     DFM_TRY(dfm_case_run(&loop->few, bench->options->seconds, NULL, &(double){0}, error));
   }
-  DFM_TRY(dfm_peak_create(bench, stepper->net, false, &loop->peak_of, error));
+  DFM_TRY(dfm_peak_create(bench, stepper->net, &loop->peak_of, error));
   if (dense_weights(stepper->net) == 0 || !dfm_kernel_has_bf16(bench->kernel)) return DFM_OK;
-  DFM_TRY(dfm_stepper_dense(stepper, shape->batch, true, &loop->bf16, error));
-  return dfm_peak_create(bench, stepper->net, true, &loop->bf16_peak_of, error);
+  return dfm_stepper_dense(stepper, shape->batch, true, &loop->bf16, error);
 }
 
 static void clear(dfm_loop *loop) {
   dfm_peak_free(&loop->peak_of);
-  dfm_peak_free(&loop->bf16_peak_of);
   dfm_dense_free(loop->bf16);
   dfm_predictor_free(loop->predictor);
   free(loop->probability);

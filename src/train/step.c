@@ -81,7 +81,7 @@ dfm_status dfm_stepper_dense(const dfm_stepper *stepper, int batch_size, bool is
                              dfm_error *error) {
   const dfm_dense_settings settings = {.net = stepper->net,
                                        .kernel = stepper->kernel,
-                                       .block = dfm_executor_block(batch_size),
+                                       .block = dfm_dense_block(batch_size, is_bf16),
                                        .capacity = batch_size,
                                        .threads = dfm_pool_threads(stepper->pool),
                                        .is_bf16 = is_bf16};
