@@ -86,6 +86,11 @@ static int64_t divide_down(int64_t value, int64_t by) {
   return value / by - (value % by < 0);
 }
 
+/* What is left then, in [0, by). */
+static int64_t rest_of(int64_t value, int64_t by) {
+  return value % by + (value % by < 0 ? by : 0);
+}
+
 /* How many times `n` holds `part`, of which there are `most` + 1; the rest stays in `n`. */
 static int64_t take(int64_t *n, int64_t part, int64_t most) {
   const int64_t times = *n / part < most ? *n / part : most;
@@ -97,10 +102,8 @@ static int64_t take(int64_t *n, int64_t part, int64_t most) {
 size_t dfm_arrow_write_date(char *room, int64_t days) {
   static const int before_month[] = {0, 31, 61, 92, 122, 153, 184, 214, 245, 275, 306, 337};
   static const int64_t march_of_0 = 719468, cycle = 146097; /* days to 1970; of 400 years */
-  int64_t day = days + march_of_0;
-  int64_t year = 400 * divide_down(day, cycle);
+  int64_t day = rest_of(days + march_of_0, cycle), year = 400 * divide_down(days + march_of_0, cycle);
   int month = 11;
-  day -= year / 400 * cycle;
   year += 100 * take(&day, 36524, 3);
   year += 4 * take(&day, 1461, 24);
   year += take(&day, 365, 3);
@@ -115,8 +118,8 @@ size_t dfm_arrow_write_timestamp(char *room, int64_t value, int digits, bool is_
   int64_t units = 1;
   for (int i = 0; i < digits; i++) units *= 10;
   const int64_t seconds = divide_down(value, units), days = divide_down(seconds, 86400);
-  const int64_t fraction = value % units < 0 ? value % units + units : value % units;
-  const int second = (int)(seconds - days * 86400);
+  const int64_t fraction = rest_of(value, units);
+  const int second = (int)rest_of(seconds, 86400);
   size_t n = dfm_arrow_write_date(room, days);
   n += (size_t)snprintf(room + n, DFM_ARROW_BYTES - n, " %02d:%02d:%02d", second / 3600, second / 60 % 60, second % 60);
   if (fraction > 0) {
