@@ -100,7 +100,18 @@ static void test_rounding_of_no_numbers(void **state) {
 
 /* ---- conversion of a block */
 
-enum { BIAS = 1, ACTIVE = 2, SUM = 4, TO = 8, ADDS = 16, LEFT = 32, RIGHT = 64, LEFT_T = 128, RIGHT_T = 256, ALL = 512 };
+enum {
+  BIAS = 1,
+  ACTIVE = 2,
+  SUM = 4,
+  TO = 8,
+  ADDS = 16,
+  LEFT = 32,
+  RIGHT = 64,
+  LEFT_T = 128,
+  RIGHT_T = 256,
+  ALL = 512
+};
 enum { LD = SIDE + 5 };
 
 /* What a conversion reads and writes. */

@@ -233,8 +233,7 @@ static void test_against_doubles(void **state) {
       run_batch(&f, cases[i].capacity);
       tear_down(&f);
     }
-  if (!dfm_kernel_has_bf16(dfm_kernel_at(0)))
-    printf("not run: bfloat16 by instructions, which this CPU lacks\n");
+  if (!dfm_kernel_has_bf16(dfm_kernel_at(0))) printf("not run: bfloat16 by instructions, which this CPU lacks\n");
 }
 
 /* ---- layers that feed each other */
@@ -323,8 +322,7 @@ static void check_stack(const dfm_kernel *kernel, int capacity) {
   dfm_dense_free(plain.pass.dense);
   plain.pass.dense = NULL;
   set_up_stack(&f, kernel, capacity, true);
-  for (int i = 0; i < LAYERS; i++)
-    assert_int_equal(dfm_dense_feeds(f.pass.dense, &f.net.layer[i]), i < LAYERS - 1);
+  for (int i = 0; i < LAYERS; i++) assert_int_equal(dfm_dense_feeds(f.pass.dense, &f.net.layer[i]), i < LAYERS - 1);
   const int batches[] = {capacity, capacity / 2 + 1, 1, capacity};
   for (int i = 0; i < 4; i++) {
     const size_t in = (size_t)batches[i] * (size_t)f.net.edge_n[IN], last = UNITS + LAYERS - 1;

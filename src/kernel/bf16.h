@@ -18,7 +18,7 @@
 
 enum {
   DFM_TILE_NUMBERS = 512,
-  DFM_BF16_BLOCK = 32,                                      /* rows and columns of a block */
+  DFM_BF16_BLOCK = 32,                                     /* rows and columns of a block */
   DFM_BF16_BLOCK_FLOATS = DFM_BF16_BLOCK * DFM_BF16_BLOCK, /* row-major where it stands by itself */
 };
 

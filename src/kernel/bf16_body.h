@@ -19,8 +19,7 @@ KERNEL_INLINE void bf16_rows(float *restrict c, const uint16_t *restrict a, cons
                              bool adds) {
   vec sum[BF16_ROWS][VECS];
   for (int r = 0; r < BF16_ROWS; r++)
-    for (int i = 0; i < (int)VECS; i++)
-      sum[r][i] = adds ? vec_load(c + r * DFM_BF16_BLOCK + i * (int)VEC) : (vec){0};
+    for (int i = 0; i < (int)VECS; i++) sum[r][i] = adds ? vec_load(c + r * DFM_BF16_BLOCK + i * (int)VEC) : (vec){0};
   for (int p = 0; p < depth * PAIRS; p++) {
     const uint16_t *pair = a + p / PAIRS * DFM_TILE_NUMBERS + p % PAIRS * 2;
     for (int i = 0; i < (int)VECS; i++) {

@@ -79,10 +79,11 @@ WIDE_INLINE void transpose_pairs(uint16_t *to, const __m512i x[PAIRS]) {
       b[i + 2 * j] = _mm512_unpacklo_epi64(a[i + j], a[i + j + 2]);
       b[i + 2 * j + 1] = _mm512_unpackhi_epi64(a[i + j], a[i + j + 2]);
     }
-  /* b[4 q + j] has columns j, j + 4, j + 8, j + 12 of rows [4 q, 4 q + 4) */
+    /* b[4 q + j] has columns j, j + 4, j + 8, j + 12 of rows [4 q, 4 q + 4) */
 #pragma GCC unroll 4
   for (int j = 0; j < 4; j++) {
-    const __m512i even_a = _mm512_shuffle_i32x4(b[j], b[4 + j], 0x88), odd_a = _mm512_shuffle_i32x4(b[j], b[4 + j], 0xdd);
+    const __m512i even_a = _mm512_shuffle_i32x4(b[j], b[4 + j], 0x88),
+                  odd_a = _mm512_shuffle_i32x4(b[j], b[4 + j], 0xdd);
     const __m512i even_b = _mm512_shuffle_i32x4(b[8 + j], b[12 + j], 0x88),
                   odd_b = _mm512_shuffle_i32x4(b[8 + j], b[12 + j], 0xdd);
     _mm512_storeu_si512(to + (size_t)(j + 0) * 32, _mm512_shuffle_i32x4(even_a, even_b, 0x88));
@@ -230,9 +231,8 @@ typedef struct tile_layout {
 } tile_layout;
 
 AMX static void begin_amx(void) {
-  static const tile_layout layout = {.palette = 1,
-                                     .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64},
-                                     .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
+  static const tile_layout layout = {
+      .palette = 1, .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
   _tile_loadconfig(&layout);
 }
 

@@ -217,8 +217,7 @@ static dfm_status lay_out_scratch(dfm_onednn_multiply *multiply, size_t own_byte
   const dfm_onednn_shape *shape = &multiply->shape;
   const size_t M = (size_t)shape->M;
   multiply->a_at = whole_lines(own_bytes);
-  multiply->c_at =
-      multiply->a_at + (multiply->gathers_a ? whole_lines(M * (size_t)shape->K * sizeof(float)) : 0);
+  multiply->c_at = multiply->a_at + (multiply->gathers_a ? whole_lines(M * (size_t)shape->K * sizeof(float)) : 0);
   return reserve_scratch(multiply->onednn,
                          multiply->c_at + (multiply->scatters_c ? M * (size_t)shape->N * sizeof(float) : 0), error);
 }

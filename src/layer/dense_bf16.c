@@ -13,13 +13,13 @@ enum { CHUNK = 512 };
 
 /* Every matrix of tiles, in padded sizes. What the batch has beyond its rows is zero. */
 typedef struct own_layer {
-  int in, out;                        /* n_in and n_out in blocks; 0: not a dense layer */
-  int fed_by, feeds;                  /* dense layers with nothing between; -1: none */
-  uint16_t *w_forward, *w_backward;   /* RIGHT: W^T (n_in, n_out), W (n_out, n_in) */
-  uint16_t *x, *dz;                   /* LEFT: (rows, n_in), (rows, n_out) */
-  uint16_t *x_chunks, *dz_chunks;     /* by chunk of rows; RIGHT: x (chunk, n_in); LEFT: dz^T (n_out, chunk) */
-  float *dw;                          /* (out, in) blocks */
-  float *db;                          /* (blocks of rows, n_out) column sums of dz */
+  int in, out;                      /* n_in and n_out in blocks; 0: not a dense layer */
+  int fed_by, feeds;                /* dense layers with nothing between; -1: none */
+  uint16_t *w_forward, *w_backward; /* RIGHT: W^T (n_in, n_out), W (n_out, n_in) */
+  uint16_t *x, *dz;                 /* LEFT: (rows, n_in), (rows, n_out) */
+  uint16_t *x_chunks, *dz_chunks;   /* by chunk of rows; RIGHT: x (chunk, n_in); LEFT: dz^T (n_out, chunk) */
+  float *dw;                        /* (out, in) blocks */
+  float *db;                        /* (blocks of rows, n_out) column sums of dz */
 } own_layer;
 
 struct dfm_dense_bf16 {
@@ -350,7 +350,8 @@ static void clear_sums(const dfm_dense_bf16 *dense, const own_layer *own, int b)
   memset(sums_at(dense, own, b), 0, (size_t)own->out * BLOCK * sizeof(float));
 }
 
-void dfm_dense_bf16_backward(const dfm_dense_bf16 *dense, const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {
+void dfm_dense_bf16_backward(const dfm_dense_bf16 *dense, const dfm_layer *layer, const dfm_pass *pass, int b0,
+                             int b1) {
   const int at = index_of(layer, pass);
   const own_layer *own = &dense->layer[at];
   if (own->feeds < 0) {

@@ -18,7 +18,7 @@ typedef struct dfm_dense_layer {
 
 struct dfm_dense {
   dfm_dense_settings settings;
-  dfm_dense_bf16 *bf16; /* NULL: all of what follows multiplies */
+  dfm_dense_bf16 *bf16;                  /* NULL: all of what follows multiplies */
   dfm_dense_layer layer[DFM_MAX_LAYERS]; /* as in the net; all zero where it is no dense one */
   int dense[DFM_MAX_LAYERS], n_dense;    /* indices of the dense ones */
   dfm_onednn *onednn;

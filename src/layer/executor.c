@@ -77,7 +77,8 @@ static void build_program(dfm_executor *executor, bool is_train) {
 
 /* Rows of an edge: whole blocks, whatever `dense` they are for. */
 static size_t edge_rows(int capacity) {
-  const int f32 = dfm_dense_block(capacity, false), bf16 = dfm_dense_block(capacity, true), most = f32 > bf16 ? f32 : bf16;
+  const int f32 = dfm_dense_block(capacity, false), bf16 = dfm_dense_block(capacity, true),
+            most = f32 > bf16 ? f32 : bf16;
   return (size_t)((capacity + most - 1) / most) * (size_t)most;
 }
 
