@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "data/dataset_file.h"
 #include "data/dataset_read.h"
+#include "data/placing.h"
 #include "data/settle.h"
 #include "data/vocabulary.h"
 
@@ -20,6 +21,7 @@ typedef struct training {
   const dfm_read_options *options;
   const dfm_growing *growing; /* NULL: vocabularies start here */
   dfm_growth growth;
+  bool keeps_packed;
   dfm_encoder *encoder;
   dfm_vocabulary_builder *builder; /* (F) without values where the field shares another's */
   dfm_pool *pool;
@@ -178,6 +180,8 @@ static dfm_status read_train_rows(training *run, dfm_error *error) {
   dfm_status status = dfm_storage_for(&source, run->options, splits_randomly(run), &run->rows, error);
   if (status == DFM_OK && splits_randomly(run))
     status = dfm_storage_for(&source, run->options, true, &run->held, error);
+  if (status == DFM_OK) status = dfm_storage_pack(run->rows, dfm_pool_threads(run->pool), error);
+  if (status == DFM_OK && run->held) status = dfm_storage_pack(run->held, dfm_pool_threads(run->pool), error);
   if (status == DFM_OK) status = read_rows(run, &source, run->rows, run->held, error);
   dfm_source_close(&source);
   return status;
@@ -188,6 +192,7 @@ static dfm_status read_valid_rows(training *run, dfm_error *error) {
   dfm_source source;
   DFM_TRY(dfm_source_open(run->valid_input, run->encoder, run->options, run->pool, &source, error));
   dfm_status status = dfm_storage_for(&source, run->options, false, &run->held, error);
+  if (status == DFM_OK) status = dfm_storage_pack(run->held, dfm_pool_threads(run->pool), error);
   if (status == DFM_OK) status = read_rows(run, &source, run->held, NULL, error);
   dfm_source_close(&source);
   return status;
@@ -259,15 +264,29 @@ static dfm_status fail_unknown(const training *run, int64_t row, int f, dfm_erro
 
 /* ---- the whole */
 
+static dfm_status unpack(dfm_dataset *train, dfm_dataset *valid, dfm_pool *pool, dfm_error *error) {
+  DFM_TRY(dfm_storage_unpack(train->storage, pool, error));
+  return valid ? dfm_storage_unpack(valid->storage, pool, error) : DFM_OK;
+}
+
+dfm_status dfm_dataset_unpack(dfm_dataset *train, dfm_dataset *valid, int threads, dfm_error *error) {
+  dfm_pool *pool;
+  DFM_TRY(dfm_pool_create_exact(threads, &pool, error));
+  const dfm_status status = unpack(train, valid, pool, error);
+  dfm_pool_free(pool);
+  return status;
+}
+
 static dfm_status settle(training *run, dfm_error *error) {
   const bool counts_valid = run->settings->vocabulary_from_all;
   dfm_unknown_cell cell = {.f = -1};
   const bool splits_tail = run->valid && run->train->storage == run->valid->storage;
-  if (splits_tail && !counts_valid) dfm_settle_uncount(run->builder, run->valid, run->pool);
+  if (splits_tail && !counts_valid) DFM_TRY(dfm_settle_uncount(run->builder, run->valid, run->pool, error));
   DFM_TRY(run->growing
               ? dfm_settle_growing(run->growing, run->encoder, run->builder, run->train, run->valid, counts_valid,
                                    run->pool, &cell, &run->growth, error)
               : dfm_settle(run->encoder, run->builder, run->train, run->valid, counts_valid, run->pool, &cell, error));
+  if (!run->keeps_packed || cell.f >= 0) DFM_TRY(unpack(run->train, run->valid, run->pool, error));
   return cell.f >= 0 ? fail_unknown(run, cell.row, cell.f, error) : DFM_OK;
 }
 
@@ -321,15 +340,31 @@ static dfm_status close_training(training *run, dfm_status status, dfm_dataset *
   return DFM_OK;
 }
 
+static dfm_status read_training(training *run, const dfm_schema *schema, dfm_dataset **train, dfm_dataset **valid,
+                                dfm_error *error) {
+  const char *file = dfm_input_dataset(run->train_input);
+  DFM_TRY(dfm_pool_create_exact(run->options ? run->options->threads : 0, &run->pool, error));
+  dfm_status status = dfm_encoder_create(schema, run->settings, &run->encoder, error);
+  if (status == DFM_OK) status = file ? read_file(run, file, error) : run_training(run, error);
+  return close_training(run, status, train, valid);
+}
+
 dfm_status dfm_dataset_read_training(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
                                      const dfm_data_settings *settings, const dfm_read_options *options,
                                      dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
   training run = {.train_input = train_input, .valid_input = valid_input, .settings = settings, .options = options};
-  const char *file = dfm_input_dataset(train_input);
-  DFM_TRY(dfm_pool_create_exact(options ? options->threads : 0, &run.pool, error));
-  dfm_status status = dfm_encoder_create(schema, settings, &run.encoder, error);
-  if (status == DFM_OK) status = file ? read_file(&run, file, error) : run_training(&run, error);
-  return close_training(&run, status, train, valid);
+  return read_training(&run, schema, train, valid, error);
+}
+
+dfm_status dfm_dataset_read_packed(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
+                                   const dfm_data_settings *settings, const dfm_read_options *options,
+                                   dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
+  training run = {.train_input = train_input,
+                  .valid_input = valid_input,
+                  .settings = settings,
+                  .options = options,
+                  .keeps_packed = true};
+  return read_training(&run, schema, train, valid, error);
 }
 
 dfm_status dfm_dataset_read_growing(dfm_input *train_input, dfm_input *valid_input, const dfm_growing *growing,

@@ -239,8 +239,8 @@ static dfm_status write_json(const cache *c, uint64_t dataset, dfm_error *error)
 static dfm_status read_text(const cache *c, const source *from, parts *rows, dfm_error *error) {
   dfm_read_options reading = *from->options;
   if (!c->is_optional) reading.spill_folder = c->folder;
-  return dfm_dataset_read_train(from->train, from->valid, from->schema, from->recipe, &reading, &rows->train,
-                                &rows->valid, error);
+  return dfm_read_to_write(from->train, from->valid, from->schema, from->recipe, &reading, &rows->train, &rows->valid,
+                           error);
 }
 
 /* The file has the validation rows in it, and its own schema; what the recipe asks for beside is its own. That the file
@@ -275,7 +275,8 @@ static dfm_status write_dataset(const cache *c, const source *from, const parts 
   if (getrandom(&random, sizeof random, 0) != sizeof random)
     return dfm_fail(error, DFM_ERROR_IO, "the system has no random number for the name of a cache file");
   DFM_TRY(dfm_text_printf(&path, error, "%s.%016" PRIx64 ".tmp", c->dataset_path, random));
-  dfm_status status = dfm_dataset_write(path.bytes, rows->train, rows->valid, from->recipe, error);
+  dfm_status status =
+      dfm_write_rows(path.bytes, rows->train, rows->valid, from->recipe, from->options->threads, error);
   if (status == DFM_OK) {
     *digest = digest_of(path.bytes, false);
     status = put_in_place(c, path.bytes, error);
@@ -336,7 +337,9 @@ static dfm_status read_cached(cache *c, const source *from, parts *rows, char **
   DFM_TRY(read_text(c, from, rows, error));
   if (kept == DFM_OK) kept = keep(c, from, rows, &reason);
   if (kept == DFM_OK) return say(c, state == CACHE_FRESH ? CACHE_STALE : state, note, error);
-  return c->is_optional ? say_not_kept(reason.message, note, error) : dfm_fail(error, kept, "%s", reason.message);
+  if (!c->is_optional) return dfm_fail(error, kept, "%s", reason.message);
+  DFM_TRY(dfm_dataset_unpack(rows->train, rows->valid, from->options->threads, error));
+  return say_not_kept(reason.message, note, error);
 }
 
 /* ---- whether there is one */
