@@ -292,7 +292,7 @@ static dfm_status open_section(const dfm_packed *packed, size_t number, int sect
                                dfm_error *error) {
   const block *of = &packed->blocks[number];
   const size_t rows = (size_t)(of[1].first - of->first);
-  to->is_open = false;
+  to->packed = NULL;
   DFM_TRY(make_starts(packed, to, error));
   DFM_TRY(fetch(packed, of, section, to, error));
   to->bytes = to->widths + align((size_t)packed->columns[section]);
@@ -303,7 +303,7 @@ static dfm_status open_section(const dfm_packed *packed, size_t number, int sect
   }
   to->block = number;
   to->section = section;
-  to->is_open = true;
+  to->packed = packed;
   return DFM_OK;
 }
 
@@ -368,7 +368,8 @@ dfm_status dfm_packed_next(dfm_packed_pass *pass, dfm_unpacking *unpacking, dfm_
   pass->block = is_first ? find_block(packed, pass->row) : pass->block + 1;
   const block *at = &packed->blocks[pass->block];
   const int64_t end = at[1].first < pass->end ? at[1].first : pass->end;
-  const bool is_open = unpacking->is_open && unpacking->block == pass->block && unpacking->section == pass->section;
+  const bool is_open =
+      unpacking->packed == packed && unpacking->block == pass->block && unpacking->section == pass->section;
   if (!is_open) {
     ask_for(packed, pass->block + 1, pass->section);
     DFM_TRY(open_section(packed, pass->block, pass->section, unpacking, error));

@@ -44,9 +44,9 @@ typedef struct dfm_unpacking {
   size_t capacity;
   const unsigned char *widths, *bytes; /* of the section at hand: its widths and columns, */
   uint32_t *start;                     /* where in `bytes` each column begins */
+  const dfm_packed *packed; /* whose it is; NULL: there is none */
   size_t block;
   int section;
-  bool is_open; /* there is one at hand */
 } dfm_unpacking;
 void dfm_unpacking_clear(dfm_unpacking *unpacking);
 
