@@ -198,10 +198,11 @@ void dfm_packing_end(dfm_packing *packing) {
   packing->packed->desks[packing->thread].fill = fill;
 }
 
-/* The next column, of `limit` as the largest cell that is not NONE; `kind` is WHOLE or 0. */
-static void pack(dfm_packing *packing, const uint32_t *cells, uint32_t limit, unsigned kind) {
+/* The next column; `kind` is WHOLE or 0. `bits` has all bits of the cells plus one: NONE, which is zero then, is as narrow
+ * as any. */
+static void pack(dfm_packing *packing, const uint32_t *cells, uint32_t bits, unsigned kind) {
   const size_t n = (size_t)packing->rows;
-  const unsigned width = limit < UINT8_MAX ? 1 : limit < UINT16_MAX ? 2 : 4;
+  const unsigned width = bits <= UINT8_MAX ? 1 : bits <= UINT16_MAX ? 2 : 4;
   if (width == 1) {
     uint8_t *to = packing->to;
     for (size_t i = 0; i < n; i++) to[i] = (uint8_t)cells[i];
@@ -217,33 +218,30 @@ static void pack(dfm_packing *packing, const uint32_t *cells, uint32_t limit, un
 }
 
 void dfm_packing_ids(dfm_packing *packing, const uint32_t *cells) {
-  uint32_t limit = 0;
-  for (int i = 0; i < packing->rows; i++) {
-    const uint32_t cell = cells[i] == DFM_PACKED_NONE ? 0 : cells[i];
-    limit = cell > limit ? cell : limit;
-  }
-  pack(packing, cells, limit, 0);
+  uint32_t bits = 0;
+  for (int i = 0; i < packing->rows; i++) bits |= cells[i] + 1;
+  pack(packing, cells, bits, 0);
 }
 
-static uint32_t bits_of(float number) {
+static inline uint32_t bits_of(float number) {
   uint32_t bits;
   memcpy(&bits, &number, sizeof bits);
   return bits;
 }
 
 void dfm_packing_numbers(dfm_packing *packing, const float *numbers) {
-  uint32_t cells[DFM_PACKED_ROWS], limit = 0, differ = 0;
+  uint32_t cells[DFM_PACKED_ROWS], bits = 0, differ = 0;
   const uint32_t nan = bits_of(NAN);
   for (int i = 0; i < packing->rows; i++) {
-    const uint32_t bits = bits_of(numbers[i]);
-    const bool is_near = numbers[i] >= 0 && numbers[i] < UINT16_MAX;
-    const int32_t whole = is_near ? (int32_t)numbers[i] : 0;
-    differ |= bits == nan ? 0 : bits ^ bits_of((float)whole);
-    limit = (uint32_t)whole > limit ? (uint32_t)whole : limit;
-    cells[i] = bits == nan ? DFM_PACKED_NONE : (uint32_t)whole;
+    const uint32_t raw = bits_of(numbers[i]);
+    const float near = (numbers[i] >= 0) & (numbers[i] < UINT16_MAX) ? numbers[i] : 0;
+    const int32_t whole = (int32_t)near;
+    differ |= raw == nan ? 0 : raw ^ bits_of((float)whole);
+    cells[i] = raw == nan ? DFM_PACKED_NONE : (uint32_t)whole;
+    bits |= cells[i] + 1;
   }
   if (differ == 0) {
-    pack(packing, cells, limit, WHOLE);
+    pack(packing, cells, bits, WHOLE);
     return;
   }
   memcpy(cells, numbers, (size_t)packing->rows * sizeof *cells);
@@ -318,10 +316,10 @@ void dfm_unpack_ids(const dfm_unpacking *open, int column, int from, int n, uint
   const unsigned width = open->widths[column] & ~(unsigned)WHOLE;
   if (width == 1) {
     const uint8_t *at = bytes + from;
-    for (int i = 0; i < n; i++) cells[i] = at[i] == UINT8_MAX ? DFM_PACKED_NONE : at[i];
+    for (int i = 0; i < n; i++) cells[i] = (uint32_t)(uint8_t)(at[i] + 1) - 1; /* all ones: NONE */
   } else if (width == 2) {
     const uint16_t *at = (const void *)(bytes + 2 * (size_t)from);
-    for (int i = 0; i < n; i++) cells[i] = at[i] == UINT16_MAX ? DFM_PACKED_NONE : at[i];
+    for (int i = 0; i < n; i++) cells[i] = (uint32_t)(uint16_t)(at[i] + 1) - 1;
   } else {
     memcpy(cells, bytes + 4 * (size_t)from, (size_t)n * sizeof *cells);
   }

@@ -25,7 +25,7 @@ typedef struct training {
   dfm_encoder *encoder;
   dfm_vocabulary_builder *builder; /* (F) without values where the field shares another's */
   dfm_pool *pool;
-  const dfm_source *source; /* being read */
+  dfm_source *source; /* being read */
   const uint8_t *uncounted;
   dfm_status *status;       /* (F) of each field's values, */
   dfm_error *failure;       /* (F) and why */
@@ -96,11 +96,16 @@ static dfm_status number_column(const training *run, dfm_block *block, int table
   return DFM_OK;
 }
 
-/* The values of the fields of one table by provisional number. */
-static void number_task(void *context, int table, int thread) {
+/* The values of the fields of one table by provisional number; the first task looks for the rows that are next. */
+static void number_task(void *context, int task, int thread) {
   training *run = context;
   row_values values = {0};
+  const int table = task - 1;
   (void)thread;
+  if (task == 0) {
+    dfm_source_look_ahead(run->source);
+    return;
+  }
   const dfm_category_field *field = &run->encoder->category[table];
   if (field->table != table) return;
   const bool is_column = field->sharers == 1 && !field->is_list;
@@ -116,10 +121,10 @@ static void number_task(void *context, int table, int thread) {
 }
 
 /* `uncounted`: rows that do not make the vocabulary, as in dfm_destination; NULL: all do. */
-static dfm_status number_values(training *run, const dfm_source *source, const uint8_t *uncounted, dfm_error *error) {
+static dfm_status number_values(training *run, dfm_source *source, const uint8_t *uncounted, dfm_error *error) {
   run->source = source;
   run->uncounted = uncounted;
-  dfm_pool_run(run->pool, run->encoder->F, number_task, run);
+  dfm_pool_run(run->pool, 1 + run->encoder->F, number_task, run);
   for (int f = 0; f < run->encoder->F; f++) {
     if (run->status[f] == DFM_OK) continue;
     if (error) *error = run->failure[f];
