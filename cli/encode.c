@@ -93,7 +93,7 @@ static int check_place(const cli_call *call) {
   return code;
 }
 
-static int read_like_model(const cli_call *call, encode_run *run) {
+static int encode_like_model(const cli_call *call, encode_run *run) {
   const encode_options *o = run->options;
   dfm_error error;
   const int code = cli_input(call, 0, &run->rows.input);
@@ -109,10 +109,11 @@ static int read_like_model(const cli_call *call, encode_run *run) {
   free(folder);
   if (status != DFM_OK) return cli_fail(&error);
   cli_say_skipped(run->rows.train, NULL);
-  return CLI_OK;
+  status = dfm_dataset_write(o->output, run->rows.train, NULL, NULL, &error);
+  return status == DFM_OK ? CLI_OK : cli_fail(&error);
 }
 
-static int read_to_train(const cli_call *call, encode_run *run) {
+static int encode_to_train(const cli_call *call, encode_run *run) {
   const encode_options *o = run->options;
   const cli_rows_options reading = {.valid = o->valid,
                                     .schema = o->schema,
@@ -122,7 +123,8 @@ static int read_to_train(const cli_call *call, encode_run *run) {
                                     .truth = o->truth,
                                     .threads = o->threads,
                                     .skip_bad_rows = o->skip_bad_rows,
-                                    .output = o->output};
+                                    .output = o->output,
+                                    .encode_to = o->output};
   return cli_rows_read(call, &reading, &run->rows);
 }
 
@@ -160,15 +162,12 @@ static int report(const encode_run *run) {
 }
 
 static int run_stages(const cli_call *call, encode_run *run) {
-  dfm_error error;
   const double start = now();
   int code = settle_output(call, call->options);
   if (code == CLI_OK) code = check(call, run);
   if (code == CLI_OK) code = check_place(call);
-  if (code == CLI_OK) code = run->options->like ? read_like_model(call, run) : read_to_train(call, run);
+  if (code == CLI_OK) code = run->options->like ? encode_like_model(call, run) : encode_to_train(call, run);
   if (code != CLI_OK) return code;
-  if (dfm_dataset_write(run->options->output, run->rows.train, run->rows.valid, run->rows.recipe, &error) != DFM_OK)
-    return cli_fail(&error);
   run->seconds = now() - start;
   cli_memory_stop(&run->memory);
   return report(run);

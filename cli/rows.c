@@ -104,6 +104,8 @@ static int read_rows(const cli_rows_options *o, const dfm_schema *schema, cli_ro
   const dfm_status status =
       rows->from ? dfm_dataset_read_more(rows->input, rows->valid_input, rows->from, rows->recipe, &o->growth, &reading,
                                          &rows->growth, &rows->train, &rows->valid, &error)
+      : o->encode_to ? dfm_dataset_encode(rows->input, rows->valid_input, schema, rows->recipe, &reading, o->encode_to,
+                                          &rows->train, &rows->valid, &error)
       : o->cache || is_default ? dfm_dataset_read_cached(rows->input, rows->valid_input, schema, rows->recipe, &reading,
                                                          &cache, &rows->train, &rows->valid, &rows->cache_note, &error)
                                : dfm_dataset_read_train(rows->input, rows->valid_input, schema, rows->recipe, &reading,

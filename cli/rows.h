@@ -30,6 +30,7 @@ typedef struct cli_rows_options {
   dfm_growth_options growth;
   bool is_progressive;
   const char *output; /* rows beyond memory's budget lie in its folder meanwhile; NULL: in the system's */
+  const char *encode_to; /* the rows are written there as a dataset file; NULL: they are not */
   bool keeps_all;     /* no rows are held out by lot: rows to look at, not to train on */
 } cli_rows_options;
 

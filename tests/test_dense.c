@@ -294,7 +294,7 @@ static void stack_task(void *context, int block, int thread) {
   const fixture *f = context;
   dfm_pass pass = f->pass;
   const int b0 = block * pass.block, b1 = b0 + pass.block < pass.B ? b0 + pass.block : pass.B;
-  pass.room = thread * pass.block < b0 ? thread * pass.block : b0; /* a block comes first to the thread of its number */
+  pass.room = f->capacity > pass.block ? thread * pass.block : b0; /* as the executor does */
   for (int i = 0; i < LAYERS; i++) dfm_layer_dense.forward(&f->net.layer[i], &pass, b0, b1);
   for (int i = LAYERS; i-- > 0;) dfm_layer_dense.backward(&f->net.layer[i], &pass, b0, b1);
 }
@@ -330,7 +330,9 @@ static void check_stack(const dfm_kernel *kernel, int capacity) {
     run_stack(&f, batches[i]);
     assert_ok(dfm_dense_check(f.pass.dense, &error));
     for (size_t j = 0; j < (size_t)batches[i] * (size_t)f.net.edge_n[last]; j++)
-      assert_true(f.pass.value[last][j] == plain.pass.value[last][j]);
+      if (f.pass.value[last][j] != plain.pass.value[last][j])
+        fail_msg("%s, %d of %d rows: y[%zu] = %g, expected %g", kernel->name, batches[i], capacity, j,
+                 (double)f.pass.value[last][j], (double)plain.pass.value[last][j]);
     for (size_t j = 0; j < in; j++) assert_true(f.pass.dvalue[IN][j] == plain.pass.dvalue[IN][j]);
     for (size_t j = 0; j < f.net.n_weights; j++) assert_true(f.pass.dweight[j] == plain.pass.dweight[j]);
   }

@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include "base/random.h"
+#include "data/placing.h"
 #include "data/settle.h"
 #include "test_rows.h"
 
@@ -33,24 +34,43 @@ static size_t value_text(uint32_t raw, char *text) {
   return raw % 7 == 3 ? 0 : (size_t)sprintf(text, raw % 2 ? "%u" : "a longer value %u", raw);
 }
 
-static void fill_row(test_scene *scene, int64_t row) {
+static void fill_row(test_scene *scene, dfm_block *block, int64_t row) {
   dfm_error error;
-  assert_ok(dfm_storage_add(scene->storage, 1, NULL, &error));
-  const int64_t at = row - scene->storage->written;
+  const int at = block->rows++;
   for (int f = 0; f < F; f++) {
     char text[64];
     const size_t n = value_text(raw_value(row, f), text);
-    uint32_t *id = &dfm_storage_ids(scene->storage, at)[f];
+    uint32_t *id = &block->id[f * DFM_BLOCK_STRIDE + at];
     *id = DFM_ID_NONE;
     if (f == 1 && row % 1000 == 0) continue; /* an absent column */
     assert_ok(dfm_vocabulary_builder_add(&scene->builder[f], text, n, false, id, &error));
   }
-  for (int d = 0; d < D; d++) dfm_storage_numbers(scene->storage, at)[d] = raw_number(row, d);
-  scene->storage->label[at] = row % 3 == 0;
+  for (int d = 0; d < D; d++) block->number[at * D + d] = raw_number(row, d);
+  block->label[at] = row % 3 == 0;
+}
+
+/* Blocks of one row up to all that fit, by as many threads in turn. */
+static void fill_rows(test_scene *scene, int threads) {
+  dfm_error error;
+  dfm_block *block;
+  int at[DFM_BLOCK_ROWS];
+  assert_ok(dfm_block_create(scene->encoder, &block, &error));
+  for (int r = 0; r < DFM_BLOCK_ROWS; r++) at[r] = r;
+  for (int64_t row = 0, rows = 1; row < ROWS; row += rows, rows = rows % DFM_BLOCK_ROWS + 1) {
+    size_t number;
+    if (rows > ROWS - row) rows = ROWS - row;
+    dfm_block_clear(block);
+    for (int64_t i = 0; i < rows; i++) fill_row(scene, block, row + i);
+    assert_ok(dfm_packed_add(scene->storage->packed, (int)rows, &number, &error));
+    assert_ok(dfm_storage_pack_rows(scene->storage, number, (int)(number % (size_t)threads), block, at, (int)rows, row,
+                                    &error));
+    assert_ok(dfm_storage_add(scene->storage, rows, NULL, &error));
+  }
+  dfm_block_free(block);
 }
 
 /* Rows beyond `budget_bytes` lie in files. */
-static void set_up(test_scene *scene, int rule, size_t budget_bytes) {
+static void set_up(test_scene *scene, int rule, int threads, size_t budget_bytes) {
   dfm_error error;
   dfm_schema *schema = make_schema("y:label C1:category C2:category C3:category C4:category I1:number I2:number");
   dfm_data_settings settings = make_settings();
@@ -65,11 +85,9 @@ static void set_up(test_scene *scene, int rule, size_t budget_bytes) {
       dfm_storage_create(scene->encoder, (dfm_storage_has){.label = true}, test_path("."), &scene->storage, &error));
   for (int f = 0; f < F; f++) dfm_vocabulary_builder_begin(&scene->builder[f], &scene->encoder->category[f]);
   scene->storage->budget_bytes = budget_bytes;
-  for (int64_t row = 0; row < ROWS; row++) fill_row(scene, row);
+  assert_ok(dfm_storage_pack(scene->storage, threads, &error));
+  fill_rows(scene, threads);
   assert_ok(dfm_storage_finish(scene->storage, NULL, &error));
-  const uint32_t *ids = scene->storage->category;
-  assert_ok(dfm_storage_finish(scene->storage, NULL, &error)); /* does nothing */
-  assert_ptr_equal(ids, scene->storage->category);
   assert_ok(dfm_dataset_view(scene->encoder, scene->storage, 0, ROWS - HELD, &scene->train, &error));
   assert_ok(dfm_dataset_view(scene->encoder, scene->storage, ROWS - HELD, HELD, &scene->valid, &error));
   dfm_schema_free(schema);
@@ -87,8 +105,9 @@ static void settle(test_scene *scene, int threads, bool counts_valid, dfm_unknow
   dfm_error error;
   dfm_pool *pool;
   assert_ok(dfm_pool_create(threads, &pool, &error));
-  if (!counts_valid) dfm_settle_uncount(scene->builder, scene->valid, pool);
+  if (!counts_valid) assert_ok(dfm_settle_uncount(scene->builder, scene->valid, pool, &error));
   assert_ok(dfm_settle(scene->encoder, scene->builder, scene->train, scene->valid, counts_valid, pool, cell, &error));
+  assert_ok(dfm_storage_unpack(scene->storage, pool, &error));
   dfm_pool_free(pool);
 }
 
@@ -131,9 +150,9 @@ static void neither_threads_nor_files_change_a_bit(void **state) {
   for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
     test_scene scene;
     dfm_unknown_cell cell = {.f = -1};
-    set_up(&scene, DFM_UNKNOWN_ERROR, i % 2 == 0 ? SIZE_MAX : 100000);
-    assert_true(scene.storage->spill[0].is_file == (i % 2 == 1));
+    set_up(&scene, DFM_UNKNOWN_ERROR, threads[i], i % 2 == 0 ? SIZE_MAX : 100000);
     settle(&scene, threads[i], false, &cell);
+    assert_true(scene.storage->spill[0].is_file == (i % 2 == 1));
     const uint64_t hash = hash_of(&scene);
     assert_true(cell.f >= 0);
     if (i == 0) first = hash, first_cell = cell;
@@ -178,7 +197,7 @@ static void rows_get_the_ids_of_their_values(void **state) {
   for (int counts_valid = 0; counts_valid < 2; counts_valid++) {
     test_scene scene;
     dfm_unknown_cell cell = {.f = -1};
-    set_up(&scene, DFM_UNKNOWN_ROW, SIZE_MAX);
+    set_up(&scene, DFM_UNKNOWN_ROW, 3, SIZE_MAX);
     settle(&scene, 2, counts_valid, &cell);
     assert_int_equal(cell.f, -1);
     for (int f = 0; f < F; f++) {
@@ -205,7 +224,7 @@ static void numbers_are_fitted_to_the_training_rows(void **state) {
   (void)state;
   test_scene scene;
   dfm_unknown_cell cell = {.f = -1};
-  set_up(&scene, DFM_UNKNOWN_ROW, SIZE_MAX);
+  set_up(&scene, DFM_UNKNOWN_ROW, 3, SIZE_MAX);
   for (int d = 0; d < D; d++) scene.encoder->number[d].settings.transform = DFM_TRANSFORM_STANDARD;
   settle(&scene, 3, false, &cell);
   for (int d = 0; d < D; d++) {

@@ -34,6 +34,11 @@ typedef struct dfm_writer dfm_writer;
 dfm_status dfm_writer_open(const char *path, dfm_writer **writer, dfm_error *error);
 /* Buffered. After a failure only dfm_writer_abort is left to call. */
 dfm_status dfm_writer_write(dfm_writer *writer, const void *bytes, size_t size_bytes, dfm_error *error);
+/* Leaves out the next `n` bytes, which dfm_writer_place writes, in any order, on any thread; `*at` says where they begin.
+ * False: the target is no regular file, and takes bytes in their order alone. */
+bool dfm_writer_has_places(const dfm_writer *writer);
+dfm_status dfm_writer_leave(dfm_writer *writer, uint64_t n, uint64_t *at, dfm_error *error);
+dfm_status dfm_writer_place(dfm_writer *writer, uint64_t at, const void *bytes, size_t size_bytes, dfm_error *error);
 /* Makes the file appear and frees the writer, also on failure. A failure leaves the old file, and no temporary;
  * except where only the folder cannot be synced: then the new file is there, and the error says so. */
 dfm_status dfm_writer_commit(dfm_writer *writer, dfm_error *error);

@@ -199,6 +199,38 @@ dfm_status dfm_writer_write(dfm_writer *writer, const void *bytes, size_t size_b
   return DFM_OK;
 }
 
+bool dfm_writer_has_places(const dfm_writer *writer) {
+  return writer->target != NULL;
+}
+
+dfm_status dfm_writer_leave(dfm_writer *writer, uint64_t n, uint64_t *at, dfm_error *error) {
+  DFM_TRY(flush(writer, error));
+  const off_t end = writer->written + (off_t)n;
+  if (lseek(writer->fd, end, SEEK_SET) != end) return fail_write(writer, errno, error);
+  *at = (uint64_t)writer->written;
+  writer->written = writer->started = end;
+  return DFM_OK;
+}
+
+/* A thread that comes to the end of a step has the disk begin with the step before, which is then mostly there. */
+static void start_step(const dfm_writer *writer, uint64_t at, uint64_t end) {
+  const uint64_t step = end / STEP_BYTES;
+  if (step != at / STEP_BYTES && step > 1)
+    (void)!sync_file_range(writer->fd, (off_t)((step - 2) * STEP_BYTES), STEP_BYTES, SYNC_FILE_RANGE_WRITE);
+}
+
+dfm_status dfm_writer_place(dfm_writer *writer, uint64_t at, const void *bytes, size_t size_bytes, dfm_error *error) {
+  const unsigned char *from = bytes;
+  for (size_t done = 0; done < size_bytes;) {
+    const ssize_t n = pwrite(writer->fd, from + done, size_bytes - done, (off_t)(at + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_write(writer, errno, error);
+    done += (size_t)n;
+  }
+  start_step(writer, at, at + size_bytes);
+  return DFM_OK;
+}
+
 /* The descriptor is gone whatever close says (Linux), also after EINTR. */
 static dfm_status close_file(dfm_writer *writer, dfm_error *error) {
   const int fd = writer->fd;

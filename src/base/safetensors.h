@@ -12,6 +12,7 @@
 #define DFM_BASE_SAFETENSORS_H
 
 #include "base/file.h"
+#include "base/pool.h"
 
 typedef enum dfm_dtype { DFM_F32, DFM_U8, DFM_U32, DFM_U64 } dfm_dtype;
 size_t dfm_dtype_size(dfm_dtype dtype);
@@ -34,6 +35,11 @@ dfm_status dfm_st_add_tensor(dfm_st_writer *writer, const char *name, dfm_dtype 
 dfm_status dfm_st_begin(dfm_st_writer *writer, const char *path, dfm_error *error);
 int dfm_st_order(const dfm_st_writer *writer, int position); /* -1 past the last */
 dfm_status dfm_st_write(dfm_st_writer *writer, const void *bytes, size_t size_bytes, dfm_error *error);
+/* In place of writing them one after the other: makes all tensors' bytes in pieces, on the pool's threads. `make` puts
+ * bytes [from, from + n) of tensor `tensor` to `to`, any piece of it at any time; `thread` is for scratch space alone. */
+typedef dfm_status (*dfm_st_make)(void *context, int thread, int tensor, uint64_t from, size_t n, void *to,
+                                  dfm_error *error);
+dfm_status dfm_st_make_all(dfm_st_writer *writer, dfm_pool *pool, dfm_st_make make, void *context, dfm_error *error);
 /* Fails if fewer or more bytes were written than declared. Makes the file appear; frees the writer in any case.
  * `*digest` becomes the file's dfm_st_digest; NULL accepted. */
 dfm_status dfm_st_commit(dfm_st_writer *writer, uint64_t *digest, dfm_error *error);

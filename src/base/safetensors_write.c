@@ -250,12 +250,122 @@ dfm_status dfm_st_write(dfm_st_writer *writer, const void *bytes, size_t size_by
   return DFM_OK;
 }
 
+/* ---- in pieces */
+
+/* Pieces of the data: whole blocks of checksums, few enough bytes for the second-level cache. */
+enum { PIECE_BYTES = 64 * DFM_CHECKSUM_BLOCK };
+
+typedef struct making {
+  dfm_st_writer *writer;
+  dfm_st_make make;
+  void *context;
+  uint64_t at;      /* of the data in the file; where it takes no places nothing */
+  uint64_t *start;  /* (n + 1) where each tensor begins in the data, in file order */
+  uint8_t **buffer; /* (threads) PIECE_BYTES each */
+  dfm_status *status;
+  dfm_error *error;
+} making;
+
+/* The tensor in whose bytes byte `at` of the data lies, by its place in the file. */
+static size_t find_tensor(const making *run, uint64_t at) {
+  size_t low = 0, high = run->writer->n;
+  while (high - low > 1) {
+    const size_t middle = low + (high - low) / 2;
+    if (run->start[middle] <= at)
+      low = middle;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+static dfm_status make_piece(const making *run, uint64_t at, size_t n, int thread, dfm_error *error) {
+  uint8_t *to = run->buffer[thread];
+  size_t place = find_tensor(run, at);
+  for (size_t done = 0; done < n; place++) {
+    const uint64_t left = run->start[place + 1] - (at + done);
+    const size_t part = left < n - done ? (size_t)left : n - done;
+    if (part > 0)
+      DFM_TRY(run->make(run->context, thread, run->writer->order[place], at + done - run->start[place], part, to + done,
+                        error));
+    done += part;
+  }
+  return DFM_OK;
+}
+
+static void set_checksums(const dfm_st_writer *writer, const uint8_t *bytes, uint64_t at, size_t n) {
+  uint8_t *to = writer->checksum + (1 + at / DFM_CHECKSUM_BLOCK) * DFM_CHECKSUM_BYTES;
+  for (size_t done = 0; done < n; done += DFM_CHECKSUM_BLOCK) {
+    const uint64_t hash = XXH3_64bits(bytes + done, n - done < DFM_CHECKSUM_BLOCK ? n - done : DFM_CHECKSUM_BLOCK);
+    for (int i = 0; i < DFM_CHECKSUM_BYTES; i++) *to++ = (uint8_t)(hash >> (8 * i));
+  }
+}
+
+static void make_task(void *context, int task, int thread) {
+  const making *run = context;
+  const uint64_t at = (uint64_t)task * PIECE_BYTES, left = run->writer->declared - at;
+  const size_t n = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
+  const bool is_placed = dfm_writer_has_places(run->writer->file);
+  dfm_status *status = &run->status[thread];
+  dfm_error *error = &run->error[thread];
+  if (*status != DFM_OK) return;
+  *status = make_piece(run, at, n, thread, error);
+  if (*status != DFM_OK) return;
+  set_checksums(run->writer, run->buffer[thread], at, n);
+  *status = is_placed ? dfm_writer_place(run->writer->file, run->at + at, run->buffer[thread], n, error)
+                      : dfm_writer_write(run->writer->file, run->buffer[thread], n, error);
+}
+
+static dfm_status begin_making(making *run, int threads, dfm_error *error) {
+  const dfm_st_writer *writer = run->writer;
+  DFM_TRY(dfm_alloc(&run->start, writer->n + 1, sizeof *run->start, error));
+  DFM_TRY(dfm_alloc(&run->status, (size_t)threads, sizeof *run->status, error));
+  DFM_TRY(dfm_alloc(&run->error, (size_t)threads, sizeof *run->error, error));
+  DFM_TRY(dfm_alloc(&run->buffer, (size_t)threads, sizeof *run->buffer, error));
+  for (int i = 0; i < threads; i++) DFM_TRY(dfm_alloc(&run->buffer[i], PIECE_BYTES, 1, error));
+  for (size_t place = 0; place < writer->n; place++)
+    run->start[place + 1] = run->start[place] + writer->tensor[writer->order[place]].size_bytes;
+  return dfm_writer_has_places(writer->file) ? dfm_writer_leave(writer->file, writer->declared, &run->at, error)
+                                             : DFM_OK;
+}
+
+/* What takes bytes in their order alone is written by one thread. */
+static dfm_status run_making(making *run, dfm_pool *pool, int threads, dfm_error *error) {
+  dfm_st_writer *writer = run->writer;
+  const int n = (int)((writer->declared + PIECE_BYTES - 1) / PIECE_BYTES);
+  DFM_TRY(begin_making(run, threads, error));
+  if (dfm_writer_has_places(writer->file))
+    dfm_pool_run(pool, n, make_task, run);
+  else
+    for (int task = 0; task < n; task++) make_task(run, task, 0);
+  for (int i = 0; i < threads; i++) {
+    if (run->status[i] == DFM_OK) continue;
+    if (error) *error = run->error[i];
+    return run->status[i];
+  }
+  writer->written = writer->declared;
+  writer->n_checksums = (size_t)dfm_checksum_count(writer->declared);
+  return DFM_OK;
+}
+
+dfm_status dfm_st_make_all(dfm_st_writer *writer, dfm_pool *pool, dfm_st_make make, void *context, dfm_error *error) {
+  making run = {.writer = writer, .make = make, .context = context};
+  const int threads = dfm_pool_threads(pool);
+  const dfm_status status = run_making(&run, pool, threads, error);
+  for (int i = 0; run.buffer && i < threads; i++) free(run.buffer[i]);
+  free(run.buffer);
+  free(run.start);
+  free(run.status);
+  free(run.error);
+  return status;
+}
+
 static dfm_status write_end(dfm_st_writer *writer, dfm_error *error) {
   if (writer->written != writer->declared) {
     return dfm_fail(error, DFM_ERROR_VALUE, "%llu bytes are written of the %llu declared; write all",
                     (unsigned long long)writer->written, (unsigned long long)writer->declared);
   }
-  if (writer->written % DFM_CHECKSUM_BLOCK != 0) keep_checksum(writer, XXH3_64bits_digest(writer->hash));
+  if (writer->n_checksums < dfm_checksum_count(writer->declared)) keep_checksum(writer, XXH3_64bits_digest(writer->hash));
   return dfm_writer_write(writer->file, writer->checksum, writer->n_checksums * DFM_CHECKSUM_BYTES, error);
 }
 

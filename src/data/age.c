@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "data/storage.h"
+#include "data/placing.h"
 
 uint64_t dfm_ages_count(const dfm_encoder *encoder, int f) {
   const dfm_category_field *field = &encoder->category[f];
@@ -54,6 +54,9 @@ typedef struct age_pass {
   const dfm_dataset *train;
   field_ages *field; /* (F) */
   int tasks, *begin; /* (tasks + 1) */
+  dfm_row_reader *reader; /* (tasks) */
+  dfm_status *status;     /* (tasks) */
+  dfm_error *error;       /* (tasks) */
   dfm_scan scan;
 } age_pass;
 
@@ -61,20 +64,29 @@ static inline void see(const field_ages *field, uint32_t id, uint32_t age) {
   if (id >= field->first && id - field->first < field->n) field->age[id - field->first] = age; /* no id: beyond n */
 }
 
+/* Rows [row, row + n) of the training rows, in a field whose ids are `ids` where it is no list. */
+static void see_field(const age_pass *pass, const field_ages *field, int64_t row, int n, const uint32_t *ids) {
+  const dfm_dataset *train = pass->train;
+  for (int i = 0; i < n; i++) {
+    const uint32_t age = dfm_age_after(0, train->rows - 1 - row - i), *id = ids + i;
+    uint64_t cells = 1;
+    if (field->is_list) cells = dfm_storage_cells(train->storage, train->first + row + i, field->f, &id);
+    for (uint64_t k = 0; k < cells; k++) see(field, id[k], age);
+  }
+}
+
 static void see_task(void *context, int task, int thread) {
   const age_pass *pass = context;
   const field_ages *begin = pass->field + pass->begin[task], *end = pass->field + pass->begin[task + 1];
-  const dfm_dataset *train = pass->train;
+  const int64_t stop = pass->scan.first + pass->scan.n;
+  dfm_row_reader *reader = &pass->reader[task];
   (void)thread;
-  for (int64_t row = pass->scan.first; row < pass->scan.first + pass->scan.n; row++) {
-    const uint32_t *ids = dfm_storage_ids(train->storage, train->first + row);
-    const uint32_t age = dfm_age_after(0, train->rows - 1 - row);
-    for (const field_ages *field = begin; field < end; field++) {
-      uint64_t n = 1;
-      const uint32_t *id = ids + field->f;
-      if (field->is_list) n = dfm_storage_cells(train->storage, train->first + row, field->f, &id);
-      for (uint64_t i = 0; i < n; i++) see(field, id[i], age);
-    }
+  for (int64_t row = pass->scan.first; row < stop && pass->status[task] == DFM_OK; row += DFM_PACKED_ROWS) {
+    const int n = stop - row < DFM_PACKED_ROWS ? (int)(stop - row) : DFM_PACKED_ROWS;
+    pass->status[task] =
+        dfm_storage_read_ids(pass->train->storage, pass->train->first + row, n, reader, &pass->error[task]);
+    for (const field_ages *field = begin; field < end && pass->status[task] == DFM_OK; field++)
+      see_field(pass, field, row, n, reader->ids + (size_t)field->f * DFM_READER_STRIDE);
   }
 }
 
@@ -99,6 +111,11 @@ static dfm_status see_rows(age_pass *pass, dfm_pool *pool, dfm_error *error) {
       dfm_pool_run(pool, pass->tasks, see_task, pass);
     else
       see_task(pass, 0, 0);
+    for (int t = 0; t < pass->tasks; t++) {
+      if (pass->status[t] == DFM_OK) continue;
+      if (error) *error = pass->error[t];
+      return pass->status[t];
+    }
   }
 }
 
@@ -110,12 +127,19 @@ dfm_status dfm_ages_of(const dfm_dataset *train, const uint64_t *n, const uint32
   dfm_status status;
   DFM_TRY_GOTO(status, dfm_alloc(&pass.field, (size_t)train->encoder->F, sizeof *pass.field, error), done);
   DFM_TRY_GOTO(status, dfm_alloc(&pass.begin, (size_t)pass.tasks + 1, sizeof *pass.begin, error), done);
+  DFM_TRY_GOTO(status, dfm_alloc(&pass.reader, (size_t)pass.tasks, sizeof *pass.reader, error), done);
+  DFM_TRY_GOTO(status, dfm_alloc(&pass.status, (size_t)pass.tasks, sizeof *pass.status, error), done);
+  DFM_TRY_GOTO(status, dfm_alloc(&pass.error, (size_t)pass.tasks, sizeof *pass.error, error), done);
   DFM_TRY_GOTO(status, allocate_ages(train->encoder->F, n, &age, error), done);
   share_fields(&pass, n, first, age);
   status = see_rows(&pass, pool, error);
 done:
   free(pass.field);
   free(pass.begin);
+  for (int t = 0; pass.reader && t < pass.tasks; t++) dfm_row_reader_clear(&pass.reader[t]);
+  free(pass.reader);
+  free(pass.status);
+  free(pass.error);
   if (status != DFM_OK) {
     dfm_ages_free(age);
     return status;

@@ -91,6 +91,10 @@ const char *dfm_dataset_skipped(const dfm_dataset *dataset, size_t i, int64_t *r
   return reasons[i];
 }
 
+void dfm_dataset_take_skipped(dfm_dataset *dataset, const dfm_dataset *from) {
+  dataset->storage->bad = from->storage->bad;
+}
+
 int64_t dfm_dataset_before(const dfm_dataset *dataset) {
   return dataset->before;
 }

@@ -35,6 +35,13 @@ typedef struct dfm_batch {
 dfm_status dfm_dataset_read_training(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
                                      const dfm_data_settings *settings, const dfm_read_options *options,
                                      dfm_dataset **train, dfm_dataset **valid, dfm_error *error);
+/* The same for rows that are to be written: they stay packed, as they were read. Until dfm_dataset_unpack nothing may be
+ * done with them but dfm_dataset_file_write. */
+dfm_status dfm_dataset_read_packed(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
+                                   const dfm_data_settings *settings, const dfm_read_options *options,
+                                   dfm_dataset **train, dfm_dataset **valid, dfm_error *error);
+/* Makes of them what dfm_dataset_read_training gives. `valid` may be NULL; `threads` as in dfm_read_options. */
+dfm_status dfm_dataset_unpack(dfm_dataset *train, dfm_dataset *valid, int threads, dfm_error *error);
 /* The same for rows to train a model on further (deepfm.h, dfm_dataset_read_more): by its schema, through vocabularies
  * grown from its own. */
 typedef struct dfm_growing {
@@ -56,6 +63,8 @@ dfm_status dfm_reader_open_encoded(dfm_input *input, dfm_encoder *encoder, const
 dfm_status dfm_batch_create(int F, int D, int capacity, dfm_batch **batch, dfm_error *error);
 void dfm_batch_free(dfm_batch *batch);
 
+/* What is said of rows that were left out (dfm_dataset_skipped) is from here on what is said of those of `from`. */
+void dfm_dataset_take_skipped(dfm_dataset *dataset, const dfm_dataset *from);
 const dfm_encoder *dfm_dataset_encoder(const dfm_dataset *dataset);
 dfm_dataset *dfm_dataset_retain(dfm_dataset *dataset);
 /* Rows of its text that came before it in other datasets (dfm_reader_next). */

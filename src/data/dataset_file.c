@@ -443,7 +443,7 @@ static dfm_status take_over(dataset_file *open, const dfm_data_settings *setting
     return fail_setting(dfm_st_path(open->file), "schema", error);
   DFM_TRY(take_categories(open, wanted, error));
   DFM_TRY(take_numbers(open, wanted, &needs_fit, error));
-  return needs_fit ? dfm_settle_numbers(wanted, open->part[0], pool, error) : DFM_OK;
+  return needs_fit ? dfm_settle_numbers(wanted, open->part[0], pool, NULL, error) : DFM_OK;
 }
 
 /* The part as rows of `encoder`. */

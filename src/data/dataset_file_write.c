@@ -1,27 +1,20 @@
-/* Dataset file, writing: training and validation rows with their encoder come in; one safetensors file goes out, array
- * by array, in pieces, so that memory does not grow with the rows. */
+/* Dataset file, writing: training and validation rows with their encoder come in; one safetensors file goes out, in
+ * pieces that threads make of whatever lies there, so that memory does not grow with the rows. Rows that are packed get
+ * their ids on the way. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <jansson.h>
 
 #include "base/memory.h"
 #include "data/dataset_file.h"
-#include "data/storage.h"
+#include "data/placing.h"
 
 typedef struct parts {
   const dfm_dataset *part[2]; /* training, validation (or NULL) */
 } parts;
-
-/* One array over the rows of both parts. */
-typedef struct array {
-  const char *name;
-  dfm_dtype dtype;
-  size_t width;           /* elements per row */
-  const void *storage[2]; /* the parts' storage's array; NULL at [0]: not there */
-  int tensor;
-} array;
 
 enum { N_ARRAYS = DFM_STORAGE_ARRAYS };
 
@@ -30,12 +23,19 @@ typedef struct list_tensors {
   int part[DFM_LIST_ARRAYS];
 } list_tensors;
 
+/* What a thread makes rows with. */
+typedef struct maker {
+  dfm_row_reader reader;
+  char *row; /* one, of which a part is needed */
+} maker;
+
 /* Everything that is written. */
 typedef struct output {
   parts written;
-  array arrays[N_ARRAYS];
-  list_tensors *list; /* (F) */
-  int encoder;        /* its first tensor */
+  int array[N_ARRAYS]; /* the tensors of a storage's arrays; -1: not there */
+  list_tensors *list;  /* (F) */
+  int encoder;         /* its first tensor */
+  maker *maker;        /* (threads) */
 } output;
 
 /* ---- metadata */
@@ -93,52 +93,45 @@ static dfm_status add_metadata(dfm_st_writer *writer, const parts *written, cons
   return dfm_st_add_metadata(writer, "recipe", origin->recipe_json ? origin->recipe_json : "{}", error);
 }
 
-/* ---- arrays */
+/* ---- declarations */
 
-static void list_arrays(const parts *written, array arrays[N_ARRAYS]) {
-  const dfm_dataset *train = written->part[0], *valid = written->part[1];
-  const dfm_storage *a = train->storage, *b = valid ? valid->storage : a;
-  const bool has_label = dfm_dataset_has_label(train) && (!valid || dfm_dataset_has_label(valid));
-  const bool has_truth = a->has.truth && b->has.truth;
-  const array all[N_ARRAYS] = {
-      {"row", DFM_U64, 1, {a->file_row, b->file_row}, -1},
-      {"category", DFM_U32, (size_t)a->F, {a->F > 0 ? a->category : NULL, b->category}, -1},
-      {"number", DFM_F32, (size_t)a->D, {a->D > 0 ? a->number : NULL, b->number}, -1},
-      {"label", DFM_F32, 1, {has_label ? a->label : NULL, b->label}, -1},
-      {"weight", DFM_F32, 1, {a->has.weight && b->has.weight ? a->weight : NULL, b->weight}, -1},
-      {"truth", DFM_F32, 1, {has_truth ? a->truth : NULL, b->truth}, -1}};
-  for (int i = 0; i < N_ARRAYS; i++) arrays[i] = all[i];
+/* The storage's arrays as tensors, in the order of declaration. */
+static const struct {
+  int array;
+  const char *name;
+  dfm_dtype dtype;
+  int n_dims;
+} TENSOR[N_ARRAYS] = {{5, "row", DFM_U64, 1},   {0, "category", DFM_U32, 2}, {1, "number", DFM_F32, 2},
+                      {2, "label", DFM_F32, 1}, {3, "weight", DFM_F32, 1},   {4, "truth", DFM_F32, 1}};
+
+static size_t array_row_bytes(const dfm_storage *storage, int array) {
+  size_t row_bytes;
+  (void)dfm_storage_array(storage, array, 0, &row_bytes);
+  return row_bytes;
 }
 
-static dfm_status declare(dfm_st_writer *writer, array arrays[N_ARRAYS], int64_t rows, dfm_error *error) {
+/* Whether all rows have the array. */
+static bool has_array(const parts *written, int array) {
+  bool has = true;
+  for (int i = 0; i < 2 && written->part[i]; i++) {
+    has &= array_row_bytes(written->part[i]->storage, array) > 0;
+    if (array == 2) has &= dfm_dataset_has_label(written->part[i]);
+  }
+  return has;
+}
+
+static dfm_status declare_arrays(dfm_st_writer *writer, output *out, int64_t rows, dfm_error *error) {
   for (int i = 0; i < N_ARRAYS; i++) {
-    const bool is_matrix = arrays[i].dtype == DFM_U32 || i == 2;
-    const uint64_t shape[2] = {(uint64_t)rows, arrays[i].width};
-    if (!arrays[i].storage[0]) continue;
-    DFM_TRY(
-        dfm_st_add_tensor(writer, arrays[i].name, arrays[i].dtype, is_matrix ? 2 : 1, shape, &arrays[i].tensor, error));
+    const int array = TENSOR[i].array;
+    const size_t row_bytes = array_row_bytes(out->written.part[0]->storage, array);
+    const uint64_t shape[2] = {(uint64_t)rows, row_bytes / dfm_dtype_size(TENSOR[i].dtype)};
+    out->array[array] = -1;
+    if (!has_array(&out->written, array)) continue;
+    DFM_TRY(dfm_st_add_tensor(writer, TENSOR[i].name, TENSOR[i].dtype, TENSOR[i].n_dims, shape, &out->array[array],
+                              error));
   }
   return DFM_OK;
 }
-
-static dfm_status write_array(dfm_st_writer *writer, const parts *written, const array *from, dfm_error *error) {
-  const size_t row_bytes = from->width * dfm_dtype_size(from->dtype);
-  for (int i = 0; i < 2; i++) {
-    const dfm_dataset *part = written->part[i];
-    if (!part) continue;
-    /* No dfm_scan, which would have the other arrays read ahead too. */
-    for (int64_t at = 0; at < part->rows; at += DFM_SCAN_ROWS) {
-      const int64_t left = part->rows - at, n = left < DFM_SCAN_ROWS ? left : DFM_SCAN_ROWS;
-      const char *rows = (const char *)from->storage[i] + (size_t)(part->first + at) * row_bytes;
-      DFM_TRY(dfm_dataset_check(part, at, n, error));
-      DFM_TRY(dfm_st_write(writer, rows, (size_t)n * row_bytes, error));
-      dfm_dataset_spent(part, at, n);
-    }
-  }
-  return DFM_OK;
-}
-
-/* ---- lists */
 
 static uint64_t count_items(const dfm_dataset *part, int f) {
   return part ? (uint64_t)dfm_dataset_cells(part, f) : 0;
@@ -163,83 +156,173 @@ static dfm_status declare_list(dfm_st_writer *writer, output *out, int f, int64_
   return DFM_OK;
 }
 
-/* Where rows begin, counted from the first part's first item; of the second part those behind its first row. */
-static dfm_status write_offsets(dfm_st_writer *writer, const parts *written, int f, dfm_error *error) {
-  enum { PIECE = 1024 };
-  uint64_t piece[PIECE], base = 0;
-  DFM_TRY(dfm_st_write(writer, &base, sizeof base, error));
-  for (int i = 0; i < 2 && written->part[i]; i++) {
-    const dfm_dataset *part = written->part[i];
-    const uint64_t *offsets = part->storage->list[f].offsets + part->first;
-    for (int64_t at = 0; at < part->rows; at += PIECE) {
-      const int64_t n = part->rows - at < PIECE ? part->rows - at : PIECE;
-      for (int64_t k = 0; k < n; k++) piece[k] = base + offsets[at + k + 1] - offsets[0];
-      DFM_TRY(dfm_st_write(writer, piece, (size_t)n * sizeof *piece, error));
+/* ---- arrays */
+
+/* Rows [row, row + n) of both parts, one behind the other, of which the first part has some: as the tensor has them. */
+static dfm_status make_rows(const output *out, int array, int64_t row, int64_t n, maker *with, char *to,
+                            dfm_error *error) {
+  for (int i = 0; i < 2 && n > 0; i++) {
+    const dfm_dataset *part = out->written.part[i];
+    const int64_t here = row < part->rows ? (n < part->rows - row ? n : part->rows - row) : 0, at = part->first + row;
+    if (here > 0 && part->storage->packed) {
+      DFM_TRY(dfm_storage_make(part->storage, array, at, here, &with->reader, to, error));
+    } else if (here > 0) {
+      size_t size;
+      const char *bytes = dfm_storage_array(part->storage, array, at, &size);
+      memcpy(to, bytes, (size_t)here * size);
     }
-    base += count_items(part, f);
+    to += (size_t)here * array_row_bytes(part->storage, array);
+    row = row + here - part->rows;
+    n -= here;
   }
   return DFM_OK;
 }
 
-/* Ids or weights, both of four bytes. */
-static dfm_status write_items(dfm_st_writer *writer, const parts *written, int f, bool are_weights, dfm_error *error) {
-  enum { ITEM_BYTES = 4 };
-  for (int i = 0; i < 2 && written->part[i]; i++) {
+/* What was read of mapped rows is given back in pieces of a pass. */
+static void give_back(const output *out, int64_t row, int64_t n) {
+  const int64_t piece = (row + n) / DFM_SCAN_ROWS * DFM_SCAN_ROWS;
+  if (piece <= row) return;
+  for (int i = 0; i < 2 && out->written.part[i]; i++) {
+    const dfm_dataset *part = out->written.part[i];
+    const int64_t end = piece < part->rows ? piece : part->rows;
+    if (!part->storage->packed && end > 0)
+      dfm_dataset_spent(part, end > DFM_SCAN_ROWS ? end - DFM_SCAN_ROWS : 0, end < DFM_SCAN_ROWS ? end : DFM_SCAN_ROWS);
+  }
+}
+
+/* Bytes [from, from + n) of an array: whole rows, and at the ends parts of rows. */
+static dfm_status make_array(const output *out, int array, uint64_t from, size_t n, maker *with, char *to,
+                             dfm_error *error) {
+  const size_t size = array_row_bytes(out->written.part[0]->storage, array);
+  const int64_t first = (int64_t)(from / size);
+  int64_t row = first;
+  for (size_t skip = from % size; n > 0; skip = 0) {
+    size_t made = n / size * size;
+    if (skip > 0 || made == 0) {
+      made = n < size - skip ? n : size - skip;
+      DFM_TRY(make_rows(out, array, row++, 1, with, with->row, error));
+      memcpy(to, with->row + skip, made);
+    } else {
+      DFM_TRY(make_rows(out, array, row, (int64_t)(made / size), with, to, error));
+      row += (int64_t)(made / size);
+    }
+    to += made;
+    n -= made;
+  }
+  give_back(out, first, row - first);
+  return DFM_OK;
+}
+
+/* ---- lists */
+
+/* Where rows begin, counted from the first part's first item; of the second part those behind its first row. */
+static void make_offsets(const parts *written, int f, uint64_t row, size_t n, uint64_t *to) {
+  for (const uint64_t end = row + n; row < end; row++) {
+    const uint64_t train_rows = (uint64_t)written->part[0]->rows;
+    const bool is_second = row > train_rows;
+    const dfm_dataset *part = written->part[is_second];
+    const uint64_t *offsets = part->storage->list[f].offsets + part->first;
+    *to++ = offsets[row - (is_second ? train_rows : 0)] - offsets[0] +
+            (is_second ? count_items(written->part[0], f) : 0);
+  }
+}
+
+/* Bytes of ids or weights, both of four. */
+static void make_items(const parts *written, int f, int array, uint64_t from, size_t n, char *to) {
+  for (int i = 0; i < 2 && n > 0; i++) {
     const dfm_dataset *part = written->part[i];
     const dfm_list *list = &part->storage->list[f];
-    const char *bytes = are_weights ? (const char *)list->weights : (const char *)list->ids;
-    for (int64_t at = 0; at < part->rows; at += DFM_STORAGE_PASS_ROWS) {
-      const int64_t left = part->rows - at, n = left < DFM_STORAGE_PASS_ROWS ? left : DFM_STORAGE_PASS_ROWS;
-      const uint64_t *offsets = list->offsets + part->first + at;
-      if (offsets[n] > offsets[0])
-        DFM_TRY(dfm_st_write(writer, bytes + offsets[0] * ITEM_BYTES, (offsets[n] - offsets[0]) * ITEM_BYTES, error));
-      dfm_storage_spent(part->storage, part->first + at, n);
-    }
+    const char *bytes = array == 1 ? (const char *)list->ids : (const char *)list->weights;
+    const uint64_t size = count_items(part, f) * sizeof *list->ids;
+    const size_t here = from < size ? (n < size - from ? n : (size_t)(size - from)) : 0;
+    const uint64_t at = list->offsets[part->first] * sizeof *list->ids + from;
+    if (here > 0) memcpy(to, bytes + at, here);
+    if (here > 0 && !part->storage->file) dfm_spill_spent(&list->spill[array], at, here);
+    to += here;
+    n -= here;
+    from = from + here - size;
   }
-  return DFM_OK;
 }
 
 /* ---- the whole */
 
-static dfm_status write_tensor(dfm_st_writer *writer, const output *out, int tensor, dfm_error *error) {
+static dfm_status make_tensor(void *context, int thread, int tensor, uint64_t from, size_t n, void *to,
+                              dfm_error *error) {
+  const output *out = context;
   const dfm_encoder *encoder = out->written.part[0]->encoder;
-  bool is_encoders;
-  DFM_TRY(dfm_encoder_write(encoder, writer, out->encoder, tensor, &is_encoders, error));
-  for (int i = 0; i < N_ARRAYS && !is_encoders; i++)
-    if (out->arrays[i].tensor == tensor) return write_array(writer, &out->written, &out->arrays[i], error);
-  for (int f = 0; f < encoder->F && !is_encoders; f++) {
+  size_t size;
+  const char *bytes = dfm_encoder_tensor(encoder, out->encoder, tensor, &size);
+  if (bytes) {
+    memcpy(to, bytes + from, n);
+    dfm_encoder_spent(encoder, bytes + from, n);
+    return DFM_OK;
+  }
+  for (int i = 0; i < N_ARRAYS; i++)
+    if (out->array[i] == tensor) return make_array(out, i, from, n, &out->maker[thread], to, error);
+  for (int f = 0; f < encoder->F; f++) {
     const int *part = out->list[f].part;
     if (!encoder->category[f].is_list) continue;
-    if (part[0] == tensor) return write_offsets(writer, &out->written, f, error);
-    if (part[1] == tensor || part[2] == tensor) return write_items(writer, &out->written, f, part[2] == tensor, error);
+    if (part[0] == tensor) make_offsets(&out->written, f, from / sizeof(uint64_t), n / sizeof(uint64_t), to);
+    for (int i = 1; i < DFM_LIST_ARRAYS; i++)
+      if (part[i] == tensor) make_items(&out->written, f, i, from, n, to);
   }
   return DFM_OK;
 }
 
-static dfm_status write_all(dfm_st_writer *writer, const char *path, output *out, const dfm_dataset_origin *origin,
-                            dfm_error *error) {
+/* Rows of a file are checked before several threads read them. */
+static dfm_status check_rows(const parts *written, dfm_error *error) {
+  for (int i = 0; i < 2 && written->part[i]; i++) {
+    const dfm_dataset *part = written->part[i];
+    dfm_scan scan = {.dataset = part, .end = part->storage->file ? part->rows : 0};
+    do DFM_TRY(dfm_scan_next(&scan, error));
+    while (scan.n > 0);
+  }
+  return DFM_OK;
+}
+
+static dfm_status declare_all(dfm_st_writer *writer, output *out, const dfm_dataset_origin *origin, dfm_error *error) {
   const parts *written = &out->written;
   const dfm_encoder *encoder = written->part[0]->encoder;
   const int64_t rows = written->part[0]->rows + (written->part[1] ? written->part[1]->rows : 0);
   DFM_TRY(add_metadata(writer, written, origin, error));
   DFM_TRY(dfm_encoder_declare(encoder, writer, &out->encoder, error));
-  list_arrays(written, out->arrays);
-  DFM_TRY(declare(writer, out->arrays, rows, error));
+  DFM_TRY(declare_arrays(writer, out, rows, error));
   for (int f = 0; f < encoder->F; f++)
     if (encoder->category[f].is_list) DFM_TRY(declare_list(writer, out, f, rows, error));
-  DFM_TRY(dfm_st_begin(writer, path, error));
-  for (int i = 0; dfm_st_order(writer, i) >= 0; i++) DFM_TRY(write_tensor(writer, out, dfm_st_order(writer, i), error));
   return DFM_OK;
 }
 
+static dfm_status allocate(output *out, int threads, dfm_error *error) {
+  const dfm_storage *storage = out->written.part[0]->storage;
+  size_t most = 0;
+  for (int i = 0; i < N_ARRAYS; i++)
+    if (array_row_bytes(storage, i) > most) most = array_row_bytes(storage, i);
+  DFM_TRY(dfm_alloc(&out->list, (size_t)storage->F, sizeof *out->list, error));
+  DFM_TRY(dfm_alloc(&out->maker, (size_t)threads, sizeof *out->maker, error));
+  for (int i = 0; i < threads; i++) DFM_TRY(dfm_alloc(&out->maker[i].row, most, 1, error));
+  return DFM_OK;
+}
+
+static void release(output *out, int threads) {
+  for (int i = 0; out->maker && i < threads; i++) {
+    dfm_row_reader_clear(&out->maker[i].reader);
+    free(out->maker[i].row);
+  }
+  free(out->maker);
+  free(out->list);
+}
+
 dfm_status dfm_dataset_file_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
-                                  const dfm_dataset_origin *origin, uint64_t *digest, dfm_error *error) {
+                                  const dfm_dataset_origin *origin, dfm_pool *pool, uint64_t *digest, dfm_error *error) {
   output out = {.written = {{train, valid}}};
   dfm_st_writer *writer;
+  DFM_TRY(check_rows(&out.written, error));
   DFM_TRY(dfm_st_writer_create(&writer, error));
-  dfm_status status = dfm_alloc(&out.list, (size_t)train->encoder->F, sizeof *out.list, error);
-  if (status == DFM_OK) status = write_all(writer, path, &out, origin, error);
-  free(out.list);
+  dfm_status status = allocate(&out, dfm_pool_threads(pool), error);
+  if (status == DFM_OK) status = declare_all(writer, &out, origin, error);
+  if (status == DFM_OK) status = dfm_st_begin(writer, path, error);
+  if (status == DFM_OK) status = dfm_st_make_all(writer, pool, make_tensor, &out, error);
+  release(&out, dfm_pool_threads(pool));
   if (status == DFM_OK) return dfm_st_commit(writer, digest, error);
   dfm_st_abort(writer);
   return status;

@@ -15,6 +15,7 @@ typedef struct dfm_destination {
   dfm_storage *storage[2]; /* [1]: of the rows that are held; NULL: none are */
   uint8_t *is_held;        /* (source->capacity) row r of block b: [b DFM_BLOCK_ROWS + r]; NULL: none is */
   int64_t *first;          /* (2 source->n_blocks_made) where each block's rows go in either storage */
+  size_t *packed;          /* the same, of storages that are packed: their packed blocks */
   int64_t rows;            /* of the source, stored before */
 } dfm_destination;
 

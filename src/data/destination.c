@@ -2,7 +2,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/memory.h"
 #include "data/dataset_read.h"
+#include "data/placing.h"
 
 dfm_status dfm_storage_for(const dfm_source *source, const dfm_read_options *options, bool is_drawn,
                            dfm_storage **storage, dfm_error *error) {
@@ -16,12 +18,14 @@ dfm_status dfm_destination_begin(dfm_destination *destination, const dfm_source 
                                  dfm_storage *held, dfm_error *error) {
   *destination = (dfm_destination){.storage = {rows, held}};
   if (held) DFM_TRY(dfm_alloc(&destination->is_held, source->capacity, 1, error));
-  return dfm_alloc(&destination->first, 2 * (size_t)source->n_blocks_made, sizeof *destination->first, error);
+  DFM_TRY(dfm_alloc(&destination->first, 2 * (size_t)source->n_blocks_made, sizeof *destination->first, error));
+  return dfm_alloc(&destination->packed, 2 * (size_t)source->n_blocks_made, sizeof *destination->packed, error);
 }
 
 void dfm_destination_end(dfm_destination *destination) {
   free(destination->is_held);
   free(destination->first);
+  free(destination->packed);
   *destination = (dfm_destination){0};
 }
 
@@ -46,30 +50,56 @@ static bool is_held(const dfm_destination *destination, int task, int r) {
   return destination->is_held && destination->is_held[task * DFM_BLOCK_ROWS + r];
 }
 
+/* The rows of block `task` that go to storage `k`, `*n` of them. */
+static void select_rows(const dfm_destination *to, const dfm_block *block, int task, int k, int *at, int *n) {
+  *n = 0;
+  for (int r = 0; r < block->rows; r++) {
+    at[*n] = r;
+    *n += is_held(to, task, r) == (k == 1);
+  }
+}
+
+static void store_rows(dfm_storage *storage, int64_t first, const dfm_block *block, const int *at, int n, int64_t row) {
+  for (int i = 0; i < n; i++) {
+    if (storage->has.file_row) storage->file_row[first + i] = (uint64_t)(row + at[i]);
+    store_row(storage, first + i, block, at[i]);
+  }
+}
+
+/* What fails is the block's. */
 static void store_task(void *context, int task, int thread) {
   const storing *run = context;
   const dfm_destination *to = run->destination;
-  const dfm_block *block = run->source->block[task];
-  int64_t at[2], row = to->rows;
-  (void)thread;
-  for (int k = 0; k < 2; k++) at[k] = to->storage[k] ? to->first[2 * task + k] - to->storage[k]->written : 0;
+  dfm_block *block = run->source->block[task];
+  int64_t row = to->rows;
   for (int i = 0; i < task; i++) row += run->source->block[i]->rows;
-  for (int r = 0; r < block->rows; r++, row++) {
-    const bool held = is_held(to, task, r);
-    dfm_storage *storage = to->storage[held];
-    if (storage->has.file_row) storage->file_row[at[held]] = (uint64_t)row;
-    store_row(storage, at[held]++, block, r);
+  for (int k = 0; k < 2 && to->storage[k] && block->status == DFM_OK; k++) {
+    dfm_storage *storage = to->storage[k];
+    const int64_t first = to->first[2 * task + k];
+    int at[DFM_BLOCK_ROWS], n;
+    select_rows(to, block, task, k, at, &n);
+    if (!storage->packed)
+      store_rows(storage, first - storage->written, block, at, n, row);
+    else if (n > 0)
+      block->status = dfm_storage_pack_rows(storage, to->packed[2 * task + k], thread, block, at, n, row, &block->error);
   }
 }
 
 /* Where the blocks' rows will lie; how many go to each storage. */
-static void place_blocks(dfm_destination *destination, const dfm_source *source, int64_t n[2]) {
+static dfm_status place_blocks(dfm_destination *destination, const dfm_source *source, int64_t n[2], dfm_error *error) {
   for (int k = 0; k < 2; k++) n[k] = 0;
   for (int i = 0; i < source->n_blocks; i++) {
-    for (int k = 0; k < 2; k++)
-      destination->first[2 * i + k] = (destination->storage[k] ? destination->storage[k]->rows : 0) + n[k];
-    for (int r = 0; r < source->block[i]->rows; r++) n[is_held(destination, i, r)]++;
+    int rows[2] = {0};
+    for (int r = 0; r < source->block[i]->rows; r++) rows[is_held(destination, i, r)]++;
+    for (int k = 0; k < 2 && destination->storage[k]; k++) {
+      dfm_storage *storage = destination->storage[k];
+      destination->first[2 * i + k] = storage->rows + n[k];
+      if (storage->packed && rows[k] > 0)
+        DFM_TRY(dfm_packed_add(storage->packed, rows[k], &destination->packed[2 * i + k], error));
+      n[k] += rows[k];
+    }
   }
+  return DFM_OK;
 }
 
 static bool has_label_gap(const dfm_source *source) {
@@ -100,10 +130,19 @@ static dfm_status store_lists(const dfm_destination *to, const dfm_source *sourc
   return DFM_OK;
 }
 
+static dfm_status first_failure(const dfm_source *source, dfm_error *error) {
+  for (int i = 0; i < source->n_blocks; i++) {
+    if (source->block[i]->status == DFM_OK) continue;
+    if (error) *error = source->block[i]->error;
+    return source->block[i]->status;
+  }
+  return DFM_OK;
+}
+
 dfm_status dfm_destination_add(dfm_destination *destination, const dfm_source *source, dfm_error *error) {
   int64_t n[2];
   const storing run = {destination, source};
-  place_blocks(destination, source, n);
+  DFM_TRY(place_blocks(destination, source, n, error));
   for (int k = 0; k < 2; k++) {
     dfm_storage *storage = destination->storage[k];
     if (!storage) continue;
@@ -112,6 +151,7 @@ dfm_status dfm_destination_add(dfm_destination *destination, const dfm_source *s
     storage->bad = source->bad;
   }
   dfm_pool_run(source->pool, source->n_blocks, store_task, (void *)(uintptr_t)&run);
+  DFM_TRY(first_failure(source, error));
   for (int f = 0; f < source->encoder->F; f++)
     if (source->encoder->category[f].is_list) DFM_TRY(store_lists(destination, source, f, error));
   destination->rows += n[0] + n[1];

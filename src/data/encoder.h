@@ -129,10 +129,13 @@ dfm_status dfm_encoder_synthetic(int F, const uint32_t *rows, int D, const dfm_f
  * "schema" (YAML) and "encoder" (JSON: rows, numbers' shift and scale, counts, resolved settings); a vocabulary
  * that is shared is its owner's. They are declared
  * one after the other: `*first_tensor` is the first one's index. dfm_encoder_write writes tensor `tensor` if it is one
- * of them (`*mine`). */
+ * of them (`*mine`); dfm_encoder_tensor says where its bytes lie (NULL: it is none of them), and dfm_encoder_spent that
+ * these are not needed for now. */
 dfm_status dfm_encoder_declare(const dfm_encoder *encoder, dfm_st_writer *writer, int *first_tensor, dfm_error *error);
 dfm_status dfm_encoder_write(const dfm_encoder *encoder, dfm_st_writer *writer, int first_tensor, int tensor,
                              bool *mine, dfm_error *error);
+const void *dfm_encoder_tensor(const dfm_encoder *encoder, int first_tensor, int tensor, size_t *size_bytes);
+void dfm_encoder_spent(const dfm_encoder *encoder, const void *bytes, size_t n);
 /* Takes `file` over on success. Validates everything it will index with. */
 dfm_status dfm_encoder_load(dfm_st_file *file, dfm_encoder **encoder, dfm_error *error);
 

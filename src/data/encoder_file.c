@@ -136,18 +136,28 @@ static const dfm_category_field *owner_at(const dfm_encoder *encoder, int i) {
   return NULL;
 }
 
+const void *dfm_encoder_tensor(const dfm_encoder *encoder, int first_tensor, int tensor, size_t *size_bytes) {
+  const int i = first_tensor < 0 ? -1 : tensor - first_tensor, k = i < 0 ? 0 : i % TENSORS;
+  const dfm_category_field *field = i < 0 ? NULL : owner_at(encoder, i / TENSORS);
+  if (!field) return NULL;
+  const dfm_vocabulary *vocabulary = &field->vocabulary;
+  const void *const data[TENSORS] = {vocabulary->offsets, vocabulary->counts, vocabulary->index, vocabulary->bytes};
+  *size_bytes = elements(vocabulary, k) * dfm_dtype_size(DTYPE[k]);
+  return data[k];
+}
+
+void dfm_encoder_spent(const dfm_encoder *encoder, const void *bytes, size_t n) {
+  if (encoder->file) dfm_st_spent(encoder->file, bytes, n);
+}
+
 dfm_status dfm_encoder_write(const dfm_encoder *encoder, dfm_st_writer *writer, int first_tensor, int tensor,
                              bool *mine, dfm_error *error) {
-  const int i = first_tensor < 0 ? -1 : tensor - first_tensor;
-  const dfm_category_field *field = i < 0 ? NULL : owner_at(encoder, i / TENSORS);
-  *mine = field != NULL;
+  size_t size_bytes;
+  const void *data = dfm_encoder_tensor(encoder, first_tensor, tensor, &size_bytes);
+  *mine = data != NULL;
   if (!*mine) return DFM_OK;
-  const dfm_vocabulary *vocabulary = &field->vocabulary;
-  const int k = i % TENSORS;
-  const void *const data[TENSORS] = {vocabulary->offsets, vocabulary->counts, vocabulary->index, vocabulary->bytes};
-  const size_t size_bytes = elements(vocabulary, k) * dfm_dtype_size(DTYPE[k]);
-  DFM_TRY(dfm_st_write(writer, data[k], size_bytes, error));
-  if (encoder->file) dfm_st_spent(encoder->file, data[k], size_bytes);
+  DFM_TRY(dfm_st_write(writer, data, size_bytes, error));
+  dfm_encoder_spent(encoder, data, size_bytes);
   return DFM_OK;
 }
 

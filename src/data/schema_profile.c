@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/number.h"
+#include "base/prefetch.h"
 #include "data/value.h"
 
 /* The first ones mean an empty cell in any column; those from NUMERIC_ONLY on do in columns of numbers (elsewhere "NA"
@@ -53,6 +54,14 @@ static bool is_same(const dfm_profile_value *a, const char *bytes, size_t n) {
   return a->n == n && memcmp(a->bytes, bytes, n) == 0;
 }
 
+/* A column's cells lie far apart: asks for the place of the one 2 AHEAD rows on, and for the text of the one AHEAD. */
+enum { AHEAD = 12 };
+DFM_PREFETCHES void prefetch(const dfm_sample *sample, size_t row, size_t column) {
+  const size_t next = (row + AHEAD) * sample->n_columns + column, later = next + AHEAD * sample->n_columns;
+  if (later < sample->n_cells) __builtin_prefetch(&sample->offsets[later]);
+  if (next < sample->n_cells) __builtin_prefetch(sample->text.bytes + sample->offsets[next]);
+}
+
 /* The different cells that are not empty, in the order of first appearance, into `cells`; `*n` of them. */
 static dfm_status count_cells(const dfm_sample *sample, size_t first_row, size_t column, dfm_profile_value *cells,
                               size_t *n, dfm_error *error) {
@@ -63,6 +72,7 @@ static dfm_status count_cells(const dfm_sample *sample, size_t first_row, size_t
   *n = 0;
   for (size_t row = first_row; row < sample->n_rows; row++) {
     size_t length;
+    prefetch(sample, row, column);
     const char *bytes = dfm_sample_cell(sample, row, column, &length);
     if (length == 0) continue;
     size_t slot = dfm_value_hash(bytes, length) & (n_slots - 1);

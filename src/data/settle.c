@@ -1,79 +1,75 @@
-/* Settling of an encoder: counted values are ordered and frozen, each field by one thread; then the rows get their ids,
- * in place, each range of rows by one thread. Ranges are the same whatever the threads, and what they add up is added
- * in their order. */
+/* Settling of an encoder: counted values are ordered and frozen, each field by one thread; what the rows' values become
+ * is known then. */
 #include "data/settle.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "base/prefetch.h"
 #include "data/buckets.h"
-#include "data/transform.h"
-
-enum { RANGE_ROWS = DFM_STORAGE_PASS_ROWS };
-
-static int ranges_of(const dfm_dataset *view) {
-  return (int)((view->rows + RANGE_ROWS - 1) / RANGE_ROWS);
-}
-
-/* Rows [*first, return value) of the view are its range `task`. */
-static int64_t range_rows(const dfm_dataset *view, int task, int64_t *first) {
-  const int64_t end = (int64_t)(task + 1) * RANGE_ROWS;
-  *first = (int64_t)task * RANGE_ROWS;
-  return end < view->rows ? end : view->rows;
-}
+#include "data/placing.h"
 
 /* ---- rows that were counted too early */
 
-/* Fields whose ids share a cache line are one task. */
-enum { FIELDS = 16 };
-
+/* A task has the fields whose vocabulary belongs to every tasks-th field from its number on. */
 typedef struct uncounting {
   dfm_vocabulary_builder *builder;
   const dfm_dataset *view;
+  int tasks;
+  dfm_status *status; /* (tasks) */
+  dfm_error *error;
 } uncounting;
 
-static void uncount_cell(const uncounting *run, int64_t row, int f) {
-  const dfm_storage *storage = run->view->storage;
-  const dfm_list *list = &storage->list[f];
-  dfm_vocabulary_builder *builder = &run->builder[run->view->encoder->category[f].table];
-  if (dfm_storage_is_list(storage, f)) {
-    for (uint64_t i = list->offsets[row]; i < list->offsets[row + 1]; i++)
-      dfm_vocabulary_builder_uncount(builder, list->ids[i]);
-  } else if (dfm_storage_ids(storage, row)[f] != DFM_ID_NONE) {
-    dfm_vocabulary_builder_uncount(builder, dfm_storage_ids(storage, row)[f]);
-  }
+static void uncount_list(const uncounting *run, int64_t row, int64_t n, int f, dfm_vocabulary_builder *builder) {
+  const dfm_list *list = &run->view->storage->list[f];
+  for (uint64_t i = list->offsets[row]; i < list->offsets[row + n]; i++)
+    dfm_vocabulary_builder_uncount(builder, list->ids[i]);
 }
 
-/* A task has the fields whose vocabulary belongs to one of its FIELDS. */
+static void uncount_field(const uncounting *run, int64_t row, int n, int f, const uint32_t *values) {
+  dfm_vocabulary_builder *builder = &run->builder[run->view->encoder->category[f].table];
+  if (dfm_storage_is_list(run->view->storage, f)) {
+    uncount_list(run, row, n, f, builder);
+    return;
+  }
+  for (int i = 0; i < n; i++)
+    if (values[i] != DFM_ID_NONE) dfm_vocabulary_builder_uncount(builder, values[i]);
+}
+
 static void uncount_fields(void *context, int task, int thread) {
   const uncounting *run = context;
-  const dfm_encoder *encoder = run->view->encoder;
+  const dfm_dataset *view = run->view;
+  const int64_t end = view->first + view->rows;
+  dfm_row_reader reader = {0};
   (void)thread;
-  for (int64_t row = run->view->first; row < run->view->first + run->view->rows; row++) {
-    for (int f = 0; f < encoder->F; f++)
-      if (encoder->category[f].table / FIELDS == task) uncount_cell(run, row, f);
+  for (int64_t row = view->first; row < end && run->status[task] == DFM_OK; row += DFM_PACKED_ROWS) {
+    const int n = end - row < DFM_PACKED_ROWS ? (int)(end - row) : DFM_PACKED_ROWS;
+    run->status[task] = dfm_storage_read_ids(view->storage, row, n, &reader, &run->error[task]);
+    for (int f = 0; f < view->encoder->F && run->status[task] == DFM_OK; f++)
+      if (view->encoder->category[f].table % run->tasks == task)
+        uncount_field(run, row, n, f, reader.ids + (size_t)f * DFM_READER_STRIDE);
   }
+  dfm_row_reader_clear(&reader);
 }
 
-void dfm_settle_uncount(dfm_vocabulary_builder *builder, const dfm_dataset *view, dfm_pool *pool) {
-  uncounting run = {builder, view};
-  dfm_pool_run(pool, (view->storage->F + FIELDS - 1) / FIELDS, uncount_fields, &run);
+dfm_status dfm_settle_uncount(dfm_vocabulary_builder *builder, const dfm_dataset *view, dfm_pool *pool,
+                              dfm_error *error) {
+  uncounting run = {.builder = builder, .view = view, .tasks = dfm_pool_threads(pool)};
+  dfm_status status;
+  DFM_TRY_GOTO(status, dfm_alloc(&run.status, (size_t)run.tasks, sizeof *run.status, error), done);
+  DFM_TRY_GOTO(status, dfm_alloc(&run.error, (size_t)run.tasks, sizeof *run.error, error), done);
+  dfm_pool_run(pool, run.tasks, uncount_fields, &run);
+  for (int i = 0; i < run.tasks && status == DFM_OK; i++) {
+    status = run.status[i];
+    if (status != DFM_OK && error) *error = run.error[i];
+  }
   dfm_storage_spent(view->storage, view->first, view->rows);
+done:
+  free(run.status);
+  free(run.error);
+  return status;
 }
 
 /* ---- vocabularies */
-
-/* Where the provisional values of a vocabulary go: kept by the field that owns it, copied to those that share it. */
-typedef struct field_place {
-  uint32_t *place; /* (n) provisional value -> table row or DFM_ID_NONE; NULL: it has buckets */
-  uint32_t n;
-  uint32_t empty;        /* provisional value of the empty cell, DFM_ID_NONE where there was none */
-  uint32_t empty_bucket; /* where place is NULL: what it is a cell of */
-  uint32_t first, unknown;
-  bool is_large; /* `place` lies outside the first caches, so that asking ahead pays */
-} field_place;
 
 /* The first error by field, kept by thread. */
 typedef struct thread_error {
@@ -85,7 +81,7 @@ typedef struct thread_error {
 typedef struct freezing {
   dfm_encoder *encoder;
   dfm_vocabulary_builder *builder;
-  field_place *places;
+  dfm_field_place *places; /* (F) */
   const char *folder;
   thread_error *failed;       /* (threads) */
   const dfm_growing *growing; /* NULL: vocabularies start here */
@@ -107,13 +103,20 @@ static dfm_status settle_field(const freezing *run, int f, uint32_t *place, dfm_
   return dfm_vocabulary_settle(builder, run->folder, &field->vocabulary, place, error);
 }
 
+static int64_t sum_counts(const dfm_vocabulary *vocabulary) {
+  uint64_t sum = 0;
+  for (uint64_t i = 0; i < vocabulary->n; i++) sum += vocabulary->counts[i];
+  return (int64_t)sum;
+}
+
 static dfm_status freeze_field(const freezing *run, int f, dfm_error *error) {
   dfm_category_field *field = &run->encoder->category[f];
   dfm_vocabulary_builder *builder = &run->builder[f];
   const uint32_t first = dfm_encoder_first(run->encoder, f), unknown = first == 1 ? 0 : DFM_ID_NONE;
-  field_place *at = &run->places[f];
+  dfm_field_place *at = &run->places[f];
   if (field->table != f) return DFM_OK;
-  *at = (field_place){.n = builder->n, .empty = builder->empty, .first = first, .unknown = unknown};
+  *at = (dfm_field_place){
+      .n = builder->n, .empty = builder->empty, .first = first, .unknown = unknown, .known = -1};
   if (field->settings.hash > 0) {
     at->empty_bucket = (uint32_t)(dfm_value_hash("", 0) % (uint64_t)field->settings.hash);
     return dfm_vocabulary_allocate(&field->vocabulary, 0, 0, run->folder, error);
@@ -122,7 +125,11 @@ static dfm_status freeze_field(const freezing *run, int f, dfm_error *error) {
   dfm_vocabulary_builder_close(builder);
   field->distinct = dfm_vocabulary_builder_seen(builder);
   DFM_TRY(dfm_slab_alloc(&at->place, builder->n, sizeof *at->place, error));
+  if (builder->empty != DFM_ID_NONE)
+    at->missing = (int64_t)(dfm_builder_record(builder, builder->empty)->meta >> DFM_LENGTH_BITS);
   DFM_TRY(settle_field(run, f, at->place, error));
+  if (!run->growing && field->sharers == 1 && !field->is_list && field->settings.buckets <= 0)
+    at->known = sum_counts(&field->vocabulary);
   for (uint32_t i = 0; i < at->n; i++) at->place[i] = at->place[i] == DFM_ID_NONE ? unknown : at->place[i] + first;
   return DFM_OK;
 }
@@ -152,218 +159,11 @@ static dfm_status freeze(freezing *run, dfm_pool *pool, dfm_error *error) {
   for (int f = 0; f < run->encoder->F; f++) {
     dfm_category_field *field = &run->encoder->category[f];
     run->places[f] = run->places[field->table];
+    run->places[f].is_sharer = field->table != f;
     field->distinct = run->encoder->category[field->table].distinct;
   }
   const dfm_status status = first_error(run->failed, n, error);
   free(run->failed);
-  return status;
-}
-
-/* ---- numbers */
-
-typedef struct fitting {
-  const dfm_encoder *encoder;
-  const dfm_dataset *view;
-  dfm_column_moments *moments; /* (ranges, D) */
-  double logs[DFM_MOMENTS_LOGS];
-} fitting;
-
-static bool needs_fit(const dfm_number_field *field) {
-  return field->settings.transform != DFM_TRANSFORM_NONE && field->settings.transform != DFM_TRANSFORM_LOG;
-}
-
-static void fit_range(void *context, int task, int thread) {
-  const fitting *run = context;
-  const size_t D = (size_t)run->encoder->D;
-  int64_t first;
-  const int64_t end = range_rows(run->view, task, &first);
-  (void)thread;
-  for (int64_t row = first; row < end; row += DFM_MOMENTS_ROWS) {
-    const float *numbers = dfm_storage_numbers(run->view->storage, run->view->first + row);
-    const int n = end - row < DFM_MOMENTS_ROWS ? (int)(end - row) : DFM_MOMENTS_ROWS;
-    for (size_t d = 0; d < D; d++) {
-      if (!needs_fit(&run->encoder->number[d])) continue;
-      const dfm_column_moments further =
-          dfm_moments_of(&run->encoder->number[d].settings, run->logs, numbers + d, D, n);
-      dfm_moments_add(&run->moments[(size_t)task * D + d], &further);
-    }
-  }
-  dfm_storage_spent(run->view->storage, run->view->first + first, end - first);
-}
-
-/* Rows of a file are checked before several threads read them. */
-static dfm_status check_rows(const dfm_dataset *view, dfm_error *error) {
-  dfm_scan scan = {.dataset = view, .end = view->storage->file ? view->rows : 0};
-  do DFM_TRY(dfm_scan_next(&scan, error));
-  while (scan.n > 0);
-  return DFM_OK;
-}
-
-dfm_status dfm_settle_numbers(dfm_encoder *encoder, const dfm_dataset *train, dfm_pool *pool, dfm_error *error) {
-  fitting run = {.encoder = encoder, .view = train};
-  const size_t D = (size_t)encoder->D;
-  const int n_ranges = ranges_of(train);
-  if (D == 0) return DFM_OK;
-  DFM_TRY(check_rows(train, error));
-  dfm_moments_fill_logs(run.logs);
-  DFM_TRY(dfm_alloc(&run.moments, (size_t)n_ranges * D, sizeof *run.moments, error));
-  dfm_pool_run(pool, n_ranges, fit_range, &run);
-  for (size_t d = 0; d < D; d++) {
-    dfm_column_moments all = {0};
-    for (size_t i = 0; i < (size_t)n_ranges; i++) dfm_moments_add(&all, &run.moments[i * D + d]);
-    dfm_transform_fit(&encoder->number[d], &all);
-  }
-  free(run.moments);
-  return DFM_OK;
-}
-
-/* ---- rows */
-
-/* What one thread has seen: whole numbers, whose sum has no order. */
-typedef struct tally {
-  dfm_cell_counts *counts; /* (F + D) */
-  uint32_t *ids;           /* (PIECE) of rows that lie in a file */
-  int64_t positives;
-  dfm_unknown_cell cell; /* the first that is an error; f < 0: none */
-  dfm_status status;     /* of writing ids */
-  dfm_error error;
-} row_tally;
-
-typedef struct placing {
-  const field_place *places;
-  const dfm_dataset *view;
-  bool finds_errors;
-  int64_t piece_rows;
-  row_tally *tally; /* (threads) */
-} placing;
-
-/* Ids that are placed before they are written; a row has them all. */
-enum { ROWS_AHEAD = 8, PIECE = 1 << 16 };
-
-DFM_PREFETCHES void prefetch_places(const placing *run, const uint32_t *values) {
-  for (int f = 0; f < run->view->storage->F; f++) {
-    const field_place *at = &run->places[f];
-    if (at->is_large && values[f] < at->n) __builtin_prefetch(&at->place[values[f]]);
-  }
-}
-
-static uint32_t id_of(const field_place *at, uint32_t value) {
-  if (value == DFM_ID_NONE) return at->unknown;
-  if (at->place) return at->place[value];
-  return (value == at->empty ? at->empty_bucket : value) + at->first;
-}
-
-static inline uint32_t place_value(const placing *run, int64_t row, int f, uint32_t value, row_tally *tally) {
-  const field_place *at = &run->places[f];
-  const uint32_t id = id_of(at, value);
-  if (id != at->unknown) return id;
-  tally->counts[f].unknown++;
-  const bool is_error = run->finds_errors && run->view->encoder->category[f].settings.unknown == DFM_UNKNOWN_ERROR;
-  if (is_error && value != DFM_ID_NONE && (tally->cell.f < 0 || row < tally->cell.row))
-    tally->cell = (dfm_unknown_cell){row, f};
-  return id;
-}
-
-static void place_list(const placing *run, int64_t row, int f, row_tally *tally) {
-  const dfm_list *list = &run->view->storage->list[f];
-  const uint64_t *offsets = list->offsets + run->view->first + row;
-  tally->counts[f].missing += offsets[0] == offsets[1];
-  for (uint64_t i = offsets[0]; i < offsets[1]; i++) list->ids[i] = place_value(run, row, f, list->ids[i], tally);
-}
-
-/* values, ids (F); they may be the same. */
-static void place_row(const placing *run, int64_t row, const uint32_t *values, uint32_t *ids, row_tally *tally) {
-  for (int f = 0; f < run->view->encoder->F; f++) {
-    if (dfm_storage_is_list(run->view->storage, f)) {
-      place_list(run, row, f, tally);
-      ids[f] = 0;
-      continue;
-    }
-    tally->counts[f].missing += values[f] == run->places[f].empty && values[f] != DFM_ID_NONE;
-    ids[f] = place_value(run, row, f, values[f], tally);
-  }
-}
-
-static dfm_status place_piece(const placing *run, int64_t first, int64_t n, row_tally *tally) {
-  dfm_storage *storage = run->view->storage;
-  const int64_t at = run->view->first + first;
-  uint32_t *ids = tally->ids ? tally->ids : dfm_storage_ids(storage, at);
-  if (storage->F == 0) return DFM_OK;
-  for (int64_t i = 0; i < n; i++) {
-    if (i + ROWS_AHEAD < n) prefetch_places(run, dfm_storage_ids(storage, at + i + ROWS_AHEAD));
-    place_row(run, first + i, dfm_storage_ids(storage, at + i), ids + i * storage->F, tally);
-  }
-  return dfm_storage_set_ids(storage, at, n, ids, &tally->error);
-}
-
-static void place_range(void *context, int task, int thread) {
-  const placing *run = context;
-  const dfm_dataset *view = run->view;
-  row_tally *tally = &run->tally[thread];
-  int64_t first;
-  const int64_t end = range_rows(view, task, &first);
-  for (int64_t row = first; row < end && tally->status == DFM_OK; row += run->piece_rows) {
-    const int64_t n = end - row < run->piece_rows ? end - row : run->piece_rows;
-    tally->status = place_piece(run, row, n, tally);
-  }
-  tally->positives += dfm_dataset_count_rows(view, first, end - first, tally->counts + view->storage->F);
-  dfm_storage_spent(view->storage, view->first + first, end - first);
-}
-
-static void take_tally(dfm_dataset *view, const row_tally *tally, dfm_unknown_cell *cell) {
-  for (int i = 0; i < view->storage->F + view->storage->D; i++) {
-    view->counts[i].unknown += tally->counts[i].unknown;
-    view->counts[i].missing += tally->counts[i].missing;
-  }
-  view->positives += tally->positives;
-  if (tally->cell.f >= 0 && (cell->f < 0 || tally->cell.row < cell->row)) *cell = tally->cell;
-}
-
-static dfm_status allocate_tallies(placing *run, int n, dfm_error *error) {
-  const dfm_storage *storage = run->view->storage;
-  const size_t n_fields = (size_t)storage->F + (size_t)storage->D, F = (size_t)storage->F;
-  DFM_TRY(dfm_alloc(&run->tally, (size_t)n, sizeof *run->tally, error));
-  for (int i = 0; i < n; i++) {
-    run->tally[i].cell.f = -1;
-    DFM_TRY(dfm_alloc(&run->tally[i].counts, n_fields, sizeof(dfm_cell_counts), error));
-    if (storage->spill[0].is_file)
-      DFM_TRY(dfm_alloc(&run->tally[i].ids, (size_t)run->piece_rows * F, sizeof(uint32_t), error));
-  }
-  return DFM_OK;
-}
-
-static void free_tallies(placing *run, int n) {
-  for (int i = 0; run->tally && i < n; i++) {
-    free(run->tally[i].counts);
-    free(run->tally[i].ids);
-  }
-  free(run->tally);
-}
-
-static dfm_status take_tallies(const placing *run, int n, dfm_dataset *view, dfm_unknown_cell *cell, dfm_error *error) {
-  dfm_unknown_cell none = {.f = -1};
-  for (int i = 0; i < n; i++) {
-    if (run->tally[i].status != DFM_OK) {
-      if (error) *error = run->tally[i].error;
-      return run->tally[i].status;
-    }
-    take_tally(view, &run->tally[i], cell ? cell : &none);
-  }
-  return DFM_OK;
-}
-
-/* Provisional values become ids; `cell` NULL: unknown values are no error. */
-static dfm_status place_values(const field_place *places, dfm_dataset *view, dfm_pool *pool, dfm_unknown_cell *cell,
-                               dfm_error *error) {
-  const int n = dfm_pool_threads(pool), F = view->storage->F;
-  placing run = {
-      .places = places, .view = view, .finds_errors = cell != NULL, .piece_rows = 0 < F && F < PIECE ? PIECE / F : 1};
-  dfm_status status = allocate_tallies(&run, n, error);
-  if (status == DFM_OK) {
-    dfm_pool_run(pool, ranges_of(view), place_range, &run);
-    status = take_tallies(&run, n, view, cell, error);
-  }
-  free_tallies(&run, n);
   return status;
 }
 
@@ -380,28 +180,68 @@ static void add_counts(dfm_encoder *encoder, const dfm_dataset *view) {
   for (int d = 0; d < encoder->D; d++) encoder->number[d].missing_rows += view->counts[encoder->F + d].missing;
 }
 
-static dfm_status settle(freezing *run, dfm_dataset *train, dfm_dataset *valid, bool counts_valid, dfm_pool *pool,
-                         dfm_unknown_cell *cell, dfm_error *error) {
-  DFM_TRY(freeze(run, pool, error));
-  if (!run->growing) DFM_TRY(dfm_settle_numbers(run->encoder, train, pool, error));
-  DFM_TRY(place_values(run->places, train, pool, NULL, error));
+/* The storage's rows, where they are not another's. */
+static void give_places(dfm_storage *storage, dfm_places *places) {
+  if (!storage->places) storage->places = dfm_places_retain(places);
+}
+
+/* What is known of the training rows' cells: all that were counted, less those of the validation rows where these were
+ * counted too (NULL: they were not). `known` (F + D) has the numbers' already. */
+static void know_cells(const freezing *run, const dfm_dataset *train, const dfm_dataset *valid,
+                       dfm_cell_counts *known) {
+  const int64_t rows = train->rows + (valid ? valid->rows : 0);
+  for (int f = 0; f < run->encoder->F; f++) {
+    const dfm_field_place *at = &run->places[f];
+    known[f].missing = at->known < 0 ? -1 : at->missing - (valid ? valid->counts[f].missing : 0);
+    known[f].unknown = rows - at->known - (valid ? valid->counts[f].unknown : 0);
+  }
+}
+
+static dfm_status settle_numbers(const freezing *run, const dfm_dataset *train, dfm_pool *pool, dfm_cell_counts *known,
+                                 dfm_error *error) {
+  const int D = run->encoder->D;
+  int64_t *missing;
+  DFM_TRY(dfm_alloc(&missing, (size_t)D, sizeof *missing, error));
+  dfm_status status = DFM_OK;
+  for (int d = 0; d < D; d++) missing[d] = -1;
+  if (!run->growing) status = dfm_settle_numbers(run->encoder, train, pool, missing, error);
+  for (int d = 0; d < D; d++) known[d].missing = missing[d];
+  free(missing);
+  return status;
+}
+
+static dfm_status settle_rows(const freezing *run, dfm_dataset *train, dfm_dataset *valid, bool counts_valid,
+                              dfm_pool *pool, dfm_unknown_cell *cell, dfm_cell_counts *known, dfm_error *error) {
+  DFM_TRY(settle_numbers(run, train, pool, known + run->encoder->F, error));
+  if (valid) DFM_TRY(dfm_settle_rows(valid, NULL, pool, counts_valid ? NULL : cell, error));
+  know_cells(run, train, counts_valid ? valid : NULL, known);
+  DFM_TRY(dfm_settle_rows(train, known, pool, NULL, error));
   add_counts(run->encoder, train);
-  if (!valid) return DFM_OK;
-  DFM_TRY(place_values(run->places, valid, pool, counts_valid ? NULL : cell, error));
-  if (counts_valid) add_counts(run->encoder, valid);
+  if (valid && counts_valid) add_counts(run->encoder, valid);
   return DFM_OK;
+}
+
+static dfm_status settle(freezing *run, dfm_places *places, dfm_dataset *train, dfm_dataset *valid, bool counts_valid,
+                         dfm_pool *pool, dfm_unknown_cell *cell, dfm_error *error) {
+  dfm_cell_counts *known;
+  DFM_TRY(freeze(run, pool, error));
+  give_places(train->storage, places);
+  if (valid) give_places(valid->storage, places);
+  DFM_TRY(dfm_alloc(&known, (size_t)(run->encoder->F + run->encoder->D), sizeof *known, error));
+  const dfm_status status = settle_rows(run, train, valid, counts_valid, pool, cell, known, error);
+  free(known);
+  return status;
 }
 
 static dfm_status settle_with_places(freezing *run, dfm_dataset *train, dfm_dataset *valid, bool counts_valid,
                                      dfm_pool *pool, dfm_unknown_cell *cell, dfm_error *error) {
-  const dfm_encoder *encoder = run->encoder;
+  dfm_places *places;
   run->rows = train->rows;
   run->folder = train->storage->folder;
-  DFM_TRY(dfm_alloc(&run->places, (size_t)encoder->F, sizeof *run->places, error));
-  const dfm_status status = settle(run, train, valid, counts_valid, pool, cell, error);
-  for (int f = 0; f < encoder->F; f++)
-    if (encoder->category[f].table == f) dfm_slab_free(run->places[f].place, run->places[f].n, sizeof(uint32_t));
-  free(run->places);
+  DFM_TRY(dfm_places_create(run->encoder->F, &places, error));
+  run->places = places->field;
+  const dfm_status status = settle(run, places, train, valid, counts_valid, pool, cell, error);
+  dfm_places_release(places);
   return status;
 }
 

@@ -127,6 +127,10 @@ int64_t dfm_source_rows(const dfm_source *source) {
   return rows;
 }
 
+void dfm_source_look_ahead(dfm_source *source) {
+  if (source->kind->look_ahead) source->kind->look_ahead(source);
+}
+
 dfm_status dfm_source_next(dfm_source *source, dfm_error *error) {
   do {
     DFM_TRY(source->kind->next(source, error));

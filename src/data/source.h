@@ -16,6 +16,8 @@ typedef struct dfm_source_kind {
   dfm_status (*open)(dfm_source *source, dfm_error *error);
   /* Rows for the next blocks, `n_at_hand` of them; 0 at the end. */
   dfm_status (*next)(dfm_source *source, dfm_error *error);
+  /* Finds rows for the call of `next` after this one's blocks are filled, which stay valid. NULL: not done ahead. */
+  void (*look_ahead)(dfm_source *source);
   /* Room for the text of `n` rows' values from row `row` at hand on, that does not stand in the source as it is: bytes. */
   size_t (*text_bytes)(const dfm_source *source, size_t row, int n);
   /* Puts the cells of row `row` at hand into the next row of to->block; such text goes where to->scratch says. */
@@ -60,6 +62,8 @@ struct dfm_source {
   dfm_text header;     /* the cells of the first file's header, one after the other, */
   size_t *header_end;  /* (n_cells) where each ends */
   dfm_row_span *spans; /* (capacity) of the rows at hand */
+  dfm_row_span *spans_ahead; /* (capacity) of those that come next, as far as they were looked for: */
+  size_t n_ahead;
   /* Of formats whose cells have names: what they stand for, by a hash index of place + 1 (0 empty). */
   dfm_place *place;     /* (n_places) */
   uint32_t *place_slot; /* (place_slots), a power of two */
@@ -76,6 +80,8 @@ dfm_status dfm_source_open(dfm_input *input, const dfm_encoder *encoder, const d
 /* The next rows, of the next file where the one before has ended; no blocks at the end. A row that is wrong is an
  * error, or left out where so many may be. */
 dfm_status dfm_source_next(dfm_source *source, dfm_error *error);
+/* Looks for rows that the next call will give, while others work on the blocks at hand; any thread, one at a time. */
+void dfm_source_look_ahead(dfm_source *source);
 void dfm_source_close(dfm_source *source);
 /* Rows in the blocks at hand. */
 int64_t dfm_source_rows(const dfm_source *source);

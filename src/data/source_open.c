@@ -16,7 +16,7 @@ static dfm_status check_label(const dfm_source *source, dfm_error *error) {
 
 /* Blocks to fill at once: the more, the longer a field's vocabulary stays in the caches while their values are looked
  * up; one for each thread at least. */
-enum { MOST_BLOCKS = 32, BLOCKS_BYTES = 16 << 20 };
+enum { MOST_BLOCKS = 16, BLOCKS_BYTES = 16 << 20 };
 
 static size_t count_blocks(const dfm_source *source, size_t threads) {
   const size_t bytes = (size_t)(source->encoder->F + 1) * DFM_BLOCK_STRIDE * sizeof(dfm_value);

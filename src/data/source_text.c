@@ -49,12 +49,24 @@ static dfm_status next(dfm_source *source, dfm_error *error) {
     source->has_first_row = false;
     return DFM_OK;
   }
+  if (source->n_ahead > 0) {
+    dfm_row_span *spans = source->spans;
+    source->spans = source->spans_ahead;
+    source->spans_ahead = spans;
+    source->n_at_hand = source->n_ahead;
+    source->n_ahead = 0;
+    return DFM_OK;
+  }
   do {
     DFM_TRY(dfm_text_rows_next(source->rows, source->spans, source->capacity, &source->n_at_hand, error));
     if (source->n_at_hand > 0) return DFM_OK;
     DFM_TRY(next_file(source, &is_open, error));
   } while (is_open);
   return DFM_OK;
+}
+
+static void look_ahead(dfm_source *source) {
+  if (source->n_ahead == 0) source->n_ahead = dfm_text_rows_ahead(source->rows, source->spans_ahead, source->capacity);
 }
 
 /* Cells that are unescaped are no longer than they were. */
@@ -76,6 +88,7 @@ static dfm_status read_row(const dfm_source *source, size_t row, dfm_row *to, df
 static dfm_status open_rows(dfm_source *source, dfm_error *error) {
   source->format = source->encoder->schema->format;
   DFM_TRY(dfm_alloc(&source->spans, source->capacity, sizeof *source->spans, error));
+  DFM_TRY(dfm_alloc(&source->spans_ahead, source->capacity, sizeof *source->spans_ahead, error));
   DFM_TRY(open_file(source, 0, error));
   return source->format->open(source, error);
 }
@@ -87,7 +100,8 @@ static void close_rows(dfm_source *source) {
   free(source->place);
   free(source->place_slot);
   free(source->spans);
+  free(source->spans_ahead);
 }
 
 const dfm_source_kind dfm_source_text = {
-    .open = open_rows, .next = next, .text_bytes = text_bytes, .read = read_row, .close = close_rows};
+    .open = open_rows, .next = next, .look_ahead = look_ahead, .text_bytes = text_bytes, .read = read_row, .close = close_rows};

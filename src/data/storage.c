@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "data/placing.h"
 
 /* Rows in memory, before they go to a file; what a mapped file grows by; rows that go to a file at a time. */
 static const size_t BUDGET_BYTES = (size_t)64 << 20, STEP_BYTES = (size_t)32 << 20, WINDOW_BYTES = (size_t)4 << 20;
@@ -73,6 +74,8 @@ void dfm_storage_release(dfm_storage *storage) {
   for (int f = 0; storage->list && f < storage->F; f++)
     for (int i = 0; i < DFM_LIST_ARRAYS; i++) dfm_spill_free(&storage->list[f].spill[i]);
   free(storage->list);
+  dfm_packed_free(storage->packed);
+  dfm_places_release(storage->places);
   dfm_storage_check_end(storage);
   dfm_st_close(storage->file);
   free(storage->folder);
@@ -205,7 +208,7 @@ static dfm_status add_offsets(dfm_storage *storage, dfm_list *list, size_t more,
 
 dfm_status dfm_storage_add(dfm_storage *storage, int64_t n, dfm_pool *pool, dfm_error *error) {
   assert(!storage->is_finished);
-  DFM_TRY(make_room(storage, (size_t)n, pool, error));
+  if (!storage->packed) DFM_TRY(make_room(storage, (size_t)n, pool, error));
   for (int f = 0; f < storage->F; f++)
     if (dfm_storage_is_list(storage, f)) DFM_TRY(add_offsets(storage, &storage->list[f], (size_t)n, error));
   storage->rows += n;
@@ -213,10 +216,29 @@ dfm_status dfm_storage_add(dfm_storage *storage, int64_t n, dfm_pool *pool, dfm_
 }
 
 dfm_status dfm_storage_finish(dfm_storage *storage, dfm_pool *pool, dfm_error *error) {
-  size_t size[DFM_STORAGE_ARRAYS];
   storage->is_finished = true;
   if (!storage->is_filing) return DFM_OK;
   DFM_TRY(file_rows(storage, pool, error));
+  return dfm_storage_close_arrays(storage, error);
+}
+
+/* ---- arrays of all rows at once */
+
+bool dfm_storage_exceeds_memory(const dfm_storage *storage) {
+  size_t size[DFM_STORAGE_ARRAYS], row_bytes = 0;
+  row_sizes(storage, size);
+  for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) row_bytes += size[i];
+  return memory_bytes(storage) + (size_t)storage->rows * row_bytes > storage->budget_bytes;
+}
+
+dfm_status dfm_storage_open_arrays(dfm_storage *storage, bool to_file, dfm_error *error) {
+  storage->is_finished = true;
+  return to_file ? begin_filing(storage, error) : grow_rows(storage, (size_t)storage->rows, error);
+}
+
+dfm_status dfm_storage_close_arrays(dfm_storage *storage, dfm_error *error) {
+  size_t size[DFM_STORAGE_ARRAYS];
+  if (!storage->is_filing) return DFM_OK;
   row_sizes(storage, size);
   for (int i = 0; i < DFM_STORAGE_ARRAYS; i++)
     if (size[i] > 0) DFM_TRY(dfm_spill_map(&storage->spill[i], (size_t)storage->rows * size[i], error));
@@ -224,15 +246,6 @@ dfm_status dfm_storage_finish(dfm_storage *storage, dfm_pool *pool, dfm_error *e
   storage->capacity = storage->rows;
   storage->written = 0;
   storage->is_filing = false;
-  return DFM_OK;
-}
-
-dfm_status dfm_storage_set_ids(dfm_storage *storage, int64_t row, int64_t n, const uint32_t *ids, dfm_error *error) {
-  const size_t size = (size_t)storage->F * sizeof *ids;
-  const dfm_spill *spill = &storage->spill[0];
-  uint32_t *to = dfm_storage_ids(storage, row);
-  if (spill->is_file) return dfm_spill_write(spill, (size_t)row * size, ids, (size_t)n * size, storage->folder, error);
-  if (to != ids) memcpy(to, ids, (size_t)n * size);
   return DFM_OK;
 }
 
@@ -269,7 +282,7 @@ const char *dfm_storage_array(const dfm_storage *storage, int i, int64_t row, si
   size_t size[DFM_STORAGE_ARRAYS];
   row_sizes(storage, size);
   *row_bytes = size[i];
-  return size[i] > 0 ? array[i] + (size_t)row * size[i] : NULL;
+  return size[i] > 0 && array[i] ? array[i] + (size_t)row * size[i] : NULL;
 }
 
 /* What is done to a piece of array `i` of the storage (or of a list's): given back, or asked for. */

@@ -13,6 +13,7 @@
 #include "base/spill.h"
 #include "data/block.h"
 #include "data/dataset.h"
+#include "data/packed.h"
 
 /* What a row may have beside ids and numbers. */
 typedef struct dfm_storage_has {
@@ -35,6 +36,8 @@ typedef struct dfm_list {
 /* Rows of a file are checked when they are first asked for, in chunks. */
 typedef struct dfm_row_check dfm_row_check;
 
+typedef struct dfm_places dfm_places; /* placing.h */
+
 typedef struct dfm_storage {
   int F, D;
   dfm_storage_has has;
@@ -46,6 +49,9 @@ typedef struct dfm_storage {
   uint64_t *file_row;            /* (rows) */
   bool has_label_gap;            /* some row's label cell was empty: then the rows count as unlabelled */
   dfm_bad_rows bad;              /* of the text, left out */
+
+  dfm_packed *packed; /* the rows, until arrays are made of them; NULL: the arrays hold them, but those of lists */
+  dfm_places *places; /* retained: what their values become; NULL: not known yet */
 
   size_t budget_bytes; /* of rows in memory, before they go to files */
   int64_t capacity;    /* rows that fit behind those in files */
@@ -80,15 +86,17 @@ dfm_status dfm_storage_create(const dfm_encoder *encoder, dfm_storage_has has, c
                               dfm_storage **storage, dfm_error *error);
 void dfm_storage_release(dfm_storage *storage); /* NULL accepted */
 /* Makes room for `n` more rows, whose parts the caller fills, at [rows - n - written, rows - written) of the arrays, before
- * the next call; their lists are empty. Arrays may move. Where rows are written to files, the pool's threads do it
+ * the next call; or where they are packed, packs. Their lists are empty. Arrays may move. Where rows are written to files, the pool's threads do it
  * (NULL: this one). */
 dfm_status dfm_storage_add(dfm_storage *storage, int64_t n, dfm_pool *pool, dfm_error *error);
 /* There are no more rows: from here on the arrays hold all of them. Due after the last
  * dfm_storage_add, before rows are read; a second call does nothing. */
 dfm_status dfm_storage_finish(dfm_storage *storage, dfm_pool *pool, dfm_error *error);
-/* Replaces the ids of the finished rows [row, row + n), in memory or in their file: without a page fault for every page
- * of it. Any thread; disjoint rows at once. */
-dfm_status dfm_storage_set_ids(dfm_storage *storage, int64_t row, int64_t n, const uint32_t *ids, dfm_error *error);
+/* Whether the arrays of all rows are more than memory should hold. Has them, empty, in memory or in files, which are
+ * written to before dfm_storage_close_arrays maps them. */
+bool dfm_storage_exceeds_memory(const dfm_storage *storage);
+dfm_status dfm_storage_open_arrays(dfm_storage *storage, bool to_file, dfm_error *error);
+dfm_status dfm_storage_close_arrays(dfm_storage *storage, dfm_error *error);
 /* Makes room for the `n` items of row `row`'s list of field f, in the order of rows: the caller fills `ids` and `weights`
  * of the list from the index `*first` on. Arrays may move. */
 dfm_status dfm_storage_add_items(dfm_storage *storage, int f, int64_t row, size_t n, uint64_t *first, dfm_error *error);

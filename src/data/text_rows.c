@@ -272,13 +272,26 @@ static found read_row(dfm_text_rows *rows, dfm_row_span *span, dfm_error *error)
   return span->n == 0 || is_comment ? NO_ROW : ROW;
 }
 
+/* Rows of the window, up to what is wrong, or cut by its end: `*result`. */
+static size_t take_rows(dfm_text_rows *rows, dfm_row_span *span, size_t capacity, found *result, dfm_error *error) {
+  size_t n = 0;
+  *result = NO_ROW;
+  while (n < capacity && rows->at < rows->end && (*result == ROW || *result == NO_ROW)) {
+    *result = read_row(rows, &span[n], error);
+    n += *result == ROW;
+  }
+  return n;
+}
+
+size_t dfm_text_rows_ahead(dfm_text_rows *rows, dfm_row_span *span, size_t capacity) {
+  found result;
+  return take_rows(rows, span, capacity, &result, NULL);
+}
+
 dfm_status dfm_text_rows_next(dfm_text_rows *rows, dfm_row_span *span, size_t capacity, size_t *n, dfm_error *error) {
-  for (*n = 0;;) {
-    found result = NO_ROW;
-    while (*n < capacity && rows->at < rows->end && (result == ROW || result == NO_ROW)) {
-      result = read_row(rows, &span[*n], error);
-      *n += result == ROW;
-    }
+  for (;;) {
+    found result;
+    *n = take_rows(rows, span, capacity, &result, error);
     if (*n > 0 || (rows->at == rows->end && rows->is_last)) return DFM_OK; /* an error is met again by the next call */
     if (result == BAD) return DFM_ERROR_FORMAT;
     DFM_TRY(slide(rows, error));

@@ -30,6 +30,8 @@ dfm_status dfm_text_rows_restart(dfm_text_rows *rows, const dfm_row_syntax *synt
 dfm_status dfm_text_rows_next(dfm_text_rows *rows, dfm_row_span *span, size_t capacity, size_t *n, dfm_error *error);
 /* The separator that the first line names, once a row was read; 0: none. */
 char dfm_text_rows_named_separator(const dfm_text_rows *rows);
+/* The next rows that can be seen without letting go of any; how many. The spans that dfm_text_rows_next gave stay valid. */
+size_t dfm_text_rows_ahead(dfm_text_rows *rows, dfm_row_span *span, size_t capacity);
 /* Where the bytes that can be read end: at or behind the end of every span. */
 const char *dfm_text_rows_limit(const dfm_text_rows *rows);
 /* Whether the text has no byte at all. */

@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "data/dataset_file.h"
 #include "data/dataset_read.h"
+#include "data/placing.h"
 #include "data/settle.h"
 #include "data/vocabulary.h"
 
@@ -20,10 +21,11 @@ typedef struct training {
   const dfm_read_options *options;
   const dfm_growing *growing; /* NULL: vocabularies start here */
   dfm_growth growth;
+  bool keeps_packed;
   dfm_encoder *encoder;
   dfm_vocabulary_builder *builder; /* (F) without values where the field shares another's */
   dfm_pool *pool;
-  const dfm_source *source; /* being read */
+  dfm_source *source; /* being read */
   const uint8_t *uncounted;
   dfm_status *status;       /* (F) of each field's values, */
   dfm_error *failure;       /* (F) and why */
@@ -94,11 +96,16 @@ static dfm_status number_column(const training *run, dfm_block *block, int table
   return DFM_OK;
 }
 
-/* The values of the fields of one table by provisional number. */
-static void number_task(void *context, int table, int thread) {
+/* The values of the fields of one table by provisional number; the first task looks for the rows that are next. */
+static void number_task(void *context, int task, int thread) {
   training *run = context;
   row_values values = {0};
+  const int table = task - 1;
   (void)thread;
+  if (task == 0) {
+    dfm_source_look_ahead(run->source);
+    return;
+  }
   const dfm_category_field *field = &run->encoder->category[table];
   if (field->table != table) return;
   const bool is_column = field->sharers == 1 && !field->is_list;
@@ -114,10 +121,10 @@ static void number_task(void *context, int table, int thread) {
 }
 
 /* `uncounted`: rows that do not make the vocabulary, as in dfm_destination; NULL: all do. */
-static dfm_status number_values(training *run, const dfm_source *source, const uint8_t *uncounted, dfm_error *error) {
+static dfm_status number_values(training *run, dfm_source *source, const uint8_t *uncounted, dfm_error *error) {
   run->source = source;
   run->uncounted = uncounted;
-  dfm_pool_run(run->pool, run->encoder->F, number_task, run);
+  dfm_pool_run(run->pool, 1 + run->encoder->F, number_task, run);
   for (int f = 0; f < run->encoder->F; f++) {
     if (run->status[f] == DFM_OK) continue;
     if (error) *error = run->failure[f];
@@ -178,6 +185,8 @@ static dfm_status read_train_rows(training *run, dfm_error *error) {
   dfm_status status = dfm_storage_for(&source, run->options, splits_randomly(run), &run->rows, error);
   if (status == DFM_OK && splits_randomly(run))
     status = dfm_storage_for(&source, run->options, true, &run->held, error);
+  if (status == DFM_OK) status = dfm_storage_pack(run->rows, dfm_pool_threads(run->pool), error);
+  if (status == DFM_OK && run->held) status = dfm_storage_pack(run->held, dfm_pool_threads(run->pool), error);
   if (status == DFM_OK) status = read_rows(run, &source, run->rows, run->held, error);
   dfm_source_close(&source);
   return status;
@@ -188,6 +197,7 @@ static dfm_status read_valid_rows(training *run, dfm_error *error) {
   dfm_source source;
   DFM_TRY(dfm_source_open(run->valid_input, run->encoder, run->options, run->pool, &source, error));
   dfm_status status = dfm_storage_for(&source, run->options, false, &run->held, error);
+  if (status == DFM_OK) status = dfm_storage_pack(run->held, dfm_pool_threads(run->pool), error);
   if (status == DFM_OK) status = read_rows(run, &source, run->held, NULL, error);
   dfm_source_close(&source);
   return status;
@@ -259,15 +269,29 @@ static dfm_status fail_unknown(const training *run, int64_t row, int f, dfm_erro
 
 /* ---- the whole */
 
+static dfm_status unpack(dfm_dataset *train, dfm_dataset *valid, dfm_pool *pool, dfm_error *error) {
+  DFM_TRY(dfm_storage_unpack(train->storage, pool, error));
+  return valid ? dfm_storage_unpack(valid->storage, pool, error) : DFM_OK;
+}
+
+dfm_status dfm_dataset_unpack(dfm_dataset *train, dfm_dataset *valid, int threads, dfm_error *error) {
+  dfm_pool *pool;
+  DFM_TRY(dfm_pool_create_exact(threads, &pool, error));
+  const dfm_status status = unpack(train, valid, pool, error);
+  dfm_pool_free(pool);
+  return status;
+}
+
 static dfm_status settle(training *run, dfm_error *error) {
   const bool counts_valid = run->settings->vocabulary_from_all;
   dfm_unknown_cell cell = {.f = -1};
   const bool splits_tail = run->valid && run->train->storage == run->valid->storage;
-  if (splits_tail && !counts_valid) dfm_settle_uncount(run->builder, run->valid, run->pool);
+  if (splits_tail && !counts_valid) DFM_TRY(dfm_settle_uncount(run->builder, run->valid, run->pool, error));
   DFM_TRY(run->growing
               ? dfm_settle_growing(run->growing, run->encoder, run->builder, run->train, run->valid, counts_valid,
                                    run->pool, &cell, &run->growth, error)
               : dfm_settle(run->encoder, run->builder, run->train, run->valid, counts_valid, run->pool, &cell, error));
+  if (!run->keeps_packed || cell.f >= 0) DFM_TRY(unpack(run->train, run->valid, run->pool, error));
   return cell.f >= 0 ? fail_unknown(run, cell.row, cell.f, error) : DFM_OK;
 }
 
@@ -321,15 +345,31 @@ static dfm_status close_training(training *run, dfm_status status, dfm_dataset *
   return DFM_OK;
 }
 
+static dfm_status read_training(training *run, const dfm_schema *schema, dfm_dataset **train, dfm_dataset **valid,
+                                dfm_error *error) {
+  const char *file = dfm_input_dataset(run->train_input);
+  DFM_TRY(dfm_pool_create_exact(run->options ? run->options->threads : 0, &run->pool, error));
+  dfm_status status = dfm_encoder_create(schema, run->settings, &run->encoder, error);
+  if (status == DFM_OK) status = file ? read_file(run, file, error) : run_training(run, error);
+  return close_training(run, status, train, valid);
+}
+
 dfm_status dfm_dataset_read_training(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
                                      const dfm_data_settings *settings, const dfm_read_options *options,
                                      dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
   training run = {.train_input = train_input, .valid_input = valid_input, .settings = settings, .options = options};
-  const char *file = dfm_input_dataset(train_input);
-  DFM_TRY(dfm_pool_create_exact(options ? options->threads : 0, &run.pool, error));
-  dfm_status status = dfm_encoder_create(schema, settings, &run.encoder, error);
-  if (status == DFM_OK) status = file ? read_file(&run, file, error) : run_training(&run, error);
-  return close_training(&run, status, train, valid);
+  return read_training(&run, schema, train, valid, error);
+}
+
+dfm_status dfm_dataset_read_packed(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
+                                   const dfm_data_settings *settings, const dfm_read_options *options,
+                                   dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
+  training run = {.train_input = train_input,
+                  .valid_input = valid_input,
+                  .settings = settings,
+                  .options = options,
+                  .keeps_packed = true};
+  return read_training(&run, schema, train, valid, error);
 }
 
 dfm_status dfm_dataset_read_growing(dfm_input *train_input, dfm_input *valid_input, const dfm_growing *growing,

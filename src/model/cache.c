@@ -238,8 +238,8 @@ static dfm_status write_json(const cache *c, uint64_t dataset, dfm_error *error)
 static dfm_status read_text(const cache *c, const source *from, parts *rows, dfm_error *error) {
   dfm_read_options reading = *from->options;
   if (!c->is_optional) reading.spill_folder = c->folder;
-  return dfm_dataset_read_train(from->train, from->valid, from->schema, from->recipe, &reading, &rows->train,
-                                &rows->valid, error);
+  return dfm_read_to_write(from->train, from->valid, from->schema, from->recipe, &reading, &rows->train, &rows->valid,
+                           error);
 }
 
 /* The file has the validation rows in it, and its own schema; what the recipe asks for beside is its own. That the file
@@ -261,7 +261,7 @@ static dfm_status read_file(const cache *c, const source *from, parts *rows, dfm
 static dfm_status keep(const cache *c, const source *from, parts *rows, dfm_error *error) {
   uint64_t digest; /* as it was written: what lies there by then may be another run's, made with other settings */
   parts kept = {0};
-  DFM_TRY(dfm_dataset_write_digest(c->dataset_path, rows->train, rows->valid, from->recipe, &digest, error));
+  DFM_TRY(dfm_write_rows(c->dataset_path, rows->train, rows->valid, from->recipe, from->options->threads, &digest, error));
   const dfm_status status = write_json(c, digest, error);
   if (status != DFM_OK) {
     unlink(c->dataset_path); /* of no use to anybody, and may be large */
@@ -309,7 +309,9 @@ static dfm_status read_cached(cache *c, const source *from, parts *rows, char **
   DFM_TRY(read_text(c, from, rows, error));
   if (kept == DFM_OK) kept = keep(c, from, rows, &reason);
   if (kept == DFM_OK) return say(c, state == CACHE_FRESH ? CACHE_STALE : state, note, error);
-  return c->is_optional ? say_not_kept(reason.message, note, error) : dfm_fail(error, kept, "%s", reason.message);
+  if (!c->is_optional) return dfm_fail(error, kept, "%s", reason.message);
+  DFM_TRY(dfm_dataset_unpack(rows->train, rows->valid, from->options->threads, error));
+  return say_not_kept(reason.message, note, error);
 }
 
 /* ---- whether there is one */

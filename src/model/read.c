@@ -2,6 +2,7 @@
  * data/. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <jansson.h>
 
@@ -40,17 +41,33 @@ static dfm_status settle_schema(const dfm_input *input, const dfm_schema *schema
   return status;
 }
 
-dfm_status dfm_dataset_read_train(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
-                                  const dfm_recipe *recipe, const dfm_read_options *options, dfm_dataset **train,
-                                  dfm_dataset **valid, dfm_error *error) {
+/* dfm_dataset_read_training, or the same for rows that stay packed. */
+typedef dfm_status reading(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
+                           const dfm_data_settings *settings, const dfm_read_options *options, dfm_dataset **train,
+                           dfm_dataset **valid, dfm_error *error);
+
+static dfm_status read_by(reading *read, dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
+                          const dfm_recipe *recipe, const dfm_read_options *options, dfm_dataset **train,
+                          dfm_dataset **valid, dfm_error *error) {
   dfm_schema *applied = NULL;
   const dfm_data_settings settings = data_settings(recipe);
   DFM_TRY(dfm_recipe_check(recipe, error));
   DFM_TRY(settle_schema(train_input, schema, recipe, &applied, error));
-  const dfm_status status =
-      dfm_dataset_read_training(train_input, valid_input, applied, &settings, options, train, valid, error);
+  const dfm_status status = read(train_input, valid_input, applied, &settings, options, train, valid, error);
   dfm_schema_free(applied);
   return status;
+}
+
+dfm_status dfm_dataset_read_train(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
+                                  const dfm_recipe *recipe, const dfm_read_options *options, dfm_dataset **train,
+                                  dfm_dataset **valid, dfm_error *error) {
+  return read_by(dfm_dataset_read_training, train_input, valid_input, schema, recipe, options, train, valid, error);
+}
+
+dfm_status dfm_read_to_write(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
+                             const dfm_recipe *recipe, const dfm_read_options *options, dfm_dataset **train,
+                             dfm_dataset **valid, dfm_error *error) {
+  return read_by(dfm_dataset_read_packed, train_input, valid_input, schema, recipe, options, train, valid, error);
 }
 
 /* ---- rows to train a model on further */
@@ -125,21 +142,67 @@ dfm_status dfm_shaping_json(const dfm_recipe *recipe, char **text, dfm_error *er
   return status;
 }
 
-dfm_status dfm_dataset_write_digest(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
-                                    const dfm_recipe *recipe, uint64_t *digest, dfm_error *error) {
+dfm_status dfm_write_rows(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
+                          const dfm_recipe *recipe, int threads, uint64_t *digest, dfm_error *error) {
   char *text = NULL;
-  if (!recipe) return dfm_dataset_file_write(path, train, valid, &(dfm_dataset_origin){0}, digest, error);
-  const dfm_data_settings settings = data_settings(recipe);
-  DFM_TRY(dfm_shaping_json(recipe, &text, error));
-  const dfm_dataset_origin origin = {.settings = &settings, .recipe_json = text};
-  const dfm_status status = dfm_dataset_file_write(path, train, valid, &origin, digest, error);
+  dfm_pool *pool;
+  dfm_data_settings settings;
+  dfm_dataset_origin origin = {0};
+  if (recipe) {
+    settings = data_settings(recipe);
+    DFM_TRY(dfm_shaping_json(recipe, &text, error));
+    origin = (dfm_dataset_origin){.settings = &settings, .recipe_json = text};
+  }
+  dfm_status status = dfm_pool_create_exact(threads, &pool, error);
+  if (status == DFM_OK) {
+    status = dfm_dataset_file_write(path, train, valid, &origin, pool, digest, error);
+    dfm_pool_free(pool);
+  }
   free(text);
   return status;
 }
 
 dfm_status dfm_dataset_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
                              const dfm_recipe *recipe, dfm_error *error) {
-  return dfm_dataset_write_digest(path, train, valid, recipe, NULL, error);
+  return dfm_write_rows(path, train, valid, recipe, 0, NULL, error);
+}
+
+static bool is_regular(const char *path) {
+  struct stat info;
+  return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+/* The rows that were written are those of the file from here on; what goes to a pipe or the like is not read back. */
+static dfm_status take_written(const char *path, int threads, dfm_dataset **train, dfm_dataset **valid,
+                               dfm_error *error) {
+  dfm_dataset *written[2] = {NULL, NULL};
+  if (!is_regular(path)) return dfm_dataset_unpack(*train, *valid, threads, error);
+  DFM_TRY(dfm_dataset_file_load(path, &written[0], &written[1], error));
+  dfm_dataset_take_skipped(written[0], *train);
+  if (written[1]) dfm_dataset_take_skipped(written[1], *valid);
+  dfm_dataset_free(*train);
+  dfm_dataset_free(*valid);
+  *train = written[0];
+  *valid = written[1];
+  return DFM_OK;
+}
+
+dfm_status dfm_dataset_encode(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
+                              const dfm_recipe *recipe, const dfm_read_options *options, const char *path,
+                              dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
+  dfm_dataset *read[2] = {NULL, NULL};
+  const int threads = options ? options->threads : 0;
+  dfm_status status = dfm_read_to_write(train_input, valid_input, schema, recipe, options, &read[0], &read[1], error);
+  if (status == DFM_OK) status = dfm_write_rows(path, read[0], read[1], recipe, threads, NULL, error);
+  if (status == DFM_OK) status = take_written(path, threads, &read[0], &read[1], error);
+  if (status != DFM_OK) {
+    dfm_dataset_free(read[0]);
+    dfm_dataset_free(read[1]);
+    return status;
+  }
+  *train = read[0];
+  *valid = read[1];
+  return DFM_OK;
 }
 
 /* What has its value already is not set again: validation.random, once set, no longer follows validation.split, which
