@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "kernel/bf16.h"
 
 /* relu'(0) = 0, and relu(NaN) = NaN so that divergence is seen. tanh is within 4 ulp. */
 typedef enum dfm_activation { DFM_LINEAR, DFM_RELU, DFM_SIGMOID, DFM_TANH } dfm_activation;
@@ -53,21 +54,6 @@ typedef struct dfm_gemm_args {
   int ldc;
 } dfm_gemm_args;
 
-/* C (M, N) = A (M, K) B (K, N) + beta C with A and B in bfloat16 (the upper half of a float32) and C in float32. Their
- * products are exact in float32; sums are made in float32. trans_b: B is stored (N, K). ld*: elements between the starts
- * of stored rows. */
-typedef struct dfm_gemm_bf16_args {
-  bool trans_b;
-  int M, N, K;
-  const uint16_t *A;
-  int lda;
-  const uint16_t *B;
-  int ldb;
-  float beta; /* 0 or 1 */
-  float *C;
-  int ldc;
-} dfm_gemm_bf16_args;
-
 /* sum[to[i]] += y[i], or y[i] - a[i] w[to[i]], for i = 0, ..., rows - 1 in that order. Rows of n floats; those of sum and w
  * start ld floats apart, those of y ldy. And the float before sum's row += first[i]. */
 typedef struct dfm_scatter_args {
@@ -89,18 +75,11 @@ typedef struct dfm_rows {
 
 typedef struct dfm_kernel {
   const char *name; /* "generic", "avx2", "avx512" */
+  dfm_bf16 bf16;    /* in plain C: what a multiply in bfloat16 is. dfm_kernel_bf16 says which one to use. */
 
   /* oneDNN's on the wide tables where the build has it, on as many threads as the caller's OpenMP setting says; else
    * plain C, one thread. */
   void (*gemm)(const dfm_gemm_args *args);
-  /* Plain C on every table: what a multiply in bfloat16 is. The CPU's own is behind gemm_onednn.h. */
-  void (*gemm_bf16)(const dfm_gemm_bf16_args *args);
-  /* y (rows, ldy) = x (rows, n; stride ldx) rounded to the nearest bfloat16, ties to even, NaN to NaN; columns [n, ldy)
-   * are zero */
-  void (*to_bf16)(uint16_t *y, int ldy, const float *x, int ldx, int rows, int n);
-  /* y (n, rows; stride ldy) = x (rows, n; stride ldx) transposed */
-  void (*transpose_bf16)(uint16_t *y, int ldy, const uint16_t *x, int ldx, int rows, int n);
-
   /* y += x; y += a x; x *= a */
   void (*add)(float *y, const float *x, size_t n);
   void (*axpy)(float *y, float a, const float *x, size_t n);
@@ -157,8 +136,9 @@ typedef struct dfm_kernel {
 dfm_status dfm_kernel_find(const char *name, const dfm_kernel **kernel, dfm_error *error);
 /* dfm_kernel_find of the environment's DFM_KERNEL: what every trainer and scorer uses. */
 dfm_status dfm_kernel_pick(const dfm_kernel **kernel, dfm_error *error);
-/* Whether bfloat16 is worth its while with this table: the CPU has instructions for it, and the build what uses them
- * (gemm_onednn.h). */
+/* How this table multiplies in bfloat16: the widest table by the CPU's own instructions where it has them, else in plain C. */
+const dfm_bf16 *dfm_kernel_bf16(const dfm_kernel *kernel);
+/* Whether that is worth its while: there are instructions for it. */
 bool dfm_kernel_has_bf16(const dfm_kernel *kernel);
 /* Whether this table's multiplies are oneDNN's: not the plain one's, nor in a build without it. */
 bool dfm_kernel_has_onednn(const dfm_kernel *kernel);

@@ -456,6 +456,7 @@ KERNEL float fm_rows(const float *const *e, int F, int K, float *restrict sum) {
   return 0.5f * total;
 }
 
+#include "kernel/bf16_body.h"
 #include "kernel/ffm_body.h"
 #include "kernel/gemm_body.h"
 #include "kernel/optim_body.h"
@@ -463,9 +464,7 @@ KERNEL float fm_rows(const float *const *e, int F, int K, float *restrict sum) {
 const dfm_kernel KERNEL_TABLE = {
     .name = KERNEL_NAME,
     .gemm = gemm,
-    .gemm_bf16 = gemm_bf16,
-    .to_bf16 = to_bf16,
-    .transpose_bf16 = transpose_bf16,
+    .bf16 = {"plain", bf16_nothing, bf16_nothing, bf16_multiply, bf16_convert},
     .add = add,
     .axpy = axpy,
     .scale = scale,
