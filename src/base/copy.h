@@ -6,24 +6,12 @@
 
 enum { DFM_COPY_FEW = 32 };
 
-/* n floats, 1 to DFM_COPY_FEW, as the first and the last of a number that the compiler knows; the two may overlap. */
+/* n floats, 1 to DFM_COPY_FEW, in pieces that do not overlap: one that reaches over the end of what was just written, as a kernel writes a row,
+ * would have to wait until that has left for the cache. */
 static inline void dfm_copy_few(float *restrict to, const float *restrict from, size_t n) {
-#define DFM_COPY_ENDS(N)                                    \
-  do {                                                      \
-    memcpy(to, from, (N) * sizeof *to);                     \
-    memcpy(to + n - (N), from + n - (N), (N) * sizeof *to); \
-  } while (0)
-  if (n == 1)
-    *to = *from;
-  else if (n >= 16)
-    DFM_COPY_ENDS(16);
-  else if (n >= 8)
-    DFM_COPY_ENDS(8);
-  else if (n >= 4)
-    DFM_COPY_ENDS(4);
-  else
-    DFM_COPY_ENDS(2);
-#undef DFM_COPY_ENDS
+  size_t i = 0;
+  for (; i + 4 <= n; i += 4) memcpy(to + i, from + i, 4 * sizeof *to);
+  for (; i < n; i++) to[i] = from[i];
 }
 
 #endif

@@ -68,8 +68,8 @@ KERNEL void column_sums(float *restrict sum, const float *restrict y, int rows, 
   }
 }
 
-/* Rows ahead that y is asked for: its rows may lie far apart. */
-enum { SCATTER_AHEAD = 8 };
+/* Rows ahead that y is asked for, both its ends: its rows may lie far apart, and begin and end within lines. */
+enum { SCATTER_AHEAD = 24 };
 
 /* n floats that fit one vector are added at once. */
 #define DEFINE_SCATTER(N)                                                 \
@@ -79,6 +79,7 @@ enum { SCATTER_AHEAD = 8 };
     narrow sum, y, w;                                                     \
     for (size_t i = 0; i < s.rows; i++) {                                 \
       __builtin_prefetch(s.y + (i + SCATTER_AHEAD) * s.ldy);              \
+      __builtin_prefetch(s.y + (i + SCATTER_AHEAD) * s.ldy + N - 1);      \
       float *to = s.sum + s.to[i] * s.ld;                                 \
       memcpy(&sum, to, sizeof sum);                                       \
       memcpy(&y, s.y + i * s.ldy, sizeof y);                              \

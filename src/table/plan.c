@@ -223,11 +223,15 @@ static void copy_rows(const dfm_table *table, const dfm_plan *plan, int u) {
   }
 }
 
+/* The lengths of short rows that are usual are known to the compiler: a first-order weight, and with it 8 or 16 factors. */
 static bool plan_field(const dfm_tables *tables, const places *of, dfm_plan *plan, uint32_t *inverse) {
-  if (of->table->n == 1) return plan_rows(tables, of, plan, inverse, 1); /* known to the compiler */
+  const size_t n = (size_t)of->table->n;
   const int before = plan->U;
-  const bool has_none = plan_rows(tables, of, plan, inverse, (size_t)of->table->n);
-  if (of->table->n > DFM_COPY_FEW) copy_rows(of->table, plan, before);
+  if (n == 1) return plan_rows(tables, of, plan, inverse, 1);
+  if (n == 9) return plan_rows(tables, of, plan, inverse, 9);
+  if (n == 17) return plan_rows(tables, of, plan, inverse, 17);
+  const bool has_none = plan_rows(tables, of, plan, inverse, n);
+  if (n > DFM_COPY_FEW) copy_rows(of->table, plan, before);
   return has_none;
 }
 
