@@ -212,14 +212,14 @@ __attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *ta
   return has_none;
 }
 
-/* Copies long rows, from unique row u on. */
+/* Copies long rows, from unique row u on. Their states are asked for when they are stepped: until then they would not stay in the cache. */
 static void copy_rows(const dfm_table *table, const dfm_plan *plan, int u) {
-  const size_t n = (size_t)table->n;
+  const size_t n = (size_t)table->n, bytes = n * sizeof(float);
   const int ahead = dfm_rows_ahead(table);
-  for (int i = u; i < plan->U && i < u + ahead; i++) dfm_row_prefetch(table, plan->unique[i]);
+  for (int i = u; i < plan->U && i < u + ahead; i++) dfm_prefetch(dfm_row_at(table, plan->unique[i]).w, bytes);
   for (; u < plan->U; u++) {
-    if (u + ahead < plan->U) dfm_row_prefetch(table, plan->unique[u + ahead]);
-    memcpy(plan->weights + (size_t)u * n, dfm_row_at(table, plan->unique[u]).w, n * sizeof(float));
+    if (u + ahead < plan->U) dfm_prefetch(dfm_row_at(table, plan->unique[u + ahead]).w, bytes);
+    memcpy(plan->weights + (size_t)u * n, dfm_row_at(table, plan->unique[u]).w, bytes);
   }
 }
 
