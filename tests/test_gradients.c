@@ -1,5 +1,6 @@
 /* Every model, layer and option: logits against a double-precision reference written from the formulas, and every
  * gradient against central differences of that reference. */
+#include "table/partners.h"
 #include "test_reference.h"
 
 #define ALL \
@@ -192,11 +193,13 @@ static void check_dense(dfm_fixture *fixture, const dfm_case *test) {
 
 static void check_tables(dfm_fixture *fixture, const dfm_case *test) {
   dfm_stepper *stepper = fixture->stepper;
+  const dfm_table_gradient gradient = dfm_executor_table_gradient(stepper->executor);
+  float *columns = calloc(DFM_COLUMNS * gradient.pairs.column_floats + 1, sizeof *columns);
+  assert_non_null(columns);
   for (int f = 0; f < F; f++) {
     const dfm_table *table = &stepper->tables->table[f];
-    const dfm_table_gradient gradient = dfm_executor_table_gradient(stepper->executor);
     if (table->n == 0) continue;
-    dfm_table_accumulate(stepper->tables, f, stepper->plans, &gradient);
+    dfm_table_accumulate(stepper->tables, f, stepper->plans, &gradient, columns);
     for (int u = 0; u < stepper->plans[f].U; u++) {
       for (int j = 0; j < table->n; j++) {
         const uint32_t id = stepper->plans[f].unique[u];
@@ -209,6 +212,7 @@ static void check_tables(dfm_fixture *fixture, const dfm_case *test) {
       }
     }
   }
+  free(columns);
 }
 
 static void check_case(const dfm_case *test) {

@@ -54,6 +54,26 @@ static void every_task_runs_once(void **state) {
   dfm_pool_free(NULL);
 }
 
+enum { MANY_TASKS = 150000 };
+
+static void mark_task(void *context, int task, int thread) {
+  unsigned char *runs = context;
+  (void)thread;
+  runs[task]++;
+}
+
+/* More than one phase has. */
+static void many_tasks_run_once(void **state) {
+  (void)state;
+  static unsigned char runs[MANY_TASKS];
+  dfm_error error;
+  dfm_pool *pool;
+  assert_ok(dfm_pool_create(3, &pool, &error));
+  dfm_pool_run(pool, MANY_TASKS, mark_task, runs);
+  for (int t = 0; t < MANY_TASKS; t++) assert_int_equal(runs[t], 1);
+  dfm_pool_free(pool);
+}
+
 /* All must be inside before any may leave: only as many threads as tasks can do that. */
 static void meet(void *context, int task, int thread) {
   record *r = context;
@@ -283,6 +303,7 @@ static void thread_counts_are_checked(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_task_runs_once),
+    cmocka_unit_test(many_tasks_run_once),
     cmocka_unit_test(tasks_run_side_by_side),
     cmocka_unit_test(one_thread_runs_in_order),
     cmocka_unit_test(many_small_phases),

@@ -50,7 +50,7 @@ def make_rows(arguments, folder, rows=N_TRAIN, held_out=N_HELD_OUT):
 
 
 def time_deepfm(arguments, kind, threads, data, folder):
-    settings = ["--model", kind, "--optimizer", "adagrad", "--learning-rate", "0.1" if kind == "lr" else "0.05"]
+    settings = ["--model", kind, "--optimizer", "adagrad", "--learning-rate", "0.05" if kind == "lr" else "0.03"]
     settings += ["--batch-size", "256", "--epochs", str(1 + arguments.repeats), "--threads", str(threads)]
     settings += ["--width", str(WIDTH[kind]), "-o", os.path.join(folder, "wide.model")]
     result, epochs = deep_deepfm.train(arguments.deepfm, data, [*settings, "--history", os.path.join(folder, "wide.jsonl")])

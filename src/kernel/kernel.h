@@ -109,10 +109,9 @@ typedef struct dfm_kernel {
    * sum_{i<j} <e[i][j], e[j][i]>. Juan et al., "Field-aware Factorization Machines for CTR Prediction", RecSys 2016,
    * eq. 4. */
   float (*ffm_forward)(const float *const *e, int F, int K);
-  /* g (F, K) += the sum over r < rows, in order, of c[r] times the factors that the fields of row[r] keep for field i:
-   * g[j] += c[r] e_r[j][i], e_r = e + row[r] F, nothing where field j is absent. j = i, which are the field's own, only
-   * where it meets itself. */
-  void (*ffm_gradient)(float *g, const float *const *e, int F, int K, int i, bool meets_self, const uint32_t *row,
+  /* g (F, K) += the sum over r < rows, in order, of c[r] times what the fields of row[r] keep for one partner: its
+   * column (pieces, K) has a piece for each row of factors, and piece[row[r] F + j] says which one field j's is. */
+  void (*ffm_gradient)(float *g, const float *column, const uint32_t *piece, int F, int K, const uint32_t *row,
                        const float *c, size_t rows);
   /* Optimizer steps on a span: g is the gradient, penalties included. */
   void (*sgd)(float *w, const float *g, size_t n, float learning_rate);

@@ -98,13 +98,17 @@ static void point_field(const dfm_plan *plans, const dfm_pass *pass, int f, int 
   const dfm_plan *plan = &plans[field.table];
   const uint32_t *inverse = plan->inverse + plans[f].at, none = (uint32_t)plan->U;
   const size_t n = (size_t)(table.first + table.width);
+  const uint32_t first_piece = pass->piece ? pass->first_piece[field.table] : 0;
   const int ahead = pass->net->is_field_aware ? 0 : b1 - b0; /* the next tile's; so long a row the cache sees coming */
   for (int b = b1; b < b1 + ahead && b < pass->B && table.width > 0; b++)
     dfm_prefetch(plan->weights + inverse[b] * n, n * sizeof(float));
   for (int b = b0; b < b1; b++) {
     const float *w = plan->weights + inverse[b] * n;
     if (field.first) *dfm_value(pass, DFM_EDGE_FIRST, b, 0) += w[0];
-    if (field.slot >= 0) dfm_slots(pass, b)[field.slot] = inverse[b] == none ? NULL : w + table.first;
+    if (field.slot < 0) continue;
+    dfm_slots(pass, b)[field.slot] = inverse[b] == none ? NULL : w + table.first;
+    if (pass->piece)
+      pass->piece[(size_t)b * (size_t)pass->net->n_slots + (size_t)field.slot] = first_piece + inverse[b];
   }
 }
 

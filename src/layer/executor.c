@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "layer/dense_multiply.h"
+#include "table/partners.h"
 
 typedef enum dfm_op_kind {
   OP_EMBED,
@@ -36,6 +37,14 @@ struct dfm_executor {
   size_t edges_bytes;
   const float **row; /* (capacity, n_slots) */
   float *row_scratch;
+  /* field-aware pairs, while training */
+  dfm_pairs pairs;
+  dfm_factor_rows *pairs_rows; /* (F + n_slots) the first n_embed_rows in EMBED */
+  int n_embed_rows;
+  bool *has_pairs;               /* (F) whether the table's rows are read where they are gathered */
+  uint32_t *first_piece, *piece; /* what the pass points to */
+  float *columns;
+  size_t columns_floats;
   dfm_field_gradient *field_gradient; /* (F) while training */
   double *sums;                       /* batch norm's */
   float *partial;                     /* gradients of each block */
@@ -105,13 +114,68 @@ static dfm_status allocate_edges(dfm_executor *executor, bool is_train, dfm_erro
   return DFM_OK;
 }
 
+/* Rows of factors that lie in EMBED: those of a slot, whose pieces have the same numbers in every batch. */
+static void list_embed_rows(dfm_executor *executor, int slot, int column) {
+  const dfm_pass *pass = &executor->pass;
+  const size_t slots = (size_t)pass->net->n_slots, B = (size_t)executor->capacity,
+               first = (size_t)executor->n_embed_rows * B;
+  executor->pairs_rows[executor->n_embed_rows++] =
+      (dfm_factor_rows){pass->value[DFM_EDGE_EMBED] + column, (size_t)pass->net->edge_n[DFM_EDGE_EMBED], B, first};
+  for (size_t b = 0; b < B; b++) executor->piece[b * slots + (size_t)slot] = (uint32_t)(first + b);
+}
+
+/* Field-aware pairs: numbers and pooled lists lie in EMBED; tables' rows are listed when they are gathered. */
+static dfm_status allocate_pairs(dfm_executor *executor, dfm_error *error) {
+  dfm_pass *pass = &executor->pass;
+  const dfm_net *net = pass->net;
+  const size_t F = (size_t)net->F, slots = (size_t)net->n_slots;
+  DFM_TRY(dfm_alloc(&executor->pairs_rows, F + slots, sizeof *executor->pairs_rows, error));
+  DFM_TRY(dfm_alloc(&executor->has_pairs, F, sizeof *executor->has_pairs, error));
+  DFM_TRY(dfm_alloc(&executor->first_piece, F, sizeof *executor->first_piece, error));
+  DFM_TRY(dfm_alloc(&executor->piece, (size_t)executor->capacity * slots, sizeof *executor->piece, error));
+  for (int i = 0; i < net->n_slot_numbers; i++) list_embed_rows(executor, i, i * net->slot_width);
+  for (int f = 0; f < net->F; f++) {
+    const dfm_net_field *field = &net->field[f];
+    if (field->slot >= 0 && field->column >= 0) list_embed_rows(executor, field->slot, field->column);
+    executor->has_pairs[field->table] |= field->slot >= 0 && field->column < 0;
+  }
+  executor->pairs =
+      (dfm_pairs){.slots = net->n_slots, .K = net->fm_width, .rows = executor->pairs_rows, .piece = executor->piece};
+  pass->piece = executor->piece;
+  pass->first_piece = executor->first_piece;
+  pass->pairs = &executor->pairs;
+  return DFM_OK;
+}
+
+/* The tables' gathered rows, the one of zeros too. */
+static dfm_status list_table_rows(dfm_executor *executor, const dfm_plan *plans, dfm_error *error) {
+  const dfm_net *net = executor->pass.net;
+  dfm_factor_rows *rows = executor->pairs_rows + executor->n_embed_rows;
+  size_t piece = (size_t)executor->n_embed_rows * (size_t)executor->capacity, room = piece;
+  for (int t = 0; t < net->F; t++) {
+    if (!executor->has_pairs[t]) continue;
+    const size_t first = (size_t)net->table[t].first, n = (size_t)plans[t].U + 1;
+    *rows++ = (dfm_factor_rows){plans[t].weights + first, first + (size_t)net->table[t].width, n, piece};
+    executor->first_piece[t] = (uint32_t)piece;
+    piece += n;
+    room += plans[t].capacity + 1;
+  }
+  executor->pairs.n_rows = (int)(rows - executor->pairs_rows);
+  executor->pairs.column_floats = room * (size_t)net->fm_width;
+  if (net->n_slot_numbers == 0) return DFM_OK;
+  DFM_TRY(dfm_grow(&executor->columns, &executor->columns_floats, DFM_COLUMNS * executor->pairs.column_floats,
+                   sizeof(float), error));
+  executor->pass.columns = executor->columns;
+  return DFM_OK;
+}
+
 /* Where the net has slots: their pointers, and while scoring room for rows that a source makes. */
 static dfm_status allocate_slots(dfm_executor *executor, bool is_train, dfm_error *error) {
   dfm_pass *pass = &executor->pass;
   const size_t slots = (size_t)pass->net->n_slots;
   DFM_TRY(dfm_alloc(&executor->row, (size_t)executor->capacity * slots, sizeof *executor->row, error));
   pass->row = executor->row;
-  if (is_train) return DFM_OK;
+  if (is_train) return pass->net->is_field_aware ? allocate_pairs(executor, error) : DFM_OK;
   pass->scratch_n = 3 * (1 + (size_t)pass->net->slot_width);
   DFM_TRY(dfm_alloc(&executor->row_scratch, (size_t)pass->net->tile * slots * pass->scratch_n, sizeof(float), error));
   pass->row_scratch = executor->row_scratch;
@@ -274,6 +338,11 @@ void dfm_executor_free(dfm_executor *executor) {
   if (executor->edges) dfm_pages_free(executor->edges, executor->edges_bytes);
   free(executor->row);
   free(executor->row_scratch);
+  free(executor->pairs_rows);
+  free(executor->has_pairs);
+  free(executor->first_piece);
+  free(executor->piece);
+  free(executor->columns);
   free(executor->field_gradient);
   free(executor->sums);
   free(executor->partial);
@@ -396,6 +465,7 @@ dfm_status dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_
   const size_t rooms = (size_t)dfm_pool_threads(pool) * (size_t)pass->block;
   executor->has_rooms = !executor->has_barrier && rooms <= edge_rows(executor->capacity);
   for (int block = 0; block < n_blocks; block++) executor->loss[block] = 0;
+  if (pass->pairs) DFM_TRY(list_table_rows(executor, plans, error));
   if (pass->dense) DFM_TRY(dfm_dense_begin(pass->dense, pass->weight, pool, error));
   for (int i = 0; i < executor->n_ops; i = executor->to + 1) {
     executor->from = executor->to = i;
@@ -427,10 +497,8 @@ const float *dfm_executor_logits(const dfm_executor *executor) {
 
 dfm_table_gradient dfm_executor_table_gradient(const dfm_executor *executor) {
   const dfm_pass *pass = &executor->pass;
-  const bool has_partners = pass->net->is_field_aware && pass->net->n_slots > 0;
-  return (dfm_table_gradient){.dlogit = pass->dvalue[DFM_EDGE_LOGIT],
-                              .field = executor->field_gradient,
-                              .pairs = {has_partners ? executor->row : NULL, pass->net->n_slots, pass->net->fm_width}};
+  return (dfm_table_gradient){
+      .dlogit = pass->dvalue[DFM_EDGE_LOGIT], .field = executor->field_gradient, .pairs = executor->pairs};
 }
 
 void dfm_executor_score(dfm_executor *executor, const dfm_row_source *source, const dfm_batch *batch,

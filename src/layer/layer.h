@@ -104,6 +104,10 @@ typedef struct dfm_pass {
   float *value[DFM_MAX_EDGES];  /* (B, edge_n) */
   float *dvalue[DFM_MAX_EDGES]; /* NULL while scoring */
   const float **row;            /* (B, n_slots) factors of each slot; NULL: the field is absent */
+  uint32_t *piece;              /* (B, n_slots) their pieces while field-aware pairs train (table/table.h), else NULL */
+  uint32_t *first_piece;        /* (F) that of a table's first gathered row */
+  struct dfm_pairs *pairs;      /* what pieces are of */
+  float *columns;               /* room for them */
   float *row_scratch; /* (tile, n_slots, scratch_n) room for rows that are made to be scored; NULL while training */
   size_t scratch_n;
   int B, block; /* rows in the batch, rows per block */

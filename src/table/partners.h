@@ -6,16 +6,30 @@
 
 /* Whether the gradient of field f's factors comes from its partners. */
 static inline bool dfm_partners_has(const dfm_table_gradient *gradient, int f) {
-  return gradient->pairs.row && gradient->field[f].slot >= 0;
+  return gradient->pairs.slots > 0 && gradient->field[f].slot >= 0;
 }
 
-/* g (n) += what `n` places of field f, which want one table row, add to its factors, in order: place p is in row row[p] of the batch and counts c[p]
- * times. */
-void dfm_partners_add(const dfm_tables *tables, const dfm_table_gradient *gradient, int f, const uint32_t *row,
-                      const float *c, size_t n, float *g);
+/* The pieces for the slots [from, to), each (pieces, K), `floats` apart; room for DFM_COLUMNS of them. */
+enum { DFM_COLUMNS = 4 };
+typedef struct dfm_columns {
+  float *at;
+  size_t floats;
+  int from, to;
+} dfm_columns;
 
-/* g (U, n) += what all places of single-valued field f add to their rows' factors. */
-void dfm_partners_add_rows(const dfm_tables *tables, const dfm_table_gradient *gradient, int f, const dfm_plan *plans,
-                           float *g);
+/* The pieces for `slot`. Where they are not there yet, they are packed, and those for the slots that follow and come before `end` with them. */
+const float *dfm_partners_column(const dfm_pairs *pairs, dfm_columns *columns, int slot, int end);
+
+/* g (slots, K) += what `n` places of the field in `slot`, which want one row of factors, add to it, in order: place p is in row row[p] of the batch
+ * and counts c[p] times. Its own factors only where it meets itself. */
+void dfm_partners_add(const dfm_kernel *kernel, const dfm_pairs *pairs, int slot, bool meets_self, const float *column,
+                      const uint32_t *row, const float *c, size_t n, float *g);
+
+/* Lists the rows of the batch by the unique row that each wants of single-valued field f: plan->start and order. */
+void dfm_partners_list(const dfm_plan *plans, const dfm_plan *plan, int f);
+
+/* g (to - from, n) += what the places of single-valued field f add to the unique rows [from, to), first-order weights too. */
+void dfm_partners_add_rows(const dfm_tables *tables, const dfm_table_gradient *gradient, int f, const dfm_plan *plan,
+                           const float *column, int from, int to, float *g);
 
 #endif

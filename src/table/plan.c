@@ -213,7 +213,7 @@ __attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *ta
   return has_none;
 }
 
-/* Copies long rows, from unique row u on. */
+/* Copies long rows, from unique row u on. Their states are asked for when they are stepped: until then they would not stay in the cache. */
 static void copy_rows(const dfm_table *table, const dfm_plan *plan, int u) {
   enum { AHEAD = 4 };
   const size_t n = (size_t)table->n;

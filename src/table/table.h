@@ -122,7 +122,7 @@ void dfm_plans_free(dfm_plan *plans, int F); /* NULL accepted */
 /* Makes room for the batch's places, where its lists are longer than any before. */
 dfm_status dfm_plans_reserve(const dfm_tables *tables, dfm_plan *plans, const dfm_batch *batch, dfm_error *error);
 
-/* Floats that updating any of the planned tables [from, to) takes. */
+/* Floats that the gradients of any of the planned tables [from, to) take. */
 size_t dfm_plans_gradient_floats(const dfm_tables *tables, const dfm_plan *plans, int from, int to);
 
 /* Plans the batch's places in the tables [from, to) and gathers their rows, caught up to the step before the current one. */
@@ -139,28 +139,43 @@ typedef struct dfm_field_gradient {
   int lde;
   const float *de; /* (B, lde), already at the field's column; NULL where it has none */
 } dfm_field_gradient;
-/* Field-aware pairs: factors of each row of the batch, by slot. The gradient of what the field in slot i keeps for slot j is dlogit row[j][i K ...];
- * for itself it keeps what items of a list pair by. */
-typedef struct dfm_pairs_rows {
-  const float *const *row; /* (B, slots) (slots, K) each, NULL: absent; NULL where pairs are not field-aware */
-  int slots, K;
-} dfm_pairs_rows;
+/* Factors (n, slots, K), rows ld floats apart: a table's gathered ones, or those of one slot in each row of the batch. */
+typedef struct dfm_factor_rows {
+  const float *at;
+  size_t ld, n;
+  size_t piece; /* number of the first one's piece */
+} dfm_factor_rows;
+/* Field-aware pairs. What a row of factors keeps for one slot is a *piece*. The gradient of what the field in slot i keeps for slot j is dlogit times
+ * the piece for slot i of what the row of the batch has in slot j; for itself a field keeps what items of a list pair by. */
+typedef struct dfm_pairs {
+  int slots, K; /* slots 0: pairs are not field-aware */
+  int n_rows;
+  const dfm_factor_rows *rows; /* (n_rows) */
+  const uint32_t *piece;       /* (B, slots) of each row of the batch; zeros where it has nothing */
+  size_t column_floats;        /* room for all pieces for one slot */
+} dfm_pairs;
 typedef struct dfm_table_gradient {
   const float *dlogit;             /* (B) */
   const dfm_field_gradient *field; /* (F) */
-  dfm_pairs_rows pairs;
+  dfm_pairs pairs;
 } dfm_table_gradient;
 
 /* Steps the rows that no place wants, of a table where all rows move (else nothing): by `scale` times their penalty. Part `part` of `parts` of its
  * ids; before the table's update or apply. */
 void dfm_table_sweep(const dfm_tables *tables, int t, float scale, int part, int parts);
 
-/* Accumulates gradients in the order of places and steps the rows. g: dfm_plans_gradient_floats, for this call. */
-void dfm_table_update(const dfm_tables *tables, int t, dfm_plan *plans, const dfm_table_gradient *gradient, float *g);
+/* Room for one call: g (dfm_plans_gradient_floats), columns (DFM_COLUMNS gradient->pairs.column_floats). */
+typedef struct dfm_update_room {
+  float *g, *columns;
+} dfm_update_room;
+/* Accumulates the gradients of the tables [from, to) in the order of places and steps their rows. */
+void dfm_tables_update(const dfm_tables *tables, int from, int to, dfm_plan *plans, const dfm_table_gradient *gradient,
+                       dfm_update_room room);
 
 /* The same in two halves, for clipping: gradients are kept in the plan and their squared norm (penalty included) returned; then, scaled, they step
  * the rows. dfm_table_idle_squares is the squared norm of what dfm_table_sweep steps by at scale 1. */
-double dfm_table_accumulate(const dfm_tables *tables, int t, dfm_plan *plans, const dfm_table_gradient *gradient);
+double dfm_table_accumulate(const dfm_tables *tables, int t, dfm_plan *plans, const dfm_table_gradient *gradient,
+                            float *columns);
 double dfm_table_idle_squares(const dfm_tables *tables, int t, int part, int parts);
 void dfm_table_apply(const dfm_tables *tables, int t, dfm_plan *plans, float scale);
 

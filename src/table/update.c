@@ -12,7 +12,14 @@ typedef struct dfm_update {
   const dfm_plan *plans, *plan; /* by field; the table's */
   const dfm_table_gradient *gradient;
   float *g; /* (U + 1, n); places without an id add to the last row */
+  dfm_columns *columns;
+  int end; /* slots from here on are not asked for */
 } dfm_update;
+
+/* What field f's partners keep for it. */
+static const float *column_of(const dfm_update *update, int f) {
+  return dfm_partners_column(&update->gradient->pairs, update->columns, update->gradient->field[f].slot, update->end);
+}
 
 /* Adds the places of single-valued field f: each is a row of the batch. */
 static void add_rows(const dfm_update *update, int f) {
@@ -23,8 +30,12 @@ static void add_rows(const dfm_update *update, int f) {
                            .ld = n,
                            .to = update->plan->inverse + update->plans[f].at,
                            .rows = (size_t)update->plan->batch->rows};
-  if (dfm_partners_has(update->gradient, f))
-    dfm_partners_add_rows(update->tables, update->gradient, f, update->plans, update->g);
+  if (dfm_partners_has(update->gradient, f)) {
+    dfm_partners_list(update->plans, update->plan, f);
+    dfm_partners_add_rows(update->tables, update->gradient, f, update->plan, column_of(update, f), 0, update->plan->U,
+                          update->g);
+    return;
+  }
   if (field->de) {
     args.sum += first;
     args.y = field->de;
@@ -55,17 +66,20 @@ static void add_won(const dfm_update *update, const uint32_t *winner, uint32_t p
 /* The same of a place whose gradient comes from its partners. */
 static void add_partners(const dfm_update *update, int f, uint32_t place, uint32_t b, float c, float *g) {
   const dfm_table_gradient *gradient = update->gradient;
+  const dfm_field_gradient *field = &gradient->field[f];
+  const dfm_kernel *kernel = update->tables->kernel;
   const uint32_t *winner = update->plans[f].winner;
   const float dlogit = gradient->dlogit[b], counts = c * dlogit;
-  const size_t n = (size_t)update->table->n;
-  float own[DFM_MAX_ROW_FACTORS + 1];
+  const size_t n = (size_t)update->table->n, first = (size_t)update->table->first;
+  float won[DFM_MAX_ROW_FACTORS];
   if (!winner) {
-    dfm_partners_add(update->tables, gradient, f, &b, &counts, 1, g);
+    dfm_partners_add(kernel, &gradient->pairs, field->slot, field->has_within, column_of(update, f), &b, &counts, 1,
+                     g + first);
     return;
   }
-  memset(own, 0, n * sizeof *own);
-  dfm_partners_add(update->tables, gradient, f, &b, &dlogit, 1, own);
-  add_won(update, winner + b * n, place, c, own + update->table->first, g);
+  memset(won, 0, (n - first) * sizeof *won);
+  dfm_partners_add(kernel, &gradient->pairs, field->slot, field->has_within, column_of(update, f), &b, &dlogit, 1, won);
+  add_won(update, winner + b * n, place, c, won, g);
 }
 
 /* One place of list field f in row b with coefficient c; `place` within the field. */
@@ -96,14 +110,13 @@ static void add_items(const dfm_update *update, int f) {
   for (uint32_t place = 0; place < n; place++) add_place(update, f, place, list->row[place], list->coefficient[place]);
 }
 
-/* Penalties, at the rows' gathered weights. */
-static void add_penalty(const dfm_update *update) {
+/* Adds penalties to the gradients g of the unique rows [from, to), at their gathered weights. */
+static void add_penalty(const dfm_update *update, int from, int to, float *g) {
   const dfm_tables *tables = update->tables;
   const size_t n = (size_t)update->table->n, first = (size_t)update->table->first;
   if (tables->l2_first == 0 && tables->l2_factors == 0) return;
-  for (size_t u = 0; u < (size_t)update->plan->U; u++) {
-    const float *w = update->plan->weights + u * n;
-    float *g = update->g + u * n;
+  const float *w = update->plan->weights + (size_t)from * n;
+  for (int u = from; u < to; u++, w += n, g += n) {
     if (first) g[0] += tables->l2_first * w[0];
     tables->kernel->axpy(g + first, tables->l2_factors, w + first, n - first);
   }
@@ -120,7 +133,7 @@ static void add_up(const dfm_update *update) {
     else
       add_rows(update, f);
   }
-  add_penalty(update);
+  add_penalty(update, 0, update->plan->U, update->g);
 }
 
 /* The rows hold after the current step, and are no longer marked. */
@@ -129,38 +142,93 @@ static void touch_rows(const dfm_tables *tables, const dfm_table *table, const u
   for (int u = 0; u < n; u++) *dfm_row_at(table, id[u]).touch = now;
 }
 
-/* Steps the plan's rows by their gradients g (U, n), some at once: while they are stepped, those that follow are asked for. The gathered weights
- * stay as they are: other tables' gradients may need them. */
-static void step_rows(const dfm_tables *tables, const dfm_table *table, const dfm_plan *plan, const float *g) {
-  enum { LINES = 16, SHORT_ROWS = 32 }; /* as many lines as a core waits for at a time */
+/* Rows that are stepped at once: of the long ones as many lines as a core waits for at a time. */
+static int rows_at_once(const dfm_table *table) {
+  enum { LINES = 16, SHORT_ROWS = 32 };
+  const int lines = (int)((size_t)table->stride * sizeof(float) / DFM_CACHE_LINE) + 1;
+  return dfm_row_is_short(table) ? SHORT_ROWS : lines < LINES ? LINES / lines : 1;
+}
+
+/* Asks for rows that come some way behind the unique rows [from, to). */
+static void ask_behind(const dfm_table *table, const dfm_plan *plan, int from, int to) {
+  for (int u = from; u < to; u++) dfm_rows_ask(table, plan->unique, (size_t)plan->U, (size_t)u);
+}
+
+/* Steps the unique rows [from, to) by their gradients g. The gathered weights stay as they are: other tables' gradients may need them. */
+static void step_at_once(const dfm_tables *tables, const dfm_table *table, const dfm_plan *plan, int from, int to,
+                         const float *g) {
   const dfm_rows rows = {table->rows, (size_t)table->stride, (size_t)table->n};
-  const size_t U = (size_t)plan->U, lines = rows.stride * sizeof(float) / DFM_CACHE_LINE + 1;
-  const size_t at_once = dfm_row_is_short(table) ? SHORT_ROWS : lines < LINES ? LINES / lines : 1;
-  const uint32_t *id = plan->unique;
-  dfm_rows_ask_start(table, id, U);
-  for (size_t u = 0; u < U; u += at_once) {
-    const size_t here = U - u < at_once ? U - u : at_once;
-    for (size_t i = u; i < u + here; i++) dfm_rows_ask(table, id, U, i);
-    dfm_optimizer_step_rows(tables->optimizer, &rows, id + u, here, g + u * rows.n);
-    touch_rows(tables, table, id + u, (int)here);
+  dfm_optimizer_step_rows(tables->optimizer, &rows, plan->unique + from, (size_t)(to - from), g);
+  touch_rows(tables, table, plan->unique + from, to - from);
+}
+
+static int least(int a, int b) {
+  return a < b ? a : b;
+}
+
+/* Steps the plan's rows by their gradients g (U, n). */
+static void step_rows(const dfm_tables *tables, const dfm_table *table, const dfm_plan *plan, const float *g) {
+  const int U = plan->U, at_once = rows_at_once(table);
+  dfm_rows_ask_start(table, plan->unique, (size_t)U);
+  for (int u = 0; u < U; u += at_once) {
+    const int end = least(U, u + at_once);
+    ask_behind(table, plan, u, end);
+    step_at_once(tables, table, plan, u, end, g + (size_t)u * (size_t)table->n);
   }
 }
 
-void dfm_table_update(const dfm_tables *tables, int t, dfm_plan *plans, const dfm_table_gradient *gradient, float *g) {
-  const dfm_table *table = &tables->table[t];
-  const dfm_update update = {tables, table, plans, &plans[t], gradient, g};
+/* Whether the gradients of some rows can be made alone: of the table's only field, from its partners. They are in the first-level cache when the rows
+ * are stepped, and the rows come while they are made. */
+static bool is_made_by_row(const dfm_update *update) {
+  const int f = update->table->member[0];
+  return update->table->n_members == 1 && !update->plan->batch->list[f].offsets &&
+         dfm_partners_has(update->gradient, f);
+}
+
+static void update_by_row(const dfm_update *update) {
+  const dfm_table *table = update->table;
+  const dfm_plan *plan = update->plan;
+  const int f = table->member[0], U = plan->U, at_once = rows_at_once(table);
+  const float *column = column_of(update, f);
+  dfm_partners_list(update->plans, plan, f);
+  dfm_rows_ask_start(table, plan->unique, (size_t)U);
+  for (int u = 0; u < U; u += at_once) {
+    const int end = least(U, u + at_once);
+    ask_behind(table, plan, u, end);
+    memset(update->g, 0, (size_t)(end - u) * (size_t)table->n * sizeof *update->g);
+    dfm_partners_add_rows(update->tables, update->gradient, f, plan, column, u, end, update->g);
+    add_penalty(update, u, end, update->g);
+    step_at_once(update->tables, table, plan, u, end, update->g);
+  }
+}
+
+static void update_table(const dfm_update *update) {
+  const dfm_table *table = update->table;
   if (table->n == 0) return;
   if (table->is_frozen) {
-    touch_rows(tables, table, plans[t].unique, plans[t].U);
-    return;
+    touch_rows(update->tables, table, update->plan->unique, update->plan->U);
+  } else if (is_made_by_row(update)) {
+    update_by_row(update);
+  } else {
+    add_up(update);
+    step_rows(update->tables, table, update->plan, update->g);
   }
-  add_up(&update);
-  step_rows(tables, table, &plans[t], g);
 }
 
-double dfm_table_accumulate(const dfm_tables *tables, int t, dfm_plan *plans, const dfm_table_gradient *gradient) {
+void dfm_tables_update(const dfm_tables *tables, int from, int to, dfm_plan *plans, const dfm_table_gradient *gradient,
+                       dfm_update_room room) {
+  dfm_columns columns = {.at = room.columns, .floats = gradient->pairs.column_floats};
+  int end = 0;
+  for (int f = from; f < to; f++) end = gradient->field[f].slot < end ? end : gradient->field[f].slot + 1;
+  for (int t = from; t < to; t++)
+    update_table(&(dfm_update){tables, &tables->table[t], plans, &plans[t], gradient, room.g, &columns, end});
+}
+
+double dfm_table_accumulate(const dfm_tables *tables, int t, dfm_plan *plans, const dfm_table_gradient *gradient,
+                            float *room) {
   const dfm_table *table = &tables->table[t];
-  const dfm_update update = {tables, table, plans, &plans[t], gradient, plans[t].gradients};
+  dfm_columns columns = {.at = room, .floats = gradient->pairs.column_floats};
+  const dfm_update update = {tables, table, plans, &plans[t], gradient, plans[t].gradients, &columns, 0};
   if (table->n == 0 || table->is_frozen) return 0;
   add_up(&update);
   return tables->kernel->sum_squares(plans[t].gradients, (size_t)plans[t].U * (size_t)table->n);

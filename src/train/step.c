@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "model/model.h"
+#include "table/partners.h"
 #include "train/precision.h"
 
 /* Rows per fill task, tasks that the tables of a net are shared out to, and those that one table's idle rows are: enough work to pay for handing it
@@ -99,7 +100,7 @@ static int group_start(const dfm_stepper *stepper, int group) {
 
 /* Room for gradients belongs to threads, so that it stays in their caches, or to groups where those are fewer. */
 static bool has_room_by_group(const dfm_stepper *stepper) {
-  return n_groups(stepper) < dfm_pool_threads(stepper->pool);
+  return stepper->recipe->optimizer.clip_norm <= 0 && n_groups(stepper) < dfm_pool_threads(stepper->pool);
 }
 
 static int n_rooms(const dfm_stepper *stepper) {
@@ -146,7 +147,10 @@ dfm_status dfm_stepper_create(const dfm_recipe *recipe, const dfm_dataset *datas
 }
 
 static void free_gradients(dfm_stepper *stepper) {
-  for (int i = 0; stepper->gradients && i < n_rooms(stepper); i++) free(stepper->gradients[i].at);
+  for (int i = 0; stepper->gradients && i < n_rooms(stepper); i++) {
+    free(stepper->gradients[i].at.g);
+    free(stepper->gradients[i].at.columns);
+  }
   free(stepper->gradients);
 }
 
@@ -258,9 +262,9 @@ static void update_task(void *context, int task, int thread) {
     return;
   }
   const dfm_table_gradient gradient = dfm_executor_table_gradient(stepper->executor);
-  float *g = stepper->gradients[has_room_by_group(stepper) ? group : thread].at;
-  for (int t = group_start(stepper, group); t < group_start(stepper, group + 1); t++)
-    dfm_table_update(stepper->tables, t, stepper->plans, &gradient, g);
+  const dfm_update_room room = stepper->gradients[has_room_by_group(stepper) ? group : thread].at;
+  dfm_tables_update(stepper->tables, group_start(stepper, group), group_start(stepper, group + 1), stepper->plans,
+                    &gradient, room);
   dfm_busy_count(stepper->busy, thread, DFM_WORK_ROWS, start);
 }
 
@@ -271,7 +275,6 @@ static void accumulate_task(void *context, int task, int thread) {
   const dfm_stepper *stepper = ((const dfm_step *)context)->stepper;
   const int F = stepper->net->F, t = task - dfm_executor_tasks(stepper->executor), idle = t - F;
   double *squares = &stepper->squares[task];
-  (void)thread;
   if (t < 0) {
     dfm_span span[2];
     const int n = dense_gradient(stepper, task, span);
@@ -279,7 +282,8 @@ static void accumulate_task(void *context, int task, int thread) {
     for (int i = 0; i < n; i++) *squares += stepper->kernel->sum_squares(stepper->dweight + span[i].offset, span[i].n);
   } else if (idle < 0) {
     const dfm_table_gradient gradient = dfm_executor_table_gradient(stepper->executor);
-    *squares = dfm_table_accumulate(stepper->tables, t, stepper->plans, &gradient);
+    *squares =
+        dfm_table_accumulate(stepper->tables, t, stepper->plans, &gradient, stepper->gradients[thread].at.columns);
   } else {
     *squares = dfm_table_idle_squares(stepper->tables, idle / DFM_SWEEP_PARTS, idle % DFM_SWEEP_PARTS, DFM_SWEEP_PARTS);
   }
@@ -331,20 +335,28 @@ static void update(dfm_step *step) {
   dfm_pool_run(stepper->pool, stepper->net->F, apply_task, step);
 }
 
-/* Makes room to sum any table's gradients up, or any of the group's. */
+/* Room for `needed` floats, if `*at` has fewer. */
+static dfm_status reserve_floats(float **at, size_t *floats, size_t needed, dfm_error *error) {
+  if (needed <= *floats) return DFM_OK;
+  free(*at);
+  *at = NULL;
+  *floats = 0;
+  DFM_TRY(dfm_alloc(at, needed, sizeof **at, error));
+  *floats = needed;
+  return DFM_OK;
+}
+
+/* Makes room to sum any table's gradients up, or any of the group's. Where they are clipped, plans keep them. */
 static dfm_status reserve_gradients(dfm_stepper *stepper, dfm_error *error) {
-  const bool by_group = has_room_by_group(stepper);
-  if (stepper->recipe->optimizer.clip_norm > 0) return DFM_OK;
+  const bool by_group = has_room_by_group(stepper), clips = stepper->recipe->optimizer.clip_norm > 0;
+  const size_t columns = DFM_COLUMNS * dfm_executor_table_gradient(stepper->executor).pairs.column_floats;
   for (int i = 0; i < n_rooms(stepper); i++) {
     dfm_gradient_room *room = &stepper->gradients[i];
     const int from = by_group ? group_start(stepper, i) : 0;
     const int to = by_group ? group_start(stepper, i + 1) : stepper->net->F;
-    const size_t floats = dfm_plans_gradient_floats(stepper->tables, stepper->plans, from, to);
-    if (floats <= room->floats) continue;
-    free(room->at);
-    *room = (dfm_gradient_room){0};
-    DFM_TRY(dfm_alloc(&room->at, floats, sizeof *room->at, error));
-    room->floats = floats;
+    const size_t floats = clips ? 0 : dfm_plans_gradient_floats(stepper->tables, stepper->plans, from, to);
+    DFM_TRY(reserve_floats(&room->at.g, &room->floats, floats, error));
+    DFM_TRY(reserve_floats(&room->at.columns, &room->columns_floats, columns, error));
   }
   return DFM_OK;
 }
@@ -355,12 +367,12 @@ dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int
   stepper->batch->rows = rows;
   DFM_TRY(dfm_dataset_lay_out(dataset, stepper->batch, error));
   DFM_TRY(dfm_plans_reserve(stepper->tables, stepper->plans, stepper->batch, error));
-  DFM_TRY(reserve_gradients(stepper, error));
   DFM_TRY(dfm_optimizer_begin(stepper->optimizer, learning_rate, error));
   dfm_pool_run(stepper->pool, (rows + DFM_FILL_ROWS - 1) / DFM_FILL_ROWS, fill_task, &step);
   dfm_pool_run(stepper->pool, n_groups(stepper), gather_task, &step);
   DFM_TRY(dfm_executor_train(stepper->executor, stepper->pool, stepper->plans, stepper->batch,
                              dfm_optimizer_step_count(stepper->optimizer), &stepper->loss, error));
+  DFM_TRY(reserve_gradients(stepper, error));
   update(&step);
   return dfm_executor_check(stepper->executor, error);
 }

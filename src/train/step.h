@@ -11,10 +11,10 @@
 #include "layer/predictor.h"
 #include "model/net_build.h"
 
-/* Where a table's gradients are summed up. */
+/* Where a table's gradients are summed up, and what they are made from is packed. */
 typedef struct dfm_gradient_room {
-  float *at; /* (floats) */
-  size_t floats;
+  dfm_update_room at;
+  size_t floats, columns_floats;
 } dfm_gradient_room;
 
 typedef struct dfm_stepper {
