@@ -95,11 +95,12 @@ static void tear_down(fixture *f) {
 
 static void block_task(void *context, int block, int thread) {
   const fixture *f = context;
-  const dfm_pass *pass = &f->pass;
-  const int b0 = block * pass->block, b1 = b0 + pass->block < pass->B ? b0 + pass->block : pass->B;
+  dfm_pass pass = f->pass;
+  const int b0 = block * pass.block, b1 = b0 + pass.block < pass.B ? b0 + pass.block : pass.B;
   (void)thread;
-  f->layer->kind->forward(f->layer, pass, b0, b1);
-  f->layer->kind->backward(f->layer, pass, b0, b1);
+  pass.room = b0;
+  f->layer->kind->forward(f->layer, &pass, b0, b1);
+  f->layer->kind->backward(f->layer, &pass, b0, b1);
 }
 
 static void gradient_task(void *context, int task, int thread) {
@@ -291,11 +292,11 @@ static void set_up_stack(fixture *f, const dfm_kernel *kernel, int capacity, boo
 
 static void stack_task(void *context, int block, int thread) {
   const fixture *f = context;
-  const dfm_pass *pass = &f->pass;
-  const int b0 = block * pass->block, b1 = b0 + pass->block < pass->B ? b0 + pass->block : pass->B;
-  (void)thread;
-  for (int i = 0; i < LAYERS; i++) dfm_layer_dense.forward(&f->net.layer[i], pass, b0, b1);
-  for (int i = LAYERS; i-- > 0;) dfm_layer_dense.backward(&f->net.layer[i], pass, b0, b1);
+  dfm_pass pass = f->pass;
+  const int b0 = block * pass.block, b1 = b0 + pass.block < pass.B ? b0 + pass.block : pass.B;
+  pass.room = thread * pass.block < b0 ? thread * pass.block : b0; /* a block comes first to the thread of its number */
+  for (int i = 0; i < LAYERS; i++) dfm_layer_dense.forward(&f->net.layer[i], &pass, b0, b1);
+  for (int i = LAYERS; i-- > 0;) dfm_layer_dense.backward(&f->net.layer[i], &pass, b0, b1);
 }
 
 static void run_stack(fixture *f, int B) {

@@ -42,10 +42,13 @@ typedef struct dfm_bf16_block {
   bool adds;
 } dfm_bf16_block;
 
-/* Two strips of A and of B, of `depth` tiles each: K = 32 depth. */
+/* Two strips of A and of B, of `depth` tiles each: K = 32 depth. `ahead`: the memory is asked for that many lines per tile from
+ * there on, which others than this block will want. */
 typedef struct dfm_bf16_strips {
   const uint16_t *a[2], *b[2];
   int depth;
+  const uint16_t *ahead;
+  int lines;
 } dfm_bf16_strips;
 
 typedef struct dfm_bf16 {

@@ -220,7 +220,7 @@ const dfm_bf16 dfm_bf16_avx512 = {
 
 /* ---- AMX: a block is four tiles of sums; two strips of A meet two of B */
 
-enum { C_ROW = DFM_BF16_BLOCK * sizeof(float), C_LOW = HALF * DFM_BF16_BLOCK, TILE_ROW = 64 };
+enum { C_ROW = DFM_BF16_BLOCK * sizeof(float), C_LOW = HALF * DFM_BF16_BLOCK, TILE_ROW = 64, LINE_NUMBERS = 32 };
 
 /* The layout that LDTILECFG reads (Intel, Software Developer's Manual, volume 1, 18.2): all eight tiles of 16 rows of 64
  * bytes. */
@@ -258,6 +258,8 @@ AMX_INLINE void load_sums(const float *c, bool adds) {
  * rate. */
 AMX_INLINE void add_products(const dfm_bf16_strips *strips, int t) {
   const size_t at = (size_t)t * DFM_TILE_NUMBERS;
+  const uint16_t *ahead = strips->ahead + (size_t)(t * strips->lines) * LINE_NUMBERS;
+  for (int i = 0; i < strips->lines; i++) _mm_prefetch((const char *)(ahead + (size_t)i * LINE_NUMBERS), _MM_HINT_T1);
   _tile_stream_loadd(4, strips->a[0] + at, TILE_ROW);
   _tile_loadd(6, strips->b[0] + at, TILE_ROW);
   _tile_dpbf16ps(0, 4, 6);

@@ -25,13 +25,20 @@ typedef struct dfm_adam_step {
   float beta1, one_minus_beta1, beta2, one_minus_beta2, step_size, root_scale, epsilon;
 } dfm_adam_step;
 
-/* What n missed Adam steps with zero gradient do to a row (optim/adam.h derives it): with s = sqrt(v),
- * w -= m sum_i a_i / (s u_i + epsilon) over `nodes` nodes; then m *= m_scale, v *= v_scale. */
+/* What missed Adam steps with zero gradient do to a row (optim/adam.h derives it): with r = 1 / (u sqrt(v) + epsilon) and y = u sqrt(v) r,
+ * w -= m r sum_k c_k y^k over `terms` terms, at least 1; then m *= m_scale, v *= v_scale. */
 typedef struct dfm_adam_gap {
-  int nodes;
-  const float *a, *u; /* (nodes) */
-  float epsilon, m_scale, v_scale;
+  int terms;
+  const float *c; /* (terms) */
+  float u, epsilon, m_scale, v_scale;
 } dfm_adam_gap;
+
+/* The same of n steps one by one: with s = sqrt(v), w -= m sum_i a_i / (s u_i + epsilon). */
+typedef struct dfm_adam_steps {
+  int n;
+  const float *a, *u; /* (n) */
+  float epsilon, m_scale, v_scale;
+} dfm_adam_steps;
 
 /* C (M, N) = A (M, K) B (K, N) + beta C, row-major, beta 0 or 1. trans_a: A is stored (K, M); trans_b: B is stored (N,
  * K). ld*: floats between the starts of stored rows. C overlaps neither A nor B. */
@@ -59,6 +66,12 @@ typedef struct dfm_scatter_args {
   const float *a, *w; /* a (rows); NULL: nothing is taken away */
   const float *first; /* (rows); NULL: there is no such float */
 } dfm_scatter_args;
+
+/* Rows that start `stride` floats apart: n weights, then n of each of the optimizer's states; what follows is the caller's. */
+typedef struct dfm_rows {
+  float *at;
+  size_t stride, n;
+} dfm_rows;
 
 typedef struct dfm_kernel {
   const char *name; /* "generic", "avx2", "avx512" */
@@ -106,7 +119,13 @@ typedef struct dfm_kernel {
   /* s += g^2; w -= lr g / (sqrt(s + initial) + epsilon). Duchi, Hazan, Singer, JMLR 2011. */
   void (*adagrad)(float *w, float *s, const float *g, size_t n, float learning_rate, float initial, float epsilon);
   void (*adam)(float *w, float *m, float *v, const float *g, size_t n, const dfm_adam_step *step);
+  /* The same of rows id[0], ..., id[count - 1], all different: g (count, n). */
+  void (*sgd_rows)(const dfm_rows *rows, const uint32_t *id, size_t count, const float *g, float learning_rate);
+  void (*adagrad_rows)(const dfm_rows *rows, const uint32_t *id, size_t count, const float *g, float learning_rate,
+                       float initial, float epsilon);
+  void (*adam_rows)(const dfm_rows *rows, const uint32_t *id, size_t count, const float *g, const dfm_adam_step *step);
   void (*adam_gap)(float *w, float *m, float *v, size_t n, const dfm_adam_gap *gap);
+  void (*adam_steps)(float *w, float *m, float *v, size_t n, const dfm_adam_steps *steps);
   /* p = 1 / (1 + exp(-z)), within 2 ulp (0 where it would be under 2^-126), in [0, 1] for every z but NaN; p may be
    * z */
   void (*sigmoid)(float *p, const float *z, size_t n);

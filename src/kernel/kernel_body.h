@@ -13,6 +13,7 @@
 
 enum { LANES = 16, VEC = KERNEL_VECTOR_BYTES / sizeof(float), VECS = LANES / VEC };
 typedef float vec __attribute__((vector_size(KERNEL_VECTOR_BYTES)));
+typedef float octet __attribute__((vector_size(32)));
 typedef float quad __attribute__((vector_size(16)));
 typedef uint64_t wide __attribute__((vector_size(KERNEL_VECTOR_BYTES)));
 
@@ -481,6 +482,10 @@ const dfm_kernel KERNEL_TABLE = {
     .sgd = sgd,
     .adagrad = adagrad,
     .adam = adam,
+    .sgd_rows = sgd_rows,
+    .adagrad_rows = adagrad_rows,
+    .adam_rows = adam_rows,
     .adam_gap = adam_gap,
+    .adam_steps = adam_steps,
     .sigmoid = sigmoid,
 };

@@ -41,8 +41,9 @@ static int blocks_of(int n) {
 }
 
 int dfm_dense_bf16_block(int capacity) {
+  enum { MOST_ROWS = 256 };
   int block = BLOCK;
-  while (block < CHUNK && block * 8 < capacity) block *= 2;
+  while (block < MOST_ROWS && block * 8 < capacity) block *= 2;
   return block;
 }
 
@@ -116,7 +117,7 @@ dfm_status dfm_dense_bf16_create(const dfm_dense_settings *settings, dfm_dense_b
   dense->settings = *settings;
   dense->bf16 = dfm_kernel_bf16(settings->kernel);
   list_layers(dense);
-  dense->rows = round_up(settings->capacity > 0 ? settings->capacity : 1, settings->block);
+  dense->rows = settings->capacity > 0 ? round_up(settings->capacity, settings->block) : settings->threads * settings->block;
   dense->chunk = dense->rows < CHUNK ? dense->rows : CHUNK;
   dense->rows = round_up(dense->rows, dense->chunk);
   dense->operands_bytes = lay_out(dense);
@@ -154,9 +155,9 @@ static uint16_t *chunk_at(const dfm_dense_bf16 *dense, uint16_t *chunks, int b, 
   return chunks + (size_t)(b / dense->chunk * dense->chunk) * (size_t)width * BLOCK;
 }
 
-/* Where block (b / 32, i) of x goes, of one or two forms. */
-static void aim_x(const dfm_dense_bf16 *dense, const own_layer *own, int b, int i, dfm_bf16_block *block) {
-  tiles_at(block->left, own->x, b / BLOCK, i, own->in);
+/* Where block i of x's columns goes, of 32 rows from b on, which have the room from `room` on. */
+static void aim_x(const dfm_dense_bf16 *dense, const own_layer *own, int b, int room, int i, dfm_bf16_block *block) {
+  tiles_at(block->left, own->x, room / BLOCK, i, own->in);
   if (own->x_chunks)
     tiles_at(block->right, chunk_at(dense, own->x_chunks, b, own->in), i, b % dense->chunk / BLOCK,
              dense->chunk / BLOCK);
@@ -167,8 +168,8 @@ static float *sums_at(const dfm_dense_bf16 *dense, const own_layer *own, int b) 
 }
 
 /* The same of dz, with the column sums of a block's rows. */
-static void aim_dz(const dfm_dense_bf16 *dense, const own_layer *own, int b, int h, dfm_bf16_block *block) {
-  tiles_at(block->left, own->dz, b / BLOCK, h, own->out);
+static void aim_dz(const dfm_dense_bf16 *dense, const own_layer *own, int b, int room, int h, dfm_bf16_block *block) {
+  tiles_at(block->left, own->dz, room / BLOCK, h, own->out);
   tiles_at(block->left_transposed, chunk_at(dense, own->dz_chunks, b, own->out), h, b % dense->chunk / BLOCK,
            dense->chunk / BLOCK);
   block->sum = sums_at(dense, own, b) + h * BLOCK;
@@ -227,6 +228,13 @@ typedef struct product {
   void (*aim)(const struct product *of, int row, int column, dfm_bf16_block *block);
 } product;
 
+/* Lines per tile of a call that bring the next block of B's columns, 64 tiles' worth of lines, into the cache by the time that `calls` more
+ * are done. */
+static int lines_ahead(int calls) {
+  enum { LINES = 2 * TILE / 32 };
+  return (LINES + calls - 1) / calls;
+}
+
 /* Columns outside: a block of B's columns stays in the first-level cache for all rows. */
 static void multiply(const product *of) {
   const dfm_bf16 *bf16 = of->dense->bf16;
@@ -238,7 +246,9 @@ static void multiply(const product *of) {
     const int column = i / M, row = i % M, side = i % 2;
     const uint16_t *a = strips_at(of->a, row, of->depth), *b = strips_at(of->b, column, of->depth);
     const size_t strip = (size_t)of->depth * TILE;
-    bf16->multiply(c[side], &(dfm_bf16_strips){{a, a + strip}, {b, b + strip}, of->depth}, false, before);
+    const int lines = column + 1 < of->N ? lines_ahead(M) : 0;
+    const uint16_t *ahead = b + 2 * strip + (size_t)(row * of->depth * lines * 32);
+    bf16->multiply(c[side], &(dfm_bf16_strips){{a, a + strip}, {b, b + strip}, of->depth, ahead, lines}, false, before);
     before = &block[side];
     *before = (dfm_bf16_block){.from = c[side], .ld = BLOCK};
     of->aim(of, row, column, before);
@@ -260,12 +270,12 @@ bool dfm_dense_bf16_feeds(const dfm_dense_bf16 *dense, const dfm_layer *layer) {
 static void aim_forward(const product *of, int row, int column, dfm_bf16_block *block) {
   const dfm_dense_bf16 *dense = of->dense;
   const dfm_layer *layer = net_layer(dense, of->at);
-  const int b = of->b0 + row * BLOCK, h = column * BLOCK, fed = dense->layer[of->at].feeds;
+  const int b = of->b0 + row * BLOCK, room = of->pass->room + row * BLOCK, h = column * BLOCK, fed = dense->layer[of->at].feeds;
   block->rows = existing(of->b1, b);
   block->columns = existing(layer->n_out, h);
   if (fed >= 0) {
     block->bias = dfm_weight(of->pass, layer, 1) + h;
-    aim_x(dense, &dense->layer[fed], b, column, block);
+    aim_x(dense, &dense->layer[fed], b, room, column, block);
   } else {
     block->to = dfm_value(of->pass, layer->out, b, h);
     block->ldto = (size_t)of->pass->net->edge_n[layer->out];
@@ -280,7 +290,7 @@ static void round_x(const dfm_dense_bf16 *dense, const dfm_layer *layer, const d
                               .ld = (size_t)pass->net->edge_n[layer->in],
                               .rows = existing(b1, b),
                               .columns = existing(layer->n_in, i * BLOCK)};
-      aim_x(dense, own, b, i, &block);
+      aim_x(dense, own, b, pass->room + b - b0, i, &block);
       dense->bf16->convert(&block);
     }
 }
@@ -294,7 +304,7 @@ void dfm_dense_bf16_forward(const dfm_dense_bf16 *dense, const dfm_layer *layer,
                       .pass = pass,
                       .b0 = b0,
                       .b1 = b1,
-                      .a = strips_at(own->x, b0 / BLOCK, own->in),
+                      .a = strips_at(own->x, pass->room / BLOCK, own->in),
                       .b = own->w_forward,
                       .N = own->out,
                       .depth = own->in,
@@ -307,15 +317,15 @@ static void aim_backward(const product *of, int row, int column, dfm_bf16_block 
   const dfm_dense_bf16 *dense = of->dense;
   const dfm_layer *layer = net_layer(dense, of->at);
   const own_layer *own = &dense->layer[of->at];
-  const int b = of->b0 + row * BLOCK, i = column * BLOCK;
+  const int b = of->b0 + row * BLOCK, room = of->pass->room + row * BLOCK, i = column * BLOCK;
   block->rows = existing(of->b1, b);
   block->columns = existing(layer->n_in, i);
   if (own->fed_by >= 0) {
     uint16_t *active[2];
-    tiles_at(active, own->x, b / BLOCK, column, own->in);
+    tiles_at(active, own->x, room / BLOCK, column, own->in);
     block->active[0] = active[0];
     block->active[1] = active[1];
-    aim_dz(dense, &dense->layer[own->fed_by], b, column, block);
+    aim_dz(dense, &dense->layer[own->fed_by], b, room, column, block);
   } else {
     block->to = dfm_dvalue(of->pass, layer->in, b, layer->from + i);
     block->ldto = (size_t)of->pass->net->edge_n[layer->in];
@@ -331,7 +341,7 @@ static void round_dz(const dfm_dense_bf16 *dense, const dfm_layer *layer, const 
                               .ld = (size_t)pass->net->edge_n[layer->out],
                               .rows = existing(b1, b),
                               .columns = existing(layer->n_out, h * BLOCK)};
-      aim_dz(dense, own, b, h, &block);
+      aim_dz(dense, own, b, pass->room + b - b0, h, &block);
       dense->bf16->convert(&block);
     }
 }
@@ -354,7 +364,7 @@ void dfm_dense_bf16_backward(const dfm_dense_bf16 *dense, const dfm_layer *layer
                       .pass = pass,
                       .b0 = b0,
                       .b1 = b1,
-                      .a = strips_at(own->dz, b0 / BLOCK, own->out),
+                      .a = strips_at(own->dz, pass->room / BLOCK, own->out),
                       .b = own->w_backward,
                       .N = own->in,
                       .depth = own->out,
@@ -371,7 +381,7 @@ static void add_chunk(const dfm_dense_bf16 *dense, const own_layer *own, int b, 
   const uint16_t *x = strips_at(chunk_at(dense, own->x_chunks, b, own->in), i, chunk_depth);
   const size_t strip = (size_t)chunk_depth * TILE;
   dense->bf16->multiply(own->dw + (size_t)(h * own->in + i) * DFM_BF16_BLOCK_FLOATS,
-                        &(dfm_bf16_strips){{a, a + strip}, {x, x + strip}, depth}, b > 0, before);
+                        &(dfm_bf16_strips){.a = {a, a + strip}, .b = {x, x + strip}, .depth = depth}, b > 0, before);
 }
 
 void dfm_dense_bf16_gradient(const dfm_dense_bf16 *dense, const dfm_layer *layer, const dfm_pass *pass, int h0, int h1,

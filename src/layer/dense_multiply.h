@@ -9,7 +9,7 @@
 #include "layer/layer.h"
 
 /* Rows of W per gradient task at most: enough for a matrix multiply to run at full speed, few enough to share out. */
-enum { DFM_DENSE_TASK_ROWS = 128 };
+enum { DFM_DENSE_TASK_ROWS = 224 };
 
 typedef struct dfm_dense dfm_dense;
 
@@ -18,7 +18,7 @@ typedef struct dfm_dense_settings {
   const dfm_kernel *kernel;
   int block;    /* rows of a forward or backward multiply, dfm_dense_block; edges hold whole blocks */
   int capacity; /* rows of a batch that is trained on, at most; 0: nothing but forward runs */
-  int threads;  /* that multiply at a time, at most */
+  int threads;  /* that multiply at a time, at most; with capacity 0 each has a block's room (dfm_pass) */
   bool is_bf16;
 } dfm_dense_settings;
 

@@ -38,6 +38,10 @@ struct dfm_executor {
   float *row_scratch;
   dfm_field_gradient *field_gradient; /* (F) while training */
   double *sums;                       /* batch norm's */
+  float *partial;                     /* gradients of each block */
+  /* Edges that are of no use after their block, as `dense` has it: values, gradients */
+  bool is_passing[DFM_MAX_EDGES], d_is_passing[DFM_MAX_EDGES];
+  bool has_barrier, has_rooms; /* has_rooms: each thread has a block's room in the edges, for what passes */
   double *loss;                       /* per block */
   /* of the batch at hand */
   const dfm_plan *plans;
@@ -161,6 +165,22 @@ static dfm_status allocate_sums(dfm_executor *executor, dfm_error *error) {
   return DFM_OK;
 }
 
+static dfm_status allocate_partial(dfm_executor *executor, dfm_error *error) {
+  dfm_pass *pass = &executor->pass;
+  const size_t n_blocks = (size_t)((executor->capacity + DFM_MIN_BLOCK - 1) / DFM_MIN_BLOCK);
+  size_t floats = 0, at = 0;
+  for (int i = 0; i < pass->net->n_layers; i++)
+    if (pass->net->layer[i].kind->partial) floats += n_blocks * pass->net->layer[i].kind->partial(&pass->net->layer[i]);
+  DFM_TRY(dfm_alloc(&executor->partial, floats, sizeof(float), error));
+  for (int i = 0; i < pass->net->n_layers; i++) {
+    const dfm_layer *layer = &pass->net->layer[i];
+    if (!layer->kind->partial) continue;
+    pass->partial[i] = executor->partial + at;
+    at += n_blocks * layer->kind->partial(layer);
+  }
+  return DFM_OK;
+}
+
 static int tasks_of(const dfm_layer *layer) {
   return layer->kind->tasks ? layer->kind->tasks(layer) : 0;
 }
@@ -211,6 +231,7 @@ dfm_status dfm_executor_create(const dfm_net *net, const dfm_kernel *kernel, flo
   DFM_TRY_GOTO(status, allocate_slots(executor, is_train, error), fail);
   if (is_train) DFM_TRY_GOTO(status, list_field_gradients(executor, error), fail);
   DFM_TRY_GOTO(status, allocate_sums(executor, error), fail);
+  if (is_train) DFM_TRY_GOTO(status, allocate_partial(executor, error), fail);
   DFM_TRY_GOTO(status, list_tasks(executor, error), fail);
   *out = executor;
   return DFM_OK;
@@ -219,8 +240,32 @@ fail:
   return status;
 }
 
-void dfm_executor_use(dfm_executor *executor, struct dfm_dense *dense) {
+/* Whether making the layer's gradients reads its edges. */
+static bool reads_edges(const dfm_layer *layer, const dfm_dense *dense) {
+  if (!layer->kind->gradient || layer->kind->partial) return false;
+  return layer->kind != &dfm_layer_dense || !dfm_dense_has_gradient(dense);
+}
+
+/* Edges pass where no layer's gradient, no table and no barrier wants them after their block. */
+static void find_passing(dfm_executor *executor, const dfm_dense *dense) {
+  const dfm_net *net = executor->pass.net;
+  executor->has_barrier = false;
+  for (int i = 0; i < net->n_layers; i++) executor->has_barrier |= net->layer[i].kind->reduce_forward != NULL;
+  for (int edge = 0; edge < net->n_edges; edge++) {
+    const bool may = executor->pass.is_train && dfm_dense_has_gradient(dense) && !executor->has_barrier && edge != DFM_EDGE_LOGIT;
+    executor->is_passing[edge] = may && edge != DFM_EDGE_NUMBER;
+    executor->d_is_passing[edge] = may && edge != DFM_EDGE_EMBED && edge != net->fm_sums;
+  }
+  for (int i = 0; i < net->n_layers; i++) {
+    if (!reads_edges(&net->layer[i], dense)) continue;
+    executor->is_passing[net->layer[i].in] = executor->d_is_passing[net->layer[i].out] = false;
+  }
+}
+
+void dfm_executor_use(dfm_executor *executor, struct dfm_dense *dense, int room) {
   executor->pass.dense = dense;
+  executor->pass.room = room;
+  find_passing(executor, dense);
   executor->pass.block = dfm_dense_block(executor->capacity, dfm_dense_has_gradient(dense));
 }
 
@@ -231,6 +276,7 @@ void dfm_executor_free(dfm_executor *executor) {
   free(executor->row_scratch);
   free(executor->field_gradient);
   free(executor->sums);
+  free(executor->partial);
   free(executor->loss);
   free(executor->task_layer);
   free(executor->task_index);
@@ -262,8 +308,7 @@ static void loss_block(const dfm_executor *executor, int b0, int b1) {
   memset(dfm_dvalue(pass, DFM_EDGE_EMBED, b0, 0), 0, embed_bytes); /* every branch adds to it */
 }
 
-static void run_block(const dfm_executor *executor, const dfm_op *op, int b0, int b1) {
-  const dfm_pass *pass = &executor->pass;
+static void run_block(const dfm_executor *executor, const dfm_pass *pass, const dfm_op *op, int b0, int b1) {
   const dfm_layer *layer = &pass->net->layer[op->layer];
   switch (op->kind) {
     case OP_EMBED:
@@ -307,16 +352,29 @@ static int tile_rows(const dfm_net *net, int block) {
   return net->tile > 0 && net->tile < block ? net->tile : block;
 }
 
+/* The pass of the block from row b0 on: passing edges are the thread's room. */
+static dfm_pass pass_of_block(const dfm_executor *executor, int b0, int thread) {
+  dfm_pass pass = executor->pass;
+  pass.room = executor->has_rooms ? thread * pass.block : b0;
+  for (int edge = 0; edge < pass.net->n_edges; edge++) {
+    const ptrdiff_t shift = (ptrdiff_t)(pass.room - b0) * pass.net->edge_n[edge];
+    if (executor->is_passing[edge]) pass.value[edge] += shift;
+    if (executor->d_is_passing[edge]) pass.dvalue[edge] += shift;
+  }
+  return pass;
+}
+
 static void block_task(void *context, int block, int thread) {
   const dfm_executor *executor = context;
-  const dfm_pass *pass = &executor->pass;
-  const int b0 = block * pass->block, b1 = b0 + pass->block < pass->B ? b0 + pass->block : pass->B;
-  const int tile = tile_rows(pass->net, pass->block);
+  const int b0 = block * executor->pass.block, end_of_batch = executor->pass.B;
+  const int b1 = b0 + executor->pass.block < end_of_batch ? b0 + executor->pass.block : end_of_batch;
+  const dfm_pass pass = pass_of_block(executor, b0, thread);
+  const int tile = tile_rows(pass.net, pass.block);
   double start = dfm_busy_start(executor->busy);
   for (int at = b0; at < b1; at += tile) {
     const int end = at + tile < b1 ? at + tile : b1;
     for (int i = executor->from; i < executor->to; i++) {
-      run_block(executor, &executor->op[i], at, end);
+      run_block(executor, &pass, &executor->op[i], at, end);
       start = dfm_busy_count(executor->busy, thread, work_of(&executor->op[i]), start);
     }
   }
@@ -335,13 +393,15 @@ dfm_status dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_
   pass->step = step;
   pass->value[DFM_EDGE_NUMBER] = batch->number;
   const int n_blocks = (pass->B + pass->block - 1) / pass->block;
+  const size_t rooms = (size_t)dfm_pool_threads(pool) * (size_t)pass->block;
+  executor->has_rooms = !executor->has_barrier && rooms <= edge_rows(executor->capacity);
   for (int block = 0; block < n_blocks; block++) executor->loss[block] = 0;
   if (pass->dense) DFM_TRY(dfm_dense_begin(pass->dense, pass->weight, pool, error));
   for (int i = 0; i < executor->n_ops; i = executor->to + 1) {
     executor->from = executor->to = i;
     while (executor->to < executor->n_ops && !is_barrier(&executor->op[executor->to])) executor->to++;
     dfm_pool_run(pool, n_blocks, block_task, executor);
-    if (executor->to < executor->n_ops) run_block(executor, &executor->op[executor->to], 0, pass->B);
+    if (executor->to < executor->n_ops) run_block(executor, pass, &executor->op[executor->to], 0, pass->B);
   }
   *loss = 0;
   for (int block = 0; block < n_blocks; block++) *loss += executor->loss[block];
@@ -382,7 +442,7 @@ void dfm_executor_score(dfm_executor *executor, const dfm_row_source *source, co
   for (int at = 0; at < pass->B; at += tile) {
     const int end = at + tile < pass->B ? at + tile : pass->B;
     dfm_embed(&(dfm_embedding){.source = source}, pass, batch, at, end);
-    for (int i = 1; i < executor->n_ops; i++) run_block(executor, &executor->op[i], at, end);
+    for (int i = 1; i < executor->n_ops; i++) run_block(executor, pass, &executor->op[i], at, end);
   }
   pass->kernel->sigmoid(probability, pass->value[DFM_EDGE_LOGIT], (size_t)pass->B);
 }

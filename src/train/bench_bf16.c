@@ -24,7 +24,7 @@ static void multiply(const bf16_run *run, int M, int N, int K) {
   for (int n = 0; n < N; n++)
     for (int m = 0; m < M; m++) {
       const uint16_t *a = run->operand + (size_t)m * 2 * strip, *b = run->operand + (size_t)n * 2 * strip;
-      run->bf16->multiply(c, &(dfm_bf16_strips){{a, a + strip}, {b, b + strip}, K}, false, NULL);
+      run->bf16->multiply(c, &(dfm_bf16_strips){.a = {a, a + strip}, .b = {b, b + strip}, .depth = K}, false, NULL);
     }
 }
 

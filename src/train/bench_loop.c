@@ -23,7 +23,7 @@ typedef struct dfm_loop {
   bool has_few;
   dfm_samples peak, bf16_peak, rows;                 /* flops; rows of the tables per second */
   dfm_samples step, lazy_step, single, fewer, score; /* rows per second */
-  dfm_samples bf16_step;                             /* the same with multiplies in bfloat16 */
+  dfm_samples bf16_step, bf16_score;                 /* the same with multiplies in bfloat16 */
   dfm_samples by_lazy, by_single, by_fewer;          /* ratios within a turn */
   dfm_samples by_float32;
   dfm_samples work[DFM_WORKS], bf16_work[DFM_WORKS]; /* thread seconds per row */
@@ -98,9 +98,9 @@ static dfm_status run_measured(dfm_loop *loop, double seconds, dfm_samples work[
 
 static dfm_status run_bf16(dfm_loop *loop, double seconds, double *rate, dfm_error *error) {
   dfm_stepper *stepper = loop->main.stepper;
-  dfm_executor_use(stepper->executor, loop->bf16);
+  dfm_executor_use(stepper->executor, loop->bf16, 0);
   const dfm_status status = run_measured(loop, seconds, loop->bf16_work, rate, error);
-  dfm_executor_use(stepper->executor, stepper->dense);
+  dfm_executor_use(stepper->executor, stepper->dense, 0);
   return status;
 }
 
@@ -111,8 +111,9 @@ static const float *plain_row(const void *context, int f, uint32_t id, float *sc
   return dfm_row_at(&tables->table[f], id).w;
 }
 
-static dfm_status run_score(dfm_loop *loop, double seconds, double *rate, dfm_error *error) {
+static dfm_status run_score(dfm_loop *loop, bool is_bf16, double seconds, double *rate, dfm_error *error) {
   const int64_t n = dfm_dataset_rows(loop->main.dataset), at_once = 1 << 15;
+  DFM_TRY(dfm_predictor_fix(loop->predictor, is_bf16, loop->main.stepper->pool, error));
   const double start = dfm_seconds();
   double rows = 0, passed = 0;
   for (int64_t first = 0; passed<seconds; first = first + 2 * at_once> n ? 0 : first + at_once) {
@@ -167,8 +168,12 @@ static dfm_status run_turn(dfm_loop *loop, dfm_error *error) {
     dfm_sample(&loop->fewer, other);
     dfm_sample(&loop->by_fewer, step / other);
   }
-  DFM_TRY(run_score(loop, seconds, &other, error));
+  DFM_TRY(run_score(loop, false, seconds, &other, error));
   dfm_sample(&loop->score, other);
+  if (loop->bf16) {
+    DFM_TRY(run_score(loop, true, seconds, &other, error));
+    dfm_sample(&loop->bf16_score, other);
+  }
   return DFM_OK;
 }
 
@@ -286,6 +291,7 @@ static void tell_all(const dfm_loop *loop) {
   tell(loop, "training step, 1,000,000 ids", "rows/s", &loop->fewer, bound, &limit);
   tell(loop, "all ids / 1,000,000 ids", "x", &loop->by_fewer, NULL, NULL);
   tell(loop, "scoring", "rows/s", &loop->score, bound, &score_limit);
+  if (loop->bf16) tell(loop, "scoring, bf16", "rows/s", &loop->bf16_score, NULL, NULL);
   tell_start(loop);
 }
 
