@@ -133,7 +133,8 @@ static int report(const cli_call *call, cli_scoring *scoring) {
 static int run(const cli_call *call) {
   const eval_options *o = call->options;
   cli_scoring scoring;
-  int code = cli_scoring_open(call, &o->scoring, (dfm_read_options){.truth_column = o->truth, .skip_bad_rows = o->skip_bad_rows}, &scoring);
+  int code = cli_scoring_open(
+      call, &o->scoring, (dfm_read_options){.truth_column = o->truth, .skip_bad_rows = o->skip_bad_rows}, &scoring);
   if (code == CLI_OK) code = report(call, &scoring);
   cli_scoring_close(&scoring);
   return code;

@@ -22,8 +22,9 @@ static int create_scorer(const cli_scoring_options *options, cli_scoring *scorin
       dfm_scorer_set_precision(scoring->scorer, options->precision, &is_emulated, &error) != DFM_OK)
     return cli_fail(&error);
   if (is_emulated)
-    cli_warn("this CPU, kernel or build has no bf16, so it is emulated, slower than float32; set precision to auto for "
-             "bf16 only where the CPU has it");
+    cli_warn(
+        "this CPU, kernel or build has no bf16, so it is emulated, slower than float32; set precision to auto for "
+        "bf16 only where the CPU has it");
   return CLI_OK;
 }
 

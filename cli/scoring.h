@@ -5,15 +5,27 @@
 #include "cli.h"
 
 /* Among the options of a command that scores, into its member `scoring`; AT is its offsetof. */
-#define CLI_SCORING_OPTIONS                                                                                           \
-  {"missing-columns", 0, "error | unknown", "error",                                                                  \
-   "A column of the model that DATA lacks: an error, or unknown in every row", CLI_CHOICE,                            \
-   AT(scoring.missing_columns), 0, 0},                                                                                \
-      {"precision", 0, "float32 | bf16 | auto", "float32",                                                            \
-       "Matrix multiplies; bf16: operands in bfloat16 (docs/precision.md); auto: bf16 where the CPU has it",          \
-       CLI_CHOICE, AT(scoring.precision), 0, 0},                                                                      \
-  {                                                                                                                   \
-    "threads", 0, "N", "0", "Threads; 0: one for each core", CLI_INT, AT(scoring.threads), 0, 1024                    \
+#define CLI_SCORING_OPTIONS                                                                                  \
+  {"missing-columns",                                                                                        \
+   0,                                                                                                        \
+   "error | unknown",                                                                                        \
+   "error",                                                                                                  \
+   "A column of the model that DATA lacks: an error, or unknown in every row",                               \
+   CLI_CHOICE,                                                                                               \
+   AT(scoring.missing_columns),                                                                              \
+   0,                                                                                                        \
+   0},                                                                                                       \
+      {"precision",                                                                                          \
+       0,                                                                                                    \
+       "float32 | bf16 | auto",                                                                              \
+       "float32",                                                                                            \
+       "Matrix multiplies; bf16: operands in bfloat16 (docs/precision.md); auto: bf16 where the CPU has it", \
+       CLI_CHOICE,                                                                                           \
+       AT(scoring.precision),                                                                                \
+       0,                                                                                                    \
+       0},                                                                                                   \
+  {                                                                                                          \
+    "threads", 0, "N", "0", "Threads; 0: one for each core", CLI_INT, AT(scoring.threads), 0, 1024           \
   }
 
 /* Rows that are scored at a time. */

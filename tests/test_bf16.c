@@ -225,7 +225,8 @@ static void make(product *p, int depth, bool adds) {
 static void multiply(const dfm_bf16 *bf16, product *p, bool adds, const dfm_bf16_block *block) {
   memcpy(p->c, p->before, sizeof p->c);
   bf16->begin();
-  bf16->multiply(p->c, &(dfm_bf16_strips){.a = {p->a[0], p->a[1]}, .b = {p->b[0], p->b[1]}, .depth = p->depth}, adds, block);
+  bf16->multiply(p->c, &(dfm_bf16_strips){.a = {p->a[0], p->a[1]}, .b = {p->b[0], p->b[1]}, .depth = p->depth}, adds,
+                 block);
   bf16->end();
 }
 

@@ -437,7 +437,7 @@ int main(int argc, char **argv) {
                                             cmocka_unit_test(test_lbfgs_is_the_optimum),
                                             cmocka_unit_test(test_fm_learns_pairs),
                                             cmocka_unit_test(test_saved_model_scores_as_trained),
-      cmocka_unit_test(test_scoring_in_bf16),
+                                            cmocka_unit_test(test_scoring_in_bf16),
                                             cmocka_unit_test(test_divergence_is_named),
                                             cmocka_unit_test(test_history_of_a_resumed_run),
                                             cmocka_unit_test(test_resume_needs_its_best_epoch)};

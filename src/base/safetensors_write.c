@@ -365,7 +365,8 @@ static dfm_status write_end(dfm_st_writer *writer, dfm_error *error) {
     return dfm_fail(error, DFM_ERROR_VALUE, "%llu bytes are written of the %llu declared; write all",
                     (unsigned long long)writer->written, (unsigned long long)writer->declared);
   }
-  if (writer->n_checksums < dfm_checksum_count(writer->declared)) keep_checksum(writer, XXH3_64bits_digest(writer->hash));
+  if (writer->n_checksums < dfm_checksum_count(writer->declared))
+    keep_checksum(writer, XXH3_64bits_digest(writer->hash));
   return dfm_writer_write(writer->file, writer->checksum, writer->n_checksums * DFM_CHECKSUM_BYTES, error);
 }
 

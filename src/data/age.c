@@ -52,8 +52,8 @@ typedef struct field_ages {
  * task's, so each table's cells are seen in the order of rows. */
 typedef struct age_pass {
   const dfm_dataset *train;
-  field_ages *field; /* (F) */
-  int tasks, *begin; /* (tasks + 1) */
+  field_ages *field;      /* (F) */
+  int tasks, *begin;      /* (tasks + 1) */
   dfm_row_reader *reader; /* (tasks) */
   dfm_status *status;     /* (tasks) */
   dfm_error *error;       /* (tasks) */

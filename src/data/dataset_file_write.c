@@ -127,8 +127,8 @@ static dfm_status declare_arrays(dfm_st_writer *writer, output *out, int64_t row
     const uint64_t shape[2] = {(uint64_t)rows, row_bytes / dfm_dtype_size(TENSOR[i].dtype)};
     out->array[array] = -1;
     if (!has_array(&out->written, array)) continue;
-    DFM_TRY(dfm_st_add_tensor(writer, TENSOR[i].name, TENSOR[i].dtype, TENSOR[i].n_dims, shape, &out->array[array],
-                              error));
+    DFM_TRY(
+        dfm_st_add_tensor(writer, TENSOR[i].name, TENSOR[i].dtype, TENSOR[i].n_dims, shape, &out->array[array], error));
   }
   return DFM_OK;
 }
@@ -222,8 +222,8 @@ static void make_offsets(const parts *written, int f, uint64_t row, size_t n, ui
     const bool is_second = row > train_rows;
     const dfm_dataset *part = written->part[is_second];
     const uint64_t *offsets = part->storage->list[f].offsets + part->first;
-    *to++ = offsets[row - (is_second ? train_rows : 0)] - offsets[0] +
-            (is_second ? count_items(written->part[0], f) : 0);
+    *to++ =
+        offsets[row - (is_second ? train_rows : 0)] - offsets[0] + (is_second ? count_items(written->part[0], f) : 0);
   }
 }
 
@@ -313,7 +313,8 @@ static void release(output *out, int threads) {
 }
 
 dfm_status dfm_dataset_file_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
-                                  const dfm_dataset_origin *origin, dfm_pool *pool, uint64_t *digest, dfm_error *error) {
+                                  const dfm_dataset_origin *origin, dfm_pool *pool, uint64_t *digest,
+                                  dfm_error *error) {
   output out = {.written = {{train, valid}}};
   dfm_st_writer *writer;
   DFM_TRY(check_rows(&out.written, error));

@@ -81,7 +81,8 @@ static void store_task(void *context, int task, int thread) {
     if (!storage->packed)
       store_rows(storage, first - storage->written, block, at, n, row);
     else if (n > 0)
-      block->status = dfm_storage_pack_rows(storage, to->packed[2 * task + k], thread, block, at, n, row, &block->error);
+      block->status =
+          dfm_storage_pack_rows(storage, to->packed[2 * task + k], thread, block, at, n, row, &block->error);
   }
 }
 

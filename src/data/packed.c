@@ -354,7 +354,8 @@ static void ask_for(const dfm_packed *packed, size_t number, int section) {
   const block *at = &packed->blocks[number];
   const unsigned char *bytes = packed->pieces[at->piece].bytes;
   if (!bytes) return;
-  for (size_t i = at->start[section]; i < at->start[section + 1]; i += DFM_CACHE_LINE) __builtin_prefetch(bytes + i, 0, 2);
+  for (size_t i = at->start[section]; i < at->start[section + 1]; i += DFM_CACHE_LINE)
+    __builtin_prefetch(bytes + i, 0, 2);
 }
 
 dfm_status dfm_packed_next(dfm_packed_pass *pass, dfm_unpacking *unpacking, dfm_error *error) {

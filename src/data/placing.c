@@ -50,8 +50,8 @@ static int rest_column(const dfm_storage *storage, int array) {
 }
 
 dfm_status dfm_storage_pack(dfm_storage *storage, int threads, dfm_error *error) {
-  const int columns[DFM_PACKED_SECTIONS] = {
-      storage->F, storage->D, rest_column(storage, FILE_ROW) + (storage->has.file_row ? 2 : 0)};
+  const int columns[DFM_PACKED_SECTIONS] = {storage->F, storage->D,
+                                            rest_column(storage, FILE_ROW) + (storage->has.file_row ? 2 : 0)};
   return dfm_packed_create(columns, threads, storage->budget_bytes, storage->folder, &storage->packed, error);
 }
 
@@ -253,8 +253,7 @@ static dfm_status allocate(laying *run, int threads, dfm_error *error) {
   DFM_TRY(dfm_alloc(&run->status, (size_t)threads, sizeof *run->status, error));
   DFM_TRY(dfm_alloc(&run->error, (size_t)threads, sizeof *run->error, error));
   DFM_TRY(dfm_alloc(&run->buffer, (size_t)threads, sizeof *run->buffer, error));
-  for (int i = 0; i < threads && run->to_file; i++)
-    DFM_TRY(dfm_alloc(&run->buffer[i], RANGE_ROWS, most, error));
+  for (int i = 0; i < threads && run->to_file; i++) DFM_TRY(dfm_alloc(&run->buffer[i], RANGE_ROWS, most, error));
   return DFM_OK;
 }
 

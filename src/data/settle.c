@@ -115,8 +115,7 @@ static dfm_status freeze_field(const freezing *run, int f, dfm_error *error) {
   const uint32_t first = dfm_encoder_first(run->encoder, f), unknown = first == 1 ? 0 : DFM_ID_NONE;
   dfm_field_place *at = &run->places[f];
   if (field->table != f) return DFM_OK;
-  *at = (dfm_field_place){
-      .n = builder->n, .empty = builder->empty, .first = first, .unknown = unknown, .known = -1};
+  *at = (dfm_field_place){.n = builder->n, .empty = builder->empty, .first = first, .unknown = unknown, .known = -1};
   if (field->settings.hash > 0) {
     at->empty_bucket = (uint32_t)(dfm_value_hash("", 0) % (uint64_t)field->settings.hash);
     return dfm_vocabulary_allocate(&field->vocabulary, 0, 0, run->folder, error);

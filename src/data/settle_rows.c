@@ -22,7 +22,7 @@ typedef struct row_tally {
 
 typedef struct counting {
   const dfm_dataset *view;
-  const dfm_cell_counts *known; /* (F + D) */
+  const dfm_cell_counts *known;  /* (F + D) */
   bool knows_ids, knows_numbers; /* all of them */
   bool finds_errors;
   row_tally *tally; /* (threads) */
@@ -160,8 +160,7 @@ static dfm_status count(const counting *run, dfm_dataset *view, dfm_pool *pool, 
 dfm_status dfm_settle_rows(dfm_dataset *view, const dfm_cell_counts *known, dfm_pool *pool, dfm_unknown_cell *cell,
                            dfm_error *error) {
   const int threads = dfm_pool_threads(pool), F = view->storage->F, D = view->storage->D;
-  counting run = {
-      .view = view, .known = known, .knows_ids = true, .knows_numbers = true, .finds_errors = cell != NULL};
+  counting run = {.view = view, .known = known, .knows_ids = true, .knows_numbers = true, .finds_errors = cell != NULL};
   for (int f = 0; f < F; f++) run.knows_ids &= is_known(&run, f);
   for (int d = 0; d < D; d++) run.knows_numbers &= is_known(&run, F + d);
   DFM_TRY(dfm_alloc(&run.tally, (size_t)threads, sizeof *run.tally, error));

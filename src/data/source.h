@@ -58,10 +58,10 @@ struct dfm_source {
   size_t file;              /* of the input, being read */
   dfm_feed *feed;
   dfm_text_rows *rows;
-  bool has_first_row;  /* a row was read to learn the columns but is data: spans[0] is it */
-  dfm_text header;     /* the cells of the first file's header, one after the other, */
-  size_t *header_end;  /* (n_cells) where each ends */
-  dfm_row_span *spans; /* (capacity) of the rows at hand */
+  bool has_first_row;        /* a row was read to learn the columns but is data: spans[0] is it */
+  dfm_text header;           /* the cells of the first file's header, one after the other, */
+  size_t *header_end;        /* (n_cells) where each ends */
+  dfm_row_span *spans;       /* (capacity) of the rows at hand */
   dfm_row_span *spans_ahead; /* (capacity) of those that come next, as far as they were looked for: */
   size_t n_ahead;
   /* Of formats whose cells have names: what they stand for, by a hash index of place + 1 (0 empty). */

@@ -103,5 +103,9 @@ static void close_rows(dfm_source *source) {
   free(source->spans_ahead);
 }
 
-const dfm_source_kind dfm_source_text = {
-    .open = open_rows, .next = next, .look_ahead = look_ahead, .text_bytes = text_bytes, .read = read_row, .close = close_rows};
+const dfm_source_kind dfm_source_text = {.open = open_rows,
+                                         .next = next,
+                                         .look_ahead = look_ahead,
+                                         .text_bytes = text_bytes,
+                                         .read = read_row,
+                                         .close = close_rows};

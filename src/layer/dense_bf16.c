@@ -117,7 +117,8 @@ dfm_status dfm_dense_bf16_create(const dfm_dense_settings *settings, dfm_dense_b
   dense->settings = *settings;
   dense->bf16 = dfm_kernel_bf16(settings->kernel);
   list_layers(dense);
-  dense->rows = settings->capacity > 0 ? round_up(settings->capacity, settings->block) : settings->threads * settings->block;
+  dense->rows =
+      settings->capacity > 0 ? round_up(settings->capacity, settings->block) : settings->threads * settings->block;
   dense->chunk = dense->rows < CHUNK ? dense->rows : CHUNK;
   dense->rows = round_up(dense->rows, dense->chunk);
   dense->operands_bytes = lay_out(dense);
@@ -270,7 +271,8 @@ bool dfm_dense_bf16_feeds(const dfm_dense_bf16 *dense, const dfm_layer *layer) {
 static void aim_forward(const product *of, int row, int column, dfm_bf16_block *block) {
   const dfm_dense_bf16 *dense = of->dense;
   const dfm_layer *layer = net_layer(dense, of->at);
-  const int b = of->b0 + row * BLOCK, room = of->pass->room + row * BLOCK, h = column * BLOCK, fed = dense->layer[of->at].feeds;
+  const int b = of->b0 + row * BLOCK, room = of->pass->room + row * BLOCK, h = column * BLOCK,
+            fed = dense->layer[of->at].feeds;
   block->rows = existing(of->b1, b);
   block->columns = existing(layer->n_out, h);
   if (fed >= 0) {

@@ -51,7 +51,7 @@ struct dfm_executor {
   /* Edges that are of no use after their block, as `dense` has it: values, gradients */
   bool is_passing[DFM_MAX_EDGES], d_is_passing[DFM_MAX_EDGES];
   bool has_barrier, has_rooms; /* has_rooms: each thread has a block's room in the edges, for what passes */
-  double *loss;                       /* per block */
+  double *loss;                /* per block */
   /* of the batch at hand */
   const dfm_plan *plans;
   const dfm_batch *batch;
@@ -316,7 +316,8 @@ static void find_passing(dfm_executor *executor, const dfm_dense *dense) {
   executor->has_barrier = false;
   for (int i = 0; i < net->n_layers; i++) executor->has_barrier |= net->layer[i].kind->reduce_forward != NULL;
   for (int edge = 0; edge < net->n_edges; edge++) {
-    const bool may = executor->pass.is_train && dfm_dense_has_gradient(dense) && !executor->has_barrier && edge != DFM_EDGE_LOGIT;
+    const bool may =
+        executor->pass.is_train && dfm_dense_has_gradient(dense) && !executor->has_barrier && edge != DFM_EDGE_LOGIT;
     executor->is_passing[edge] = may && edge != DFM_EDGE_NUMBER;
     executor->d_is_passing[edge] = may && edge != DFM_EDGE_EMBED && edge != net->fm_sums;
   }

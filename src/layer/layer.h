@@ -111,13 +111,13 @@ typedef struct dfm_pass {
   float *row_scratch; /* (tile, n_slots, scratch_n) room for rows that are made to be scored; NULL while training */
   size_t scratch_n;
   int B, block; /* rows in the batch, rows per block */
-  int room;     /* of the block at hand: the first row that it has of what only blocks need. A thread's blocks take turns there,
+  int room; /* of the block at hand: the first row that it has of what only blocks need. A thread's blocks take turns there,
                    so that it stays in the caches */
   bool is_train;
   uint64_t dropout_key;
   int64_t step;
-  struct dfm_dense *dense;      /* how dense layers multiply (dense_multiply.h); NULL: by the kernel's gemm */
-  double *sums[DFM_MAX_LAYERS]; /* batch norm: per block, then whole-batch, statistics; NULL elsewhere */
+  struct dfm_dense *dense;        /* how dense layers multiply (dense_multiply.h); NULL: by the kernel's gemm */
+  double *sums[DFM_MAX_LAYERS];   /* batch norm: per block, then whole-batch, statistics; NULL elsewhere */
   float *partial[DFM_MAX_LAYERS]; /* (blocks, kind->partial) gradients of each block; NULL where there are none */
 } dfm_pass;
 

@@ -19,7 +19,8 @@ static dfm_status create_predictor(dfm_scorer *scorer, dfm_error *error) {
   const dfm_model *model = scorer->model;
   const dfm_row_source rows = {model, dfm_model_row};
   DFM_TRY(dfm_kernel_pick(&scorer->kernel, error));
-  DFM_TRY(dfm_predictor_create(model->net, scorer->kernel, model->weight, &rows, scorer->pool, &scorer->predictor, error));
+  DFM_TRY(
+      dfm_predictor_create(model->net, scorer->kernel, model->weight, &rows, scorer->pool, &scorer->predictor, error));
   return dfm_predictor_fix(scorer->predictor, false, scorer->pool, error);
 }
 
