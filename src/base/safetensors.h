@@ -40,8 +40,9 @@ dfm_status dfm_st_write(dfm_st_writer *writer, const void *bytes, size_t size_by
 typedef dfm_status (*dfm_st_make)(void *context, int thread, int tensor, uint64_t from, size_t n, void *to,
                                   dfm_error *error);
 dfm_status dfm_st_make_all(dfm_st_writer *writer, dfm_pool *pool, dfm_st_make make, void *context, dfm_error *error);
-/* Fails if fewer or more bytes were written than declared. Makes the file appear; frees the writer in any case. */
-dfm_status dfm_st_commit(dfm_st_writer *writer, dfm_error *error);
+/* Fails if fewer or more bytes were written than declared. Makes the file appear; frees the writer in any case.
+ * `*digest` becomes the file's dfm_st_digest; NULL accepted. */
+dfm_status dfm_st_commit(dfm_st_writer *writer, uint64_t *digest, dfm_error *error);
 void dfm_st_abort(dfm_st_writer *writer); /* NULL accepted */
 
 /* ---- reading: the whole header is validated (JSON, unique names, dtypes, sizes, offsets without gaps or overlaps,

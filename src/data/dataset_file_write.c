@@ -313,7 +313,7 @@ static void release(output *out, int threads) {
 }
 
 dfm_status dfm_dataset_file_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
-                                  const dfm_dataset_origin *origin, dfm_pool *pool, dfm_error *error) {
+                                  const dfm_dataset_origin *origin, dfm_pool *pool, uint64_t *digest, dfm_error *error) {
   output out = {.written = {{train, valid}}};
   dfm_st_writer *writer;
   DFM_TRY(check_rows(&out.written, error));
@@ -323,7 +323,7 @@ dfm_status dfm_dataset_file_write(const char *path, const dfm_dataset *train, co
   if (status == DFM_OK) status = dfm_st_begin(writer, path, error);
   if (status == DFM_OK) status = dfm_st_make_all(writer, pool, make_tensor, &out, error);
   release(&out, dfm_pool_threads(pool));
-  if (status == DFM_OK) return dfm_st_commit(writer, error);
+  if (status == DFM_OK) return dfm_st_commit(writer, digest, error);
   dfm_st_abort(writer);
   return status;
 }

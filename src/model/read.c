@@ -143,7 +143,7 @@ dfm_status dfm_shaping_json(const dfm_recipe *recipe, char **text, dfm_error *er
 }
 
 dfm_status dfm_write_rows(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
-                          const dfm_recipe *recipe, int threads, dfm_error *error) {
+                          const dfm_recipe *recipe, int threads, uint64_t *digest, dfm_error *error) {
   char *text = NULL;
   dfm_pool *pool;
   dfm_data_settings settings;
@@ -155,7 +155,7 @@ dfm_status dfm_write_rows(const char *path, const dfm_dataset *train, const dfm_
   }
   dfm_status status = dfm_pool_create_exact(threads, &pool, error);
   if (status == DFM_OK) {
-    status = dfm_dataset_file_write(path, train, valid, &origin, pool, error);
+    status = dfm_dataset_file_write(path, train, valid, &origin, pool, digest, error);
     dfm_pool_free(pool);
   }
   free(text);
@@ -164,7 +164,7 @@ dfm_status dfm_write_rows(const char *path, const dfm_dataset *train, const dfm_
 
 dfm_status dfm_dataset_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
                              const dfm_recipe *recipe, dfm_error *error) {
-  return dfm_write_rows(path, train, valid, recipe, 0, error);
+  return dfm_write_rows(path, train, valid, recipe, 0, NULL, error);
 }
 
 static bool is_regular(const char *path) {
@@ -193,7 +193,7 @@ dfm_status dfm_dataset_encode(dfm_input *train_input, dfm_input *valid_input, co
   dfm_dataset *read[2] = {NULL, NULL};
   const int threads = options ? options->threads : 0;
   dfm_status status = dfm_read_to_write(train_input, valid_input, schema, recipe, options, &read[0], &read[1], error);
-  if (status == DFM_OK) status = dfm_write_rows(path, read[0], read[1], recipe, threads, error);
+  if (status == DFM_OK) status = dfm_write_rows(path, read[0], read[1], recipe, threads, NULL, error);
   if (status == DFM_OK) status = take_written(path, threads, &read[0], &read[1], error);
   if (status != DFM_OK) {
     dfm_dataset_free(read[0]);

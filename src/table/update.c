@@ -123,10 +123,6 @@ static void add_up(const dfm_update *update) {
   add_penalty(update);
 }
 
-DFM_PREFETCHES void prefetch_rows(const dfm_table *table, const uint32_t *id, int n) {
-  for (int u = 0; u < n; u++) dfm_row_prefetch(table, id[u]);
-}
-
 /* The rows hold after the current step, and are no longer marked. */
 static void touch_rows(const dfm_tables *tables, const dfm_table *table, const uint32_t *id, int n) {
   const uint32_t now = (uint32_t)(dfm_optimizer_step_count(tables->optimizer) + 1);
@@ -136,16 +132,17 @@ static void touch_rows(const dfm_tables *tables, const dfm_table *table, const u
 /* Steps the plan's rows by their gradients g (U, n), some at once: while they are stepped, those that follow are asked for. The gathered weights
  * stay as they are: other tables' gradients may need them. */
 static void step_rows(const dfm_tables *tables, const dfm_table *table, const dfm_plan *plan, const float *g) {
+  enum { LINES = 16, SHORT_ROWS = 32 }; /* as many lines as a core waits for at a time */
   const dfm_rows rows = {table->rows, (size_t)table->stride, (size_t)table->n};
+  const size_t U = (size_t)plan->U, lines = rows.stride * sizeof(float) / DFM_CACHE_LINE + 1;
+  const size_t at_once = dfm_row_is_short(table) ? SHORT_ROWS : lines < LINES ? LINES / lines : 1;
   const uint32_t *id = plan->unique;
-  const int ahead = dfm_rows_ahead(table), at_once = ahead < 32 ? (ahead + 1) / 2 : 32;
-  prefetch_rows(table, id, plan->U < at_once ? plan->U : at_once);
-  for (int u = 0; u < plan->U; u += at_once) {
-    const int here = plan->U - u < at_once ? plan->U - u : at_once, left = plan->U - u - here;
-    const size_t at = (size_t)u * rows.n;
-    prefetch_rows(table, id + u + here, left < at_once ? left : at_once);
-    dfm_optimizer_step_rows(tables->optimizer, &rows, id + u, (size_t)here, plan->weights + at, g + at);
-    touch_rows(tables, table, id + u, here);
+  dfm_rows_ask_start(table, id, U);
+  for (size_t u = 0; u < U; u += at_once) {
+    const size_t here = U - u < at_once ? U - u : at_once;
+    for (size_t i = u; i < u + here; i++) dfm_rows_ask(table, id, U, i);
+    dfm_optimizer_step_rows(tables->optimizer, &rows, id + u, here, g + u * rows.n);
+    touch_rows(tables, table, id + u, (int)here);
   }
 }
 
