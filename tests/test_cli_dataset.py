@@ -85,6 +85,13 @@ def test_same_model_valid_file():
     check(read(path("text.model")) == read(path("file.model")), "with validation rows beside the dataset file")
 
 
+def test_both_parts_in_one_block():
+    text = "label,x\n" + "".join(f"{i % 2},{i}.5\n" for i in range(40))
+    _, found = tensors(encode("few.safetensors", "--valid-fraction-random", "0.5", data=write("few.csv", text)))
+    check([x - 0.5 for x in found["number"]] == list(found["row"]), "rows of one part stand in the other's place")
+    check(sorted(found["row"]) == list(range(40)) and list(found["row"]) != list(range(40)), found["row"])
+
+
 def test_settings_are_taken_from_the_file():
     dataset = encode("settings.safetensors", "--min-count", "40", "--valid-split", "0.2")
     succeeds("train", rows(), "-o", path("text.model"), *TRAIN, "--min-count", "40", "--valid-split", "0.2")

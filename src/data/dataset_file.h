@@ -21,8 +21,10 @@ dfm_status dfm_dataset_file_write(const char *path, const dfm_dataset *train, co
 
 /* Whether `path` is a safetensors file, and so a dataset file where rows are asked for. */
 bool dfm_dataset_is_file(const char *path);
-/* Opens the file; rows are checked when they are first read. What it lacks becomes NULL. */
-dfm_status dfm_dataset_file_load(const char *path, dfm_dataset **train, dfm_dataset **valid, dfm_error *error);
+/* Opens the file; rows are checked when they are first read. What it lacks becomes NULL. `written`: rows that
+ * it was just written from, whose encoder is then its rows' too; NULL: the file's is loaded. */
+dfm_status dfm_dataset_file_load(const char *path, const dfm_dataset *written, dfm_dataset **train, dfm_dataset **valid,
+                                 dfm_error *error);
 /* Reads and checks all of the file. */
 dfm_status dfm_dataset_file_verify(const char *path, dfm_error *error);
 /* All its rows as rows of `encoder`'s model, whose vocabularies must be the file's. */

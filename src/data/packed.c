@@ -234,7 +234,8 @@ void dfm_packing_numbers(dfm_packing *packing, const float *numbers) {
   const uint32_t nan = bits_of(NAN);
   for (int i = 0; i < packing->rows; i++) {
     const uint32_t raw = bits_of(numbers[i]);
-    const float near = (numbers[i] >= 0) & (numbers[i] < UINT16_MAX) ? numbers[i] : 0;
+    const bool is_near = (numbers[i] >= 0) & (numbers[i] < UINT16_MAX);
+    const float near = is_near ? numbers[i] : 0;
     const int32_t whole = (int32_t)near;
     differ |= raw == nan ? 0 : raw ^ bits_of((float)whole);
     cells[i] = raw == nan ? DFM_PACKED_NONE : (uint32_t)whole;

@@ -118,7 +118,7 @@ bool dfm_dataset_is_at(const char *path) {
 }
 
 dfm_status dfm_dataset_load(const char *path, dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
-  return dfm_dataset_file_load(path, train, valid, error);
+  return dfm_dataset_file_load(path, NULL, train, valid, error);
 }
 
 dfm_status dfm_dataset_verify(const char *path, dfm_error *error) {
@@ -177,7 +177,7 @@ static dfm_status take_written(const char *path, int threads, dfm_dataset **trai
                                dfm_error *error) {
   dfm_dataset *written[2] = {NULL, NULL};
   if (!is_regular(path)) return dfm_dataset_unpack(*train, *valid, threads, error);
-  DFM_TRY(dfm_dataset_file_load(path, &written[0], &written[1], error));
+  DFM_TRY(dfm_dataset_file_load(path, *train, &written[0], &written[1], error));
   dfm_dataset_take_skipped(written[0], *train);
   if (written[1]) dfm_dataset_take_skipped(written[1], *valid);
   dfm_dataset_free(*train);
