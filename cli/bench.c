@@ -155,7 +155,8 @@ static int run(const cli_call *call) {
   if (o->is_json) report.measures = json_array();
   if (dfm_bench_run(&what, report_measure, &report, &error) != DFM_OK) {
     json_decref(report.measures);
-    return cli_fail(&error);
+    /* There is no input but the options. */
+    return error.code == DFM_ERROR_VALUE ? cli_usage(call->command, "%s", error.message) : cli_fail(&error);
   }
   if (!o->is_json) return report.is_closed ? CLI_CLOSED : CLI_OK;
   return cli_print_json(json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "cpu", report.cpu, "kernel", report.kernel,

@@ -12,11 +12,13 @@ typedef struct encode_options {
   const char *output, *like, *valid, *schema, *label, *weight, *format, *truth;
   int64_t threads, skip_bad_rows, top;
   bool is_quiet, is_json;
+  bool is_piped; /* the dataset goes to standard output */
 } encode_options;
 
 #define AT(member) offsetof(encode_options, member)
 static const cli_option options[] = {
-    {"output", 'o', "FILE", "dataset.safetensors", "The dataset file", CLI_TEXT, AT(output), 0, 0},
+    {"output", 'o', "FILE", "dataset.safetensors",
+     "The dataset file; -: standard output, in place of what is printed of it", CLI_TEXT, AT(output), 0, 0},
     {"like", 0, "MODEL", NULL, "Encodes as this model does, to score the rows with it; the label may be absent",
      CLI_TEXT, AT(like), 0, 0},
     {"valid", 0, "FILE", NULL, "Rows to validate with, instead of a share of DATA; a file, or a quoted pattern",
@@ -67,6 +69,16 @@ static int check(const cli_call *call, const encode_run *run) {
   for (int i = 0; i < call->n_arguments; i++)
     if (dfm_dataset_is_at(call->argument[i]))
       return cli_usage(call->command, "%s is encoded or a model already; give text", call->argument[i]);
+  return CLI_OK;
+}
+
+/* A dataset on standard output is all that goes there. */
+static int settle_output(const cli_call *call, encode_options *o) {
+  static const char standard_output[] = "/dev/stdout";
+  if (strcmp(o->output, "-") == 0) o->output = standard_output;
+  o->is_piped = strcmp(o->output, standard_output) == 0;
+  if (o->is_piped && o->is_json)
+    return cli_usage(call->command, "--json and --output both go to standard output; name a file for one of them");
   return CLI_OK;
 }
 
@@ -136,7 +148,7 @@ static int report(const encode_run *run) {
   if (!o->is_quiet)
     fprintf(stderr, "Encoded %s rows in %s, %s rows/s. Saved %s\n", cli_thousands(rows, rows_of(run)),
             cli_duration(seconds, run->seconds), cli_thousands(speed, (int64_t)rate), cli_quoted(output, o->output));
-  if (!o->is_json && o->is_quiet) return CLI_OK;
+  if ((!o->is_json && o->is_quiet) || o->is_piped) return CLI_OK;
   dfm_error error;
   dfm_stats *stats = NULL;
   if (dfm_dataset_stats(run->rows.train, run->rows.valid, (size_t)o->top, (int)o->threads, &stats, &error) != DFM_OK)
@@ -150,7 +162,8 @@ static int report(const encode_run *run) {
 static int run_stages(const cli_call *call, encode_run *run) {
   dfm_error error;
   const double start = now();
-  int code = check(call, run);
+  int code = settle_output(call, call->options);
+  if (code == CLI_OK) code = check(call, run);
   if (code == CLI_OK) code = check_place(call);
   if (code == CLI_OK) code = run->options->like ? read_like_model(call, run) : read_to_train(call, run);
   if (code != CLI_OK) return code;

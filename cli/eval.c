@@ -7,8 +7,9 @@
 #include "scoring.h"
 
 typedef struct eval_options {
-  const char *truth, *missing_columns;
-  int64_t threads, skip_bad_rows;
+  const char *truth;
+  cli_scoring_options scoring;
+  int64_t skip_bad_rows;
   bool is_json;
 } eval_options;
 
@@ -17,9 +18,8 @@ static const cli_option options[] = {
     {"truth", 0, "COLUMN", NULL,
      "A column of true probabilities (deepfm synth --with-truth writes `truth`): adds the best possible metrics",
      CLI_TEXT, AT(truth), 0, 0},
-    CLI_MISSING_COLUMNS_OPTION,
+    CLI_SCORING_OPTIONS,
     CLI_SKIP_BAD_ROWS_OPTION,
-    {"threads", 0, "N", "0", "Threads; 0: one for each core", CLI_INT, AT(threads), 0, 1024},
     {"json", 0, NULL, NULL, "Prints the result as one JSON object", CLI_SWITCH, AT(is_json), 0, 0},
 };
 #undef AT
@@ -133,9 +133,8 @@ static int report(const cli_call *call, cli_scoring *scoring) {
 static int run(const cli_call *call) {
   const eval_options *o = call->options;
   cli_scoring scoring;
-  int code = cli_scoring_open(call, o->missing_columns,
-                              (dfm_read_options){.truth_column = o->truth, .skip_bad_rows = o->skip_bad_rows},
-                              (int)o->threads, &scoring);
+  int code = cli_scoring_open(
+      call, &o->scoring, (dfm_read_options){.truth_column = o->truth, .skip_bad_rows = o->skip_bad_rows}, &scoring);
   if (code == CLI_OK) code = report(call, &scoring);
   cli_scoring_close(&scoring);
   return code;

@@ -37,7 +37,7 @@ static int fail_write(const char *path, int reason) {
     const char *remedy;
   } remedies[] = {{ENOSPC, "free some space or write elsewhere"},
                   {EDQUOT, "free some space or write elsewhere"},
-                  {EFBIG, "free some space or write elsewhere"},
+                  {EFBIG, "raise the limit on file sizes or write elsewhere"},
                   {ENOENT, "make its folder first"},
                   {ENOTDIR, "what stands before the last / must be a folder"},
                   {EISDIR, "name a file"},

@@ -5,15 +5,14 @@
 #include "scoring.h"
 
 typedef struct predict_options {
-  const char *output, *missing_columns;
-  int64_t threads;
+  const char *output;
+  cli_scoring_options scoring;
 } predict_options;
 
 #define AT(member) offsetof(predict_options, member)
 static const cli_option options[] = {
     {"output", 'o', "FILE", NULL, "Where to write; standard output where it is left out", CLI_TEXT, AT(output), 0, 0},
-    CLI_MISSING_COLUMNS_OPTION,
-    {"threads", 0, "N", "0", "Threads; 0: one for each core", CLI_INT, AT(threads), 0, 1024},
+    CLI_SCORING_OPTIONS,
 };
 #undef AT
 
@@ -71,7 +70,7 @@ static int run(const cli_call *call) {
   int code = cli_keep_apart(call, "output", o->output, "MODEL", call->argument[0]);
   if (code == CLI_OK) code = cli_keep_data(call, 1, "output", o->output);
   if (code != CLI_OK) return code;
-  code = cli_scoring_open(call, o->missing_columns, reading, (int)o->threads, &scoring);
+  code = cli_scoring_open(call, &o->scoring, reading, &scoring);
   if (code == CLI_OK) code = cli_output_open(&output, o->output);
   if (code == CLI_OK) code = write_all(&output, &scoring);
   code = cli_output_close(&output, code);

@@ -15,20 +15,34 @@ static int fail_model(const cli_call *call, const dfm_error *error) {
                    call->command->name, call->argument[1], call->argument[0]);
 }
 
-int cli_scoring_open(const cli_call *call, const char *missing_columns, dfm_read_options reading, int threads,
+static int create_scorer(const cli_scoring_options *options, cli_scoring *scoring) {
+  bool is_emulated = false;
+  dfm_error error;
+  if (dfm_scorer_create(scoring->model, (int)options->threads, &scoring->scorer, &error) != DFM_OK ||
+      dfm_scorer_set_precision(scoring->scorer, options->precision, &is_emulated, &error) != DFM_OK)
+    return cli_fail(&error);
+  if (is_emulated)
+    cli_warn(
+        "this CPU, kernel or build has no bf16, so it is emulated, slower than float32; set precision to auto for "
+        "bf16 only where the CPU has it");
+  return CLI_OK;
+}
+
+int cli_scoring_open(const cli_call *call, const cli_scoring_options *options, dfm_read_options reading,
                      cli_scoring *scoring) {
   dfm_error error;
   *scoring = (cli_scoring){0};
   reading.missing_hint = "read it with --missing-columns unknown";
-  reading.missing_unknown = strcmp(missing_columns, "unknown") == 0;
-  reading.threads = threads;
+  reading.missing_unknown = strcmp(options->missing_columns, "unknown") == 0;
+  reading.threads = (int)options->threads;
   if (dfm_model_load(call->argument[0], &scoring->model, &error) != DFM_OK) return fail_model(call, &error);
-  const int code = cli_input(call, 1, &scoring->input);
+  int code = cli_input(call, 1, &scoring->input);
   if (code != CLI_OK) return code;
   cli_warn_unskippable(scoring->input, reading.skip_bad_rows);
-  if (dfm_reader_open(scoring->input, scoring->model, &reading, &scoring->reader, &error) != DFM_OK ||
-      dfm_scorer_create(scoring->model, threads, &scoring->scorer, &error) != DFM_OK)
+  if (dfm_reader_open(scoring->input, scoring->model, &reading, &scoring->reader, &error) != DFM_OK)
     return cli_fail(&error);
+  code = create_scorer(options, scoring);
+  if (code != CLI_OK) return code;
   scoring->n_fields = dfm_model_fields(scoring->model);
   scoring->field = calloc(scoring->n_fields + 1, sizeof *scoring->field);
   scoring->probability = malloc(CLI_PIECE * sizeof *scoring->probability);

@@ -4,12 +4,28 @@
 
 #include "cli.h"
 
-/* Among the options of a command that scores; AT is its offsetof. */
-#define CLI_MISSING_COLUMNS_OPTION                                                                                   \
-  {                                                                                                                  \
-    "missing-columns", 0, "error | unknown", "error",                                                                \
-        "A column of the model that DATA lacks: an error, or unknown in every row", CLI_CHOICE, AT(missing_columns), \
-        0, 0                                                                                                         \
+/* Among the options of a command that scores, into its member `scoring`; AT is its offsetof. */
+#define CLI_SCORING_OPTIONS                                                                                  \
+  {"missing-columns",                                                                                        \
+   0,                                                                                                        \
+   "error | unknown",                                                                                        \
+   "error",                                                                                                  \
+   "A column of the model that DATA lacks: an error, or unknown in every row",                               \
+   CLI_CHOICE,                                                                                               \
+   AT(scoring.missing_columns),                                                                              \
+   0,                                                                                                        \
+   0},                                                                                                       \
+      {"precision",                                                                                          \
+       0,                                                                                                    \
+       "float32 | bf16 | auto",                                                                              \
+       "float32",                                                                                            \
+       "Matrix multiplies; bf16: operands in bfloat16 (docs/precision.md); auto: bf16 where the CPU has it", \
+       CLI_CHOICE,                                                                                           \
+       AT(scoring.precision),                                                                                \
+       0,                                                                                                    \
+       0},                                                                                                   \
+  {                                                                                                          \
+    "threads", 0, "N", "0", "Threads; 0: one for each core", CLI_INT, AT(scoring.threads), 0, 1024           \
   }
 
 /* Rows that are scored at a time. */
@@ -27,9 +43,14 @@ typedef struct cli_scoring {
   size_t n_fields;
 } cli_scoring;
 
-/* `missing_columns` is the option's text: "error" or "unknown". On failure says why; the caller closes in
- * any case. */
-int cli_scoring_open(const cli_call *call, const char *missing_columns, dfm_read_options reading, int threads,
+/* The options' texts. */
+typedef struct cli_scoring_options {
+  const char *missing_columns, *precision;
+  int64_t threads;
+} cli_scoring_options;
+
+/* On failure says why; the caller closes in any case. */
+int cli_scoring_open(const cli_call *call, const cli_scoring_options *options, dfm_read_options reading,
                      cli_scoring *scoring);
 /* The next rows, as many as have come. At the end says which were left out, and warns of the fields that have far more
  * unknown values than training lets expect, the worst first. */

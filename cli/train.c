@@ -116,6 +116,9 @@ static int check_places(const cli_call *call) {
   int code = CLI_OK;
   for (int i = 0; i < 3 && code == CLI_OK; i++) {
     const char *flag = written[i].flag, *path = written[i].path;
+    if (path && strcmp(path, "-") == 0)
+      return cli_usage(call->command,
+                       "--%s cannot go to standard output, since it is written more than once; name a file", flag);
     code = cli_check_folder(flag, path);
     if (code == CLI_OK) code = cli_keep_data(call, 0, flag, path);
     if (code == CLI_OK) code = cli_keep_apart(call, flag, path, "the rows of --valid", o->valid);

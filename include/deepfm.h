@@ -557,6 +557,12 @@ typedef struct dfm_scorer dfm_scorer;
 /* `threads` 0: one per core. */
 DFM_API DFM_MUST_USE dfm_status dfm_scorer_create(const dfm_model *model, int threads, dfm_scorer **scorer,
                                                   dfm_error *error);
+/* What dense layers multiply in from here on: "float32", as it starts; "bf16", operands in bfloat16 and sums in float32,
+ * several times as fast where the CPU has instructions for it, with probabilities that differ in their third digit or so;
+ * "auto", bf16 where it has. `*is_emulated` (NULL accepted): bf16 without them, to the same rounding but slower than
+ * float32. While no thread scores. An unknown word is DFM_ERROR_VALUE. */
+DFM_API DFM_MUST_USE dfm_status dfm_scorer_set_precision(dfm_scorer *scorer, const char *precision, bool *is_emulated,
+                                                         dfm_error *error);
 /* Probabilities of rows [first, first + n) of `dataset` into `probability` (n). The dataset must have been read with
  * the scorer's model. To pass over many rows ask for some 10^5 at a time, in order: what was passed is given back, and
  * memory does not grow with the rows. */

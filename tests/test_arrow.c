@@ -1,7 +1,10 @@
 /* Arrow: arrays made by hand come in; rows, and a model, are compared with those of the same text. Everything handed
  * out must be released, once. */
 #include "arrow_rows.h"
+#include "data/arrow_write.h"
 #include "data/storage.h"
+
+#include <time.h>
 
 /* The batch gives the rows that the text gives, and leaves nothing behind. Takes the batch over. */
 static void assert_same(const char *spec, const char *text, const arrow_made *batches, int n) {
@@ -101,6 +104,98 @@ static void dictionaries(void **state) {
                                                  ARROW_FIXED("l", "", ((int64_t[]){-3, 123456789012, 5, 7}), NULL))));
 }
 
+/* One column of what only text can say, as a category. */
+static void assert_texts(const char *format, const void *values, size_t width, const char *const *texts) {
+  char csv[512] = "y,C\n";
+  for (int r = 0; r < ROWS; r++)
+    snprintf(csv + strlen(csv), sizeof csv - strlen(csv), "%d,%s\n", "101001"[r] - '0', texts[r]);
+  assert_same_batch("y:label C:category", csv,
+                    ARROW_BATCH(labels("y"), arrow_fixed(format, "C", values, width, ROWS, "vvvv.v")));
+}
+#define ASSERT_TEXTS(format, type, texts, ...) \
+  assert_texts(format, (const type[ROWS]){__VA_ARGS__}, sizeof(type), (const char *const[ROWS])texts)
+
+static void dates_and_timestamps(void **state) {
+  (void)state;
+  const int64_t day = 86400, second = 1000000000;
+  ASSERT_TEXTS("tdD", int32_t, TEXTS("1970-01-01", "2024-02-29", "1969-12-31", "0000-03-01", "", "-5877641-06-23"), 0,
+               19782, -1, -719468, 9, INT32_MIN);
+  ASSERT_TEXTS("tdm", int64_t, TEXTS("1970-01-01", "2024-02-29", "1969-12-31", "2000-12-31", "", "10000-01-01"), 0,
+               19782 * day * 1000, -day * 1000, 11322 * day * 1000, 9, 2932897 * day * 1000);
+  ASSERT_TEXTS("tss:", int64_t,
+               TEXTS("1970-01-01 00:00:00", "2024-02-29 13:05:09", "1969-12-31 23:59:59", "292277026596-12-04 15:30:07",
+                     "", "-292277022657-01-27 08:29:52"),
+               0, 19782 * day + 13 * 3600 + 5 * 60 + 9, -1, INT64_MAX, 9, INT64_MIN);
+  ASSERT_TEXTS("tsm:Europe/Berlin", int64_t,
+               TEXTS("1970-01-01 00:00:00Z", "1970-01-01 00:00:01.5Z", "1969-12-31 23:59:59.999Z",
+                     "1970-01-01 00:00:00.01Z", "", "-292275055-05-16 16:47:04.192Z"),
+               0, 1500, -1, 10, 9, INT64_MIN);
+  ASSERT_TEXTS("tsu:", int64_t,
+               TEXTS("1970-01-01 00:00:00", "1970-01-01 00:00:01.000001", "1969-12-31 23:59:59.999999",
+                     "1970-01-02 00:00:00", "", "1970-01-01 00:00:00.5"),
+               0, 1000001, -1, day * 1000000, 9, 500000);
+  ASSERT_TEXTS("tsn:UTC", int64_t,
+               TEXTS("1970-01-01 00:00:00Z", "1970-01-01 00:00:01Z", "1969-12-31 23:59:59.999999999Z",
+                     "2262-04-11 23:47:16.854775807Z", "", "1677-09-21 00:12:43.145224192Z"),
+               0, second, -1, INT64_MAX, 9, INT64_MIN);
+}
+
+/* Day by day for two cycles of 400 years, as the system's calendar has them. */
+static void every_day_has_its_date(void **state) {
+  (void)state;
+  char room[DFM_ARROW_BYTES], expected[32];
+  for (int64_t days = -200000; days < 200000; days++) {
+    const time_t seconds = days * 86400;
+    struct tm date;
+    assert_non_null(gmtime_r(&seconds, &date));
+    strftime(expected, sizeof expected, "%Y-%m-%d", &date);
+    const size_t n = dfm_arrow_write_date(room, days);
+    if (n != strlen(expected) || memcmp(room, expected, n) != 0) fail_msg("day %lld is %s", (long long)days, expected);
+  }
+}
+
+typedef struct decimal {
+  uint64_t low;
+  int64_t high;
+} decimal;
+
+static void decimals(void **state) {
+  (void)state;
+  const decimal most = {UINT64_C(687399551400673279), INT64_C(5421010862427522170)}; /* 10^38 - 1 */
+  const decimal least = {UINT64_C(0) - UINT64_C(687399551400673279), -INT64_C(5421010862427522170) - 1};
+  const decimal values[ROWS] = {
+      {0, 0}, {1230, 0}, {(uint64_t)-5, -1}, {most.low, most.high}, {9, 0}, {least.low, least.high}};
+  static const struct {
+    const char *format;
+    const char *const texts[ROWS];
+  } cases[] = {
+      {"d:38,0",
+       {"0", "1230", "-5", "99999999999999999999999999999999999999", "", "-99999999999999999999999999999999999999"}},
+      {"d:38,2",
+       {"0.00", "12.30", "-0.05", "999999999999999999999999999999999999.99", "",
+        "-999999999999999999999999999999999999.99"}},
+      {"d:38,38,128",
+       {"0.00000000000000000000000000000000000000", "0.00000000000000000000000000000000001230",
+        "-0.00000000000000000000000000000000000005", "0.99999999999999999999999999999999999999", "",
+        "-0.99999999999999999999999999999999999999"}}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    assert_texts(cases[i].format, values, sizeof *values, cases[i].texts);
+  /* As numbers they are read as text is; as items of a list, and as a dictionary's, they are text too. */
+  const decimal prices[ROWS] = {{1230, 0}, {5, 0}, {(uint64_t)-250, -1}, {0, 0}, {1, 0}, {99999, 0}};
+  assert_same_batch("y:label N:number", "y,N\n1,12.30\n0,0.05\n1,-2.50\n0,0.00\n0,\n1,999.99\n",
+                    ARROW_BATCH(labels("y"), arrow_fixed("d:9,2", "N", prices, sizeof *prices, ROWS, "vvvv.v")));
+  static const int ends[ROWS] = {1, 2, 3, 4, 5, 6};
+  const int32_t days[ROWS] = {0, 1, 2, 0, 1, 2};
+  assert_same_batch(
+      "y:label G:list", "y,G\n1,1970-01-01\n0,1970-01-02\n1,1970-01-03\n0,1970-01-01\n0,1970-01-02\n1,1970-01-03\n",
+      ARROW_BATCH(labels("y"), arrow_list("+l", "G", ends, ROWS, ARROW_FIXED("tdD", "", days, NULL), NULL)));
+  const int8_t index[ROWS] = {0, 1, 2, 0, 1, 2};
+  assert_same_batch(
+      "y:label C:category", "y,C\n1,12.30\n0,0.05\n1,-2.50\n0,12.30\n0,0.05\n1,-2.50\n",
+      ARROW_BATCH(labels("y"), arrow_dictionary(ARROW_FIXED("c", "C", index, NULL),
+                                                arrow_fixed("d:9,2", "", prices, sizeof *prices, ROWS, NULL))));
+}
+
 static void lists(void **state) {
   (void)state;
   const char csv[] = "y,G\n1,b|longer than twelve bytes\n0,\n1,a\n0,\n0,a|b\n1,a\n";
@@ -140,7 +235,7 @@ static void label_weight_and_truth(void **state) {
   const double truths[ROWS] = {0, 0.25, 1, 0.5, 0.5, 0.5};
   arrow_made batch = ARROW_BATCH(ARROW_FIXED("g", "t", truths, NULL), arrow_bits("y", "101001", NULL),
                                  ARROW_FIXED("f", "W", weights, NULL), arrow_bits("C", "111111", NULL),
-                                 arrow_make("tdD", "unread", ROWS, 2));
+                                 arrow_make("tiM", "unread", ROWS, 2));
   assert_ok(read_batches(&batch, 1, schema, &options, &train, &error));
   for (int r = 0; r < ROWS; r++) {
     assert_true(dfm_dataset_labels(train)[r] == (float)("101001"[r] - '0'));
@@ -266,7 +361,7 @@ static void guesses_kinds(void **state) {
   const arrow_made batches[] = {
       ARROW_BATCH(arrow_bits("clicked", "101001", NULL), ARROW_TEXT("u", "zip", "1", "2", "3", "1", "2", "1"),
                   ARROW_FIXED("g", "price", ((double[]){1.5, 2, 3, 4, 5, 6}), NULL), arrow_bits("flag", "111000", NULL),
-                  arrow_list("+l", "genres", ends, ROWS, items, NULL), arrow_make("tdD", "day", ROWS, 2),
+                  arrow_list("+l", "genres", ends, ROWS, items, NULL), arrow_make("tDs", "took", ROWS, 2),
                   ARROW_FIXED("l", "__index_level_0__", ((int64_t[]){0, 1, 2, 3, 4, 5}), NULL),
                   ARROW_FIXED("l", "user_id", ((int64_t[]){5, 6, 5, 7, 5, 6}), NULL))};
   dfm_input *input = arrow_input(batches, 1);
@@ -298,6 +393,9 @@ int main(int argc, char **argv) {
       cmocka_unit_test(text_of_every_kind),
       cmocka_unit_test(numbers_of_every_width),
       cmocka_unit_test(dictionaries),
+      cmocka_unit_test(dates_and_timestamps),
+      cmocka_unit_test(every_day_has_its_date),
+      cmocka_unit_test(decimals),
       cmocka_unit_test(lists),
       cmocka_unit_test(label_weight_and_truth),
       cmocka_unit_test(batches_offsets_and_slices),

@@ -75,8 +75,15 @@ static void columns_that_do_not_fit(void **state) {
   assert_refused(spec, ARROW_BATCH(labels("y"), labels("D")), DFM_ERROR_MISMATCH, "no column 'C'");
   assert_refused(spec, ARROW_BATCH(labels("y"), labels("C"), labels("C")), DFM_ERROR_FORMAT, "the column 'C' twice");
   assert_refused(spec, ARROW_BATCH(labels("x"), labels("C")), DFM_ERROR_MISMATCH, "no column 'y'");
-  assert_refused(spec, ARROW_BATCH(labels("y"), arrow_make("tsn:UTC", "C", ROWS, 2)), DFM_ERROR_MISMATCH,
-                 "column 'C' is of the arrow type 'tsn:UTC', which is not read as a category");
+  static const char *const unread[] = {"tDn", "tts",  "tiM",  "d:40,2,256", "d:9,2,32", "d:9,-2",
+                                       "d:9", "d:,2", "tsx:", "ts",         "tsn"};
+  for (size_t i = 0; i < sizeof unread / sizeof *unread; i++)
+    assert_refused(spec, ARROW_BATCH(labels("y"), arrow_make(unread[i], "C", ROWS, 2)), DFM_ERROR_MISMATCH,
+                   "which is not read as a category; cast it to text or to numbers");
+  static const char *const times[] = {"tdD", "tdm", "tsn:UTC"};
+  for (size_t i = 0; i < sizeof times / sizeof *times; i++)
+    assert_refused("y:label C:number", ARROW_BATCH(labels("y"), arrow_make(times[i], "C", ROWS, 2)), DFM_ERROR_MISMATCH,
+                   "which is not read as a number; cast it to text or to numbers");
   assert_refused(spec, ARROW_BATCH(labels("y"), arrow_list("+l", "C", ends, ROWS, labels(""), NULL)),
                  DFM_ERROR_MISMATCH, "holds lists");
   assert_refused(spec, ARROW_BATCH(labels("y"), arrow_make("+s", "C", ROWS, 1)), DFM_ERROR_MISMATCH, "arrow type '+s'");

@@ -3,7 +3,10 @@
 command line trains from the same rows as CSV is checked. Skipped where pyarrow is not installed."""
 
 import ctypes
+import datetime
+import decimal
 import os
+import re
 import sys
 
 sys.dont_write_bytecode = True
@@ -148,8 +151,26 @@ def test_dictionaries_and_views_are_text():
         check(read(train(other.to_reader(), "other.model")) == expected, f"{kind} gives another model")
 
 
+def test_dates_and_decimals_are_what_a_csv_has_of_them():
+    n = 600
+    start = datetime.datetime(1999, 12, 30, 22, 15, 1)
+    days = [(start + datetime.timedelta(days=i * 7 % 61)).date() for i in range(n)]
+    table = pyarrow.table({
+        "label": [i % 3 == 0 for i in range(n)],
+        "day": pyarrow.array([None if i % 50 == 7 else days[i] for i in range(n)], pyarrow.date32()),
+        "midnight": pyarrow.array(days, pyarrow.date64()),
+        "hour": pyarrow.array([start + datetime.timedelta(hours=i % 40) for i in range(n)], pyarrow.timestamp("s")),
+        "price": pyarrow.array([decimal.Decimal(i * 37 % 500 - 100).scaleb(-2) for i in range(n)], pyarrow.decimal128(9, 2)),
+    })
+    pyarrow.csv.write_csv(table, path("times.csv"))
+    succeeds("train", path("times.csv"), "-o", path("times.text.model"), *FLAGS)
+    check(read(train(table.to_reader(), "times.model")) == read(path("times.text.model")), "another model than from its CSV")
+    check(len(re.findall(r"name: (?:day|midnight|hour), +kind: category", succeeds("schema", path("times.csv")).out)) == 3, "their kinds")
+    finer = table.set_column(3, "hour", table.column("hour").cast(pyarrow.timestamp("ns")))
+    check(read(train(finer.to_reader(), "finer.model")) == read(path("times.model")), "another unit, another model")
+
+
 def test_a_real_parquet_file_trains():
-    """Its dates are timestamps, which are not read: the guess leaves them out."""
     root = os.environ.get("DFM_DATA") or os.path.join(os.environ["DFM_SOURCE_DIR"], "..", "shared", "data")
     name = os.path.join(root, "flights_3m", "flights-3m.parquet")
     if not os.path.exists(name):

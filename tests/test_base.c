@@ -3,6 +3,8 @@
 
 #include <limits.h>
 #include <math.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -380,6 +382,14 @@ static void spill_keeps_its_bytes(void **state) {
   assert_int_equal(dfm_spill_grow(&spill, 10, true, "/nowhere", &error), DFM_ERROR_IO);
   assert_non_null(strstr(error.message, "/nowhere"));
   assert_null(spill.bytes);
+  struct rlimit before;
+  assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+  signal(SIGXFSZ, SIG_IGN);
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){1000, before.rlim_max}), 0);
+  const dfm_status status = dfm_spill_grow(&spill, PAGE_MULTIPLE, true, dfm_spill_folder(), &error);
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+  assert_int_equal(status, DFM_ERROR_IO);
+  assert_non_null(strstr(error.message, "File too large; raise the limit on file sizes, or set TMPDIR"));
 }
 
 /* Keys of all sizes, many equal, few, and none; values stay with their keys. */

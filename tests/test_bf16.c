@@ -1,19 +1,31 @@
-/* bfloat16: numbers and matrices come in; rounding must be to the nearest, every table must give the same bits, the
- * plain multiply must be near a double's, and oneDNN's near the plain one's. What this CPU cannot run is said. */
+/* bfloat16: numbers and blocks come in; rounding must be to the nearest, conversions must put each number where kernel/bf16.h
+ * says, products must be near a double's. The plain one must give the same bits on every table. What this CPU cannot run is
+ * said. */
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/pool.h"
-#include "kernel/gemm_onednn.h"
 #include "kernel/kernel.h"
 #include "test.h"
+
+enum { SIDE = DFM_BF16_BLOCK, HALF = 16, MOST = 8 };
 
 static const dfm_kernel *generic(void) {
   dfm_error error;
   const dfm_kernel *kernel = NULL;
   assert_ok(dfm_kernel_find("generic", &kernel, &error));
   return kernel;
+}
+
+/* All that this CPU runs, the tables' plain ones first; returns how many of those there are, and of all. */
+static int list_all(const dfm_bf16 *all[MOST], int *n_plain) {
+  const dfm_kernel *kernel;
+  const dfm_bf16 *bf16;
+  int n = 0;
+  for (size_t k = 0; (kernel = dfm_kernel_at(k)) != NULL; k++) all[n++] = &kernel->bf16;
+  *n_plain = n;
+  for (size_t i = 0; (bf16 = dfm_bf16_at(i)) != NULL; i++) all[n++] = bf16;
+  return n;
 }
 
 static float from_bits(uint32_t bits) {
@@ -26,10 +38,17 @@ static float value(uint16_t x) {
   return from_bits((uint32_t)x << 16);
 }
 
-static uint16_t rounded(const dfm_kernel *kernel, float x) {
-  uint16_t y = 0;
-  kernel->to_bf16(&y, 1, &x, 1, 1, 1);
-  return y;
+/* To the nearest, ties to even; x is a number. */
+static uint16_t nearest(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static uint16_t rounded(const dfm_bf16 *bf16, float x) {
+  uint16_t tile[2][DFM_TILE_NUMBERS];
+  bf16->convert(&(dfm_bf16_block){.from = &x, .ld = 1, .rows = 1, .columns = 1, .left = {tile[0], tile[1]}});
+  return tile[0][0];
 }
 
 static float random_float(uint64_t *state) {
@@ -39,264 +58,224 @@ static float random_float(uint64_t *state) {
 
 /* ---- rounding */
 
-/* Every bfloat16 stays what it is; what lies between it and the next goes to the nearer, the middle to the even one. */
-static void test_rounding(void **state) {
-  (void)state;
-  for (uint32_t i = 0; i < 0x7f80; i++) /* up to the largest, whose next is infinity */
+/* One in three: a bfloat16 stays what it is; what lies between it and the next goes to the nearer, the middle to the even one. From
+ * `from` on: instructions take what is below 2^-126 for zero. */
+static void check_rounding(const dfm_bf16 *bf16, uint32_t from) {
+  for (uint32_t i = from; i < 0x7f80; i += 3) /* up to the largest, whose next is infinity */
     for (uint32_t sign = 0; sign < 2; sign++) {
       const uint32_t low = i | sign << 15, bits = low << 16;
-      assert_int_equal(rounded(generic(), from_bits(bits)), low);
-      assert_int_equal(rounded(generic(), from_bits(bits + 1)), low);
-      assert_int_equal(rounded(generic(), from_bits(bits + 0x7fff)), low);
-      assert_int_equal(rounded(generic(), from_bits(bits + 0x8000)), low + (low & 1));
-      assert_int_equal(rounded(generic(), from_bits(bits + 0x8001)), low + 1);
-      assert_int_equal(rounded(generic(), from_bits(bits + 0xffff)), low + 1);
+      assert_int_equal(rounded(bf16, from_bits(bits)), low);
+      assert_int_equal(rounded(bf16, from_bits(bits + 1)), low);
+      assert_int_equal(rounded(bf16, from_bits(bits + 0x7fff)), low);
+      assert_int_equal(rounded(bf16, from_bits(bits + 0x8000)), low + (low & 1));
+      assert_int_equal(rounded(bf16, from_bits(bits + 0x8001)), low + 1);
+      assert_int_equal(rounded(bf16, from_bits(bits + 0xffff)), low + 1);
     }
+}
+
+static void test_rounding(void **state) {
+  const dfm_bf16 *all[MOST];
+  int n_plain;
+  const int n = list_all(all, &n_plain);
+  (void)state;
+  for (int i = 0; i < n; i++) check_rounding(all[i], i < n_plain ? 0 : 0x80);
+  if (n == n_plain) printf("not run: bfloat16 by instructions, which this CPU lacks\n");
 }
 
 static void test_rounding_of_no_numbers(void **state) {
   static const uint32_t nans[] = {0x7f800001, 0x7fffffff, 0x7fc00000, 0xff800001, 0xffffffff, 0x7fff8000};
+  const dfm_bf16 *all[MOST];
+  int n_plain;
+  const int n = list_all(all, &n_plain);
   (void)state;
-  for (size_t i = 0; i < sizeof nans / sizeof *nans; i++) {
-    const float x = value(rounded(generic(), from_bits(nans[i])));
-    assert_true(isnan(x) && !signbit(x) == !(nans[i] >> 31));
+  for (int k = 0; k < n; k++) {
+    for (size_t i = 0; i < sizeof nans / sizeof *nans; i++) {
+      const float x = value(rounded(all[k], from_bits(nans[i])));
+      assert_true(isnan(x) && !signbit(x) == !(nans[i] >> 31));
+    }
+    assert_true(isinf(value(rounded(all[k], INFINITY))) && value(rounded(all[k], -INFINITY)) < 0);
+    assert_true(isinf(value(rounded(all[k], FLT_MAX))));
   }
-  assert_true(isinf(value(rounded(generic(), INFINITY))) && value(rounded(generic(), -INFINITY)) < 0);
-  assert_true(isinf(value(rounded(generic(), FLT_MAX))));
 }
 
-/* ---- every table: the same bits, and nothing written beside */
+/* ---- conversion of a block */
 
-enum { SIDE = 53, ROOM = SIDE * (SIDE + 8) + 8 };
+enum {
+  BIAS = 1,
+  ACTIVE = 2,
+  SUM = 4,
+  TO = 8,
+  ADDS = 16,
+  LEFT = 32,
+  RIGHT = 64,
+  LEFT_T = 128,
+  RIGHT_T = 256,
+  ALL = 512
+};
+enum { LD = SIDE + 5 };
 
-typedef struct matrices {
-  float x[ROOM];
-  uint16_t y[ROOM], z[ROOM];
-} matrices;
+/* What a conversion reads and writes. */
+typedef struct blocks {
+  float from[SIDE * LD], to[SIDE * LD], bias[SIDE], sum[SIDE];
+  uint16_t active[2][DFM_TILE_NUMBERS];
+  uint16_t left[2][DFM_TILE_NUMBERS], right[2][DFM_TILE_NUMBERS];
+  uint16_t left_t[2][DFM_TILE_NUMBERS], right_t[2][DFM_TILE_NUMBERS];
+} blocks;
 
-static void convert(const dfm_kernel *kernel, matrices *m, int rows, int n) {
-  uint64_t seed = (uint64_t)(rows * 100 + n);
-  memset(m, 0xa5, sizeof *m);
-  for (int i = 0; i < ROOM; i++) m->x[i] = random_float(&seed) * (i % 3 ? 1.0f : 1e-39f);
-  kernel->to_bf16(m->y + 3, n + 5, m->x + 1, n + 2, rows, n);
-  kernel->transpose_bf16(m->z + 3, rows + 3, m->y + 3, n + 5, rows, n);
+static void fill(blocks *x, int rows, int columns) {
+  uint64_t seed = (uint64_t)(rows * 100 + columns);
+  memset(x, 0xa5, sizeof *x);
+  for (int i = 0; i < SIDE * LD; i++) {
+    const bool exists = i / LD < rows && i % LD < columns;
+    x->from[i] = exists ? random_float(&seed) : NAN;
+    x->to[i] = random_float(&seed);
+  }
+  for (int c = 0; c < columns; c++) {
+    x->bias[c] = random_float(&seed);
+    x->sum[c] = random_float(&seed);
+  }
+  for (int i = 0; i < 2 * DFM_TILE_NUMBERS; i++)
+    x->active[i / DFM_TILE_NUMBERS][i % DFM_TILE_NUMBERS] = random_float(&seed) > 0 ? 0x3f80 : (i % 2) << 15;
+}
+
+static dfm_bf16_block describe(blocks *x, int rows, int columns, int flags) {
+  dfm_bf16_block block = {.from = x->from, .ld = LD, .rows = rows, .columns = columns, .ldto = LD};
+  block.adds = flags & ADDS;
+  if (flags & BIAS) block.bias = x->bias;
+  if (flags & SUM) block.sum = x->sum;
+  if (flags & TO) block.to = x->to;
+  for (int i = 0; i < 2; i++) {
+    if (flags & ACTIVE) block.active[i] = x->active[i];
+    if (flags & LEFT) block.left[i] = x->left[i];
+    if (flags & RIGHT) block.right[i] = x->right[i];
+    if (flags & LEFT_T) block.left_transposed[i] = x->left_t[i];
+    if (flags & RIGHT_T) block.right_transposed[i] = x->right_t[i];
+  }
+  return block;
+}
+
+/* Where row r, column c of a matrix is in its tiles. */
+static uint16_t *in_left(uint16_t tile[2][DFM_TILE_NUMBERS], int r, int c) {
+  return &tile[r / HALF][r % HALF * 32 + c];
+}
+static uint16_t *in_right(uint16_t tile[2][DFM_TILE_NUMBERS], int r, int c) {
+  return &tile[c / HALF][r / 2 * 32 + c % HALF * 2 + r % 2];
+}
+
+static void expect(blocks *x, int rows, int columns, int flags) {
+  for (int r = 0; r < SIDE; r++)
+    for (int c = 0; c < SIDE; c++) {
+      const bool exists = r < rows && c < columns;
+      float y = exists ? x->from[r * LD + c] : 0;
+      if (exists && flags & BIAS) y = fmaxf(y + x->bias[c], 0);
+      if (exists && flags & ACTIVE && value(*in_left(x->active, r, c)) <= 0) y = 0;
+      if (exists && flags & SUM) x->sum[c] += y;
+      if (exists && flags & TO) x->to[r * LD + c] = flags & ADDS ? x->to[r * LD + c] + y : y;
+      const uint16_t number = nearest(y);
+      if (flags & LEFT) *in_left(x->left, r, c) = number;
+      if (flags & RIGHT) *in_right(x->right, r, c) = number;
+      if (flags & LEFT_T) *in_left(x->left_t, c, r) = number;
+      if (flags & RIGHT_T) *in_right(x->right_t, c, r) = number;
+    }
+}
+
+static void check_conversions(const dfm_bf16 *bf16, int rows, int columns) {
+  static blocks expected, got;
+  for (int flags = 0; flags < ALL; flags++) {
+    fill(&expected, rows, columns);
+    fill(&got, rows, columns);
+    expect(&expected, rows, columns, flags);
+    const dfm_bf16_block block = describe(&got, rows, columns, flags);
+    bf16->convert(&block);
+    if (memcmp(&expected, &got, sizeof got) != 0)
+      fail_msg("%s, (%d, %d), flags %d: differs", bf16->name, rows, columns, flags);
+  }
 }
 
 static void test_conversion(void **state) {
-  static const int sizes[] = {0, 1, 7, 8, 9, 16, 31, SIDE};
-  static matrices expected, got;
-  const dfm_kernel *kernel;
+  static const int sizes[] = {1, 2, 15, 16, 17, 31, SIDE};
+  const dfm_bf16 *all[MOST];
+  int n_plain;
+  const int n = list_all(all, &n_plain);
   (void)state;
-  for (int s = 0; s < 64; s++) {
-    const int rows = sizes[s / 8], n = sizes[s % 8];
-    convert(generic(), &expected, rows, n);
-    for (size_t k = 0; (kernel = dfm_kernel_at(k)) != NULL; k++) {
-      convert(kernel, &got, rows, n);
-      if (memcmp(&expected, &got, sizeof got) != 0) fail_msg("%s, (%d, %d) differs", kernel->name, rows, n);
-    }
-    for (int r = 0; r < rows; r++)
-      for (int c = 0; c < n + 5; c++)
-        assert_int_equal(got.y[3 + r * (n + 5) + c], c < n ? rounded(generic(), got.x[1 + r * (n + 2) + c]) : 0);
-    for (int c = 0; c < n; c++)
-      for (int r = 0; r < rows + 3; r++)
-        assert_int_equal(got.z[3 + c * (rows + 3) + r], r < rows ? got.y[3 + r * (n + 5) + c] : 0xa5a5);
-    assert_int_equal(got.y[2], 0xa5a5);
-    assert_int_equal(got.y[3 + rows * (n + 5)], 0xa5a5);
-    assert_int_equal(got.z[2], 0xa5a5);
-    assert_int_equal(got.z[3 + n * (rows + 3)], 0xa5a5);
+  for (int k = 0; k < n; k++)
+    for (int s = 0; s < 49; s++) check_conversions(all[k], sizes[s / 7], sizes[s % 7]);
+}
+
+/* ---- products of blocks */
+
+enum { DEPTH = 14, STRIP = DEPTH * DFM_TILE_NUMBERS };
+
+typedef struct product {
+  uint16_t a[2][STRIP], b[2][STRIP];
+  float c[DFM_BF16_BLOCK_FLOATS], before[DFM_BF16_BLOCK_FLOATS];
+  int depth;
+} product;
+
+static void make(product *p, int depth, bool adds) {
+  uint64_t seed = (uint64_t)depth;
+  p->depth = depth;
+  for (int i = 0; i < 2 * STRIP; i++) {
+    p->a[i / STRIP][i % STRIP] = nearest(random_float(&seed));
+    p->b[i / STRIP][i % STRIP] = nearest(random_float(&seed));
   }
+  for (int i = 0; i < DFM_BF16_BLOCK_FLOATS; i++) p->before[i] = adds ? random_float(&seed) : NAN;
 }
 
-/* ---- multiplies */
-
-enum { PAD = 3 };
-
-/* One multiply with its operands in bfloat16, and their values in float32. */
-typedef struct multiply {
-  bool trans_b;
-  int M, N, K, lda, ldb, ldc;
-  float beta;
-  uint16_t *A, *B;
-  float *A_value, *B_value, *C, *before;
-  size_t a, b, c;
-} multiply;
-
-static void fill(uint16_t **x, float **x_value, size_t n, uint64_t *seed) {
-  *x = calloc(n + 1, sizeof **x);
-  *x_value = calloc(n + 1, sizeof **x_value);
-  for (size_t i = 0; i < n; i++) {
-    (*x)[i] = rounded(generic(), random_float(seed));
-    (*x_value)[i] = value((*x)[i]);
-  }
+static void multiply(const dfm_bf16 *bf16, product *p, bool adds, const dfm_bf16_block *block) {
+  memcpy(p->c, p->before, sizeof p->c);
+  bf16->begin();
+  bf16->multiply(p->c, &(dfm_bf16_strips){.a = {p->a[0], p->a[1]}, .b = {p->b[0], p->b[1]}, .depth = p->depth}, adds,
+                 block);
+  bf16->end();
 }
 
-static multiply make(bool trans_b, int M, int N, int K, float beta) {
-  uint64_t seed = (uint64_t)(M * 1000 + N * 10 + K);
-  multiply m = {trans_b, M, N, K, .lda = K + PAD, .ldb = (trans_b ? K : N) + PAD, .ldc = N + PAD, .beta = beta};
-  m.a = (size_t)(M * m.lda);
-  m.b = (size_t)((trans_b ? N : K) * m.ldb);
-  m.c = (size_t)(M * m.ldc);
-  fill(&m.A, &m.A_value, m.a, &seed);
-  fill(&m.B, &m.B_value, m.b, &seed);
-  m.C = calloc(m.c + 1, sizeof *m.C);
-  m.before = calloc(m.c + 1, sizeof *m.before);
-  for (size_t i = 0; i < m.c; i++) m.before[i] = beta == 0 ? NAN : random_float(&seed);
-  memcpy(m.C, m.before, m.c * sizeof *m.C);
-  return m;
-}
-
-static void discard(multiply *m) {
-  free(m->A);
-  free(m->B);
-  free(m->A_value);
-  free(m->B_value);
-  free(m->C);
-  free(m->before);
-}
-
-static void multiply_plainly(const dfm_kernel *kernel, const multiply *m, float *C) {
-  kernel->gemm_bf16(
-      &(dfm_gemm_bf16_args){m->trans_b, m->M, m->N, m->K, m->A, m->lda, m->B, m->ldb, m->beta, C, m->ldc});
-}
-
-static void check_against_doubles(const dfm_kernel *kernel, bool trans_b, int M, int N, int K, float beta) {
-  multiply m = make(trans_b, M, N, K, beta);
-  multiply_plainly(kernel, &m, m.C);
-  for (int i = 0; i < M; i++)
-    for (int j = 0; j < m.ldc; j++) {
-      const size_t at = (size_t)(i * m.ldc + j);
-      double sum = beta == 0 ? 0 : (double)m.before[at];
-      for (int k = 0; k < K && j < N; k++)
-        sum += (double)m.A_value[i * m.lda + k] * (double)m.B_value[trans_b ? j * m.ldb + k : k * m.ldb + j];
-      if (j >= N)
-        assert_memory_equal(&m.C[at], &m.before[at], sizeof *m.C); /* the padding stays */
-      else if (!(fabs((double)m.C[at] - sum) <= 1e-6 * (3 + K * 0.2)))
-        fail_msg("%s, trans_b %d, (%d, %d, %d), beta %g: C[%d][%d] = %g, expected %g", kernel->name, trans_b, M, N, K,
-                 (double)beta, i, j, (double)m.C[at], sum);
-    }
-  discard(&m);
-}
-
-static const int shapes[][3] = {{1, 1, 1},     {1, 33, 7},   {5, 16, 9},   {3, 1, 300},
-                                {17, 19, 257}, {64, 40, 32}, {6, 70, 513}, {128, 40, 96}};
-enum { N_SHAPES = sizeof shapes / sizeof *shapes };
-
-static void test_plain_multiply(void **state) {
-  const dfm_kernel *kernel;
-  (void)state;
-  for (size_t k = 0; (kernel = dfm_kernel_at(k)) != NULL; k++)
-    for (int s = 0; s < N_SHAPES; s++)
-      for (int form = 0; form < 4; form++)
-        check_against_doubles(kernel, form & 1, shapes[s][0], shapes[s][1], shapes[s][2], form & 2 ? 1 : 0);
-}
-
-/* The definition does not depend on the CPU, so a result in bfloat16 is had again on any that lacks it. */
-static void test_plain_multiply_is_the_same_everywhere(void **state) {
-  const dfm_kernel *kernel;
-  (void)state;
-  for (size_t k = 0; (kernel = dfm_kernel_at(k)) != NULL; k++)
-    for (int s = 0; s < N_SHAPES; s++)
-      for (int form = 0; form < 4; form++) {
-        multiply m = make(form & 1, shapes[s][0], shapes[s][1], shapes[s][2], form & 2 ? 1 : 0);
-        multiply_plainly(generic(), &m, m.before);
-        multiply_plainly(kernel, &m, m.C);
-        for (int i = 0; i < m.M; i++)
-          assert_memory_equal(m.C + i * m.ldc, m.before + i * m.ldc, (size_t)m.N * sizeof *m.C);
-        discard(&m);
+static void check_product(const dfm_bf16 *bf16, const product *p, bool adds) {
+  for (int i = 0; i < SIDE; i++)
+    for (int j = 0; j < SIDE; j++) {
+      double sum = adds ? (double)p->before[i * SIDE + j] : 0;
+      for (int k = 0; k < p->depth * 32; k++) {
+        const size_t at = (size_t)(k / 32) * DFM_TILE_NUMBERS;
+        const uint16_t a = p->a[i / HALF][at + (size_t)(i % HALF * 32 + k % 32)];
+        const uint16_t b = p->b[j / HALF][at + (size_t)(k % 32 / 2 * 32 + j % HALF * 2 + k % 2)];
+        sum += (double)value(a) * (double)value(b);
       }
-}
-
-/* ---- oneDNN's multiplies, each prepared once and run by several threads at a time */
-
-enum { THREADS = 3, RUNS = 7 };
-
-typedef struct fast {
-  const multiply *m;
-  dfm_onednn_type type;
-  bool packs_b;
-  dfm_onednn *onednn;
-  dfm_onednn_multiply *multiply;
-  float *C[RUNS];
-} fast;
-
-static const void *operand(const fast *f, bool is_b) {
-  if (f->type == DFM_ONEDNN_BF16) return is_b ? f->m->B : f->m->A;
-  return is_b ? f->m->B_value : f->m->A_value;
-}
-
-static void pack_task(void *context, int task, int thread) {
-  const fast *f = context;
-  (void)task;
-  (void)thread;
-  dfm_onednn_pack(f->multiply, operand(f, true));
-}
-
-static void run_task(void *context, int task, int thread) {
-  const fast *f = context;
-  (void)thread;
-  dfm_onednn_run(f->multiply, operand(f, false), f->packs_b ? NULL : operand(f, true), f->C[task]);
-}
-
-static void check_fast(fast *f, dfm_pool *pool) {
-  const multiply *m = f->m;
-  const dfm_onednn_shape shape = {f->type, m->trans_b, f->packs_b, m->M, m->N,   m->K,
-                                  m->lda,  m->ldb,     m->ldc,     m->N, m->beta};
-  dfm_error error;
-  assert_ok(dfm_onednn_multiply_create(f->onednn, pool, &shape, &f->multiply, &error));
-  assert_non_null(f->multiply);
-  if (f->packs_b) dfm_pool_run(pool, 1, pack_task, f);
-  for (int r = 0; r < RUNS; r++) {
-    f->C[r] = calloc(m->c + 1, sizeof **f->C);
-    memcpy(f->C[r], m->before, m->c * sizeof **f->C);
-  }
-  dfm_pool_run(pool, RUNS, run_task, f);
-  assert_ok(dfm_onednn_check(f->onednn, &error));
-  multiply_plainly(generic(), m, m->C);
-  for (int r = 0; r < RUNS; r++) {
-    for (int i = 0; i < m->M; i++)
-      for (int j = 0; j < m->ldc; j++) {
-        const size_t at = (size_t)(i * m->ldc + j);
-        if (j >= m->N)
-          assert_memory_equal(&f->C[r][at], &m->before[at], sizeof *m->C);
-        else if (!(fabsf(f->C[r][at] - m->C[at]) <= 1e-6f * (3 + (float)m->K * 0.2f)))
-          fail_msg("type %d, trans_b %d, packs_b %d, (%d, %d, %d), beta %g: C[%d][%d] = %g, expected %g", (int)f->type,
-                   m->trans_b, f->packs_b, m->M, m->N, m->K, (double)m->beta, i, j, (double)f->C[r][at],
-                   (double)m->C[at]);
-      }
-    assert_memory_equal(f->C[r], f->C[0], m->c * sizeof **f->C); /* whichever thread ran it */
-  }
-  for (int r = 0; r < RUNS; r++) free(f->C[r]);
-  dfm_onednn_multiply_free(f->multiply);
-}
-
-static void check_onednn(dfm_onednn_type type, const char *name) {
-  dfm_pool *pool = NULL;
-  dfm_onednn *onednn = NULL;
-  dfm_error error;
-  if (!dfm_onednn_runs(type)) {
-    printf("not run: oneDNN's multiply in %s, which this CPU or build lacks\n", name);
-    return;
-  }
-  assert_ok(dfm_pool_create(THREADS, &pool, &error));
-  assert_ok(dfm_onednn_create(THREADS, generic(), &onednn, &error));
-  for (int s = 0; s < N_SHAPES; s++)
-    for (int form = 0; form < 8; form++) {
-      multiply m = make(form & 1, shapes[s][0], shapes[s][1], shapes[s][2], form & 2 ? 1 : 0);
-      check_fast(&(fast){.m = &m, .type = type, .packs_b = form & 4, .onednn = onednn}, pool);
-      discard(&m);
+      if (!(fabs((double)p->c[i * SIDE + j] - sum) <= 1e-6 * (3 + p->depth * 6)))
+        fail_msg("%s, depth %d, adds %d: c[%d][%d] = %g, expected %g", bf16->name, p->depth, adds, i, j,
+                 (double)p->c[i * SIDE + j], sum);
     }
-  dfm_onednn_free(onednn);
-  dfm_pool_free(pool);
 }
 
-static void test_onednn_float32(void **state) {
-  (void)state;
-  check_onednn(DFM_ONEDNN_F32, "float32");
+/* Alone, and while another block is converted, which must not change either. Plain ones agree to the bit. */
+static void check_multiply(const dfm_bf16 *bf16, int depth, bool adds, bool is_plain) {
+  static product p, plain;
+  static blocks expected, got;
+  make(&p, depth, adds);
+  multiply(bf16, &p, adds, NULL);
+  check_product(bf16, &p, adds);
+  make(&plain, depth, adds);
+  multiply(&generic()->bf16, &plain, adds, NULL);
+  if (is_plain) assert_memory_equal(p.c, plain.c, sizeof p.c);
+  memcpy(plain.c, p.c, sizeof p.c);
+  for (int flags = 0; flags < ALL; flags += 7) {
+    fill(&expected, SIDE - depth, SIDE);
+    fill(&got, SIDE - depth, SIDE);
+    const dfm_bf16_block block = describe(&got, SIDE - depth, SIDE, flags);
+    multiply(bf16, &p, adds, &block);
+    expect(&expected, SIDE - depth, SIDE, flags);
+    assert_memory_equal(&got, &expected, sizeof got);
+    assert_memory_equal(p.c, plain.c, sizeof p.c);
+  }
 }
 
-static void test_onednn_bf16(void **state) {
+static void test_multiply(void **state) {
+  const dfm_bf16 *all[MOST];
+  int n_plain;
+  const int n = list_all(all, &n_plain);
   (void)state;
-  check_onednn(DFM_ONEDNN_BF16, "bfloat16");
+  for (int k = 0; k < n; k++)
+    for (int depth = 1; depth <= DEPTH; depth++)
+      for (int adds = 0; adds < 2; adds++) check_multiply(all[k], depth, adds, k < n_plain);
 }
 
 int main(int argc, char **argv) {
@@ -304,10 +283,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_rounding),
       cmocka_unit_test(test_rounding_of_no_numbers),
       cmocka_unit_test(test_conversion),
-      cmocka_unit_test(test_plain_multiply),
-      cmocka_unit_test(test_plain_multiply_is_the_same_everywhere),
-      cmocka_unit_test(test_onednn_float32),
-      cmocka_unit_test(test_onednn_bf16),
+      cmocka_unit_test(test_multiply),
   };
   return test_main(argc, argv, "bf16", tests, sizeof tests / sizeof *tests);
 }

@@ -383,9 +383,9 @@ def test_bench():
     check(not any("lazy" in m["what"] for m in wide), "only Adam has a lazy twin")
     fails("bench", "--hidden", "16,x", code=2, parts=["--hidden is '16,x'", "up to 16 whole numbers"])
     check(run("bench", "--shape", "XXL").out == "", "a head without a table")
-    fails("bench", "--shape", "XXL", parts=["no shape 'XXL'", "S, M, L, XL"])
-    fails("bench", "--shape", "W", "--model", "deepfm", parts=["shape W is not for model deepfm"])
-    fails("bench", "--model", "depfm", parts=["did you mean 'deepfm'"])
+    fails("bench", "--shape", "XXL", code=2, parts=["no shape 'XXL'", "S, M, L, XL"])
+    fails("bench", "--shape", "W", "--model", "deepfm", code=2, parts=["shape W is not for model deepfm"])
+    fails("bench", "--model", "depfm", code=2, parts=["did you mean 'deepfm'"])
 
 
 # ---- help and usage

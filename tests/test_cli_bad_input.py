@@ -308,7 +308,7 @@ def test_limit_on_file_sizes():
         ["predict", model_file(), rows_file(), "-o", output],
     ):
         done = subprocess.run([CLI, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=limit)
-        contains(done.stderr.decode(), "deepfm: cannot write", "File too large")
+        contains(done.stderr.decode(), "deepfm: cannot write", "File too large", "raise the limit on file sizes")
         check(done.returncode == 1, done.returncode)
         left = [name for name in os.listdir(FOLDER) if "limited" in name]
         check(not left, left)
@@ -322,6 +322,26 @@ def test_output_to_a_pipe_by_name():
         timeout=60,
     )
     check(done.returncode == 0 and len(done.stdout.splitlines()) == 400, done.stderr)
+
+
+def test_dataset_to_standard_output():
+    """It is all that goes there, under either name."""
+    succeeds("encode", rows_file(), "-o", path("piped.safetensors"), "-q")
+    for name in ("-", "/dev/stdout"):
+        done = subprocess.run([CLI, "encode", rows_file(), "-o", name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        check(done.returncode == 0 and done.stdout == read(path("piped.safetensors")), done.stderr)
+        fails("encode", rows_file(), "-o", name, "--json", code=2, parts=["--json and --output both"])
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([CLI, "encode", rows_file(), "-o", "-"], stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    os.close(writer)
+    check(done.returncode == 1, done.returncode)
+    contains(done.stderr.decode(), "cannot write /dev/stdout: Broken pipe; what reads it must read to the end")
+
+
+def test_what_is_written_more_than_once_is_a_file():
+    for flag in ("--output", "--checkpoint", "--history"):
+        fails("train", rows_file(), flag, "-", code=2, parts=[flag, "standard output", "name a file"])
 
 
 def test_numbers_that_overflow_in_the_model():

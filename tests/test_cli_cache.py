@@ -5,11 +5,13 @@ without a cache."""
 import glob
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 
 sys.dont_write_bytecode = True
-from _cli import CLI, check, contains, fails, main, path, read, rows_text, succeeds, write  # noqa: E402
+from _cli import CLI, check, contains, fails, has_nameless_files, main, path, read, rows_text, succeeds, write  # noqa: E402
 
 TRAIN = ["--epochs", "1", "--hidden", "8", "--width", "4", "--batch-size", "64"]
 
@@ -122,6 +124,22 @@ def test_places_that_cannot_be():
     text, output = data("places.csv"), path("bad.model")
     for folder in (text, text + "/cache", path("no/where")):
         fails("train", text, "--cache", folder, "-o", output, *TRAIN, "-q", parts=[folder], output=output)
+
+
+def test_a_killed_run_leaves_nothing():
+    """Killed while it keeps the rows: no file, or the dataset whole under its name, and the next run makes both."""
+    text = data("killed.csv", 20000)
+    command = [CLI, "train", text, "--cache", path("killed"), *TRAIN, "-q", "-o", path("killed.model")]
+    for tenths in range(1, 12):
+        run = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        time.sleep(tenths / 100)
+        run.kill()
+        run.wait()
+        kept = os.listdir(path("killed")) if os.path.exists(path("killed")) else []
+        check(not has_nameless_files() or not [name for name in kept if name.endswith(".tmp")], kept)
+        shutil.rmtree(path("killed"), ignore_errors=True)
+    contains(cached(text, "killed"), "Kept the rows")
+    check(len(os.listdir(path("killed"))) == 2, os.listdir(path("killed")))
 
 
 def test_two_at_once():

@@ -35,6 +35,7 @@ def test_wrong_words_are_usage_errors():
         (["--missing", "1e300"], ["data.missing", "32-bit float"]),
     ):
         fails("train", rows_file(), *words, "-o", path("no.safetensors"), code=2, parts=parts)
+    fails("predict", "m", "d", "--precision", "bf61", code=2, parts=["--precision is 'bf61'", "float32 | bf16 | auto"])
     fails("eval", "m", "d", "--missing-columns", "x", code=2, parts=["--missing-columns is 'x'", "error | unknown"])
     recipe = write("wrong.yaml", "model: FFM\n")
     fails("train", rows_file(), "--recipe", recipe, parts=["wrong.yaml:1:8: ", "no model 'FFM'", "did you mean 'ffm'?"])

@@ -1,5 +1,6 @@
 /* Dense layers: batches of every shape come in; y, dx, dW and db must be those of the operands (in bfloat16: as rounded),
- * computed in double, on every kernel table; also where a batch is followed by a shorter one. */
+ * computed in double, on every kernel table; also where a batch is followed by a shorter one, and where layers feed each
+ * other. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -30,15 +31,14 @@ static float random_float(uint64_t *state) {
   return (float)(int32_t)(*state >> 33) * 0x1p-30f - 1;
 }
 
-/* An operand as it is multiplied. */
+/* An operand as it is multiplied: in bfloat16 the nearest, ties to even (tests/test_bf16.c). */
 static double operand(const fixture *f, float x) {
-  uint16_t y;
-  float value;
+  uint32_t bits;
   if (!f->is_bf16) return (double)x;
-  f->pass.kernel->to_bf16(&y, 1, &x, 1, 1, 1);
-  const uint32_t bits = (uint32_t)y << 16;
-  memcpy(&value, &bits, sizeof value);
-  return (double)value;
+  memcpy(&bits, &x, sizeof bits);
+  bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
+  memcpy(&x, &bits, sizeof x);
+  return (double)x;
 }
 
 static void add_layer(fixture *f, int n_in, int n_out, bool adds_dx) {
@@ -69,7 +69,7 @@ static void set_up(fixture *f, const dfm_kernel *kernel, bool is_bf16, int capac
   f->capacity = capacity;
   f->is_bf16 = is_bf16;
   dfm_pass *pass = &f->pass;
-  *pass = (dfm_pass){.net = &f->net, .kernel = kernel, .is_train = true, .block = dfm_executor_block(capacity)};
+  *pass = (dfm_pass){.net = &f->net, .kernel = kernel, .is_train = true, .block = dfm_dense_block(capacity, is_bf16)};
   const size_t rows = (size_t)((capacity + pass->block - 1) / pass->block * pass->block);
   const size_t edges = rows * (size_t)(n_in + BESIDE + n_out);
   f->memory_bytes = (2 * f->net.n_weights + 2 * edges) * sizeof(float);
@@ -95,11 +95,12 @@ static void tear_down(fixture *f) {
 
 static void block_task(void *context, int block, int thread) {
   const fixture *f = context;
-  const dfm_pass *pass = &f->pass;
-  const int b0 = block * pass->block, b1 = b0 + pass->block < pass->B ? b0 + pass->block : pass->B;
+  dfm_pass pass = f->pass;
+  const int b0 = block * pass.block, b1 = b0 + pass.block < pass.B ? b0 + pass.block : pass.B;
   (void)thread;
-  f->layer->kind->forward(f->layer, pass, b0, b1);
-  f->layer->kind->backward(f->layer, pass, b0, b1);
+  pass.room = b0;
+  f->layer->kind->forward(f->layer, &pass, b0, b1);
+  f->layer->kind->backward(f->layer, &pass, b0, b1);
 }
 
 static void gradient_task(void *context, int task, int thread) {
@@ -232,8 +233,117 @@ static void test_against_doubles(void **state) {
       run_batch(&f, cases[i].capacity);
       tear_down(&f);
     }
-  if (!dfm_kernel_has_bf16(dfm_kernel_at(0)))
-    printf("not run: oneDNN's multiplies, for this CPU or build has no bfloat16\n");
+  if (!dfm_kernel_has_bf16(dfm_kernel_at(0))) printf("not run: bfloat16 by instructions, which this CPU lacks\n");
+}
+
+/* ---- layers that feed each other */
+
+enum { LAYERS = 3, UNITS = DFM_EDGES_FIXED };
+
+/* Small whole numbers, all of whose sums are exact in bfloat16 and float32: so whichever way is taken, the bits are the same. */
+static float small(uint64_t *seed, int one_in) {
+  *seed = *seed * 6364136223846793005u + 1442695040888963407u;
+  const uint32_t draw = (uint32_t)(*seed >> 33);
+  return draw % (uint32_t)one_in ? 0 : draw / (uint32_t)one_in % 2 ? 1 : -1;
+}
+
+/* relu layers of 40, 70 and 33 units on top of each other, of which the first two feed the next. */
+static void set_up_stack(fixture *f, const dfm_kernel *kernel, int capacity, bool is_bf16) {
+  static const int units[LAYERS] = {40, 70, 33};
+  uint64_t seed = 5;
+  dfm_param *param;
+  dfm_error error;
+  memset(f, 0, sizeof *f);
+  f->capacity = capacity;
+  f->net.n_edges = UNITS;
+  f->net.edge_n[IN] = 37;
+  for (int i = 0; i < LAYERS; i++) {
+    const int out = dfm_net_add_edge(&f->net, units[i], &error);
+    dfm_layer *layer = dfm_net_add_layer(&f->net, &dfm_layer_dense, "dense", &error);
+    layer->in = i == 0 ? IN : out - 1;
+    layer->out = out;
+    layer->n_in = f->net.edge_n[layer->in];
+    layer->n_out = units[i];
+    layer->activation = DFM_RELU;
+    assert_ok(dfm_net_add_param(&f->net, layer, 0, "weight", units[i], layer->n_in, DFM_PART_DNN, &param, &error));
+    assert_ok(dfm_net_add_param(&f->net, layer, 1, "bias", units[i], 0, DFM_PART_FREE, &param, &error));
+  }
+  dfm_pass *pass = &f->pass;
+  *pass = (dfm_pass){.net = &f->net, .kernel = kernel, .is_train = true, .block = dfm_dense_block(capacity, is_bf16)};
+  size_t floats = 2 * f->net.n_weights;
+  const size_t rows = (size_t)(capacity + 512);
+  for (int edge = 0; edge < f->net.n_edges; edge++) floats += 2 * rows * (size_t)f->net.edge_n[edge];
+  f->memory_bytes = floats * sizeof(float);
+  assert_ok(dfm_pages_alloc(&f->memory, f->memory_bytes, &error));
+  pass->weight = f->memory;
+  pass->dweight = pass->weight + f->net.n_weights;
+  float *at = pass->dweight + f->net.n_weights;
+  for (int edge = 0; edge < f->net.n_edges; edge++) {
+    const size_t n = rows * (size_t)f->net.edge_n[edge];
+    pass->value[edge] = at;
+    pass->dvalue[edge] = at + n;
+    at += 2 * n;
+  }
+  for (size_t i = 0; i < f->net.n_weights; i++) pass->weight[i] = small(&seed, 8);
+  assert_ok(dfm_pool_create(2, &f->pool, &error));
+  const dfm_dense_settings settings = {&f->net, kernel, pass->block, capacity, 2, is_bf16};
+  assert_ok(dfm_dense_create(&settings, f->pool, &pass->dense, &error));
+}
+
+static void stack_task(void *context, int block, int thread) {
+  const fixture *f = context;
+  dfm_pass pass = f->pass;
+  const int b0 = block * pass.block, b1 = b0 + pass.block < pass.B ? b0 + pass.block : pass.B;
+  pass.room = thread * pass.block < b0 ? thread * pass.block : b0; /* a block comes first to the thread of its number */
+  for (int i = 0; i < LAYERS; i++) dfm_layer_dense.forward(&f->net.layer[i], &pass, b0, b1);
+  for (int i = LAYERS; i-- > 0;) dfm_layer_dense.backward(&f->net.layer[i], &pass, b0, b1);
+}
+
+static void run_stack(fixture *f, int B) {
+  dfm_pass *pass = &f->pass;
+  const size_t out = (size_t)f->net.edge_n[UNITS + LAYERS - 1];
+  uint64_t seed = (uint64_t)B;
+  dfm_error error;
+  pass->B = B;
+  for (size_t i = 0; i < (size_t)B * (size_t)f->net.edge_n[IN]; i++) pass->value[IN][i] = small(&seed, 4);
+  for (size_t i = 0; i < (size_t)B * out; i++) pass->dvalue[UNITS + LAYERS - 1][i] = small(&seed, 4);
+  memset(pass->dweight, 0xff, f->net.n_weights * sizeof(float));
+  if (pass->dense) assert_ok(dfm_dense_begin(pass->dense, pass->weight, f->pool, &error));
+  dfm_pool_run(f->pool, (B + pass->block - 1) / pass->block, stack_task, f);
+  for (f->layer = f->net.layer; f->layer < f->net.layer + LAYERS; f->layer++)
+    dfm_pool_run(f->pool, f->layer->kind->tasks(f->layer), gradient_task, f);
+}
+
+/* In bfloat16, where no float32 is between the layers, against the kernel's gemm, where all is: y, dx and all gradients. */
+static void check_stack(const dfm_kernel *kernel, int capacity) {
+  fixture plain, f;
+  dfm_error error;
+  set_up_stack(&plain, kernel, capacity, false);
+  dfm_dense_free(plain.pass.dense);
+  plain.pass.dense = NULL;
+  set_up_stack(&f, kernel, capacity, true);
+  for (int i = 0; i < LAYERS; i++) assert_int_equal(dfm_dense_feeds(f.pass.dense, &f.net.layer[i]), i < LAYERS - 1);
+  const int batches[] = {capacity, capacity / 2 + 1, 1, capacity};
+  for (int i = 0; i < 4; i++) {
+    const size_t in = (size_t)batches[i] * (size_t)f.net.edge_n[IN], last = UNITS + LAYERS - 1;
+    run_stack(&plain, batches[i]);
+    run_stack(&f, batches[i]);
+    assert_ok(dfm_dense_check(f.pass.dense, &error));
+    for (size_t j = 0; j < (size_t)batches[i] * (size_t)f.net.edge_n[last]; j++)
+      assert_true(f.pass.value[last][j] == plain.pass.value[last][j]);
+    for (size_t j = 0; j < in; j++) assert_true(f.pass.dvalue[IN][j] == plain.pass.dvalue[IN][j]);
+    for (size_t j = 0; j < f.net.n_weights; j++) assert_true(f.pass.dweight[j] == plain.pass.dweight[j]);
+  }
+  tear_down(&f);
+  tear_down(&plain);
+}
+
+static void test_stack(void **state) {
+  static const int capacities[] = {1, 31, 64, 300, 700, 1300};
+  const dfm_kernel *kernel;
+  (void)state;
+  for (size_t k = 0; (kernel = dfm_kernel_at(k)) != NULL; k++)
+    for (size_t i = 0; i < sizeof capacities / sizeof *capacities; i++) check_stack(kernel, capacities[i]);
 }
 
 /* Tasks tile the layer's outputs without a gap, whatever their number. */
@@ -255,6 +365,7 @@ static void test_tasks_cover(void **state) {
 int main(int argc, char **argv) {
   static const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_against_doubles),
+      cmocka_unit_test(test_stack),
       cmocka_unit_test(test_tasks_cover),
   };
   return test_main(argc, argv, "dense", tests, sizeof tests / sizeof *tests);

@@ -147,7 +147,7 @@ static void write_encoder(const dfm_encoder *encoder, const char *path) {
     assert_int_equal(mine, tensor != other);
     if (!mine) assert_ok(dfm_st_write(writer, weights, sizeof weights, &error));
   }
-  assert_ok(dfm_st_commit(writer, &error));
+  assert_ok(dfm_st_commit(writer, NULL, &error));
 }
 
 static dfm_status load_encoder(const char *path, dfm_encoder **encoder, dfm_error *load_error) {

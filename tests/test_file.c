@@ -425,22 +425,27 @@ static void check_failure(const char *fault, int status, const char *folder) {
 static void failed_calls_leave_the_old_file(void **state) {
   (void)state;
   if (!can_inject()) return;
-  const int n_links = has_nameless(make_folder("probe-fail"));
+  const int n_links =
+      2 * has_nameless(make_folder("probe-fail")); /* to the file's name, which is taken; to one beside it */
   assert_int_equal(try_all("linkat", "fail", check_failure), n_links);
   assert_in_range(try_all("write", "fail", check_failure), 2, 20);
   assert_int_equal(try_all("fsync", "fail", check_failure), 2); /* the file, its folder */
-  assert_int_equal(try_all("close", "fail", check_failure), 1);
+  assert_int_equal(try_all("close", "fail", check_failure), 0); /* what is synced is there */
   assert_int_equal(try_all("rename", "fail", check_failure), 1);
 }
 
-/* Only between its naming and its renaming does a file have a name that may stay. */
+/* Only between its naming and its renaming does a file that takes another one's place have a name that may stay, until the next
+ * write. */
 static void check_killed(const char *fault, int status, const char *folder) {
   assert_true(status == 0 || status == 99);
-  const bool is_named = strncmp(fault, "close", 5) == 0 || strncmp(fault, "rename", 6) == 0;
+  const bool is_named = strncmp(fault, "rename", 6) == 0;
+  dfm_error error;
   if (has_nameless(folder) && count_entries(folder) != 1 + (is_named && status != 0))
     fail_msg("%s: %d files", fault, count_entries(folder));
-  const bool is_after_rename = strcmp(fault, "fsync:2") == 0 || status == 0;
+  const bool is_after_rename = strcmp(fault, "fsync:2") == 0 || strcmp(fault, "close:1") == 0 || status == 0;
   if (!(is_after_rename ? has_new(folder) : has_old(folder))) fail_msg("%s: neither the old nor the new file", fault);
+  assert_ok(write_pieces(in(folder, "file"), (const unsigned char *)"next", 4, &error));
+  if (has_nameless(folder) && count_entries(folder) != 1) fail_msg("%s: the next write leaves a temporary", fault);
 }
 
 static void killed_process_leaves_a_whole_file(void **state) {
@@ -450,6 +455,43 @@ static void killed_process_leaves_a_whole_file(void **state) {
   assert_int_equal(try_all("fsync", "exit", check_killed), 2);
   assert_int_equal(try_all("close", "exit", check_killed), 1);
   assert_int_equal(try_all("rename", "exit", check_killed), 1);
+}
+
+static void file_of_a_new_name_is_not_renamed(void **state) {
+  (void)state;
+  if (!can_inject()) return;
+  const char *folder = make_folder("new-name");
+  if (!has_nameless(folder)) return;
+  assert_int_equal(run_child("rename:1", "exit", in(folder, "file"), test_path("new-name.message")), 0);
+  assert_true(has_new(folder) && count_entries(folder) == 1);
+}
+
+/* They share the name beside the target. */
+static void writers_of_one_file_do_not_disturb_each_other(void **state) {
+  (void)state;
+  enum { WRITERS = 6, WRITES = 60, BYTES = 5000 };
+  static unsigned char bytes[BYTES];
+  const char *folder = make_folder("together"), *path = in(folder, "file");
+  pid_t child[WRITERS];
+  for (int i = 0; i < WRITERS; i++) {
+    if ((child[i] = fork()) != 0) continue;
+    memset(bytes, 'a' + i, BYTES);
+    for (int n = 0; n < WRITES; n++)
+      if (write_pieces(path, bytes, BYTES, NULL) != DFM_OK) _exit(1);
+    _exit(0);
+  }
+  for (int i = 0; i < WRITERS; i++) {
+    int status;
+    assert_int_equal(waitpid(child[i], &status, 0), child[i]);
+    assert_int_equal(status, 0);
+  }
+  bool is_whole = false;
+  for (int i = 0; i < WRITERS && !is_whole; i++) {
+    memset(bytes, 'a' + i, BYTES);
+    is_whole = holds(path, bytes, BYTES);
+  }
+  assert_true(is_whole);
+  assert_int_equal(count_entries(folder), 1);
 }
 
 /* The same where temporaries have names from the start. */
@@ -491,6 +533,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(devices_and_pipes_are_written_directly),
     cmocka_unit_test(failed_calls_leave_the_old_file),
     cmocka_unit_test(killed_process_leaves_a_whole_file),
+    cmocka_unit_test(file_of_a_new_name_is_not_renamed),
+    cmocka_unit_test(writers_of_one_file_do_not_disturb_each_other),
     cmocka_unit_test(without_nameless_files_all_holds),
     cmocka_unit_test(interrupted_and_short_calls_go_on),
 };

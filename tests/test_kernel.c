@@ -35,7 +35,8 @@ typedef void kernel_case(const dfm_kernel *kernel, spans *s, int at, int n);
 static const dfm_adam_step adam_step = {0.9f, 0.1f, 0.999f, 0.001f, 1e-2f, 3.0f, 1e-8f};
 static const float gap_a[7] = {1e-2f, 2e-2f, -3e-3f, 4e-3f, 1e-3f, 1e-4f, 2e-5f};
 static const float gap_u[7] = {3.0f, 2.5f, 2.0f, 1.5f, 1.2f, 1.1f, 1.0f};
-static const dfm_adam_gap adam_gap = {7, gap_a, gap_u, 1e-8f, 0.5f, 0.99f};
+static const dfm_adam_steps adam_steps = {7, gap_a, gap_u, 1e-8f, 0.5f, 0.99f};
+static const dfm_adam_gap adam_gap = {7, gap_a, 1.5f, 1e-8f, 0.5f, 0.99f};
 
 static void case_add(const dfm_kernel *k, spans *s, int at, int n) {
   k->add(s->x[0] + at, s->x[1] + at, (size_t)n);
@@ -114,8 +115,28 @@ static void case_adagrad(const dfm_kernel *k, spans *s, int at, int n) {
 static void case_adam(const dfm_kernel *k, spans *s, int at, int n) {
   k->adam(s->x[0] + at, s->x[1] + at, s->x[2] + at, s->x[3] + at, (size_t)n, &adam_step);
 }
+/* Rows 3, 0 and 2 of a table, each by each optimizer, by gradients that lie in rows 6 and on. */
+static const uint32_t stepped[3] = {3, 0, 2};
+
+static dfm_rows rows_of(spans *s, int at, int n) {
+  const dfm_rows rows = {s->rows + at, 3 * SPAN + 1, (size_t)n};
+  for (size_t r = 0; r < 4 && n > 0; r++)
+    for (size_t i = 0; i < 2 * rows.n; i++)
+      rows.at[r * rows.stride + rows.n + i] = fabsf(rows.at[r * rows.stride + rows.n + i]);
+  return rows;
+}
+static void case_step_rows(const dfm_kernel *k, spans *s, int at, int n) {
+  const dfm_rows rows = rows_of(s, at, n);
+  const float *g = s->rows + 20 * SPAN;
+  k->sgd_rows(&rows, stepped, 3, g, 0.1f);
+  k->adagrad_rows(&rows, stepped, 3, g, 0.1f, 0.01f, 1e-8f);
+  k->adam_rows(&rows, stepped, 3, g, &adam_step);
+}
 static void case_adam_gap(const dfm_kernel *k, spans *s, int at, int n) {
   k->adam_gap(s->x[0] + at, s->x[1] + at, s->x[2] + at, (size_t)n, &adam_gap);
+}
+static void case_adam_steps(const dfm_kernel *k, spans *s, int at, int n) {
+  k->adam_steps(s->x[0] + at, s->x[1] + at, s->x[2] + at, (size_t)n, &adam_steps);
 }
 static void case_sigmoid(const dfm_kernel *k, spans *s, int at, int n) {
   k->sigmoid(s->x[0] + at, s->x[1] + at, (size_t)n);
@@ -142,7 +163,9 @@ static const struct {
     {"sgd", case_sgd},
     {"adagrad", case_adagrad},
     {"adam", case_adam},
+    {"step rows", case_step_rows},
     {"adam_gap", case_adam_gap},
+    {"adam_steps", case_adam_steps},
     {"sigmoid", case_sigmoid},
 };
 
@@ -419,6 +442,26 @@ static void test_scatter(void **state) {
   }
 }
 
+/* A row is stepped as a span is. */
+static void test_rows_step_as_spans(void **state) {
+  (void)state;
+  static spans s, t;
+  for (int n = 1; n <= MAX_N; n++) {
+    spans_fill(&s, (uint64_t)n);
+    spans_fill(&t, (uint64_t)n);
+    case_step_rows(generic(), &s, 0, n);
+    const dfm_rows rows = rows_of(&t, 0, n);
+    for (size_t r = 0; r < 3; r++) {
+      float *w = rows.at + stepped[r] * rows.stride, *state0 = w + n, *state1 = state0 + n;
+      const float *g = t.rows + 20 * SPAN + r * rows.n;
+      generic()->sgd(w, g, rows.n, 0.1f);
+      generic()->adagrad(w, state0, g, rows.n, 0.1f, 0.01f, 1e-8f);
+      generic()->adam(w, state0, state1, g, rows.n, &adam_step);
+    }
+    assert_memory_equal(s.rows, t.rows, sizeof s.rows);
+  }
+}
+
 static void test_optimizer_steps(void **state) {
   (void)state;
   static spans s, t;
@@ -433,10 +476,20 @@ static void test_optimizer_steps(void **state) {
     assert_near(s.x[0][i], (double)t.x[0][i] - 1e-2 * m / (3 * sqrt(v) + 1e-8), 2e-7 + 1e-7 / sqrt(v));
   }
   spans_fill(&s, 4);
-  generic()->adam_gap(s.x[0], s.x[1], s.x[2], MAX_N, &adam_gap);
+  generic()->adam_steps(s.x[0], s.x[1], s.x[2], MAX_N, &adam_steps);
   for (int i = 0; i < MAX_N; i++) {
     double sum = 0;
     for (int j = 0; j < 7; j++) sum += (double)gap_a[j] / (sqrt((double)t.x[2][i]) * (double)gap_u[j] + 1e-8);
+    assert_near(s.x[0][i], (double)t.x[0][i] - (double)t.x[1][i] * sum, 2e-7 * (1 + fabs(sum)));
+    assert_near(s.x[1][i], 0.5 * (double)t.x[1][i], 0);
+    assert_near(s.x[2][i], 0.99 * (double)t.x[2][i], 2e-7);
+  }
+  spans_fill(&s, 4);
+  generic()->adam_gap(s.x[0], s.x[1], s.x[2], MAX_N, &adam_gap);
+  for (int i = 0; i < MAX_N; i++) {
+    const double root = 1.5 * sqrt((double)t.x[2][i]), r = 1 / (root + 1e-8);
+    double sum = 0;
+    for (int k = 0; k < 7; k++) sum += r * (double)gap_a[k] * pow(root * r, k);
     assert_near(s.x[0][i], (double)t.x[0][i] - (double)t.x[1][i] * sum, 2e-7 * (1 + fabs(sum)));
     assert_near(s.x[1][i], 0.5 * (double)t.x[1][i], 0);
     assert_near(s.x[2][i], 0.99 * (double)t.x[2][i], 2e-7);
@@ -613,6 +666,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_rows_apart),
     cmocka_unit_test(test_scatter),
     cmocka_unit_test(test_optimizer_steps),
+    cmocka_unit_test(test_rows_step_as_spans),
     cmocka_unit_test(test_dropout_is_philox),
     cmocka_unit_test(test_dropout_rate),
     cmocka_unit_test(test_dropout_prefix),

@@ -311,6 +311,48 @@ static void test_saved_model_scores_as_trained(void **state) {
   tear_down(&setup);
 }
 
+/* In bfloat16 probabilities are near those of float32, and the same bits by any number of threads, in any company. */
+static void test_scoring_in_bf16(void **state) {
+  static const char *const deep[] = {"model=deepfm", "dnn.hidden=70,40", "train.epochs=1", NULL};
+  enum { N = 700, PIECE = 45 };
+  float exact[N], probability[N], again[N];
+  dfm_setup setup;
+  dfm_model *model = NULL;
+  dfm_dataset *rows = NULL;
+  dfm_scorer *scorer = NULL;
+  dfm_error error;
+  bool is_emulated;
+  (void)state;
+  set_up(&setup, make_rows("rows.csv", ROWS, 0), deep);
+  train(&setup, &(dfm_run_options){.model_path = test_path("m.safetensors"), .threads = 2});
+  assert_ok(dfm_model_load(test_path("m.safetensors"), &model, &error));
+  assert_ok(test_dataset_read(make_rows("valid.csv", N, ROWS), model, NULL, &rows, &error));
+  score_all(model, rows, 1, N, exact);
+  for (int threads = 1; threads <= 8; threads++) {
+    assert_ok(dfm_scorer_create(model, threads, &scorer, &error));
+    assert_ok(dfm_scorer_set_precision(scorer, "bf16", &is_emulated, &error));
+    assert_ok(dfm_scorer_score(scorer, rows, 0, N, threads == 1 ? probability : again, &error));
+    if (threads > 1) assert_memory_equal(again, probability, sizeof again);
+    for (int at = 0; at < N; at += PIECE)
+      assert_ok(dfm_scorer_score(scorer, rows, at, N - at < PIECE ? N - at : PIECE, again + at, &error));
+    assert_memory_equal(again, probability, sizeof again);
+    assert_ok(dfm_scorer_set_precision(scorer, "float32", NULL, &error));
+    assert_ok(dfm_scorer_score(scorer, rows, 0, N, again, &error));
+    assert_memory_equal(again, exact, sizeof again);
+    assert_ok(dfm_scorer_set_precision(scorer, "auto", NULL, &error));
+    assert_ok(dfm_scorer_score(scorer, rows, 0, N, again, &error));
+    assert_memory_equal(again, is_emulated ? exact : probability, sizeof again);
+    assert_int_equal(dfm_scorer_set_precision(scorer, "bf61", NULL, &error), DFM_ERROR_VALUE);
+    assert_non_null(strstr(error.message, "'bf61'"));
+    dfm_scorer_free(scorer);
+  }
+  assert_memory_not_equal(probability, exact, sizeof exact);
+  for (int i = 0; i < N; i++) assert_near(probability[i], exact[i], 5e-3);
+  dfm_dataset_free(rows);
+  dfm_model_free(model);
+  tear_down(&setup);
+}
+
 static void test_divergence_is_named(void **state) {
   static const char *const wild[] = {
       "model=lr", "optimizer.name=sgd", "optimizer.learning_rate=10", "data.transform=none", "train.batch_size=64",
@@ -395,6 +437,7 @@ int main(int argc, char **argv) {
                                             cmocka_unit_test(test_lbfgs_is_the_optimum),
                                             cmocka_unit_test(test_fm_learns_pairs),
                                             cmocka_unit_test(test_saved_model_scores_as_trained),
+                                            cmocka_unit_test(test_scoring_in_bf16),
                                             cmocka_unit_test(test_divergence_is_named),
                                             cmocka_unit_test(test_history_of_a_resumed_run),
                                             cmocka_unit_test(test_resume_needs_its_best_epoch)};

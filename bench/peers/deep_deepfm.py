@@ -39,7 +39,7 @@ class Library:
         return out
 
 
-def predict(deepfm, model_path, data_path, repeats):
+def predict(deepfm, model_path, data_path, precision, repeats):
     """rows/s of scoring all rows of the dataset file, once not counted and then `repeats` times."""
     lib = Library(os.path.join(os.path.dirname(os.path.abspath(deepfm)), "libdeepfm.so"))
     model = lib.made("dfm_model_load", model_path.encode())
@@ -47,6 +47,7 @@ def predict(deepfm, model_path, data_path, repeats):
     rows = lib.made("dfm_dataset_read", lib.made("dfm_input_create", paths, ctypes.c_size_t(1)), model, None)
     n = lib.library.dfm_dataset_rows(rows)
     scorer = lib.made("dfm_scorer_create", model, 0)
+    lib.call("dfm_scorer_set_precision", scorer, precision.encode(), None)
     probability = (ctypes.c_float * ROWS_AT_ONCE)()
     rates = []
     for _ in range(1 + repeats):
@@ -77,7 +78,7 @@ def measure(request, shape):
         settings = ["--width", str(shape.width), "--hidden", ",".join(map(str, shape.hidden)), "--batch-size", str(shape.batch)]
         settings += ["--update", request["update"], "--precision", request["precision"], "--epochs", str(1 + repeats), "-o", model]
         result, epochs = train(deepfm, data, [*settings, "--history", os.path.join(folder, "history.jsonl")])
-        rates = predict(deepfm, model, data, repeats)
+        rates = predict(deepfm, model, data, request["precision"], repeats)
     return {
         "train": [epoch["rows_per_second"] for epoch in epochs[1:]],
         "predict": rates,

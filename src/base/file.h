@@ -24,11 +24,12 @@ dfm_status dfm_mapping_open_short(const char *path, const char *purpose, size_t 
                                   dfm_error *error);
 void dfm_mapping_close(dfm_mapping *mapping); /* also of {0} */
 
-/* A file that appears whole or not at all: written without a name in the folder of `path`, fsynced, named, renamed
- * over `path`, folder fsynced. An existing file keeps its permissions, and must be writable; a link stays and what it
- * points to is replaced. A target that exists and is no regular file (pipe, /dev/...) is written directly. A killed
- * process leaves nothing, unless it dies between naming and renaming, or the file system has no files without a name:
- * then ".NAME.RANDOM.tmp" may stay beside the target. */
+/* A file that appears whole or not at all: written without a name in the folder of `path`, fsynced, named, where there
+ * is an older one beside it and renamed over it, folder fsynced. An existing file keeps its permissions, and must be
+ * writable; a link stays and what it points to is replaced. A target that exists and is no regular file (pipe,
+ * /dev/...) is written directly. A killed process leaves nothing, unless it dies between naming and renaming: then
+ * ".NAME.NUMBER.tmp", whole, stays beside the target until the next writer takes its place; or the file system has no files
+ * without a name: then one of such a name may stay. */
 typedef struct dfm_writer dfm_writer;
 dfm_status dfm_writer_open(const char *path, dfm_writer **writer, dfm_error *error);
 /* Buffered. After a failure only dfm_writer_abort is left to call. */

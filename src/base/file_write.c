@@ -10,10 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <xxhash.h>
+
 #include "base/file.h"
 #include "base/memory.h"
 
-enum { BUFFER_BYTES = 256 << 10, STEP_BYTES = 8 << 20 };
+enum { BUFFER_BYTES = 256 << 10, STEP_BYTES = 8 << 20, MAX_TRIES = 100 };
 
 struct dfm_writer {
   int fd;
@@ -32,6 +34,7 @@ static dfm_status fail_write(const dfm_writer *writer, int reason, dfm_error *er
   } remedies[] = {{ENOSPC, "; free some space or write to another disk"},
                   {EDQUOT, "; free some of your quota or write to another disk"},
                   {EFBIG, "; raise the limit on file sizes or write to another disk"},
+                  {EPIPE, "; what reads it must read to the end"},
                   {ENOENT, "; create its folder first"},
                   {ENOTDIR, "; what stands before the last / must be a folder"},
                   {EACCES, "; check the permissions of the file and its folder"},
@@ -86,49 +89,42 @@ static bool open_nameless(dfm_writer *writer, const char *folder) {
   return writer->fd >= 0;
 }
 
-/* Gives the file, or a new one, that name. Returns 0 or errno. */
-static int link_or_create(dfm_writer *writer, const char *path) {
-  char own[64];
-  if (writer->fd < 0) {
-    /* With the permissions that a new file has; mkstemp's would be the owner's alone. */
-    writer->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    return writer->fd < 0 ? errno : 0;
+/* The path ".NAME.NUMBER.tmp" beside the target. */
+static dfm_status temporary_path(const dfm_writer *writer, uint64_t number, char **path, dfm_error *error) {
+  enum { NAME_BYTES = 200 }; /* of the 255 that a name may have */
+  const size_t folder = folder_length(writer->target);
+  dfm_text text = {0};
+  const dfm_status status = dfm_text_printf(&text, error, "%.*s.%.*s.%016llx.tmp", (int)folder, writer->target,
+                                            (int)NAME_BYTES, writer->target + folder, (unsigned long long)number);
+  if (status != DFM_OK) {
+    free(text.bytes);
+    return status;
   }
-  snprintf(own, sizeof own, "/proc/self/fd/%d", writer->fd);
-  return linkat(AT_FDCWD, own, AT_FDCWD, path, AT_SYMLINK_FOLLOW) != 0 ? errno : 0;
+  *path = text.bytes;
+  return DFM_OK;
 }
 
-/* Has ".NAME.RANDOM.tmp" beside the target: a name for the nameless file, or else a file made now. */
-static dfm_status name_temporary(dfm_writer *writer, dfm_error *error) {
-  enum { MAX_TRIES = 100, NAME_BYTES = 200 }; /* of the 255 that a name may have */
-  const size_t folder = folder_length(writer->target);
-  const char *name = writer->target + folder;
-  for (int i = 0; i < MAX_TRIES; i++) {
+/* Makes a file beside the target, with the permissions that a new file has; mkstemp's would be the owner's alone. */
+static dfm_status create_temporary(dfm_writer *writer, dfm_error *error) {
+  int reason = EEXIST;
+  for (int i = 0; i < MAX_TRIES && (reason == EEXIST || reason == EINTR); i++) {
     uint64_t random;
     if (getrandom(&random, sizeof random, 0) != sizeof random) continue;
-    dfm_text path = {0};
-    const dfm_status status = dfm_text_printf(&path, error, "%.*s.%.*s.%016llx.tmp", (int)folder, writer->target,
-                                              (int)NAME_BYTES, name, (unsigned long long)random);
-    if (status != DFM_OK) {
-      free(path.bytes);
-      return status;
-    }
-    const int reason = link_or_create(writer, path.bytes);
-    if (reason == 0) {
-      writer->temporary = path.bytes;
-      return DFM_OK;
-    }
-    free(path.bytes);
-    if (reason != EEXIST && reason != EINTR) return fail_write(writer, reason, error);
+    DFM_TRY(temporary_path(writer, random, &writer->temporary, error));
+    writer->fd = open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (writer->fd >= 0) return DFM_OK;
+    reason = errno;
+    free(writer->temporary);
+    writer->temporary = NULL;
   }
-  return fail_write(writer, EEXIST, error);
+  return fail_write(writer, reason, error);
 }
 
 static dfm_status open_temporary(dfm_writer *writer, dfm_error *error) {
   dfm_text folder = {0};
   if (!writer->target[folder_length(writer->target)]) return fail_write(writer, EISDIR, error);
   dfm_status status = folder_of_target(writer, &folder, error);
-  if (status == DFM_OK && !open_nameless(writer, folder.bytes)) status = name_temporary(writer, error);
+  if (status == DFM_OK && !open_nameless(writer, folder.bytes)) status = create_temporary(writer, error);
   free(folder.bytes);
   return status;
 }
@@ -236,16 +232,60 @@ static dfm_status sync_folder(const dfm_writer *writer, dfm_error *error) {
   return status;
 }
 
+/* Returns 0 or errno. */
+static int link_nameless(const dfm_writer *writer, const char *path) {
+  char own[64];
+  snprintf(own, sizeof own, "/proc/self/fd/%d", writer->fd);
+  return linkat(AT_FDCWD, own, AT_FDCWD, path, AT_SYMLINK_FOLLOW) != 0 ? errno : 0;
+}
+
+/* Takes the target's place. A name that is gone is no failure: another writer has moved it there. */
+static int rename_to_target(const dfm_writer *writer, const char *temporary) {
+  return rename(temporary, writer->target) != 0 && errno != ENOENT ? errno : 0;
+}
+
+/* Names the file: as the target, where nothing has that name; or beside it, for the moment until the rename, since a
+ * link cannot take the place of a file. Returns 0 or errno.
+ *
+ * All writers of a target use the same name beside it. What is there already is another's whole file, who was killed
+ * in that moment or is in it: it is moved on, in that one's stead, before this one takes its turn. */
+static int name_nameless(const dfm_writer *writer, const char *temporary) {
+  int reason = EEXIST;
+  for (int i = 0; i < MAX_TRIES && reason == EEXIST; i++) {
+    reason = link_nameless(writer, writer->target);
+    if (reason != EEXIST) return reason;
+    reason = link_nameless(writer, temporary);
+    if (reason != 0 && reason != EEXIST) return reason;
+    const int moved = rename_to_target(writer, temporary);
+    if (moved != 0) {
+      if (reason == 0) unlink(temporary);
+      return moved;
+    }
+  }
+  return reason;
+}
+
+static dfm_status appear(dfm_writer *writer, dfm_error *error) {
+  const char *name = writer->target + folder_length(writer->target);
+  if (writer->temporary) {
+    if (rename(writer->temporary, writer->target) != 0) return fail_write(writer, errno, error);
+    free(writer->temporary);
+    writer->temporary = NULL;
+    return DFM_OK;
+  }
+  char *temporary;
+  DFM_TRY(temporary_path(writer, XXH3_64bits(name, strlen(name)), &temporary, error));
+  const int reason = name_nameless(writer, temporary);
+  free(temporary);
+  return reason == 0 ? DFM_OK : fail_write(writer, reason, error);
+}
+
+/* The sync has said that all of it is on the disk, so closing has nothing more to say. */
 static dfm_status commit(dfm_writer *writer, dfm_error *error) {
   DFM_TRY(flush(writer, error));
   if (!writer->target) return close_file(writer, error);
   if (sync_to_disk(writer->fd) != 0) return fail_write(writer, errno, error);
-  /* A link cannot take the place of a file, so a nameless one gets a name for the moment until the rename. */
-  if (!writer->temporary) DFM_TRY(name_temporary(writer, error));
-  DFM_TRY(close_file(writer, error));
-  if (rename(writer->temporary, writer->target) != 0) return fail_write(writer, errno, error);
-  free(writer->temporary);
-  writer->temporary = NULL;
+  DFM_TRY(appear(writer, error));
   return sync_folder(writer, error);
 }
 

@@ -14,9 +14,9 @@ DFM_PREFETCHES void dfm_prefetch(const void *bytes, size_t n) {
   for (size_t at = 0; at < n; at += DFM_CACHE_LINE) __builtin_prefetch((const char *)bytes + at);
 }
 
-/* The same of what will be written too. */
-DFM_PREFETCHES void dfm_prefetch_write(const void *bytes, size_t n) {
-  for (size_t at = 0; at < n; at += DFM_CACHE_LINE) __builtin_prefetch((const char *)bytes + at, 1);
+/* The same into the second-level cache, where more lines can be on their way, and wait without driving out what is at work. */
+DFM_PREFETCHES void dfm_prefetch_far(const void *bytes, size_t n) {
+  for (size_t at = 0; at < n; at += DFM_CACHE_LINE) __builtin_prefetch((const char *)bytes + at, 0, 2);
 }
 
 #endif

@@ -34,8 +34,9 @@ dfm_status dfm_st_add_tensor(dfm_st_writer *writer, const char *name, dfm_dtype 
 dfm_status dfm_st_begin(dfm_st_writer *writer, const char *path, dfm_error *error);
 int dfm_st_order(const dfm_st_writer *writer, int position); /* -1 past the last */
 dfm_status dfm_st_write(dfm_st_writer *writer, const void *bytes, size_t size_bytes, dfm_error *error);
-/* Fails if fewer or more bytes were written than declared. Makes the file appear; frees the writer in any case. */
-dfm_status dfm_st_commit(dfm_st_writer *writer, dfm_error *error);
+/* Fails if fewer or more bytes were written than declared. Makes the file appear; frees the writer in any case.
+ * `*digest` becomes the file's dfm_st_digest; NULL accepted. */
+dfm_status dfm_st_commit(dfm_st_writer *writer, uint64_t *digest, dfm_error *error);
 void dfm_st_abort(dfm_st_writer *writer); /* NULL accepted */
 
 /* ---- reading: the whole header is validated (JSON, unique names, dtypes, sizes, offsets without gaps or overlaps,

@@ -259,8 +259,9 @@ static dfm_status write_end(dfm_st_writer *writer, dfm_error *error) {
   return dfm_writer_write(writer->file, writer->checksum, writer->n_checksums * DFM_CHECKSUM_BYTES, error);
 }
 
-dfm_status dfm_st_commit(dfm_st_writer *writer, dfm_error *error) {
+dfm_status dfm_st_commit(dfm_st_writer *writer, uint64_t *digest, dfm_error *error) {
   dfm_status status = write_end(writer, error);
+  if (digest) *digest = XXH3_64bits(writer->checksum, writer->n_checksums * DFM_CHECKSUM_BYTES);
   if (status == DFM_OK) {
     status = dfm_writer_commit(writer->file, error);
     writer->file = NULL;

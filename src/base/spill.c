@@ -18,11 +18,13 @@ const char *dfm_spill_folder(void) {
 
 /* The folder is the system's where no output gives another one. */
 static dfm_status fail_file(const char *folder, int reason, dfm_error *error) {
-  const bool is_full = reason == ENOSPC || reason == EDQUOT;
+  const char *first = reason == ENOSPC || reason == EDQUOT ? "free some space there, or "
+                      : reason == EFBIG                    ? "raise the limit on file sizes, or "
+                                                           : "";
   const bool is_system = folder && strcmp(folder, dfm_spill_folder()) == 0;
   return dfm_fail(
       error, DFM_ERROR_IO, "cannot keep rows in a temporary file in %s: %s; %s%s",
-      folder && *folder ? folder : "the current folder", strerror(reason), is_full ? "free some space there, or " : "",
+      folder && *folder ? folder : "the current folder", strerror(reason), first,
       is_system ? "set TMPDIR to another folder" : "write the output to another folder, where rows lie too");
 }
 

@@ -8,23 +8,49 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/number.h"
 
 /* ---- types */
 
 static const struct {
   const char *format;
   dfm_arrow_type type;
-} formats[] = {{"n", DFM_ARROW_NULL},        {"b", DFM_ARROW_BOOL},        {"c", DFM_ARROW_INT8},
-               {"C", DFM_ARROW_UINT8},       {"s", DFM_ARROW_INT16},       {"S", DFM_ARROW_UINT16},
-               {"i", DFM_ARROW_INT32},       {"I", DFM_ARROW_UINT32},      {"l", DFM_ARROW_INT64},
-               {"L", DFM_ARROW_UINT64},      {"e", DFM_ARROW_HALF},        {"f", DFM_ARROW_FLOAT},
-               {"g", DFM_ARROW_DOUBLE},      {"u", DFM_ARROW_TEXT},        {"z", DFM_ARROW_TEXT},
-               {"U", DFM_ARROW_LARGE_TEXT},  {"Z", DFM_ARROW_LARGE_TEXT},  {"vu", DFM_ARROW_TEXT_VIEW},
-               {"vz", DFM_ARROW_TEXT_VIEW},  {"w:", DFM_ARROW_FIXED_TEXT}, {"+l", DFM_ARROW_LIST},
-               {"+L", DFM_ARROW_LARGE_LIST}, {"+w:", DFM_ARROW_FIXED_LIST}};
+} formats[] = {{"n", DFM_ARROW_NULL},        {"b", DFM_ARROW_BOOL},       {"c", DFM_ARROW_INT8},
+               {"C", DFM_ARROW_UINT8},       {"s", DFM_ARROW_INT16},      {"S", DFM_ARROW_UINT16},
+               {"i", DFM_ARROW_INT32},       {"I", DFM_ARROW_UINT32},     {"l", DFM_ARROW_INT64},
+               {"L", DFM_ARROW_UINT64},      {"e", DFM_ARROW_HALF},       {"f", DFM_ARROW_FLOAT},
+               {"g", DFM_ARROW_DOUBLE},      {"tdD", DFM_ARROW_DAYS},     {"tdm", DFM_ARROW_DATE},
+               {"u", DFM_ARROW_TEXT},        {"z", DFM_ARROW_TEXT},       {"U", DFM_ARROW_LARGE_TEXT},
+               {"Z", DFM_ARROW_LARGE_TEXT},  {"vu", DFM_ARROW_TEXT_VIEW}, {"vz", DFM_ARROW_TEXT_VIEW},
+               {"w:", DFM_ARROW_FIXED_TEXT}, {"+l", DFM_ARROW_LIST},      {"+L", DFM_ARROW_LARGE_LIST},
+               {"+w:", DFM_ARROW_FIXED_LIST}};
 
-/* The type of a format; of those that end in a width, the width. */
-static dfm_arrow_type read_format(const char *format, int64_t *width) {
+/* "d:PRECISION,SCALE", of 128 bits. */
+static bool read_decimal(const char *format, dfm_arrow_column *column) {
+  enum { MOST_DIGITS = 38 };
+  const char *comma = strchr(format, ',');
+  long long precision, scale;
+  if (strncmp(format, "d:", 2) != 0 || !comma) return false;
+  const size_t n = strcspn(comma + 1, ","), n_precision = (size_t)(comma - format) - 2;
+  if (!dfm_parse_int64(format + 2, n_precision, &precision) || !dfm_parse_int64(comma + 1, n, &scale)) return false;
+  if (precision < 1 || precision > MOST_DIGITS || scale < 0 || scale > MOST_DIGITS) return false;
+  if (comma[1 + n] && strcmp(comma + 1 + n, ",128") != 0) return false;
+  column->digits = (int)scale;
+  return true;
+}
+
+/* "tsUNIT:ZONE"; without a zone it is not known what the clock shows where. */
+static bool read_timestamp(const char *format, dfm_arrow_column *column) {
+  static const char units[] = "smun"; /* each a thousandth of the one before */
+  const char *unit = strncmp(format, "ts", 2) == 0 && format[2] ? strchr(units, format[2]) : NULL;
+  if (!unit || format[3] != ':') return false;
+  column->digits = 3 * (int)(unit - units);
+  column->is_utc = format[4] != 0;
+  return true;
+}
+
+/* The type of a format, and what the format says of it besides. */
+static dfm_arrow_type read_format(const char *format, dfm_arrow_column *column) {
   for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
     const size_t n = strlen(formats[i].format);
     long long number;
@@ -32,11 +58,12 @@ static dfm_arrow_type read_format(const char *format, int64_t *width) {
       if (strcmp(format, formats[i].format) == 0) return formats[i].type;
     } else if (strncmp(format, formats[i].format, n) == 0 && dfm_parse_int64(format + n, strlen(format + n), &number) &&
                number >= 0 && number <= INT32_MAX) {
-      *width = number;
+      column->width = number;
       return formats[i].type;
     }
   }
-  return DFM_ARROW_OTHER;
+  if (read_decimal(format, column)) return DFM_ARROW_DECIMAL;
+  return read_timestamp(format, column) ? DFM_ARROW_TIMESTAMP : DFM_ARROW_OTHER;
 }
 
 static bool is_plain(const dfm_arrow_column *column) {
@@ -49,7 +76,7 @@ static dfm_status open_values(const struct ArrowSchema *schema, dfm_arrow_column
     column->type = DFM_ARROW_OTHER;
     return DFM_OK;
   }
-  column->values->type = read_format(schema->format, &column->values->width);
+  column->values->type = read_format(schema->format, column->values);
   column->values->format = schema->format;
   const bool has_entries = schema->dictionary && column->type != DFM_ARROW_DICTIONARY;
   if (has_entries && column->values->type >= DFM_ARROW_INT8 && column->values->type <= DFM_ARROW_UINT64) {
@@ -65,7 +92,7 @@ static dfm_status open_values(const struct ArrowSchema *schema, dfm_arrow_column
 
 dfm_status dfm_arrow_column_open(const struct ArrowSchema *schema, dfm_arrow_column *column, dfm_error *error) {
   *column = (dfm_arrow_column){.format = schema->format};
-  column->type = read_format(schema->format, &column->width);
+  column->type = read_format(schema->format, column);
   if (schema->dictionary) {
     column->index = column->type;
     const bool is_index = column->type >= DFM_ARROW_INT8 && column->type <= DFM_ARROW_UINT64;
@@ -149,6 +176,8 @@ static inline double load_real(const dfm_arrow_column *column, int64_t slot) {
 static inline bool is_real(const dfm_arrow_column *column) {
   return column->type >= DFM_ARROW_HALF && column->type <= DFM_ARROW_DOUBLE;
 }
+
+enum { DECIMAL_BYTES = 16 };
 
 /* A view: length, then up to 12 bytes, or 4 of them, a buffer and an offset in it. */
 enum { VIEW_BYTES = 16, VIEW_INLINE = 12 };
@@ -333,45 +362,30 @@ float dfm_arrow_float(const dfm_arrow_column *column, int64_t row) {
   return (float)load_integer(column->type, column->data, slot);
 }
 
-static size_t write_integer(char *room, uint64_t size, bool is_negative) {
-  char digits[20];
-  size_t n = 0, at = 0;
-  do digits[n++] = (char)('0' + size % 10);
-  while ((size /= 10) > 0);
-  if (is_negative) room[at++] = '-';
-  while (n > 0) room[at++] = digits[--n];
-  return at;
-}
-
-/* A double has 17 digits at most, a float 9: 0.1 as a float is 0.1, not the double next to it. */
-static size_t write_float(char *room, float value) {
-  char digits[DFM_DOUBLE_BYTES];
-  double nearest = (double)value;
-  for (int precision = 1; precision < 9; precision++) {
-    float back;
-    const size_t n = (size_t)snprintf(digits, sizeof digits, "%.*e", precision - 1, (double)value);
-    char *point = strpbrk(digits, ","); /* the program's locale may have another point */
-    if (point) *point = '.';
-    if (dfm_parse_float(digits, n, &back) != DFM_NUMBER_OK || back != value) continue;
-    (void)dfm_parse_double(digits, n, &nearest);
-    break;
+static size_t write_cell(const dfm_arrow_column *column, int64_t slot, char *room) {
+  switch (column->type) {
+    case DFM_ARROW_HALF:
+    case DFM_ARROW_FLOAT:
+    case DFM_ARROW_DOUBLE:
+      return dfm_arrow_write_real(room, load_real(column, slot), column->type == DFM_ARROW_DOUBLE);
+    case DFM_ARROW_UINT64:
+      return dfm_arrow_write_integer(room, load_u64(column->data, slot), false);
+    case DFM_ARROW_DECIMAL:
+      return dfm_arrow_write_decimal(room, column->data + slot * DECIMAL_BYTES, column->digits);
+    case DFM_ARROW_DAYS:
+      return dfm_arrow_write_date(room, load_i32(column->data, slot));
+    case DFM_ARROW_TIMESTAMP:
+      return dfm_arrow_write_timestamp(room, load_i64(column->data, slot), column->digits, column->is_utc);
+    case DFM_ARROW_DATE: {
+      static const int64_t day = 86400 * 1000;
+      const int64_t ms = load_i64(column->data, slot);
+      return dfm_arrow_write_date(room, ms / day - (ms % day < 0));
+    }
+    default:
+      break;
   }
-  return dfm_format_double(room, nearest);
-}
-
-static size_t write_real(const dfm_arrow_column *column, int64_t slot, char *room) {
-  static const double exact = 9007199254740992; /* 2^53: up to here whole doubles are integers of their own */
-  const double value = load_real(column, slot);
-  if (isinf(value)) return (size_t)snprintf(room, DFM_DOUBLE_BYTES, "%s", value < 0 ? "-inf" : "inf");
-  if (fabs(value) <= exact && value == floor(value)) return write_integer(room, (uint64_t)fabs(value), value < 0);
-  return column->type == DFM_ARROW_DOUBLE ? dfm_format_double(room, value) : write_float(room, (float)value);
-}
-
-static size_t write_number(const dfm_arrow_column *column, int64_t slot, char *room) {
-  if (is_real(column)) return write_real(column, slot, room);
-  if (column->type == DFM_ARROW_UINT64) return write_integer(room, load_u64(column->data, slot), false);
   const int64_t value = load_integer(column->type, column->data, slot);
-  return write_integer(room, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, value < 0);
+  return dfm_arrow_write_integer(room, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, value < 0);
 }
 
 static const char *view_bytes(const dfm_arrow_column *column, int64_t slot, size_t *n, const char **limit) {
@@ -383,7 +397,7 @@ static const char *view_bytes(const dfm_arrow_column *column, int64_t slot, size
   return bytes;
 }
 
-const char *dfm_arrow_bytes(const dfm_arrow_column *column, int64_t row, char room[DFM_DOUBLE_BYTES], size_t *n,
+const char *dfm_arrow_bytes(const dfm_arrow_column *column, int64_t row, char room[DFM_ARROW_BYTES], size_t *n,
                             const char **limit) {
   const int64_t slot = column->first + row;
   *limit = (const char *)column->limit;
@@ -404,9 +418,9 @@ const char *dfm_arrow_bytes(const dfm_arrow_column *column, int64_t row, char ro
       memcpy(room, *n == 4 ? "true" : "false", *n);
       break;
     default:
-      *n = write_number(column, slot, room);
+      *n = write_cell(column, slot, room);
       break;
   }
-  *limit = room + DFM_DOUBLE_BYTES;
+  *limit = room + DFM_ARROW_BYTES;
   return room;
 }

@@ -5,7 +5,7 @@
 #define DFM_DATA_ARROW_COLUMN_H
 
 #include "base/error.h"
-#include "base/number.h"
+#include "data/arrow_write.h"
 
 typedef enum dfm_arrow_type {
   DFM_ARROW_OTHER, /* one that is not read */
@@ -22,7 +22,11 @@ typedef enum dfm_arrow_type {
   DFM_ARROW_HALF,
   DFM_ARROW_FLOAT,
   DFM_ARROW_DOUBLE,
-  DFM_ARROW_TEXT, /* bytes, UTF-8 or not, behind 32-bit offsets, */
+  DFM_ARROW_DECIMAL,   /* 128 bits, */
+  DFM_ARROW_DAYS,      /* 32 bits: since 1970, */
+  DFM_ARROW_DATE,      /* 64 bits: ms since then, in whole days, */
+  DFM_ARROW_TIMESTAMP, /* or in units of their own */
+  DFM_ARROW_TEXT,      /* bytes, UTF-8 or not, behind 32-bit offsets, */
   DFM_ARROW_LARGE_TEXT,
   DFM_ARROW_TEXT_VIEW,
   DFM_ARROW_FIXED_TEXT,
@@ -37,6 +41,8 @@ typedef struct dfm_arrow_column {
   dfm_arrow_type type;
   dfm_arrow_type index;            /* dictionary: of its indices, integers */
   int64_t width;                   /* fixed sizes: bytes or items of each cell */
+  int digits;                      /* decimal: behind the point; timestamp: its unit is 10^-digits seconds */
+  bool is_utc;                     /* timestamp: it has a time zone */
   struct dfm_arrow_column *values; /* list: its items; dictionary: its entries; else NULL */
   /* Of the batch at hand, borrowed: */
   int64_t first, length;   /* slots [first, first + length) of the buffers are rows 0 on */
@@ -71,6 +77,13 @@ static inline bool dfm_arrow_is_text(const dfm_arrow_column *column) {
 static inline bool dfm_arrow_is_number(const dfm_arrow_column *column) {
   return column->type >= DFM_ARROW_BOOL && column->type <= DFM_ARROW_DOUBLE;
 }
+/* Cells are written to be text. */
+static inline bool dfm_arrow_is_written(const dfm_arrow_column *column) {
+  return column->type >= DFM_ARROW_BOOL && column->type <= DFM_ARROW_TIMESTAMP;
+}
+static inline bool dfm_arrow_is_time(const dfm_arrow_column *column) {
+  return column->type >= DFM_ARROW_DAYS && column->type <= DFM_ARROW_TIMESTAMP;
+}
 
 /* ---- cells of a bound column */
 
@@ -84,10 +97,9 @@ void dfm_arrow_items(const dfm_arrow_column *column, int64_t row, int64_t *start
 
 /* After dfm_arrow_find: the number of a column of numbers (bool: 0 or 1). */
 float dfm_arrow_float(const dfm_arrow_column *column, int64_t row);
-/* After dfm_arrow_find: the cell's bytes and where the memory around them ends. Numbers are written into `room`:
- * integers in decimal, floats as the shortest decimal that reads back, whole ones without a point; bool as true and
- * false. */
-const char *dfm_arrow_bytes(const dfm_arrow_column *column, int64_t row, char room[DFM_DOUBLE_BYTES], size_t *n,
+/* After dfm_arrow_find: the cell's bytes and where the memory around them ends. What is no text is written into `room`
+ * (arrow_write.h), bool as true and false. */
+const char *dfm_arrow_bytes(const dfm_arrow_column *column, int64_t row, char room[DFM_ARROW_BYTES], size_t *n,
                             const char **limit);
 
 #endif

@@ -81,6 +81,8 @@ dfm_status dfm_dataset_check(const dfm_dataset *dataset, int64_t first, int64_t 
 /* They are not needed for now: where they lie in a file, their memory goes back. Any thread. */
 void dfm_dataset_spent(const dfm_dataset *dataset, int64_t first, int64_t n);
 /* They are read in any order until then. Any thread. */
+/* From here on only who asks ahead reads the dataset's rows, and others of their storage. */
+void dfm_dataset_scattered(const dfm_dataset *dataset);
 void dfm_dataset_apart(const dfm_dataset *dataset, int64_t first, int64_t n);
 /* They are needed soon: where they lie in a file, it is read meanwhile. Any thread. */
 void dfm_dataset_ahead(const dfm_dataset *dataset, int64_t first, int64_t n);

@@ -14,9 +14,9 @@ typedef struct dfm_dataset_origin {
   const char *recipe_json;           /* {"data.min_count": "1", ...}: the recipe's settings that shaped it */
 } dfm_dataset_origin;
 
-/* `valid` may be NULL; else it has the encoder of `train`. */
+/* `valid` may be NULL; else it has the encoder of `train`. `*digest` becomes the file's dfm_st_digest; NULL accepted. */
 dfm_status dfm_dataset_file_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
-                                  const dfm_dataset_origin *origin, dfm_error *error);
+                                  const dfm_dataset_origin *origin, uint64_t *digest, dfm_error *error);
 
 /* Whether `path` is a safetensors file, and so a dataset file where rows are asked for. */
 bool dfm_dataset_is_file(const char *path);

@@ -233,14 +233,14 @@ static dfm_status write_all(dfm_st_writer *writer, const char *path, output *out
 }
 
 dfm_status dfm_dataset_file_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
-                                  const dfm_dataset_origin *origin, dfm_error *error) {
+                                  const dfm_dataset_origin *origin, uint64_t *digest, dfm_error *error) {
   output out = {.written = {{train, valid}}};
   dfm_st_writer *writer;
   DFM_TRY(dfm_st_writer_create(&writer, error));
   dfm_status status = dfm_alloc(&out.list, (size_t)train->encoder->F, sizeof *out.list, error);
   if (status == DFM_OK) status = write_all(writer, path, &out, origin, error);
   free(out.list);
-  if (status == DFM_OK) return dfm_st_commit(writer, error);
+  if (status == DFM_OK) return dfm_st_commit(writer, digest, error);
   dfm_st_abort(writer);
   return status;
 }

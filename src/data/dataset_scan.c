@@ -129,6 +129,10 @@ void dfm_dataset_spent(const dfm_dataset *dataset, int64_t first, int64_t n) {
   dfm_storage_spent(dataset->storage, dataset->first + first, n);
 }
 
+void dfm_dataset_scattered(const dfm_dataset *dataset) {
+  dfm_storage_scattered(dataset->storage);
+}
+
 void dfm_dataset_apart(const dfm_dataset *dataset, int64_t first, int64_t n) {
   dfm_storage_apart(dataset->storage, dataset->first + first, n);
 }

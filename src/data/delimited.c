@@ -186,6 +186,10 @@ long long dfm_delimited_line(const dfm_delimited *reader) {
   return reader->span.line;
 }
 
+char dfm_delimited_named_separator(const dfm_delimited *reader) {
+  return dfm_text_rows_named_separator(reader->rows);
+}
+
 bool dfm_delimited_is_empty(const dfm_delimited *reader) {
   return dfm_text_rows_is_empty(reader->rows);
 }

@@ -160,6 +160,7 @@ static dfm_status allocate(dfm_loader *loader, dfm_error *error) {
   DFM_TRY(dfm_alloc(&loader->chunk, (size_t)loader->n_chunks, sizeof *loader->chunk, error));
   const size_t live_rows = (size_t)loader->live * CHUNK_ROWS;
   if (loader->live == loader->n_chunks) return dfm_alloc(&loader->piece, live_rows, sizeof *loader->piece, error);
+  dfm_dataset_scattered(loader->dataset); /* chunks are asked for ahead */
   DFM_TRY(dfm_alloc(&loader->mixed, live_rows, sizeof *loader->mixed, error));
   /* The last chunk of the file may be shorter, and its share larger by a row than a full one's would be. */
   return dfm_alloc(&loader->piece, CHUNK_ROWS + 1, sizeof *loader->piece, error);

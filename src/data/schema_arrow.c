@@ -55,7 +55,7 @@ static dfm_status bind(const sampling *s, const struct ArrowArray *batch, int64_
 }
 
 static dfm_status add_cell(const dfm_arrow_column *column, int64_t row, dfm_sample *sample, dfm_error *error) {
-  char room[DFM_DOUBLE_BYTES];
+  char room[DFM_ARROW_BYTES];
   const char *limit;
   size_t n;
   const bool is_read = column->type != DFM_ARROW_OTHER && !dfm_arrow_is_list(column);

@@ -47,16 +47,11 @@ static void count_rows(trial *t, size_t *counts) {
   }
 }
 
-/* A first line "sep=;" is for Excel: it names the separator, and is skipped as a comment. */
-static dfm_status read_excel_line(guess *g, dfm_error *error) {
-  static const char line[] = "sep=";
+static void read_named_separator(guess *g) {
   const dfm_cell *cells;
   size_t n;
-  DFM_TRY(dfm_delimited_restart(g->reader, '=', NULL, error));
-  if (dfm_delimited_next(g->reader, &cells, &n, NULL) != DFM_OK) return DFM_OK; /* others will say why */
-  if (n != 2 || cells[0].n != 3 || memcmp(cells[0].bytes, line, 3) != 0 || cells[1].n != 1) return DFM_OK;
-  if (!g->separator) g->separator = *cells[1].bytes;
-  return dfm_copy_text(&g->all->schema->comment, line, error);
+  (void)!dfm_delimited_next(g->reader, &cells, &n, NULL); /* where this fails others will say why */
+  if (!g->separator) g->separator = dfm_delimited_named_separator(g->reader);
 }
 
 /* Reads the first rows with `separator`. A text that this separator cannot read is no error yet: another one may. */
@@ -257,7 +252,7 @@ static dfm_status find_header(guess *g, dfm_error *error) {
 static dfm_status run(guess *g, dfm_error *error) {
   dfm_guess *all = g->all;
   trial best;
-  DFM_TRY(read_excel_line(g, error));
+  read_named_separator(g);
   DFM_TRY(find_separator(g, &best, error));
   DFM_TRY(find_comment(g, &best, error));
   all->schema->strip_spaces = all->schema->separator != ' ' && 10 * best.spaced > 9 * best.behind;

@@ -31,7 +31,7 @@ struct dfm_arrow_rows {
 
 /* ---- cells */
 
-/* The row's cell as text; what does not stand in the batch is written to `room`, of DFM_DOUBLE_BYTES. */
+/* The row's cell as text; what does not stand in the batch is written to `room`, of DFM_ARROW_BYTES. */
 static dfm_cell cell_of(const dfm_arrow_column *column, int64_t row, char *room, const char **limit) {
   dfm_cell cell = {.bytes = "", .column = 1};
   *limit = cell.bytes;
@@ -58,7 +58,7 @@ static inline const arrow_place *place_at(const dfm_source *source, size_t at) {
 static dfm_status hash_entries(const dfm_source *source, arrow_place *place, dfm_error *error) {
   const dfm_arrow_column *entries = place->column.values;
   const dfm_encoder *encoder = source->encoder;
-  char room[DFM_DOUBLE_BYTES];
+  char room[DFM_ARROW_BYTES];
   place->has_entries = false;
   if (place->f < 0 || place->column.type != DFM_ARROW_DICTIONARY || !dfm_arrow_is_text(entries) ||
       entries->length > source->arrow->n)
@@ -134,7 +134,7 @@ static dfm_status next(dfm_source *source, dfm_error *error) {
 
 /* ---- one row */
 
-/* Values that are written out: numbers, of category fields. */
+/* Values that are written out, of category fields. */
 static size_t text_bytes(const dfm_source *source, size_t row, int n) {
   const int64_t from = source->arrow->at + (int64_t)row;
   size_t written = 0;
@@ -143,7 +143,7 @@ static size_t text_bytes(const dfm_source *source, size_t row, int n) {
     const dfm_arrow_column *column = &place_at(source, source->category_at[f])->column, *cells = column;
     if (cells->values) cells = cells->values;
     if (cells->values) cells = cells->values;
-    if (!dfm_arrow_is_number(cells)) continue;
+    if (!dfm_arrow_is_written(cells)) continue;
     int64_t start = 0, end = n, unused;
     if (dfm_arrow_is_list(column)) {
       dfm_arrow_items(column, from, &start, &unused);
@@ -151,7 +151,7 @@ static size_t text_bytes(const dfm_source *source, size_t row, int n) {
     }
     written += (size_t)(end - start);
   }
-  return written * DFM_DOUBLE_BYTES;
+  return written * DFM_ARROW_BYTES;
 }
 
 static dfm_status read_list(const dfm_arrow_column *column, int64_t r, int f, dfm_row *row, dfm_error *error) {
@@ -196,7 +196,7 @@ static dfm_status read_number(int64_t r, int d, dfm_row *row, dfm_error *error) 
   const dfm_source *source = row->source;
   const size_t at = source->number_at[d];
   float *number = &row->block->number[(size_t)row->block->rows * (size_t)source->encoder->D + (size_t)d];
-  char room[DFM_DOUBLE_BYTES];
+  char room[DFM_ARROW_BYTES];
   *number = NAN;
   if (at == DFM_ABSENT || find_number(source, at, r, number)) return DFM_OK;
   return dfm_row_put_number(row, d, cell_of(&place_at(source, at)->column, r, room, &row->limit), error);
@@ -207,7 +207,7 @@ static dfm_status read_label(int64_t r, dfm_row *row, dfm_error *error) {
   const dfm_source *source = row->source;
   const dfm_schema *schema = source->encoder->schema;
   const dfm_arrow_column *column = &place_at(source, source->label_at)->column;
-  char room[DFM_DOUBLE_BYTES];
+  char room[DFM_ARROW_BYTES];
   dfm_cell cell = dfm_cell_clean(schema, cell_of(column, r, room, &row->limit));
   if (dfm_arrow_find(&column, &r) && column->type == DFM_ARROW_BOOL &&
       !dfm_words_have(schema->positives, schema->n_positives, cell.bytes, cell.n) &&
@@ -219,7 +219,7 @@ static dfm_status read_label(int64_t r, dfm_row *row, dfm_error *error) {
 static dfm_status read_weight(int64_t r, dfm_row *row, dfm_error *error) {
   const dfm_source *source = row->source;
   float *weight = &row->block->weight[row->block->rows];
-  char room[DFM_DOUBLE_BYTES];
+  char room[DFM_ARROW_BYTES];
   if (find_number(source, source->weight_at, r, weight) && *weight >= 0) return DFM_OK;
   return dfm_row_put_weight(row, cell_of(&place_at(source, source->weight_at)->column, r, room, &row->limit), error);
 }
@@ -227,7 +227,7 @@ static dfm_status read_weight(int64_t r, dfm_row *row, dfm_error *error) {
 static dfm_status read_truth(int64_t r, dfm_row *row, dfm_error *error) {
   const dfm_source *source = row->source;
   float *truth = &row->block->truth[row->block->rows];
-  char room[DFM_DOUBLE_BYTES];
+  char room[DFM_ARROW_BYTES];
   if (find_number(source, source->truth_at, r, truth) && *truth >= 0 && *truth <= 1) return DFM_OK;
   return dfm_row_put_truth(row, cell_of(&place_at(source, source->truth_at)->column, r, room, &row->limit), error);
 }
@@ -245,17 +245,21 @@ static dfm_status read_row(const dfm_source *source, size_t i, dfm_row *row, dfm
 
 /* ---- the whole */
 
-static dfm_status use_column(dfm_source *source, size_t at, const char *kind, bool may_be_list, dfm_error *error) {
+/* What a column may hold that fills a field of some kind. */
+typedef enum holding { NUMBERS, VALUES, LISTS } holding;
+
+static dfm_status use_column(dfm_source *source, size_t at, const char *kind, holding most, dfm_error *error) {
   char shown[DFM_SHOW_BYTES];
   if (at == DFM_ABSENT) return DFM_OK;
   arrow_place *place = &source->arrow->place[at];
   const char *name = dfm_arrow_stream_column_name(source->arrow->stream, at);
   place->is_used = true;
-  if (place->column.type == DFM_ARROW_OTHER)
+  const dfm_arrow_column *cells = place->column.type == DFM_ARROW_DICTIONARY ? place->column.values : &place->column;
+  if (place->column.type == DFM_ARROW_OTHER || (most == NUMBERS && dfm_arrow_is_time(cells)))
     return dfm_fail(error, DFM_ERROR_MISMATCH,
                     "%s: column '%s' is of the arrow type '%s', which is not read as %s; cast it to text or to numbers",
-                    dfm_source_name(source), dfm_show(shown, name, strlen(name)), place->column.format, kind);
-  if (dfm_arrow_is_list(&place->column) && !may_be_list)
+                    dfm_source_name(source), dfm_show(shown, name, strlen(name)), cells->format, kind);
+  if (dfm_arrow_is_list(&place->column) && most < LISTS)
     return dfm_fail(error, DFM_ERROR_MISMATCH,
                     "%s: column '%s' holds lists where the schema has %s; make it a list in the schema",
                     dfm_source_name(source), dfm_show(shown, name, strlen(name)), kind);
@@ -266,13 +270,14 @@ static dfm_status use_columns(dfm_source *source, dfm_error *error) {
   const dfm_encoder *encoder = source->encoder;
   for (int f = 0; f < encoder->F; f++) {
     const bool is_list = encoder->category[f].is_list;
-    DFM_TRY(use_column(source, source->category_at[f], is_list ? "a list" : "a category", is_list, error));
+    DFM_TRY(
+        use_column(source, source->category_at[f], is_list ? "a list" : "a category", is_list ? LISTS : VALUES, error));
     if (source->category_at[f] != DFM_ABSENT && !is_list) source->arrow->place[source->category_at[f]].f = f;
   }
-  for (int d = 0; d < encoder->D; d++) DFM_TRY(use_column(source, source->number_at[d], "a number", false, error));
-  DFM_TRY(use_column(source, source->label_at, "the label", false, error));
-  DFM_TRY(use_column(source, source->weight_at, "the weight", false, error));
-  return use_column(source, source->truth_at, "the true probability", false, error);
+  for (int d = 0; d < encoder->D; d++) DFM_TRY(use_column(source, source->number_at[d], "a number", NUMBERS, error));
+  DFM_TRY(use_column(source, source->label_at, "the label", VALUES, error));
+  DFM_TRY(use_column(source, source->weight_at, "the weight", NUMBERS, error));
+  return use_column(source, source->truth_at, "the true probability", NUMBERS, error);
 }
 
 static bool has_missing_numbers(const dfm_schema *schema) {

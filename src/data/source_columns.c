@@ -118,11 +118,6 @@ static dfm_status fail_nameless(const dfm_source *source, const dfm_cell *first,
   const dfm_schema *schema = source->encoder->schema;
   char shown[DFM_SHOW_BYTES], wanted[DFM_SHOW_BYTES], other[DFM_SHOW_BYTES];
   dfm_show(shown, first->bytes, first->n);
-  if (first->n >= 4 && memcmp(first->bytes, "sep=", 4) == 0) {
-    return dfm_fail_at(
-        error, DFM_ERROR_MISMATCH, dfm_source_name(source), header_line(source), 0,
-        "the first line, '%s', is for Excel, and the rows that the schema was made from have none; remove it", shown);
-  }
   for (const char *mark = separators; source->spans && n == 1 && schema->n_columns > 1 && *mark; mark++) {
     if (*mark == schema->separator || !memchr(first->bytes, *mark, first->n)) continue;
     return dfm_fail_at(error, DFM_ERROR_MISMATCH, dfm_source_name(source), header_line(source), 0,

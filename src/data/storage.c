@@ -306,6 +306,10 @@ static void set_apart(const dfm_storage *storage, const dfm_spill *spill, const 
     dfm_pages_apart(bytes, n);
 }
 
+static void scatter(const dfm_storage *storage, const dfm_spill *spill, const char *bytes, size_t n) {
+  if (!storage->file && spill->is_file) dfm_pages_scattered(bytes, n); /* a dataset file's are from the start */
+}
+
 static void ask(const dfm_storage *storage, const dfm_spill *spill, const char *bytes, size_t n) {
   if (storage->file)
     dfm_st_ahead(storage->file, bytes, n);
@@ -319,6 +323,10 @@ void dfm_storage_spent(const dfm_storage *storage, int64_t first, int64_t n) {
 
 void dfm_storage_apart(const dfm_storage *storage, int64_t first, int64_t n) {
   visit_rows(storage, first, n, set_apart);
+}
+
+void dfm_storage_scattered(const dfm_storage *storage) {
+  visit_rows(storage, 0, storage->rows, scatter);
 }
 
 void dfm_storage_ahead(const dfm_storage *storage, int64_t first, int64_t n) {

@@ -96,6 +96,8 @@ dfm_status dfm_storage_add_items(dfm_storage *storage, int f, int64_t row, size_
 void dfm_storage_spent(const dfm_storage *storage, int64_t first, int64_t n);
 /* They are read in any order until then; the system should map them alone. */
 void dfm_storage_apart(const dfm_storage *storage, int64_t first, int64_t n);
+/* Rows are from here on only read by who asks ahead. */
+void dfm_storage_scattered(const dfm_storage *storage);
 /* They are needed soon: where they lie in a file, it is read meanwhile. */
 void dfm_storage_ahead(const dfm_storage *storage, int64_t first, int64_t n);
 /* Whoever hands out a file's rows calls dfm_storage_check for them first: checksums, ids against the tables that

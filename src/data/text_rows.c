@@ -20,7 +20,7 @@ struct dfm_text_rows {
   const char *path;
   char *comment;
   size_t comment_n;
-  char separator;
+  char separator, named_separator;
   bool keeps;
   const char *window; /* what can be seen of the text */
   const char *end;    /* of the window */
@@ -148,6 +148,10 @@ const char *dfm_text_rows_limit(const dfm_text_rows *rows) {
   return rows->end;
 }
 
+char dfm_text_rows_named_separator(const dfm_text_rows *rows) {
+  return rows->named_separator;
+}
+
 bool dfm_text_rows_is_empty(const dfm_text_rows *rows) {
   return rows->is_empty;
 }
@@ -240,6 +244,10 @@ static void pass_lines(dfm_text_rows *rows, const char *line_end, long long line
   rows->line += lines;
 }
 
+static bool is_for_excel(const dfm_text_rows *rows, const dfm_row_span *span) {
+  return span->line == 1 && rows->separator != 0 && span->n == 5 && memcmp(span->bytes, "sep=", 4) == 0;
+}
+
 static found read_row(dfm_text_rows *rows, dfm_row_span *span, dfm_error *error) {
   const char *from = rows->at, *line_end;
   found result = find_line_end(rows, from, &line_end, error);
@@ -257,6 +265,10 @@ static found read_row(dfm_text_rows *rows, dfm_row_span *span, dfm_error *error)
   span->n = (size_t)(line_end - from) - (line_end > from && line_end[-1] == '\r');
   span->line = rows->line;
   pass_lines(rows, line_end, lines);
+  if (is_for_excel(rows, span)) {
+    rows->named_separator = span->bytes[4];
+    return NO_ROW;
+  }
   return span->n == 0 || is_comment ? NO_ROW : ROW;
 }
 

@@ -1,6 +1,7 @@
 /* Rows of text: a feed comes in; spans of whole rows go out, many at a time.
  *
- * A row is a line, except where a quoted cell contains line breaks. Lines without any byte and comments are no rows. */
+ * A row is a line, except where a quoted cell contains line breaks. Lines without any byte and comments are no rows, nor
+ * is, where cells are separated, a first line "sep=;", by which Excel is told how. */
 #ifndef DFM_DATA_TEXT_ROWS_H
 #define DFM_DATA_TEXT_ROWS_H
 
@@ -27,6 +28,8 @@ dfm_status dfm_text_rows_open(dfm_feed *feed, const dfm_row_syntax *syntax, bool
 dfm_status dfm_text_rows_restart(dfm_text_rows *rows, const dfm_row_syntax *syntax, dfm_error *error);
 /* The next rows, up to `capacity` of them; `*n` = 0 at the end. After an error only close and restart are left. */
 dfm_status dfm_text_rows_next(dfm_text_rows *rows, dfm_row_span *span, size_t capacity, size_t *n, dfm_error *error);
+/* The separator that the first line names, once a row was read; 0: none. */
+char dfm_text_rows_named_separator(const dfm_text_rows *rows);
 /* Where the bytes that can be read end: at or behind the end of every span. */
 const char *dfm_text_rows_limit(const dfm_text_rows *rows);
 /* Whether the text has no byte at all. */

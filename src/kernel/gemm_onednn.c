@@ -16,24 +16,8 @@ bool dfm_gemm_onednn(const dfm_gemm_args *args) {
                     args->lda, args->B, args->ldb, args->beta, args->C, args->ldc) == dnnl_success;
 }
 
-/* oneDNN imitates bfloat16 on older CPUs, slower than it runs float32: those do not count. It asks CPU, system and its
- * own environment (ONEDNN_MAX_CPU_ISA). A level is the set of bits of all below it, and AMX stands above this one. */
-bool dfm_onednn_runs(dfm_onednn_type type) {
-  if (type == DFM_ONEDNN_F32) return true;
-#if defined(__x86_64__)
-  return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
-#else
-  return false;
-#endif
-}
-
-int dfm_onednn_bf16_depth(void) {
-#if defined(__x86_64__)
-  const bool has_tiles = (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_amx) == dnnl_cpu_isa_avx512_core_amx;
-  return has_tiles ? 32 : 16;
-#else
-  return 16;
-#endif
+bool dfm_onednn_runs(void) {
+  return true;
 }
 
 /* ---- where versions 2 and 3 differ */
@@ -166,10 +150,6 @@ static void give_slot(const dfm_onednn *onednn, int i) {
 
 /* ---- multiplies */
 
-static size_t element_bytes(dfm_onednn_type type) {
-  return type == DFM_ONEDNN_BF16 ? sizeof(uint16_t) : sizeof(float);
-}
-
 enum { MATRIX_A, MATRIX_B, MATRIX_C, SCRATCH, N_MEMORIES };
 
 struct dfm_onednn_multiply {
@@ -186,13 +166,12 @@ struct dfm_onednn_multiply {
 
 static dfm_status create_layouts(const dfm_onednn_shape *shape, dfm_layout layout[3], dfm_layout *plain,
                                  dfm_error *error) {
-  const dnnl_data_type_t type = shape->type == DFM_ONEDNN_BF16 ? dnnl_bf16 : dnnl_f32;
   const dnnl_dims_t a = {shape->M, shape->K}, b = {shape->K, shape->N}, c = {shape->M, shape->N};
   const dnnl_dims_t a_stride = {shape->K, 1}, c_stride = {shape->N, 1};
   const dnnl_dims_t b_stride = {shape->trans_b ? 1 : shape->ldb, shape->trans_b ? shape->ldb : 1};
-  if (layout_create(&layout[MATRIX_A], a, type, a_stride) &&
-      layout_create(&layout[MATRIX_B], b, type, shape->packs_b ? NULL : b_stride) &&
-      layout_create(&layout[MATRIX_C], c, dnnl_f32, c_stride) && layout_create(plain, b, type, b_stride))
+  if (layout_create(&layout[MATRIX_A], a, dnnl_f32, a_stride) &&
+      layout_create(&layout[MATRIX_B], b, dnnl_f32, shape->packs_b ? NULL : b_stride) &&
+      layout_create(&layout[MATRIX_C], c, dnnl_f32, c_stride) && layout_create(plain, b, dnnl_f32, b_stride))
     return DFM_OK;
   return failed("describe a matrix", dnnl_invalid_arguments, error);
 }
@@ -238,8 +217,7 @@ static dfm_status lay_out_scratch(dfm_onednn_multiply *multiply, size_t own_byte
   const dfm_onednn_shape *shape = &multiply->shape;
   const size_t M = (size_t)shape->M;
   multiply->a_at = whole_lines(own_bytes);
-  multiply->c_at =
-      multiply->a_at + (multiply->gathers_a ? whole_lines(M * (size_t)shape->K * element_bytes(shape->type)) : 0);
+  multiply->c_at = multiply->a_at + (multiply->gathers_a ? whole_lines(M * (size_t)shape->K * sizeof(float)) : 0);
   return reserve_scratch(multiply->onednn,
                          multiply->c_at + (multiply->scatters_c ? M * (size_t)shape->N * sizeof(float) : 0), error);
 }
@@ -298,13 +276,12 @@ static void create_task(void *context, int task, int thread) {
 dfm_status dfm_onednn_multiply_create(dfm_onednn *onednn, dfm_pool *pool, const dfm_onednn_shape *shape,
                                       dfm_onednn_multiply **out, dfm_error *error) {
   dfm_onednn_multiply *multiply = NULL;
-  assert(shape->columns > 0 && shape->columns <= shape->N);
   *out = NULL;
   DFM_TRY(dfm_alloc(&multiply, 1, sizeof *multiply, error));
   multiply->onednn = onednn;
   multiply->shape = *shape;
   multiply->gathers_a = shape->lda != shape->K;
-  multiply->scatters_c = shape->ldc != shape->N || shape->columns != shape->N;
+  multiply->scatters_c = shape->ldc != shape->N;
   dfm_create_work work = {.multiply = multiply, .error = error};
   dfm_pool_run(pool, 1, create_task, &work);
   if (work.status == DFM_OK && multiply->multiply)
@@ -350,7 +327,7 @@ dfm_status dfm_onednn_check(dfm_onednn *onednn, dfm_error *error) {
   return status == dnnl_success ? DFM_OK : failed("multiply matrices", (dnnl_status_t)status, error);
 }
 
-void dfm_onednn_pack(dfm_onednn_multiply *multiply, const void *B) {
+void dfm_onednn_pack(dfm_onednn_multiply *multiply, const float *B) {
   const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, multiply->plain}, {DNNL_ARG_TO, multiply->packed}};
   const int i = take_slot(multiply->onednn);
   set_data(multiply->plain, B);
@@ -358,13 +335,13 @@ void dfm_onednn_pack(dfm_onednn_multiply *multiply, const void *B) {
   give_slot(multiply->onednn, i);
 }
 
-static void gather(const dfm_onednn_shape *shape, char *to, const char *A) {
-  const size_t size = element_bytes(shape->type), row = (size_t)shape->K * size, step = (size_t)shape->lda * size;
-  for (int m = 0; m < shape->M; m++) memcpy(to + (size_t)m * row, A + (size_t)m * step, row);
+static void gather(const dfm_onednn_shape *shape, float *to, const float *A) {
+  const size_t n = (size_t)shape->K;
+  for (int m = 0; m < shape->M; m++, to += n, A += shape->lda) memcpy(to, A, n * sizeof *to);
 }
 
 static void scatter(const dfm_onednn_shape *shape, const dfm_kernel *kernel, float *C, const float *from) {
-  const size_t n = (size_t)shape->columns;
+  const size_t n = (size_t)shape->N;
   for (int m = 0; m < shape->M; m++, C += shape->ldc, from += shape->N) {
     if (shape->beta != 0)
       kernel->add(C, from, n);
@@ -373,7 +350,7 @@ static void scatter(const dfm_onednn_shape *shape, const dfm_kernel *kernel, flo
   }
 }
 
-void dfm_onednn_run(const dfm_onednn_multiply *multiply, const void *A, const void *B, float *C) {
+void dfm_onednn_run(const dfm_onednn_multiply *multiply, const float *A, const float *B, float *C) {
   const int i = take_slot(multiply->onednn);
   const dnnl_memory_t *memory = multiply->memory[i];
   char *scratch = multiply->onednn->slot[i].scratch;
@@ -383,8 +360,9 @@ void dfm_onednn_run(const dfm_onednn_multiply *multiply, const void *A, const vo
                                             {DNNL_ARG_DST, memory[MATRIX_C]},
                                             {DNNL_ARG_SCRATCHPAD, memory[SCRATCH]}};
   if (multiply->gathers_a) {
-    gather(&multiply->shape, scratch + multiply->a_at, A);
-    A = scratch + multiply->a_at;
+    float *dense_a = (float *)(void *)(scratch + multiply->a_at);
+    gather(&multiply->shape, dense_a, A);
+    A = dense_a;
   }
   set_data(memory[MATRIX_A], A);
   if (!multiply->packed) set_data(memory[MATRIX_B], B);
@@ -400,13 +378,8 @@ bool dfm_gemm_onednn(const dfm_gemm_args *args) {
   return false;
 }
 
-bool dfm_onednn_runs(dfm_onednn_type type) {
-  (void)type;
+bool dfm_onednn_runs(void) {
   return false;
-}
-
-int dfm_onednn_bf16_depth(void) {
-  return 16;
 }
 
 dfm_status dfm_onednn_create(int n_threads, const dfm_kernel *kernel, dfm_onednn **onednn, dfm_error *error) {
@@ -431,12 +404,12 @@ void dfm_onednn_multiply_free(dfm_onednn_multiply *multiply) {
   (void)multiply;
 }
 
-void dfm_onednn_pack(dfm_onednn_multiply *multiply, const void *B) {
+void dfm_onednn_pack(dfm_onednn_multiply *multiply, const float *B) {
   (void)multiply;
   (void)B;
 }
 
-void dfm_onednn_run(const dfm_onednn_multiply *multiply, const void *A, const void *B, float *C) {
+void dfm_onednn_run(const dfm_onednn_multiply *multiply, const float *A, const float *B, float *C) {
   (void)multiply;
   (void)A;
   (void)B;

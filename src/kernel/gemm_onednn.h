@@ -1,7 +1,7 @@
 /* The one door to oneDNN: matrix multiplies come in, and whether they were done goes out.
  *
- * dfm_gemm_onednn is its sgemm. The rest are multiplies of one shape each, prepared once, which oneDNN has in bfloat16
- * too; there is no state but in these objects. oneDNN runs on as many threads as the caller's OpenMP setting says, here
+ * dfm_gemm_onednn is its sgemm. The rest are multiplies of one shape each, prepared once; there is no state but in these
+ * objects. oneDNN runs on as many threads as the caller's OpenMP setting says, here
  * as when preparing, so what packs or runs is a pool's task, where that is one. */
 #ifndef DFM_KERNEL_GEMM_ONEDNN_H
 #define DFM_KERNEL_GEMM_ONEDNN_H
@@ -12,15 +12,8 @@
 /* false: nothing was written, because the build has no oneDNN or oneDNN refused; the caller multiplies itself. */
 bool dfm_gemm_onednn(const dfm_gemm_args *args);
 
-/* What A and B hold; C is float32. Float32 runs wherever oneDNN does, so that tests prove all but the type there. */
-typedef enum dfm_onednn_type { DFM_ONEDNN_F32, DFM_ONEDNN_BF16 } dfm_onednn_type;
-
-/* Whether the build has oneDNN, and this CPU instructions for such a multiply. */
-bool dfm_onednn_runs(dfm_onednn_type type);
-
-/* K of a multiply in bfloat16 is best a multiple of this: 32 where the CPU has tiles (AMX), which sums of 400 terms fill a
- * third slower than of 416; else 16. */
-int dfm_onednn_bf16_depth(void);
+/* Whether the build has oneDNN. */
+bool dfm_onednn_runs(void);
 
 /* What multiplies need beside their operands (stream, scratch space), for each thread that runs any at a time. `kernel`, kept
  * by reference, adds to a C that has gaps. */
@@ -32,11 +25,9 @@ void dfm_onednn_free(dfm_onednn *onednn); /* after its multiplies; NULL accepted
  * starts of stored rows. oneDNN is fastest where these lie without gaps (lda = K, ldc = N; ldb = N unless packed): an A or
  * C that has any goes through scratch space without. */
 typedef struct dfm_onednn_shape {
-  dfm_onednn_type type;
   bool trans_b;
   bool packs_b; /* B is used more than once, and copied into the form that suits oneDNN: dfm_onednn_pack */
   int M, N, K, lda, ldb, ldc;
-  int columns; /* of C that are wanted, [0, columns), at least 1: the others are of padding in B, and not stored */
   float beta;
 } dfm_onednn_shape;
 
@@ -49,8 +40,8 @@ void dfm_onednn_multiply_free(dfm_onednn_multiply *multiply); /* NULL accepted *
 
 /* pack: B as it is now is the one of the runs to come; none runs meanwhile. run: from any thread; B is not looked at where the
  * shape packs it. A failure is kept for dfm_onednn_check, and C is undefined. */
-void dfm_onednn_pack(dfm_onednn_multiply *multiply, const void *B);
-void dfm_onednn_run(const dfm_onednn_multiply *multiply, const void *A, const void *B, float *C);
+void dfm_onednn_pack(dfm_onednn_multiply *multiply, const float *B);
+void dfm_onednn_run(const dfm_onednn_multiply *multiply, const float *A, const float *B, float *C);
 /* Whether all that was packed and run since it was last asked was done. While none runs. */
 dfm_status dfm_onednn_check(dfm_onednn *onednn, dfm_error *error);
 

@@ -22,24 +22,36 @@ static bool runs_avx512(void) {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
-
-/* Every CPU with AMX tiles for bfloat16 has these instructions too. */
-static bool runs_avx512_bf16(void) {
-  return runs_avx512() && __builtin_cpu_supports("avx512bf16");
-}
 #endif
 
 bool dfm_kernel_has_onednn(const dfm_kernel *kernel) {
-  return kernel != &dfm_kernel_generic && dfm_onednn_runs(DFM_ONEDNN_F32);
+  return kernel != &dfm_kernel_generic && dfm_onednn_runs();
+}
+
+const dfm_bf16 *dfm_bf16_at(size_t i) {
+#if defined(__x86_64__)
+  if (dfm_bf16_runs_amx() && i-- == 0) return &dfm_bf16_amx;
+  if (dfm_bf16_runs_avx512() && i == 0) return &dfm_bf16_avx512;
+#endif
+  (void)i;
+  return NULL;
+}
+
+static const dfm_bf16 *own_bf16(const dfm_kernel *kernel) {
+#if defined(__x86_64__)
+  if (kernel == &dfm_kernel_avx512) return dfm_bf16_at(0);
+#endif
+  (void)kernel;
+  return NULL;
 }
 
 bool dfm_kernel_has_bf16(const dfm_kernel *kernel) {
-#if defined(__x86_64__)
-  return kernel == &dfm_kernel_avx512 && runs_avx512_bf16() && dfm_onednn_runs(DFM_ONEDNN_BF16);
-#else
-  (void)kernel;
-  return false;
-#endif
+  return own_bf16(kernel) != NULL;
+}
+
+const dfm_bf16 *dfm_kernel_bf16(const dfm_kernel *kernel) {
+  const dfm_bf16 *own = own_bf16(kernel);
+  return own ? own : &kernel->bf16;
 }
 
 /* Best first. */

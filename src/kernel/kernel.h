@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "kernel/bf16.h"
 
 /* relu'(0) = 0, and relu(NaN) = NaN so that divergence is seen. tanh is within 4 ulp. */
 typedef enum dfm_activation { DFM_LINEAR, DFM_RELU, DFM_SIGMOID, DFM_TANH } dfm_activation;
@@ -24,13 +25,20 @@ typedef struct dfm_adam_step {
   float beta1, one_minus_beta1, beta2, one_minus_beta2, step_size, root_scale, epsilon;
 } dfm_adam_step;
 
-/* What n missed Adam steps with zero gradient do to a row (optim/adam.h derives it): with s = sqrt(v),
- * w -= m sum_i a_i / (s u_i + epsilon) over `nodes` nodes; then m *= m_scale, v *= v_scale. */
+/* What missed Adam steps with zero gradient do to a row (optim/adam.h derives it): with r = 1 / (u sqrt(v) + epsilon) and y = u sqrt(v) r,
+ * w -= m r sum_k c_k y^k over `terms` terms, at least 1; then m *= m_scale, v *= v_scale. */
 typedef struct dfm_adam_gap {
-  int nodes;
-  const float *a, *u; /* (nodes) */
-  float epsilon, m_scale, v_scale;
+  int terms;
+  const float *c; /* (terms) */
+  float u, epsilon, m_scale, v_scale;
 } dfm_adam_gap;
+
+/* The same of n steps one by one: with s = sqrt(v), w -= m sum_i a_i / (s u_i + epsilon). */
+typedef struct dfm_adam_steps {
+  int n;
+  const float *a, *u; /* (n) */
+  float epsilon, m_scale, v_scale;
+} dfm_adam_steps;
 
 /* C (M, N) = A (M, K) B (K, N) + beta C, row-major, beta 0 or 1. trans_a: A is stored (K, M); trans_b: B is stored (N,
  * K). ld*: floats between the starts of stored rows. C overlaps neither A nor B. */
@@ -46,21 +54,6 @@ typedef struct dfm_gemm_args {
   int ldc;
 } dfm_gemm_args;
 
-/* C (M, N) = A (M, K) B (K, N) + beta C with A and B in bfloat16 (the upper half of a float32) and C in float32. Their
- * products are exact in float32; sums are made in float32. trans_b: B is stored (N, K). ld*: elements between the starts
- * of stored rows. */
-typedef struct dfm_gemm_bf16_args {
-  bool trans_b;
-  int M, N, K;
-  const uint16_t *A;
-  int lda;
-  const uint16_t *B;
-  int ldb;
-  float beta; /* 0 or 1 */
-  float *C;
-  int ldc;
-} dfm_gemm_bf16_args;
-
 /* sum[to[i]] += y[i], or y[i] - a[i] w[to[i]], for i = 0, ..., rows - 1 in that order. Rows of n floats; those of sum and w
  * start ld floats apart, those of y ldy. And the float before sum's row += first[i]. */
 typedef struct dfm_scatter_args {
@@ -74,20 +67,19 @@ typedef struct dfm_scatter_args {
   const float *first; /* (rows); NULL: there is no such float */
 } dfm_scatter_args;
 
+/* Rows that start `stride` floats apart: n weights, then n of each of the optimizer's states; what follows is the caller's. */
+typedef struct dfm_rows {
+  float *at;
+  size_t stride, n;
+} dfm_rows;
+
 typedef struct dfm_kernel {
   const char *name; /* "generic", "avx2", "avx512" */
+  dfm_bf16 bf16;    /* in plain C: what a multiply in bfloat16 is. dfm_kernel_bf16 says which one to use. */
 
   /* oneDNN's on the wide tables where the build has it, on as many threads as the caller's OpenMP setting says; else
    * plain C, one thread. */
   void (*gemm)(const dfm_gemm_args *args);
-  /* Plain C on every table: what a multiply in bfloat16 is. The CPU's own is behind gemm_onednn.h. */
-  void (*gemm_bf16)(const dfm_gemm_bf16_args *args);
-  /* y (rows, ldy) = x (rows, n; stride ldx) rounded to the nearest bfloat16, ties to even, NaN to NaN; columns [n, ldy)
-   * are zero */
-  void (*to_bf16)(uint16_t *y, int ldy, const float *x, int ldx, int rows, int n);
-  /* y (n, rows; stride ldy) = x (rows, n; stride ldx) transposed */
-  void (*transpose_bf16)(uint16_t *y, int ldy, const uint16_t *x, int ldx, int rows, int n);
-
   /* y += x; y += a x; x *= a */
   void (*add)(float *y, const float *x, size_t n);
   void (*axpy)(float *y, float a, const float *x, size_t n);
@@ -126,7 +118,13 @@ typedef struct dfm_kernel {
   /* s += g^2; w -= lr g / (sqrt(s + initial) + epsilon). Duchi, Hazan, Singer, JMLR 2011. */
   void (*adagrad)(float *w, float *s, const float *g, size_t n, float learning_rate, float initial, float epsilon);
   void (*adam)(float *w, float *m, float *v, const float *g, size_t n, const dfm_adam_step *step);
+  /* The same of rows id[0], ..., id[count - 1], all different: g (count, n). */
+  void (*sgd_rows)(const dfm_rows *rows, const uint32_t *id, size_t count, const float *g, float learning_rate);
+  void (*adagrad_rows)(const dfm_rows *rows, const uint32_t *id, size_t count, const float *g, float learning_rate,
+                       float initial, float epsilon);
+  void (*adam_rows)(const dfm_rows *rows, const uint32_t *id, size_t count, const float *g, const dfm_adam_step *step);
   void (*adam_gap)(float *w, float *m, float *v, size_t n, const dfm_adam_gap *gap);
+  void (*adam_steps)(float *w, float *m, float *v, size_t n, const dfm_adam_steps *steps);
   /* p = 1 / (1 + exp(-z)), within 2 ulp (0 where it would be under 2^-126), in [0, 1] for every z but NaN; p may be
    * z */
   void (*sigmoid)(float *p, const float *z, size_t n);
@@ -137,8 +135,9 @@ typedef struct dfm_kernel {
 dfm_status dfm_kernel_find(const char *name, const dfm_kernel **kernel, dfm_error *error);
 /* dfm_kernel_find of the environment's DFM_KERNEL: what every trainer and scorer uses. */
 dfm_status dfm_kernel_pick(const dfm_kernel **kernel, dfm_error *error);
-/* Whether bfloat16 is worth its while with this table: the CPU has instructions for it, and the build what uses them
- * (gemm_onednn.h). */
+/* How this table multiplies in bfloat16: the widest table by the CPU's own instructions where it has them, else in plain C. */
+const dfm_bf16 *dfm_kernel_bf16(const dfm_kernel *kernel);
+/* Whether that is worth its while: there are instructions for it. */
 bool dfm_kernel_has_bf16(const dfm_kernel *kernel);
 /* Whether this table's multiplies are oneDNN's: not the plain one's, nor in a build without it. */
 bool dfm_kernel_has_onednn(const dfm_kernel *kernel);

@@ -13,6 +13,7 @@
 
 enum { LANES = 16, VEC = KERNEL_VECTOR_BYTES / sizeof(float), VECS = LANES / VEC };
 typedef float vec __attribute__((vector_size(KERNEL_VECTOR_BYTES)));
+typedef float octet __attribute__((vector_size(32)));
 typedef float quad __attribute__((vector_size(16)));
 typedef uint64_t wide __attribute__((vector_size(KERNEL_VECTOR_BYTES)));
 
@@ -454,6 +455,7 @@ KERNEL float fm_rows(const float *const *e, int F, int K, float *restrict sum) {
   return 0.5f * total;
 }
 
+#include "kernel/bf16_body.h"
 #include "kernel/ffm_body.h"
 #include "kernel/gemm_body.h"
 #include "kernel/optim_body.h"
@@ -461,9 +463,7 @@ KERNEL float fm_rows(const float *const *e, int F, int K, float *restrict sum) {
 const dfm_kernel KERNEL_TABLE = {
     .name = KERNEL_NAME,
     .gemm = gemm,
-    .gemm_bf16 = gemm_bf16,
-    .to_bf16 = to_bf16,
-    .transpose_bf16 = transpose_bf16,
+    .bf16 = {"plain", bf16_nothing, bf16_nothing, bf16_multiply, bf16_convert},
     .add = add,
     .axpy = axpy,
     .scale = scale,
@@ -482,6 +482,10 @@ const dfm_kernel KERNEL_TABLE = {
     .sgd = sgd,
     .adagrad = adagrad,
     .adam = adam,
+    .sgd_rows = sgd_rows,
+    .adagrad_rows = adagrad_rows,
+    .adam_rows = adam_rows,
     .adam_gap = adam_gap,
+    .adam_steps = adam_steps,
     .sigmoid = sigmoid,
 };

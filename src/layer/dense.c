@@ -28,6 +28,7 @@ static void forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1
     dfm_dense_forward(layer, pass, b0, b1);
   else
     multiply_forward(layer, pass, b0, b1);
+  if (dfm_dense_feeds(pass->dense, layer)) return;
   pass->kernel->bias_act(y, b1 - b0, layer->n_out, layer->n_out, dfm_weight(pass, layer, BIAS), layer->activation);
 }
 
@@ -45,8 +46,9 @@ static void multiply_backward(const dfm_layer *layer, const dfm_pass *pass, int 
 }
 
 static void backward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {
-  pass->kernel->act_backward(dfm_dvalue(pass, layer->out, b0, 0), dfm_value(pass, layer->out, b0, 0), b1 - b0,
-                             layer->n_out, layer->n_out, layer->activation);
+  if (!dfm_dense_feeds(pass->dense, layer))
+    pass->kernel->act_backward(dfm_dvalue(pass, layer->out, b0, 0), dfm_value(pass, layer->out, b0, 0), b1 - b0,
+                               layer->n_out, layer->n_out, layer->activation);
   if (pass->dense)
     dfm_dense_backward(layer, pass, b0, b1);
   else

@@ -1,27 +1,31 @@
 /* The multiplies of a net's dense layers, prepared once for shapes of whole blocks: edges and weights come in, edges and
  * gradients go out; operands are float32, or rounded to bfloat16 with sums in float32.
  *
- * Weights are packed once a step into the form that oneDNN multiplies fastest. In bfloat16 each operand is rounded once:
- * weights at the start of a step, inputs in forward, dz in backward (as it is for dx, transposed for dW). Where the CPU has
- * no bfloat16 the kernels' plain multiply of it runs, which gives the same bits on every CPU. */
+ * Weights are packed once a step into the form that multiplies fastest: oneDNN's in float32, tiles in bfloat16
+ * (dense_bf16.h). */
 #ifndef DFM_LAYER_DENSE_MULTIPLY_H
 #define DFM_LAYER_DENSE_MULTIPLY_H
 
 #include "layer/layer.h"
 
 /* Rows of W per gradient task at most: enough for a matrix multiply to run at full speed, few enough to share out. */
-enum { DFM_DENSE_TASK_ROWS = 128 };
+enum { DFM_DENSE_TASK_ROWS = 224 };
 
 typedef struct dfm_dense dfm_dense;
 
 typedef struct dfm_dense_settings {
   const dfm_net *net;
   const dfm_kernel *kernel;
-  int block;    /* rows of a forward or backward multiply; edges hold whole blocks */
+  int block;    /* rows of a forward or backward multiply, dfm_dense_block; edges hold whole blocks */
   int capacity; /* rows of a batch that is trained on, at most; 0: nothing but forward runs */
-  int threads;  /* that multiply at a time, at most */
+  int threads;  /* that multiply at a time, at most; with capacity 0 each has a block's room (dfm_pass) */
   bool is_bf16;
 } dfm_dense_settings;
+
+/* Rows per block for batches of up to `capacity` rows: a function of it and the precision alone, so that results do not depend
+ * on threads. */
+enum { DFM_MIN_BLOCK = 32 };
+int dfm_dense_block(int capacity, bool is_bf16);
 
 /* NULL goes out where there is nothing to prepare: the layers multiply by the kernel's gemm then, as a layer does whose
  * multiply oneDNN has not. That is decided here, once: no later failure changes which multiply runs. Net and kernel are kept
@@ -36,12 +40,15 @@ dfm_status dfm_dense_begin(dfm_dense *dense, const float *weight, dfm_pool *pool
  * where oneDNN failed. NULL accepted. */
 dfm_status dfm_dense_check(dfm_dense *dense, dfm_error *error);
 
-/* Gradient tasks of a dense layer, prepared or not: they own whole tiles of 16 rows of W, the last one what is left. */
+/* Gradient tasks of a dense layer, prepared or not: they own whole blocks of 32 rows of W, the last one what is left. */
 int dfm_dense_tasks(const dfm_layer *layer);
 void dfm_dense_task(const dfm_layer *layer, int task, int *h0, int *h1);
 
 /* ---- of a pass whose `dense` is set */
 
+/* Whether the layer's output goes to another dense layer alone, so that neither its values nor their gradients are in the edge:
+ * forward ends with bias and activation, and backward begins behind the activation. `dense` NULL: no. */
+bool dfm_dense_feeds(const dfm_dense *dense, const dfm_layer *layer);
 /* y = x W^T of a block's rows. */
 void dfm_dense_forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
 /* dx (+)= dz W of a block's rows, from dz in the output's gradient. */

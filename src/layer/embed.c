@@ -129,6 +129,20 @@ static void point_source(const dfm_embedding *from, const dfm_pass *pass, const 
   }
 }
 
+/* Rows [b0, b1) of a field whose rows were gathered; K factors, known to the compiler where they are usual. */
+__attribute__((always_inline)) static inline void place_gathered(const dfm_pass *pass, const dfm_plan *plan,
+                                                                 const uint32_t *inverse, const dfm_net_field *field,
+                                                                 int offset, size_t n, int b0, int b1, size_t K) {
+  const int first = field->first;
+  const size_t lde = (size_t)pass->net->edge_n[DFM_EDGE_EMBED];
+  float *e = dfm_value(pass, DFM_EDGE_EMBED, b0, field->column);
+  for (int b = b0; b < b1; b++, e += lde) {
+    const float *w = plan->weights + inverse[b] * n;
+    if (first) *dfm_value(pass, DFM_EDGE_FIRST, b, 0) += w[0];
+    memcpy(e, w + offset, K * sizeof *e);
+  }
+}
+
 /* Rows [b0, b1) of field f, in EMBED. */
 static void place_field(const dfm_embedding *from, const dfm_pass *pass, const dfm_batch *batch, int f, int b0,
                         int b1) {
@@ -143,7 +157,12 @@ static void place_field(const dfm_embedding *from, const dfm_pass *pass, const d
     const size_t n = (size_t)(table.first + table.width);
     for (int b = b0 + TILE; b < b1 + TILE && b < pass->B; b++) /* the next tile's */
       dfm_prefetch(plan->weights + inverse[b] * n, n * sizeof(float));
-    for (int b = b0; b < b1; b++) place_row(pass, b, &field, plan->weights + inverse[b] * n, table.first);
+    if (field.width == 16)
+      place_gathered(pass, plan, inverse, &field, table.first, n, b0, b1, 16);
+    else if (field.width == 8)
+      place_gathered(pass, plan, inverse, &field, table.first, n, b0, b1, 8);
+    else
+      place_gathered(pass, plan, inverse, &field, table.first, n, b0, b1, (size_t)field.width);
   } else {
     for (int b = b0; b < b1; b++)
       place_row(pass, b, &field, row_of(from, net, f, id[b], (size_t)b, scratch), table.first);

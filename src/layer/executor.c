@@ -47,20 +47,17 @@ struct dfm_executor {
   size_t columns_floats;
   dfm_field_gradient *field_gradient; /* (F) while training */
   double *sums;                       /* batch norm's */
-  double *loss;                       /* per block */
+  float *partial;                     /* gradients of each block */
+  /* Edges that are of no use after their block, as `dense` has it: values, gradients */
+  bool is_passing[DFM_MAX_EDGES], d_is_passing[DFM_MAX_EDGES];
+  bool has_barrier, has_rooms; /* has_rooms: each thread has a block's room in the edges, for what passes */
+  double *loss;                /* per block */
   /* of the batch at hand */
   const dfm_plan *plans;
   const dfm_batch *batch;
   int from, to;   /* operations of the phase at hand */
   dfm_busy *busy; /* (threads); NULL: not measured */
 };
-
-int dfm_executor_block(int capacity) {
-  /* 128 rows run the matrix multiply at full speed and leave a block's activations in the second-level cache; small batches are cut finer so that
-   * several threads have work. */
-  const int sixteenth = (capacity / 16 + 15) / 16 * 16;
-  return sixteenth < 32 ? 32 : sixteenth > 128 ? 128 : sixteenth;
-}
 
 static void add_op(dfm_executor *executor, dfm_op_kind kind, int layer) {
   executor->op[executor->n_ops++] = (dfm_op){kind, layer};
@@ -87,11 +84,18 @@ static void build_program(dfm_executor *executor, bool is_train) {
   }
 }
 
-/* Edges: one allocation, values then gradients, each edge (capacity rounded up to whole blocks, n). NUMBER's values are the batch's own. */
+/* Rows of an edge: whole blocks, whatever `dense` they are for. */
+static size_t edge_rows(int capacity) {
+  const int f32 = dfm_dense_block(capacity, false), bf16 = dfm_dense_block(capacity, true),
+            most = f32 > bf16 ? f32 : bf16;
+  return (size_t)((capacity + most - 1) / most) * (size_t)most;
+}
+
+/* Edges: one allocation, values then gradients, each edge (edge_rows, n). NUMBER's values are the batch's own. */
 static dfm_status allocate_edges(dfm_executor *executor, bool is_train, dfm_error *error) {
   dfm_pass *pass = &executor->pass;
   const dfm_net *net = pass->net;
-  const size_t rows = (size_t)((executor->capacity + pass->block - 1) / pass->block) * (size_t)pass->block;
+  const size_t rows = edge_rows(executor->capacity);
   size_t floats = 0;
   for (int edge = 0; edge < net->n_edges; edge++) {
     floats += rows * (size_t)net->edge_n[edge] * (is_train ? 2 : 1);
@@ -209,7 +213,7 @@ static dfm_status list_field_gradients(dfm_executor *executor, dfm_error *error)
 
 static dfm_status allocate_sums(dfm_executor *executor, dfm_error *error) {
   dfm_pass *pass = &executor->pass;
-  const int n_blocks = (executor->capacity + pass->block - 1) / pass->block;
+  const int n_blocks = (executor->capacity + DFM_MIN_BLOCK - 1) / DFM_MIN_BLOCK;
   size_t doubles = 0;
   DFM_TRY(dfm_alloc(&executor->loss, (size_t)n_blocks, sizeof(double), error));
   for (int i = 0; i < pass->net->n_layers; i++) {
@@ -221,6 +225,22 @@ static dfm_status allocate_sums(dfm_executor *executor, dfm_error *error) {
     if (!pass->net->layer[i].kind->reduce_forward) continue;
     pass->sums[i] = at;
     at += dfm_batch_norm_sums(n_blocks, pass->net->layer[i].n_out);
+  }
+  return DFM_OK;
+}
+
+static dfm_status allocate_partial(dfm_executor *executor, dfm_error *error) {
+  dfm_pass *pass = &executor->pass;
+  const size_t n_blocks = (size_t)((executor->capacity + DFM_MIN_BLOCK - 1) / DFM_MIN_BLOCK);
+  size_t floats = 0, at = 0;
+  for (int i = 0; i < pass->net->n_layers; i++)
+    if (pass->net->layer[i].kind->partial) floats += n_blocks * pass->net->layer[i].kind->partial(&pass->net->layer[i]);
+  DFM_TRY(dfm_alloc(&executor->partial, floats, sizeof(float), error));
+  for (int i = 0; i < pass->net->n_layers; i++) {
+    const dfm_layer *layer = &pass->net->layer[i];
+    if (!layer->kind->partial) continue;
+    pass->partial[i] = executor->partial + at;
+    at += n_blocks * layer->kind->partial(layer);
   }
   return DFM_OK;
 }
@@ -268,13 +288,14 @@ dfm_status dfm_executor_create(const dfm_net *net, const dfm_kernel *kernel, flo
                               .weight = weight,
                               .dweight = dweight,
                               .is_train = is_train,
-                              .block = dfm_executor_block(capacity),
+                              .block = dfm_dense_block(capacity, false),
                               .dropout_key = dfm_random_key(seed, DFM_STREAM_DROPOUT)};
   build_program(executor, is_train);
   DFM_TRY_GOTO(status, allocate_edges(executor, is_train, error), fail);
   DFM_TRY_GOTO(status, allocate_slots(executor, is_train, error), fail);
   if (is_train) DFM_TRY_GOTO(status, list_field_gradients(executor, error), fail);
   DFM_TRY_GOTO(status, allocate_sums(executor, error), fail);
+  if (is_train) DFM_TRY_GOTO(status, allocate_partial(executor, error), fail);
   DFM_TRY_GOTO(status, list_tasks(executor, error), fail);
   *out = executor;
   return DFM_OK;
@@ -283,8 +304,34 @@ fail:
   return status;
 }
 
-void dfm_executor_use(dfm_executor *executor, struct dfm_dense *dense) {
+/* Whether making the layer's gradients reads its edges. */
+static bool reads_edges(const dfm_layer *layer, const dfm_dense *dense) {
+  if (!layer->kind->gradient || layer->kind->partial) return false;
+  return layer->kind != &dfm_layer_dense || !dfm_dense_has_gradient(dense);
+}
+
+/* Edges pass where no layer's gradient, no table and no barrier wants them after their block. */
+static void find_passing(dfm_executor *executor, const dfm_dense *dense) {
+  const dfm_net *net = executor->pass.net;
+  executor->has_barrier = false;
+  for (int i = 0; i < net->n_layers; i++) executor->has_barrier |= net->layer[i].kind->reduce_forward != NULL;
+  for (int edge = 0; edge < net->n_edges; edge++) {
+    const bool may =
+        executor->pass.is_train && dfm_dense_has_gradient(dense) && !executor->has_barrier && edge != DFM_EDGE_LOGIT;
+    executor->is_passing[edge] = may && edge != DFM_EDGE_NUMBER;
+    executor->d_is_passing[edge] = may && edge != DFM_EDGE_EMBED && edge != net->fm_sums;
+  }
+  for (int i = 0; i < net->n_layers; i++) {
+    if (!reads_edges(&net->layer[i], dense)) continue;
+    executor->is_passing[net->layer[i].in] = executor->d_is_passing[net->layer[i].out] = false;
+  }
+}
+
+void dfm_executor_use(dfm_executor *executor, struct dfm_dense *dense, int room) {
   executor->pass.dense = dense;
+  executor->pass.room = room;
+  find_passing(executor, dense);
+  executor->pass.block = dfm_dense_block(executor->capacity, dfm_dense_has_gradient(dense));
 }
 
 void dfm_executor_free(dfm_executor *executor) {
@@ -299,6 +346,7 @@ void dfm_executor_free(dfm_executor *executor) {
   free(executor->columns);
   free(executor->field_gradient);
   free(executor->sums);
+  free(executor->partial);
   free(executor->loss);
   free(executor->task_layer);
   free(executor->task_index);
@@ -330,8 +378,7 @@ static void loss_block(const dfm_executor *executor, int b0, int b1) {
   memset(dfm_dvalue(pass, DFM_EDGE_EMBED, b0, 0), 0, embed_bytes); /* every branch adds to it */
 }
 
-static void run_block(const dfm_executor *executor, const dfm_op *op, int b0, int b1) {
-  const dfm_pass *pass = &executor->pass;
+static void run_block(const dfm_executor *executor, const dfm_pass *pass, const dfm_op *op, int b0, int b1) {
   const dfm_layer *layer = &pass->net->layer[op->layer];
   switch (op->kind) {
     case OP_EMBED:
@@ -375,16 +422,29 @@ static int tile_rows(const dfm_net *net, int block) {
   return net->tile > 0 && net->tile < block ? net->tile : block;
 }
 
+/* The pass of the block from row b0 on: passing edges are the thread's room. */
+static dfm_pass pass_of_block(const dfm_executor *executor, int b0, int thread) {
+  dfm_pass pass = executor->pass;
+  pass.room = executor->has_rooms ? thread * pass.block : b0;
+  for (int edge = 0; edge < pass.net->n_edges; edge++) {
+    const ptrdiff_t shift = (ptrdiff_t)(pass.room - b0) * pass.net->edge_n[edge];
+    if (executor->is_passing[edge]) pass.value[edge] += shift;
+    if (executor->d_is_passing[edge]) pass.dvalue[edge] += shift;
+  }
+  return pass;
+}
+
 static void block_task(void *context, int block, int thread) {
   const dfm_executor *executor = context;
-  const dfm_pass *pass = &executor->pass;
-  const int b0 = block * pass->block, b1 = b0 + pass->block < pass->B ? b0 + pass->block : pass->B;
-  const int tile = tile_rows(pass->net, pass->block);
+  const int b0 = block * executor->pass.block, end_of_batch = executor->pass.B;
+  const int b1 = b0 + executor->pass.block < end_of_batch ? b0 + executor->pass.block : end_of_batch;
+  const dfm_pass pass = pass_of_block(executor, b0, thread);
+  const int tile = tile_rows(pass.net, pass.block);
   double start = dfm_busy_start(executor->busy);
   for (int at = b0; at < b1; at += tile) {
     const int end = at + tile < b1 ? at + tile : b1;
     for (int i = executor->from; i < executor->to; i++) {
-      run_block(executor, &executor->op[i], at, end);
+      run_block(executor, &pass, &executor->op[i], at, end);
       start = dfm_busy_count(executor->busy, thread, work_of(&executor->op[i]), start);
     }
   }
@@ -403,6 +463,8 @@ dfm_status dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_
   pass->step = step;
   pass->value[DFM_EDGE_NUMBER] = batch->number;
   const int n_blocks = (pass->B + pass->block - 1) / pass->block;
+  const size_t rooms = (size_t)dfm_pool_threads(pool) * (size_t)pass->block;
+  executor->has_rooms = !executor->has_barrier && rooms <= edge_rows(executor->capacity);
   for (int block = 0; block < n_blocks; block++) executor->loss[block] = 0;
   if (pass->pairs) DFM_TRY(list_table_rows(executor, plans, error));
   if (pass->dense) DFM_TRY(dfm_dense_begin(pass->dense, pass->weight, pool, error));
@@ -410,7 +472,7 @@ dfm_status dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_
     executor->from = executor->to = i;
     while (executor->to < executor->n_ops && !is_barrier(&executor->op[executor->to])) executor->to++;
     dfm_pool_run(pool, n_blocks, block_task, executor);
-    if (executor->to < executor->n_ops) run_block(executor, &executor->op[executor->to], 0, pass->B);
+    if (executor->to < executor->n_ops) run_block(executor, pass, &executor->op[executor->to], 0, pass->B);
   }
   *loss = 0;
   for (int block = 0; block < n_blocks; block++) *loss += executor->loss[block];
@@ -449,7 +511,7 @@ void dfm_executor_score(dfm_executor *executor, const dfm_row_source *source, co
   for (int at = 0; at < pass->B; at += tile) {
     const int end = at + tile < pass->B ? at + tile : pass->B;
     dfm_embed(&(dfm_embedding){.source = source}, pass, batch, at, end);
-    for (int i = 1; i < executor->n_ops; i++) run_block(executor, &executor->op[i], at, end);
+    for (int i = 1; i < executor->n_ops; i++) run_block(executor, pass, &executor->op[i], at, end);
   }
   pass->kernel->sigmoid(probability, pass->value[DFM_EDGE_LOGIT], (size_t)pass->B);
 }

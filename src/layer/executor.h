@@ -15,12 +15,9 @@ typedef struct dfm_executor dfm_executor;
 dfm_status dfm_executor_create(const dfm_net *net, const dfm_kernel *kernel, float *weight, float *dweight,
                                int capacity, uint64_t seed, dfm_executor **executor, dfm_error *error);
 /* Dense layers multiply by `dense` from here on, which stays the caller's and is for the executor's blocks; NULL: by the kernel's gemm. While
- * training each step takes the weights anew; for scoring the caller has taken them. */
-void dfm_executor_use(dfm_executor *executor, struct dfm_dense *dense);
+ * training each step takes the weights anew; for scoring the caller has taken them, and `room` is the row of dense's room that is this executor's. */
+void dfm_executor_use(dfm_executor *executor, struct dfm_dense *dense, int room);
 void dfm_executor_free(dfm_executor *executor); /* NULL accepted */
-
-/* Rows per block for batches of up to `capacity` rows: a function of it alone, so that results do not depend on threads. */
-int dfm_executor_block(int capacity);
 
 /* Forward, loss and backward of step `step` over the gathered rows `plans` (F) and the batch. Afterwards every edge's gradient is there; gradients of
  * parameters are made by dfm_executor_gradient. `loss`: the sum of weighted log losses. Fails where a multiply does. */

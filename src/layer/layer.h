@@ -111,11 +111,14 @@ typedef struct dfm_pass {
   float *row_scratch; /* (tile, n_slots, scratch_n) room for rows that are made to be scored; NULL while training */
   size_t scratch_n;
   int B, block; /* rows in the batch, rows per block */
+  int room; /* of the block at hand: the first row that it has of what only blocks need. A thread's blocks take turns there,
+                   so that it stays in the caches */
   bool is_train;
   uint64_t dropout_key;
   int64_t step;
-  struct dfm_dense *dense;      /* how dense layers multiply (dense_multiply.h); NULL: by the kernel's gemm */
-  double *sums[DFM_MAX_LAYERS]; /* batch norm: per block, then whole-batch, statistics; NULL elsewhere */
+  struct dfm_dense *dense;        /* how dense layers multiply (dense_multiply.h); NULL: by the kernel's gemm */
+  double *sums[DFM_MAX_LAYERS];   /* batch norm: per block, then whole-batch, statistics; NULL elsewhere */
+  float *partial[DFM_MAX_LAYERS]; /* (blocks, kind->partial) gradients of each block; NULL where there are none */
 } dfm_pass;
 
 /* What a gradient task owns of the weights' gradients: dweight [offset, offset + n). */
@@ -134,6 +137,9 @@ struct dfm_layer_kind {
    * and returns how many. NULL: no parameters, or made by reduce_backward. */
   int (*tasks)(const dfm_layer *layer);
   int (*gradient)(const dfm_layer *layer, const dfm_pass *pass, int task, dfm_span span[2]);
+  /* Floats that backward leaves of each block, for `gradient` to add up in order; then it reads no edge but DFM_EDGE_LOGIT. NULL:
+   * none. */
+  size_t (*partial)(const dfm_layer *layer);
   /* Layers that need the whole batch (batch norm): block sums before forward / backward, then one thread's reduction of them in block order. */
   void (*sums_forward)(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
   void (*reduce_forward)(const dfm_layer *layer, const dfm_pass *pass);

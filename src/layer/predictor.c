@@ -76,7 +76,7 @@ static void score_block(void *context, int block, int thread) {
   const int64_t at = (int64_t)block * DFM_SCORE_ROWS, left = predictor->n - at;
   const int n = left < DFM_SCORE_ROWS ? (int)left : DFM_SCORE_ROWS;
   float probability[DFM_SCORE_ROWS];
-  worker->batch->rows = predictor->is_fixed ? DFM_SCORE_ROWS : n;
+  worker->batch->rows = predictor->is_fixed && !predictor->settings.is_bf16 ? DFM_SCORE_ROWS : n;
   for (int b = 0; b < worker->batch->rows; b++) {
     const int64_t i = at + (b < n ? b : n - 1);
     worker->batch->row[b] = predictor->row ? predictor->row[i] : predictor->first + i;
@@ -98,11 +98,16 @@ static dfm_status begin(dfm_predictor *predictor, dfm_pool *pool, int64_t n, dfm
   }
   dfm_dense *dense = packs ? predictor->dense : NULL;
   if (dense) DFM_TRY(dfm_dense_begin(dense, predictor->weight, pool, error));
-  for (int i = 0; i < predictor->threads; i++) dfm_executor_use(predictor->worker[i].executor, dense);
+  for (int i = 0; i < predictor->threads; i++)
+    dfm_executor_use(predictor->worker[i].executor, dense, i * DFM_SCORE_ROWS);
   return DFM_OK;
 }
 
-dfm_status dfm_predictor_fix(dfm_predictor *predictor, dfm_pool *pool, dfm_error *error) {
+dfm_status dfm_predictor_fix(dfm_predictor *predictor, bool is_bf16, dfm_pool *pool, dfm_error *error) {
+  dfm_dense_free(predictor->dense);
+  predictor->dense = NULL;
+  predictor->has_dense = predictor->is_fixed = false;
+  predictor->settings.is_bf16 = is_bf16;
   DFM_TRY(begin(predictor, pool, DFM_PACK_ROWS, error));
   predictor->is_fixed = true;
   return DFM_OK;

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -258,37 +257,11 @@ static dfm_status read_file(const cache *c, const source *from, parts *rows, dfm
                   path);
 }
 
-static dfm_status put_in_place(const cache *c, const char *path, dfm_error *error) {
-  if (rename(path, c->dataset_path) == 0) return DFM_OK;
-  const int reason = errno;
-  unlink(path);
-  return dfm_fail(error, DFM_ERROR_IO, "cannot write %s: %s; move away what is there", c->dataset_path,
-                  strerror(reason));
-}
-
-/* Writes the dataset under a name of this run alone until its digest is known: under the common name it could by then
- * be the file of another run with other settings, of which the JSON would say that it was made by these. */
-static dfm_status write_dataset(const cache *c, const source *from, const parts *rows, uint64_t *digest,
-                                dfm_error *error) {
-  uint64_t random;
-  dfm_text path = {0};
-  if (getrandom(&random, sizeof random, 0) != sizeof random)
-    return dfm_fail(error, DFM_ERROR_IO, "the system has no random number for the name of a cache file");
-  DFM_TRY(dfm_text_printf(&path, error, "%s.%016" PRIx64 ".tmp", c->dataset_path, random));
-  dfm_status status = dfm_dataset_write(path.bytes, rows->train, rows->valid, from->recipe, error);
-  if (status == DFM_OK) {
-    *digest = digest_of(path.bytes, false);
-    status = put_in_place(c, path.bytes, error);
-  }
-  free(path.bytes);
-  return status;
-}
-
 /* Keeps the rows, which from then on are those of the file: what they took up meanwhile is given back. */
 static dfm_status keep(const cache *c, const source *from, parts *rows, dfm_error *error) {
-  uint64_t digest = 0;
+  uint64_t digest; /* as it was written: what lies there by then may be another run's, made with other settings */
   parts kept = {0};
-  DFM_TRY(write_dataset(c, from, rows, &digest, error));
+  DFM_TRY(dfm_dataset_write_digest(c->dataset_path, rows->train, rows->valid, from->recipe, &digest, error));
   const dfm_status status = write_json(c, digest, error);
   if (status != DFM_OK) {
     unlink(c->dataset_path); /* of no use to anybody, and may be large */

@@ -134,7 +134,7 @@ dfm_status dfm_model_write(const char *path, const dfm_model_parts *parts, dfm_e
                done);
   DFM_TRY_GOTO(status, dfm_st_writer_create(&writer, error), done);
   DFM_TRY_GOTO(status, write_all(writer, path, parts, tensors, room, error), done);
-  status = dfm_st_commit(writer, error);
+  status = dfm_st_commit(writer, NULL, error);
   writer = NULL;
 done:
   dfm_st_abort(writer);

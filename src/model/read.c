@@ -125,16 +125,21 @@ dfm_status dfm_shaping_json(const dfm_recipe *recipe, char **text, dfm_error *er
   return status;
 }
 
-dfm_status dfm_dataset_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
-                             const dfm_recipe *recipe, dfm_error *error) {
+dfm_status dfm_dataset_write_digest(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
+                                    const dfm_recipe *recipe, uint64_t *digest, dfm_error *error) {
   char *text = NULL;
-  if (!recipe) return dfm_dataset_file_write(path, train, valid, &(dfm_dataset_origin){0}, error);
+  if (!recipe) return dfm_dataset_file_write(path, train, valid, &(dfm_dataset_origin){0}, digest, error);
   const dfm_data_settings settings = data_settings(recipe);
   DFM_TRY(dfm_shaping_json(recipe, &text, error));
   const dfm_dataset_origin origin = {.settings = &settings, .recipe_json = text};
-  const dfm_status status = dfm_dataset_file_write(path, train, valid, &origin, error);
+  const dfm_status status = dfm_dataset_file_write(path, train, valid, &origin, digest, error);
   free(text);
   return status;
+}
+
+dfm_status dfm_dataset_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
+                             const dfm_recipe *recipe, dfm_error *error) {
+  return dfm_dataset_write_digest(path, train, valid, recipe, NULL, error);
 }
 
 /* What has its value already is not set again: validation.random, once set, no longer follows validation.split, which

@@ -1,4 +1,4 @@
-/* Adam's idle rows: learning rates come in, one per step; sums over nodes, from which any row is caught up, go out.
+/* Adam's idle rows: learning rates come in, one per step; polynomials, from which any row is caught up, go out.
  * adam.h derives them. */
 #include "optim/adam.h"
 
@@ -9,32 +9,31 @@
 #include "base/memory.h"
 
 enum {
-  MAX_NODES = 24,   /* enough for the first steps of PyTorch's placement at the usual betas */
+  MAX_TERMS = 16,   /* more would lose digits: those of early steps, whose factors are large and of either sign */
   MAX_LIVE = 20000, /* beta1 / sqrt(beta2) = 0.9991 */
   MIN_POWERS = 4096,
-  CHUNK = 32 /* steps that are summed at once, at least MAX_NODES */
+  CHUNK = 32 /* steps that are summed at once */
 };
 
 /* What is left of a motion after `live` steps; also the error that interpolation may make. */
 static const double negligible = 1e-8;
 
-/* All rows last touched at one step: `nodes` floats A_i, then as many u_i, at `start` of the pool. nodes = 0: sum step
- * by step. */
+/* All rows last touched at one step, at `start` of the pool: `terms` floats c_k after the current step, as many after the step before, and u.
+ * terms = 0: sum step by step. */
 typedef struct idle_gap {
   size_t start;
-  int nodes;
+  int terms;
 } idle_gap;
 
 /* The same while it still changes. */
 typedef struct idle_live {
-  double middle, half;       /* x = middle + half y, y in [-1, 1] */
-  double sum[MAX_NODES];     /* A_i after the current step */
-  float previous[MAX_NODES]; /* A_i after the step before */
+  double u;
+  double sum[MAX_TERMS]; /* c_k after the current step */
 } idle_live;
 
-/* Chebyshev nodes y_i in (-1, 1), and the factor of Lagrange's polynomial l_i(y) = factor_i prod_{k != i} (y - y_k). */
+/* T_N(2 y - 1), Chebyshev's polynomial on [0, 1]: the factors of y^0, ..., y^N. */
 typedef struct idle_rule {
-  double y[MAX_NODES], factor[MAX_NODES];
+  double factor[MAX_TERMS + 1];
 } idle_rule;
 
 struct dfm_adam_idle {
@@ -54,15 +53,18 @@ struct dfm_adam_idle {
   idle_live *ring; /* (live), `last` at last % live */
   size_t n_powers;
   double *power1, *power2;       /* (n_powers) beta1^j, beta2^(j/2) */
-  idle_rule rule[MAX_NODES + 1]; /* by number of nodes */
+  float *scale1, *scale2;        /* (n_powers) what m and v shrink by in j steps */
+  idle_rule rule[MAX_TERMS + 1]; /* by number of terms */
 };
 
-static void rule_init(idle_rule *rule, int nodes) {
-  for (int i = 0; i < nodes; i++) {
-    const double angle = (2 * i + 1) * M_PI / (2 * nodes);
-    rule->y[i] = cos(angle);
-    rule->factor[i] = ldexp(i % 2 ? -sin(angle) : sin(angle), nodes - 1) / nodes;
-  }
+/* T_0 = 1, T_1 = x, T_(n+1) = 2 x T_n - T_(n-1), at x = 2 y - 1. */
+static void rules_init(idle_rule *rule) {
+  rule[0] = (idle_rule){{1}};
+  rule[1] = (idle_rule){{-1, 2}};
+  for (int n = 2; n <= MAX_TERMS; n++)
+    for (int k = 0; k <= n; k++)
+      rule[n].factor[k] =
+          (k > 0 ? 4 * rule[n - 1].factor[k - 1] : 0) - 2 * rule[n - 1].factor[k] - rule[n - 2].factor[k];
 }
 
 /* How long a motion lasts. beta1 = 0 has no momentum, hence no motion. */
@@ -87,6 +89,13 @@ static dfm_status idle_live_steps(const dfm_optimizer_settings *settings, int *l
   return DFM_OK;
 }
 
+/* beta^n. A state that has shrunk to 1e-20 of what it was is gone: zero instead keeps denormal numbers out of the
+ * tables. */
+static float decay(double beta, int64_t n) {
+  const double scale = beta == 0 ? 0 : exp((double)n * log(beta));
+  return scale < 1e-20 ? 0 : (float)scale;
+}
+
 dfm_status dfm_adam_idle_create(const dfm_optimizer_settings *settings, dfm_adam_idle **out, dfm_error *error) {
   dfm_adam_idle *idle = NULL;
   dfm_status status;
@@ -102,11 +111,15 @@ dfm_status dfm_adam_idle_create(const dfm_optimizer_settings *settings, dfm_adam
   DFM_TRY_GOTO(status, dfm_alloc(&idle->ring, (size_t)live, sizeof *idle->ring, error), fail);
   DFM_TRY_GOTO(status, dfm_alloc(&idle->power1, idle->n_powers, sizeof *idle->power1, error), fail);
   DFM_TRY_GOTO(status, dfm_alloc(&idle->power2, idle->n_powers, sizeof *idle->power2, error), fail);
+  DFM_TRY_GOTO(status, dfm_alloc(&idle->scale1, idle->n_powers, sizeof *idle->scale1, error), fail);
+  DFM_TRY_GOTO(status, dfm_alloc(&idle->scale2, idle->n_powers, sizeof *idle->scale2, error), fail);
   for (size_t j = 0; j < idle->n_powers; j++) {
     idle->power1[j] = pow(settings->beta1, (double)j);
     idle->power2[j] = pow(settings->beta2, (double)j / 2);
+    idle->scale1[j] = decay(settings->beta1, (int64_t)j);
+    idle->scale2[j] = decay(settings->beta2, (int64_t)j);
   }
-  for (int nodes = 1; nodes <= MAX_NODES; nodes++) rule_init(&idle->rule[nodes], nodes);
+  rules_init(idle->rule);
   *out = idle;
   return DFM_OK;
 fail:
@@ -132,6 +145,8 @@ void dfm_adam_idle_free(dfm_adam_idle *idle) {
   free(idle->ring);
   free(idle->power1);
   free(idle->power2);
+  free(idle->scale1);
+  free(idle->scale2);
   free(idle);
 }
 
@@ -145,14 +160,11 @@ static double root_of_step(const dfm_adam_idle *idle, int64_t t) {
   return idle->epsilon_keras ? 1 : sqrt(correction(idle->beta2, t));
 }
 
-/* Nodes that keep the error of interpolating x / (s + epsilon x) over [low, high] under `negligible`, for every s. The
- * pole at -s / epsilon hurts most when it is as far from zero as the range is: then the range, seen from the pole, has
- * the ratio (1 + high / low) / 2, and each node divides the error by the sum of the half axes of the largest ellipse
- * around the range that leaves the pole out. */
-static int nodes_for(double low, double high) {
-  const double ratio = sqrt((1 + high / low) / 2), axes = (ratio + 1) / (ratio - 1);
-  const double nodes = ceil(-log(negligible) / log(axes));
-  return nodes <= MAX_NODES ? (int)fmax(nodes, 1) : 0;
+/* Terms that keep the error of 1 / (1 + y d), |d| <= reach, under `negligible` of it. The polynomial that meets it at Chebyshev's nodes errs by
+ * T_N(2 y - 1) / T_N(x) of it, where x = -2 / d - 1 is its pole's place and |x| at least 2 / reach - 1. */
+static int terms_for(double reach) {
+  const double terms = ceil(acosh(1 / negligible) / acosh(2 / reach - 1));
+  return terms <= MAX_TERMS ? (int)fmax(terms, 1) : 0;
 }
 
 static idle_gap *gap_of(const dfm_adam_idle *idle, int64_t last) {
@@ -164,32 +176,28 @@ static void open_gap(dfm_adam_idle *idle, int64_t last) {
   idle_gap *gap = gap_of(idle, last);
   *gap = (idle_gap){0};
   if (idle->live == 0) return;
-  const double low = root_of_step(idle, last + 1) / idle->power2[1];
-  const double high = root_of_step(idle, last + idle->live) / idle->power2[idle->live];
-  const int nodes = nodes_for(low, high);
-  if (nodes >= idle->live) return;
-  *gap = (idle_gap){idle->pool_length, nodes};
+  const double high = idle->power2[1] / root_of_step(idle, last + 1);
+  const double low = idle->power2[idle->live] / root_of_step(idle, last + idle->live);
+  const int terms = terms_for((high - low) / (high + low));
+  if (terms >= idle->live) return;
+  *gap = (idle_gap){idle->pool_length, terms};
   idle_live *ring = &idle->ring[last % idle->live];
-  memset(ring, 0, sizeof *ring);
-  ring->middle = (low + high) / 2;
-  ring->half = fmax((high - low) / 2, 1e-12 * high);
-  for (int i = 0; i < nodes; i++) {
-    idle->pool[gap->start + (size_t)i] = 0;
-    idle->pool[gap->start + (size_t)(nodes + i)] = (float)(1 / (ring->middle + ring->half * idle->rule[nodes].y[i]));
-  }
-  idle->pool_length += 2 * (size_t)nodes;
+  *ring = (idle_live){.u = (high + low) / 2};
+  memset(idle->pool + gap->start, 0, 2 * (size_t)terms * sizeof *idle->pool);
+  idle->pool[gap->start + 2 * (size_t)terms] = (float)ring->u;
+  idle->pool_length += 2 * (size_t)terms + 1;
 }
 
-/* A_i += a l_i(x) */
-static void add_term(idle_live *ring, const idle_rule *rule, int nodes, double a, double x) {
-  double after[MAX_NODES + 1], before = a;
-  const double y = (x - ring->middle) / ring->half;
-  after[nodes] = 1;
-  for (int i = nodes; i-- > 0;) after[i] = after[i + 1] * (y - rule->y[i]);
-  for (int i = 0; i < nodes; i++) {
-    ring->sum[i] += rule->factor[i] * before * after[i + 1];
-    before *= y - rule->y[i];
-  }
+/* c += a times the factors of the polynomial that is 1 / (1 + y d) at Chebyshev's nodes. With T the rule's polynomial and q = -d that is
+ * (1 - T(y) / T(1 / q)) / (1 - q y): divided out, y^k has the factor q^k over T(1 / q) q^N of its terms above k. */
+static void add_term(double *c, const idle_rule *rule, int terms, double a, double d) {
+  double power[MAX_TERMS + 1], above[MAX_TERMS + 1];
+  power[0] = 1;
+  for (int k = 0; k < terms; k++) power[k + 1] = power[k] * -d;
+  above[terms] = 0;
+  for (int k = terms; k > 0; k--) above[k - 1] = above[k] + rule->factor[k] * power[terms - k];
+  const double scale = a / (above[0] + rule->factor[0] * power[terms]);
+  for (int k = 0; k < terms; k++) c[k] += scale * power[k] * above[k];
 }
 
 static dfm_status reserve(dfm_adam_idle *idle, dfm_error *error) {
@@ -198,7 +206,7 @@ static dfm_status reserve(dfm_adam_idle *idle, dfm_error *error) {
   DFM_TRY(dfm_grow(&idle->size, &idle->size_capacity, n, sizeof *idle->size, error));
   DFM_TRY(dfm_grow(&idle->root, &idle->root_capacity, n, sizeof *idle->root, error));
   DFM_TRY(dfm_grow(&idle->gap, &idle->gap_capacity, n, sizeof *idle->gap, error));
-  return dfm_grow(&idle->pool, &idle->pool_capacity, idle->pool_length + 2 * MAX_NODES, sizeof *idle->pool, error);
+  return dfm_grow(&idle->pool, &idle->pool_capacity, idle->pool_length + 2 * MAX_TERMS + 1, sizeof *idle->pool, error);
 }
 
 dfm_status dfm_adam_idle_begin(dfm_adam_idle *idle, double learning_rate, dfm_error *error) {
@@ -213,48 +221,38 @@ dfm_status dfm_adam_idle_begin(dfm_adam_idle *idle, double learning_rate, dfm_er
   idle->root[at] = 1 / root;
   if (t > 1) open_gap(idle, t - 1);
   const int64_t first = idle->origin > 1 ? idle->origin : 1;
-  for (int64_t last = t - idle->live > first ? t - idle->live : first; last < t; last++) {
+  for (int64_t last = t - idle->live - 1 > first ? t - idle->live - 1 : first; last < t; last++) {
     const idle_gap gap = *gap_of(idle, last);
-    if (gap.nodes == 0) continue;
+    float *c = idle->pool + gap.start;
+    memcpy(c + gap.terms, c, (size_t)gap.terms * sizeof *c);
+    if (gap.terms == 0 || t - last > idle->live) continue; /* what has ended stays as it is */
     idle_live *ring = &idle->ring[last % idle->live];
-    float *A = idle->pool + gap.start;
-    memcpy(ring->previous, A, (size_t)gap.nodes * sizeof *A);
-    add_term(ring, &idle->rule[gap.nodes], gap.nodes, size * idle->power1[t - last], root / idle->power2[t - last]);
-    for (int i = 0; i < gap.nodes; i++) A[i] = (float)ring->sum[i];
+    const double u = idle->power2[t - last] / root;
+    add_term(ring->sum, &idle->rule[gap.terms], gap.terms, size * idle->power1[t - last], u / ring->u - 1);
+    for (int k = 0; k < gap.terms; k++) c[k] = (float)ring->sum[k];
   }
   return DFM_OK;
 }
 
-/* beta^n. A state that has shrunk to 1e-20 of what it was is gone: zero instead keeps denormal numbers out of the
- * tables. */
-static float decay(double beta, const double *power, size_t n_powers, int64_t n, bool is_half) {
-  double scale;
-  if ((size_t)n < n_powers)
-    scale = is_half ? power[n] * power[n] : power[n];
-  else
-    scale = beta == 0 ? 0 : exp((double)n * log(beta));
-  return scale < 1e-20 ? 0 : (float)scale;
-}
-
 /* The sum step by step; the state decays with the last chunk. */
 static void catch_up_by_step(const dfm_adam_idle *idle, const dfm_kernel *kernel, float *w, float *m, float *v,
-                             size_t n, int64_t last, int64_t steps, const dfm_adam_gap *whole) {
+                             size_t n, int64_t last, int64_t steps, float m_scale, float v_scale) {
   float a[CHUNK], u[CHUNK];
-  dfm_adam_gap gap = {.a = a, .u = u, .epsilon = whole->epsilon, .m_scale = 1, .v_scale = 1};
+  dfm_adam_steps gap = {.a = a, .u = u, .epsilon = idle->epsilon, .m_scale = 1, .v_scale = 1};
   const int64_t end = steps < idle->live ? steps : idle->live;
   int64_t j = 0;
   do {
-    for (gap.nodes = 0; gap.nodes < CHUNK && j < end; gap.nodes++) {
+    for (gap.n = 0; gap.n < CHUNK && j < end; gap.n++) {
       j++;
       const int64_t at = last - idle->origin + j - 1;
-      a[gap.nodes] = (float)(idle->size[at] * idle->power1[j]);
-      u[gap.nodes] = (float)(idle->root[at] * idle->power2[j]);
+      a[gap.n] = (float)(idle->size[at] * idle->power1[j]);
+      u[gap.n] = (float)(idle->root[at] * idle->power2[j]);
     }
     if (j == end) {
-      gap.m_scale = whole->m_scale;
-      gap.v_scale = whole->v_scale;
+      gap.m_scale = m_scale;
+      gap.v_scale = v_scale;
     }
-    kernel->adam_gap(w, m, v, n, &gap);
+    kernel->adam_steps(w, m, v, n, &gap);
   } while (j < end);
 }
 
@@ -263,17 +261,20 @@ void dfm_adam_idle_catch_up(const dfm_adam_idle *idle, const dfm_kernel *kernel,
   const int64_t steps = upto - last;
   if (steps <= 0) return;
   const idle_gap known = *gap_of(idle, last);
-  dfm_adam_gap gap = {.nodes = known.nodes,
-                      .epsilon = idle->epsilon,
-                      .m_scale = decay(idle->beta1, idle->power1, idle->n_powers, steps, false),
-                      .v_scale = decay(idle->beta2, idle->power2, idle->n_powers, steps, true)};
-  if (steps <= known.nodes || known.nodes == 0) {
-    catch_up_by_step(idle, kernel, w, m, v, n, last, steps, &gap);
+  const bool is_known = (size_t)steps < idle->n_powers;
+  const float m_scale = is_known ? idle->scale1[steps] : decay(idle->beta1, steps);
+  const float v_scale = is_known ? idle->scale2[steps] : decay(idle->beta2, steps);
+  if (known.terms == 0) {
+    catch_up_by_step(idle, kernel, w, m, v, n, last, steps, m_scale, v_scale);
     return;
   }
-  gap.a = idle->pool + known.start;
-  gap.u = gap.a + known.nodes;
-  if (upto < idle->step && idle->step - last <= idle->live) gap.a = idle->ring[last % idle->live].previous;
+  const float *now = idle->pool + known.start, *before = now + known.terms;
+  const dfm_adam_gap gap = {.terms = known.terms,
+                            .c = upto < idle->step ? before : now,
+                            .u = before[known.terms],
+                            .epsilon = idle->epsilon,
+                            .m_scale = m_scale,
+                            .v_scale = v_scale};
   kernel->adam_gap(w, m, v, n, &gap);
 }
 

@@ -11,15 +11,16 @@
  * with the row. Two facts make that sum cheap:
  *  - It ends. Terms fall at least like (beta1 / sqrt(beta2))^j, so after `live` steps, where that is 1e-8, the rest is
  *    nothing.
- *  - It is smooth in x = 1 / u, which grows slowly over those steps. So x / (s + epsilon x) is replaced by its
- *    interpolation polynomial at N Chebyshev nodes x_i, which turns the sum over steps into one over nodes, with
- *    weights that no longer depend on the row:
- *        f(s) ~ sum_i A_i / (s / x_i + epsilon),    A_i = sum_j a_j l_i(x_j),    l_i Lagrange's polynomials.
- *    The A_i of every `last` in the live window are brought forward by one term per step; older ones stay. N follows
- *    from the range of x, so that the error stays under 1e-8 of the motion: 5 for the usual betas, more for `last`
- *    under some hundred steps, where PyTorch's u_j fall fast.
- * Gaps of at most N steps, and betas for which N would be large, are summed step by step. With l2 coupled into the
- * gradient no row is idle. */
+ *  - It is nearly one term. u_j hardly changes over those steps, so with a u in their midst, d_j = u_j / u - 1,
+ *    r = 1 / (s u + epsilon) and y = s u r, which is between 0 and 1,
+ *        f(s) = r sum_j a_j / (1 + y d_j),
+ *    where each 1 / (1 + y d_j) is smooth in y. It is replaced by the polynomial that meets it at N Chebyshev nodes:
+ *        f(s) ~ r sum_k c_k y^k,    c_k = sum_j a_j e_k(d_j),    e_k(d) that polynomial's factors.
+ *    So a row takes one root and one division. The c_k of every `last` in the live window are brought forward by one
+ *    term per step; older ones stay. N follows from the range of u, so that the error stays under 1e-8 of the motion:
+ *    5 for the usual betas, more for `last` under some hundred steps, where PyTorch's u_j fall fast.
+ * Gaps after the very first steps, and betas for which N would be large, are summed step by step. With l2 coupled into
+ * the gradient no row is idle. */
 #ifndef DFM_OPTIM_ADAM_H
 #define DFM_OPTIM_ADAM_H
 

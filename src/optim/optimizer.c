@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/copy.h"
 #include "base/memory.h"
 #include "optim/adam.h"
 
@@ -134,54 +133,20 @@ void dfm_optimizer_step(const dfm_optimizer *optimizer, float *w, float *state0,
   }
 }
 
-/* ---- rows of a table: short ones are stepped side by side, since a span costs little more than one of them */
-
-enum { SPAN = 1024 };
-
-typedef struct row_spans {
-  float w[SPAN], state[2][SPAN];
-} row_spans;
-
-/* Of rows of n floats, from w (count, n) on; n is known to the compiler where rows are shortest. */
-__attribute__((always_inline)) static inline void step_short(const dfm_optimizer *optimizer, const dfm_rows *rows,
-                                                             const uint32_t *id, size_t count, const float *w,
-                                                             const float *g, size_t n) {
-  const int states = dfm_optimizer_states(optimizer);
-  row_spans of;
-  memcpy(of.w, w, count * n * sizeof *w);
-  for (size_t i = 0; i < count; i++)
-    for (int k = 0; k < states; k++)
-      dfm_copy_few(of.state[k] + i * n, rows->at + id[i] * rows->stride + (size_t)(k + 1) * n, n);
-  dfm_optimizer_step(optimizer, of.w, of.state[0], of.state[1], g, count * n);
-  for (size_t i = 0; i < count; i++) {
-    float *row = rows->at + id[i] * rows->stride;
-    dfm_copy_few(row, of.w + i * n, n);
-    for (int k = 0; k < states; k++) dfm_copy_few(row + (size_t)(k + 1) * n, of.state[k] + i * n, n);
-  }
-}
-
-static void step_long(const dfm_optimizer *optimizer, const dfm_rows *rows, const uint32_t *id, size_t count,
-                      const float *g) {
-  const size_t n = rows->n;
-  for (size_t i = 0; i < count; i++) {
-    float *w = rows->at + id[i] * rows->stride;
-    dfm_optimizer_step(optimizer, w, w + n, w + 2 * n, g + i * n, n);
-  }
-}
-
 void dfm_optimizer_step_rows(const dfm_optimizer *optimizer, const dfm_rows *rows, const uint32_t *id, size_t count,
-                             const float *w, const float *g) {
-  const size_t n = rows->n;
-  if (n > DFM_COPY_FEW) {
-    step_long(optimizer, rows, id, count, g);
-    return;
-  }
-  for (size_t at = 0; at < count; at += SPAN / n) {
-    const size_t here = count - at < SPAN / n ? count - at : SPAN / n;
-    if (n == 1)
-      step_short(optimizer, rows, id + at, here, w + at, g + at, 1);
-    else
-      step_short(optimizer, rows, id + at, here, w + at * n, g + at * n, n);
+                             const float *g) {
+  const dfm_optimizer_settings *settings = &optimizer->settings;
+  switch (settings->name) {
+    case DFM_SGD:
+      optimizer->kernel->sgd_rows(rows, id, count, g, optimizer->learning_rate);
+      break;
+    case DFM_ADAGRAD:
+      optimizer->kernel->adagrad_rows(rows, id, count, g, optimizer->learning_rate, (float)settings->adagrad_initial,
+                                      (float)settings->epsilon);
+      break;
+    case DFM_ADAM:
+      optimizer->kernel->adam_rows(rows, id, count, g, &optimizer->adam);
+      break;
   }
 }
 

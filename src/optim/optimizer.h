@@ -38,14 +38,9 @@ int64_t dfm_optimizer_step_count(const dfm_optimizer *optimizer);
 void dfm_optimizer_step(const dfm_optimizer *optimizer, float *w, float *state0, float *state1, const float *g,
                         size_t n);
 
-/* Rows that start `stride` floats apart: n weights, then n of each state; what follows is the caller's. */
-typedef struct dfm_rows {
-  float *at;
-  size_t stride, n;
-} dfm_rows;
-/* Steps the `count` rows id[0], id[1], ..., all different, by the gradients g (count, n). w (count, n) has their weights side by side. */
+/* Steps the `count` rows id[0], id[1], ..., all different, by the gradients g (count, n). */
 void dfm_optimizer_step_rows(const dfm_optimizer *optimizer, const dfm_rows *rows, const uint32_t *id, size_t count,
-                             const float *w, const float *g);
+                             const float *g);
 
 /* Moves a row last stepped at `last` (1 <= last, and not before the origin) to where the dense optimizer has it after
  * step `upto` (last <= upto

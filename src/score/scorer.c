@@ -1,6 +1,7 @@
 /* Scorer: a model and encoded rows come in; probabilities go out. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "layer/predictor.h"
@@ -8,17 +9,19 @@
 
 struct dfm_scorer {
   const dfm_model *model;
+  const dfm_kernel *kernel;
   dfm_pool *pool;
   dfm_predictor *predictor;
   int64_t *row; /* (DFM_SCAN_ROWS) of a piece of the text */
 };
 
-static dfm_status create_predictor(const dfm_model *model, dfm_pool *pool, dfm_predictor **predictor,
-                                   dfm_error *error) {
-  const dfm_kernel *kernel;
+static dfm_status create_predictor(dfm_scorer *scorer, dfm_error *error) {
+  const dfm_model *model = scorer->model;
   const dfm_row_source rows = {model, dfm_model_row};
-  DFM_TRY(dfm_kernel_pick(&kernel, error));
-  return dfm_predictor_create(model->net, kernel, model->weight, &rows, pool, predictor, error);
+  DFM_TRY(dfm_kernel_pick(&scorer->kernel, error));
+  DFM_TRY(
+      dfm_predictor_create(model->net, scorer->kernel, model->weight, &rows, scorer->pool, &scorer->predictor, error));
+  return dfm_predictor_fix(scorer->predictor, false, scorer->pool, error);
 }
 
 static dfm_status check_rows(const dfm_model *model, const dfm_dataset *dataset, int64_t first, int64_t n,
@@ -53,14 +56,28 @@ dfm_status dfm_scorer_create(const dfm_model *model, int threads, dfm_scorer **o
   DFM_TRY(dfm_alloc(&scorer, 1, sizeof *scorer, error));
   scorer->model = model;
   DFM_TRY_GOTO(status, dfm_pool_create(threads, &scorer->pool, error), fail);
-  DFM_TRY_GOTO(status, create_predictor(model, scorer->pool, &scorer->predictor, error), fail);
-  DFM_TRY_GOTO(status, dfm_predictor_fix(scorer->predictor, scorer->pool, error), fail);
+  DFM_TRY_GOTO(status, create_predictor(scorer, error), fail);
   DFM_TRY_GOTO(status, dfm_alloc(&scorer->row, DFM_SCAN_ROWS, sizeof *scorer->row, error), fail);
   *out = scorer;
   return DFM_OK;
 fail:
   dfm_scorer_free(scorer);
   return status;
+}
+
+dfm_status dfm_scorer_set_precision(dfm_scorer *scorer, const char *precision, bool *is_emulated, dfm_error *error) {
+  const bool has_bf16 = dfm_kernel_has_bf16(scorer->kernel);
+  char shown[DFM_SHOW_BYTES];
+  bool is_bf16 = false;
+  if (strcmp(precision, "auto") == 0)
+    is_bf16 = has_bf16;
+  else if (strcmp(precision, "bf16") == 0)
+    is_bf16 = true;
+  else if (strcmp(precision, "float32") != 0)
+    return dfm_fail(error, DFM_ERROR_VALUE, "precision is '%s'; use float32, bf16 or auto",
+                    dfm_show(shown, precision, strlen(precision)));
+  if (is_emulated) *is_emulated = is_bf16 && !has_bf16;
+  return dfm_predictor_fix(scorer->predictor, is_bf16, scorer->pool, error);
 }
 
 dfm_status dfm_scorer_score(dfm_scorer *scorer, const dfm_dataset *dataset, int64_t first, int64_t n,

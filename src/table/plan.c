@@ -110,31 +110,22 @@ size_t dfm_plans_gradient_floats(const dfm_tables *tables, const dfm_plan *plans
   return most;
 }
 
-/* Unique rows that are not ready: never touched, or not caught up. They are made so together, since a row's start is looked up in the vocabulary. */
-typedef struct unready {
-  uint32_t id[32], u[32], touched[32];
+/* Rows that no batch has asked for before. They are started together, since a row's start is looked up in the vocabulary. */
+typedef struct fresh_rows {
+  uint32_t id[32], u[32];
   size_t n;
-} unready;
+} fresh_rows;
 
-/* Brings them to the step before the current one, and copies them. */
-static void make_ready(const dfm_tables *tables, const dfm_table *table, unready *rows, float *weights) {
-  const int64_t upto = dfm_optimizer_step_count(tables->optimizer) - 1;
+static void start_rows(const dfm_tables *tables, const dfm_table *table, fresh_rows *fresh, float *weights) {
   const size_t n = (size_t)table->n;
-  uint32_t fresh[32];
-  size_t n_fresh = 0;
-  for (size_t i = 0; i < rows->n; i++)
-    if (rows->touched[i] == 0) fresh[n_fresh++] = rows->id[i];
-  if (n_fresh > 0 && dfm_table_draws(tables))
-    dfm_encoder_ask_fingerprints(tables->encoder, table->field, fresh, n_fresh);
-  for (size_t i = 0; i < rows->n; i++) {
-    const dfm_row row = dfm_row_at(table, rows->id[i]);
-    if (rows->touched[i] == 0)
-      dfm_table_initial(tables, table->field, rows->id[i], row.w);
-    else if (rows->touched[i] > 1) /* 1: set, before the first step */
-      dfm_optimizer_catch_up(tables->optimizer, row.w, row.state0, row.state1, n, rows->touched[i] - 1, upto);
-    memcpy(weights + rows->u[i] * n, row.w, n * sizeof(float));
+  if (fresh->n > 0 && dfm_table_draws(tables))
+    dfm_encoder_ask_fingerprints(tables->encoder, table->field, fresh->id, fresh->n);
+  for (size_t i = 0; i < fresh->n; i++) {
+    float *w = dfm_row_at(table, fresh->id[i]).w;
+    dfm_table_initial(tables, table->field, fresh->id[i], w);
+    memcpy(weights + fresh->u[i] * n, w, n * sizeof(float));
   }
-  rows->n = 0;
+  fresh->n = 0;
 }
 
 /* Touch words under this one are those of rows that are not ready. */
@@ -156,19 +147,25 @@ static bool asks_whole(const dfm_tables *tables, const dfm_table *table) {
   return table->n <= DFM_COPY_FEW || ready_from(tables, table) > 1;
 }
 
-DFM_PREFETCHES void prefetch_place(const dfm_table *table, uint32_t id, bool is_whole) {
-  if (id >= table->V) return;
-  if (is_whole)
-    dfm_row_prefetch(table, id);
-  else
-    __builtin_prefetch(dfm_row_at(table, id).touch, 1);
+DFM_PREFETCHES void ask_touch(const dfm_table *table, uint32_t id) {
+  if (id < table->V) dfm_prefetch_far(dfm_row_at(table, id).touch, 1);
 }
 
 /* Asks for the rows of the first places. */
-DFM_PREFETCHES void prefetch_first(const dfm_tables *tables, const places *of) {
-  const size_t ahead = (size_t)dfm_rows_ahead(of->table);
-  const bool is_whole = asks_whole(tables, of->table);
-  for (size_t p = 0; p < of->n && p < ahead; p++) prefetch_place(of->table, of->id[p], is_whole);
+DFM_PREFETCHES void ask_start(const dfm_tables *tables, const places *of) {
+  if (asks_whole(tables, of->table)) {
+    dfm_rows_ask_start(of->table, of->id, of->n);
+    return;
+  }
+  for (size_t p = 0; p < of->n && p < DFM_ROWS_AHEAD; p++) ask_touch(of->table, of->id[p]);
+}
+
+/* Asks for those of places to come, at place p. */
+DFM_PREFETCHES void ask_ahead(const dfm_table *table, const places *of, size_t p, bool is_whole) {
+  if (is_whole)
+    dfm_rows_ask(table, of->id, of->n, p);
+  else if (p + DFM_ROWS_AHEAD < of->n)
+    ask_touch(table, of->id[p + DFM_ROWS_AHEAD]);
 }
 
 /* Numbers the rows that no place before has asked for, from plan->U on; true: some place has no id. Whether a row has been asked for cannot be
@@ -179,13 +176,13 @@ __attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *ta
   const uint32_t ready = ready_from(tables, of->table), *id = of->id;
   uint32_t *restrict unique = plan->unique, U = (uint32_t)plan->U;
   float *restrict weights = plan->weights;
-  const size_t ahead = (size_t)dfm_rows_ahead(of->table);
   const bool is_whole = asks_whole(tables, of->table);
-  unready rows;
-  rows.n = 0;
+  const int64_t upto = dfm_optimizer_step_count(tables->optimizer) - 1;
+  fresh_rows fresh;
+  fresh.n = 0;
   bool has_none = false;
   for (size_t p = 0; p < of->n; p++) {
-    if (p + ahead < of->n) prefetch_place(&table, id[p + ahead], is_whole);
+    ask_ahead(&table, of, p, is_whole);
     if (id[p] >= table.V) { /* DFM_ID_NONE */
       inverse[p] = DFM_ID_NONE;
       has_none = true;
@@ -199,27 +196,30 @@ __attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *ta
     U += 1 - is_marked;
     *row.touch = DFM_ROW_MARKED | u;
     inverse[p] = u;
-    if (n <= DFM_COPY_FEW) dfm_copy_few(weights + u * n, row.w, n);
     if (touched < ready) {
-      rows.id[rows.n] = id[p];
-      rows.u[rows.n] = u;
-      rows.touched[rows.n++] = touched;
-      if (rows.n == sizeof rows.id / sizeof *rows.id) make_ready(tables, of->table, &rows, weights);
+      if (touched == 0) {
+        fresh.id[fresh.n] = id[p];
+        fresh.u[fresh.n++] = u;
+        if (fresh.n == sizeof fresh.id / sizeof *fresh.id) start_rows(tables, of->table, &fresh, weights);
+        continue;
+      }
+      if (touched > 1) /* 1: set, before the first step */
+        dfm_optimizer_catch_up(tables->optimizer, row.w, row.state0, row.state1, n, touched - 1, upto);
     }
+    if (n <= DFM_COPY_FEW) dfm_copy_few(weights + u * n, row.w, n);
   }
-  make_ready(tables, of->table, &rows, weights);
+  start_rows(tables, of->table, &fresh, weights);
   plan->U = (int)U;
   return has_none;
 }
 
 /* Copies long rows, from unique row u on. Their states are asked for when they are stepped: until then they would not stay in the cache. */
 static void copy_rows(const dfm_table *table, const dfm_plan *plan, int u) {
-  const size_t n = (size_t)table->n, bytes = n * sizeof(float);
-  const int ahead = dfm_rows_ahead(table);
-  for (int i = u; i < plan->U && i < u + ahead; i++) dfm_prefetch(dfm_row_at(table, plan->unique[i]).w, bytes);
+  enum { AHEAD = 4 };
+  const size_t n = (size_t)table->n;
   for (; u < plan->U; u++) {
-    if (u + ahead < plan->U) dfm_prefetch(dfm_row_at(table, plan->unique[u + ahead]).w, bytes);
-    memcpy(plan->weights + (size_t)u * n, dfm_row_at(table, plan->unique[u]).w, bytes);
+    if (u + AHEAD < plan->U) dfm_prefetch_far(dfm_row_at(table, plan->unique[u + AHEAD]).w, n * sizeof(float));
+    memcpy(plan->weights + (size_t)u * n, dfm_row_at(table, plan->unique[u]).w, n * sizeof(float));
   }
 }
 
@@ -257,16 +257,16 @@ static void gather(const dfm_tables *tables, const dfm_table *table, dfm_plan *p
 }
 
 /* The first places of the table; none of a field that shares another's, whose ids are that one's task's. */
-DFM_PREFETCHES void prefetch_table(const dfm_tables *tables, const dfm_table *table, const dfm_batch *batch) {
+DFM_PREFETCHES void ask_table(const dfm_tables *tables, const dfm_table *table, const dfm_batch *batch) {
   if (table->n_members == 0) return;
   const places first = places_of(table, batch, table->field);
-  prefetch_first(tables, &first);
+  ask_start(tables, &first);
 }
 
 void dfm_tables_gather(const dfm_tables *tables, int from, int to, dfm_plan *plans, const dfm_batch *batch) {
-  if (from < to) prefetch_table(tables, &tables->table[from], batch);
+  if (from < to) ask_table(tables, &tables->table[from], batch);
   for (int t = from; t < to; t++) {
-    if (t + 1 < to) prefetch_table(tables, &tables->table[t + 1], batch); /* while this one is planned */
+    if (t + 1 < to) ask_table(tables, &tables->table[t + 1], batch); /* while this one is planned */
     if (tables->table[t].n_members > 0) gather(tables, &tables->table[t], plans, batch);
   }
 }

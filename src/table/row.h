@@ -20,19 +20,50 @@ static inline dfm_row dfm_row_at(const dfm_table *table, uint32_t id) {
   return (dfm_row){w, w + table->n, w + 2 * table->n, (uint32_t *)(void *)(w + table->stride - 1)};
 }
 
-/* Asks the memory for a row that will be written: its lines, wherever in one it starts. */
-DFM_PREFETCHES void dfm_row_prefetch(const dfm_table *table, uint32_t id) {
-  const float *w = dfm_row_at(table, id).w;
-  dfm_prefetch_write(w, (size_t)table->stride * sizeof(float));
-  __builtin_prefetch(w + table->stride - 1, 1);
+/* Rows are asked for in two goes, because what waits for a page's translation holds up all that follows it: the first line of some rows at once, so
+ * that they wait together, and nearer the others of each row, whose page is known by then, between the work on other rows. Short rows, of which
+ * many are in the caches, in one. */
+enum { DFM_ROWS_AT_ONCE = 16, DFM_ROWS_AHEAD = 3 * DFM_ROWS_AT_ONCE, DFM_SHORT_ROW = 2 * DFM_CACHE_LINE };
+
+static inline bool dfm_row_is_short(const dfm_table *table) {
+  return (size_t)table->stride * sizeof(float) <= DFM_SHORT_ROW;
 }
 
-/* Rows ahead that memory is asked for: far enough to hide a miss, near enough that they stay in the first-level cache, a third of it. */
-static inline int dfm_rows_ahead(const dfm_table *table) {
-  enum { BYTES = 10240, MOST = 64, USUAL = 32, LEAST = 2 };
-  const size_t row_bytes = (size_t)table->stride * sizeof(float), fitting = BYTES / row_bytes;
-  if (row_bytes <= DFM_CACHE_LINE) return MOST;
-  return fitting > USUAL ? USUAL : fitting < LEAST ? LEAST : (int)fitting;
+DFM_PREFETCHES void dfm_row_ask_first(const dfm_table *table, uint32_t id) {
+  const dfm_row row = dfm_row_at(table, id);
+  if (id >= table->V) return;
+  if (!dfm_row_is_short(table)) {
+    dfm_prefetch_far(row.w, 1);
+    return;
+  }
+  dfm_prefetch(row.w, (size_t)table->stride * sizeof(float));
+  dfm_prefetch(row.touch, 1);
+}
+
+DFM_PREFETCHES void dfm_row_ask_rest(const dfm_table *table, uint32_t id) {
+  enum { LINE = DFM_CACHE_LINE / sizeof(float) };
+  const dfm_row row = dfm_row_at(table, id);
+  if (id >= table->V) return;
+  dfm_prefetch_far(row.w + LINE, ((size_t)table->stride - LINE) * sizeof(float));
+  dfm_prefetch_far(row.touch, 1);
+}
+
+/* Called for i = 0, ..., n - 1, each before the work on row id[i]. */
+DFM_PREFETCHES void dfm_rows_ask(const dfm_table *table, const uint32_t *id, size_t n, size_t i) {
+  const size_t first = i + DFM_ROWS_AHEAD - DFM_ROWS_AT_ONCE, rest = i + DFM_ROWS_AT_ONCE;
+  if (dfm_row_is_short(table)) {
+    if (first < n) dfm_row_ask_first(table, id[first]);
+    return;
+  }
+  for (size_t k = first; i % DFM_ROWS_AT_ONCE == 0 && k < first + DFM_ROWS_AT_ONCE && k < n; k++)
+    dfm_row_ask_first(table, id[k]);
+  if (rest < n) dfm_row_ask_rest(table, id[rest]);
+}
+
+/* Called before the first of those: asks for what they do not. */
+DFM_PREFETCHES void dfm_rows_ask_start(const dfm_table *table, const uint32_t *id, size_t n) {
+  for (size_t k = 0; k < DFM_ROWS_AHEAD - DFM_ROWS_AT_ONCE && k < n; k++) dfm_row_ask_first(table, id[k]);
+  for (size_t k = 0; !dfm_row_is_short(table) && k < DFM_ROWS_AT_ONCE && k < n; k++) dfm_row_ask_rest(table, id[k]);
 }
 
 #endif

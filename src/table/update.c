@@ -136,10 +136,6 @@ static void add_up(const dfm_update *update) {
   add_penalty(update, 0, update->plan->U, update->g);
 }
 
-DFM_PREFETCHES void prefetch_rows(const dfm_table *table, const uint32_t *id, int n) {
-  for (int u = 0; u < n; u++) dfm_row_prefetch(table, id[u]);
-}
-
 /* The rows hold after the current step, and are no longer marked. */
 static void touch_rows(const dfm_tables *tables, const dfm_table *table, const uint32_t *id, int n) {
   const uint32_t now = (uint32_t)(dfm_optimizer_step_count(tables->optimizer) + 1);
@@ -147,32 +143,28 @@ static void touch_rows(const dfm_tables *tables, const dfm_table *table, const u
 }
 
 /* Rows that are stepped at once: while they are, those that follow are asked for. */
-static int rows_at_once(const dfm_table *table) {
-  const int ahead = dfm_rows_ahead(table);
-  return ahead < 32 ? (ahead + 1) / 2 : 32;
+static size_t rows_at_once(const dfm_table *table) {
+  enum { LINES = 16, SHORT_ROWS = 32 }; /* as many lines as a core waits for at a time */
+  const size_t lines = (size_t)table->stride * sizeof(float) / DFM_CACHE_LINE + 1;
+  return dfm_row_is_short(table) ? SHORT_ROWS : lines < LINES ? LINES / lines : 1;
 }
 
-/* Steps the unique rows [from, to) by their gradients g. The gathered weights stay as they are: other tables' gradients may need them. */
-static void step_at_once(const dfm_tables *tables, const dfm_table *table, const dfm_plan *plan, int from, int to,
-                         const float *g) {
+/* Steps the `n` unique rows from u on by their gradients g. The gathered weights stay as they are: other tables' gradients may need them. */
+static void step_some(const dfm_tables *tables, const dfm_table *table, const dfm_plan *plan, size_t u, size_t n,
+                      const float *g) {
   const dfm_rows rows = {table->rows, (size_t)table->stride, (size_t)table->n};
-  dfm_optimizer_step_rows(tables->optimizer, &rows, plan->unique + from, (size_t)(to - from),
-                          plan->weights + (size_t)from * rows.n, g);
-  touch_rows(tables, table, plan->unique + from, to - from);
-}
-
-static int least(int a, int b) {
-  return a < b ? a : b;
+  dfm_optimizer_step_rows(tables->optimizer, &rows, plan->unique + u, n, g);
+  touch_rows(tables, table, plan->unique + u, (int)n);
 }
 
 /* Steps the plan's rows by their gradients g (U, n). */
 static void step_rows(const dfm_tables *tables, const dfm_table *table, const dfm_plan *plan, const float *g) {
-  const int U = plan->U, at_once = rows_at_once(table);
-  prefetch_rows(table, plan->unique, least(U, at_once));
-  for (int u = 0; u < U; u += at_once) {
-    const int end = least(U, u + at_once);
-    prefetch_rows(table, plan->unique + end, least(U - end, at_once));
-    step_at_once(tables, table, plan, u, end, g + (size_t)u * (size_t)table->n);
+  const size_t U = (size_t)plan->U, at_once = rows_at_once(table);
+  dfm_rows_ask_start(table, plan->unique, U);
+  for (size_t u = 0; u < U; u += at_once) {
+    const size_t here = U - u < at_once ? U - u : at_once;
+    for (size_t i = u; i < u + here; i++) dfm_rows_ask(table, plan->unique, U, i);
+    step_some(tables, table, plan, u, here, g + u * (size_t)table->n);
   }
 }
 
@@ -187,17 +179,20 @@ static bool is_made_by_row(const dfm_update *update) {
 static void update_by_row(const dfm_update *update) {
   const dfm_table *table = update->table;
   const dfm_plan *plan = update->plan;
-  const int f = table->member[0], U = plan->U, at_once = rows_at_once(table);
+  const int f = table->member[0];
+  const size_t U = (size_t)plan->U, at_once = rows_at_once(table);
   const float *column = column_of(update, f);
+  float *g = update->g;
   dfm_partners_list(update->plans, plan, f);
-  prefetch_rows(table, plan->unique, least(U, at_once));
-  for (int u = 0; u < U; u += at_once) {
-    const int end = least(U, u + at_once);
-    prefetch_rows(table, plan->unique + end, least(U - end, at_once));
-    memset(update->g, 0, (size_t)(end - u) * (size_t)table->n * sizeof *update->g);
-    dfm_partners_add_rows(update->tables, update->gradient, f, plan, column, u, end, update->g);
-    add_penalty(update, u, end, update->g);
-    step_at_once(update->tables, table, plan, u, end, update->g);
+  dfm_rows_ask_start(table, plan->unique, U);
+  for (size_t u = 0; u < U; u += at_once) {
+    const size_t here = U - u < at_once ? U - u : at_once;
+    const int from = (int)u, to = (int)(u + here);
+    for (size_t i = u; i < u + here; i++) dfm_rows_ask(table, plan->unique, U, i);
+    memset(g, 0, here * (size_t)table->n * sizeof *g);
+    dfm_partners_add_rows(update->tables, update->gradient, f, plan, column, from, to, g);
+    add_penalty(update, from, to, g);
+    step_some(update->tables, table, plan, u, here, g);
   }
 }
 

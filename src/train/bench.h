@@ -83,18 +83,20 @@ typedef struct dfm_peak_multiply {
 } dfm_peak_multiply;
 typedef struct dfm_peak {
   const dfm_kernel *kernel;
-  bool is_bf16;
   dfm_onednn *onednn; /* NULL: the kernel does without */
   dfm_peak_multiply multiply[DFM_MULTIPLIES];
   int n;
   float **operand; /* (threads) A, B, C one after the other */
   int threads;
 } dfm_peak;
-/* bf16 only where dfm_kernel_has_bf16. `peak` is freed in any case. */
-dfm_status dfm_peak_create(const dfm_bench *bench, const dfm_net *net, bool is_bf16, dfm_peak *peak, dfm_error *error);
+/* `peak` is freed in any case. */
+dfm_status dfm_peak_create(const dfm_bench *bench, const dfm_net *net, dfm_peak *peak, dfm_error *error);
 void dfm_peak_free(dfm_peak *peak);
 /* Flops per second, all threads together; 0 where the net multiplies nothing. */
 dfm_status dfm_peak_measure(const dfm_bench *bench, const dfm_peak *peak, double *rate, dfm_error *error);
+
+/* ---- bench_bf16.c: the same multiplies by tiles in bfloat16, of 512 rows, without the conversions around them */
+dfm_status dfm_bench_bf16_peak(const dfm_bench *bench, const dfm_net *net, double *rate, dfm_error *error);
 
 /* ---- the parts of the result */
 dfm_status dfm_bench_kernels(const dfm_bench *bench, const dfm_net *net, dfm_error *error);

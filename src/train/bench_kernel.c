@@ -58,8 +58,8 @@ static double run_adam(const dfm_kernel_run *run, float *x) {
 
 /* A row of a table after a gap. */
 static double run_adam_gap(const dfm_kernel_run *run, float *x) {
-  static const float a[] = {1e-6F, 2e-6F, 2e-6F, 1e-6F, 1e-6F}, u[] = {1, 0.99F, 0.98F, 0.97F, 0.96F};
-  const dfm_adam_gap gap = {.nodes = 5, .a = a, .u = u, .epsilon = 1e-8F, .m_scale = 1, .v_scale = 1};
+  static const float c[] = {1e-6F, 1e-8F, 1e-10F, 1e-12F, 1e-14F};
+  const dfm_adam_gap gap = {.terms = 5, .c = c, .u = 1, .epsilon = 1e-8F, .m_scale = 1, .v_scale = 1};
   const size_t n = (size_t)run->K + 1;
   for (size_t r = 0; r < ROWS; r++) {
     float *w = x + r * 3 * n;

@@ -14,7 +14,7 @@ enum { FEW_IDS = 1000000 };
 typedef struct dfm_loop {
   const dfm_bench *bench;
   dfm_case main, few; /* few: the same with FEW_IDS, where the shape has more */
-  dfm_peak peak_of, bf16_peak_of;
+  dfm_peak peak_of;
   dfm_dense *bf16;             /* the net's multiplies in bfloat16; NULL: it has none, or the CPU has not */
   dfm_optimizer *exact, *lazy; /* Adam's: both are told of every step */
   dfm_busy *busy;              /* (threads) */
@@ -23,7 +23,7 @@ typedef struct dfm_loop {
   bool has_few;
   dfm_samples peak, bf16_peak, rows;                 /* flops; rows of the tables per second */
   dfm_samples step, lazy_step, single, fewer, score; /* rows per second */
-  dfm_samples bf16_step;                             /* the same with multiplies in bfloat16 */
+  dfm_samples bf16_step, bf16_score;                 /* the same with multiplies in bfloat16 */
   dfm_samples by_lazy, by_single, by_fewer;          /* ratios within a turn */
   dfm_samples by_float32;
   dfm_samples work[DFM_WORKS], bf16_work[DFM_WORKS]; /* thread seconds per row */
@@ -98,9 +98,9 @@ static dfm_status run_measured(dfm_loop *loop, double seconds, dfm_samples work[
 
 static dfm_status run_bf16(dfm_loop *loop, double seconds, double *rate, dfm_error *error) {
   dfm_stepper *stepper = loop->main.stepper;
-  dfm_executor_use(stepper->executor, loop->bf16);
+  dfm_executor_use(stepper->executor, loop->bf16, 0);
   const dfm_status status = run_measured(loop, seconds, loop->bf16_work, rate, error);
-  dfm_executor_use(stepper->executor, stepper->dense);
+  dfm_executor_use(stepper->executor, stepper->dense, 0);
   return status;
 }
 
@@ -111,8 +111,9 @@ static const float *plain_row(const void *context, int f, uint32_t id, float *sc
   return dfm_row_at(&tables->table[f], id).w;
 }
 
-static dfm_status run_score(dfm_loop *loop, double seconds, double *rate, dfm_error *error) {
+static dfm_status run_score(dfm_loop *loop, bool is_bf16, double seconds, double *rate, dfm_error *error) {
   const int64_t n = dfm_dataset_rows(loop->main.dataset), at_once = 1 << 15;
+  DFM_TRY(dfm_predictor_fix(loop->predictor, is_bf16, loop->main.stepper->pool, error));
   const double start = dfm_seconds();
   double rows = 0, passed = 0;
   for (int64_t first = 0; passed<seconds; first = first + 2 * at_once> n ? 0 : first + at_once) {
@@ -134,7 +135,7 @@ static dfm_status measure_limits(dfm_loop *loop, dfm_error *error) {
   DFM_TRY(dfm_peak_measure(loop->bench, &loop->peak_of, &rate, error));
   dfm_sample(&loop->peak, rate);
   if (loop->bf16) {
-    DFM_TRY(dfm_peak_measure(loop->bench, &loop->bf16_peak_of, &rate, error));
+    DFM_TRY(dfm_bench_bf16_peak(loop->bench, loop->main.stepper->net, &rate, error));
     dfm_sample(&loop->bf16_peak, rate);
   }
   dfm_sample(&loop->rows, dfm_bench_random_rows(loop->bench, tables->pages, tables->size_bytes / row_bytes, row_bytes));
@@ -167,8 +168,12 @@ static dfm_status run_turn(dfm_loop *loop, dfm_error *error) {
     dfm_sample(&loop->fewer, other);
     dfm_sample(&loop->by_fewer, step / other);
   }
-  DFM_TRY(run_score(loop, seconds, &other, error));
+  DFM_TRY(run_score(loop, false, seconds, &other, error));
   dfm_sample(&loop->score, other);
+  if (loop->bf16) {
+    DFM_TRY(run_score(loop, true, seconds, &other, error));
+    dfm_sample(&loop->bf16_score, other);
+  }
   return DFM_OK;
 }
 
@@ -286,6 +291,7 @@ static void tell_all(const dfm_loop *loop) {
   tell(loop, "training step, 1,000,000 ids", "rows/s", &loop->fewer, bound, &limit);
   tell(loop, "all ids / 1,000,000 ids", "x", &loop->by_fewer, NULL, NULL);
   tell(loop, "scoring", "rows/s", &loop->score, bound, &score_limit);
+  if (loop->bf16) tell(loop, "scoring, bf16", "rows/s", &loop->bf16_score, NULL, NULL);
   tell_start(loop);
 }
 
@@ -320,15 +326,13 @@ static dfm_status create(dfm_loop *loop, const dfm_shape *shape, dfm_error *erro
     DFM_TRY(dfm_case_create(bench, &few, bench->model, &loop->few, error));
     DFM_TRY(dfm_case_run(&loop->few, bench->options->seconds, NULL, &(double){0}, error));
   }
-  DFM_TRY(dfm_peak_create(bench, stepper->net, false, &loop->peak_of, error));
+  DFM_TRY(dfm_peak_create(bench, stepper->net, &loop->peak_of, error));
   if (dense_weights(stepper->net) == 0 || !dfm_kernel_has_bf16(bench->kernel)) return DFM_OK;
-  DFM_TRY(dfm_stepper_dense(stepper, shape->batch, true, &loop->bf16, error));
-  return dfm_peak_create(bench, stepper->net, true, &loop->bf16_peak_of, error);
+  return dfm_stepper_dense(stepper, shape->batch, true, &loop->bf16, error);
 }
 
 static void clear(dfm_loop *loop) {
   dfm_peak_free(&loop->peak_of);
-  dfm_peak_free(&loop->bf16_peak_of);
   dfm_dense_free(loop->bf16);
   dfm_predictor_free(loop->predictor);
   free(loop->probability);

@@ -63,7 +63,7 @@ static void scatter_task(void *context, int task, int thread) {
     uint64_t place = (scatter->key + (uint64_t)task * RANDOM_ROWS + i) * UINT64_C(0x9E3779B97F4A7C15);
     place ^= place >> 32;
     row = scatter->memory + (size_t)((place & UINT32_MAX) * scatter->n_rows >> 32) * scatter->row_bytes;
-    dfm_prefetch_write((const void *)row, scatter->row_bytes);
+    dfm_prefetch_far((const void *)row, scatter->row_bytes);
     ahead[i % AHEAD] = row;
   }
 }

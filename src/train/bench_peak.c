@@ -1,4 +1,4 @@
-/* The peak: a net and a precision come in; the best rate at which oneDNN makes the multiplies of its dense layers goes out. */
+/* The peak: a net comes in; the best rate at which oneDNN makes the multiplies of its dense layers goes out. */
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -9,17 +9,16 @@ enum { TRIES = 4 };                     /* of which the first only tells how oft
 enum { MOST_ROWS = 512 };
 
 /* Multiply 0 is forward, 1 dx, 2 dW (of a dz that is transposed already). Nothing lies with gaps. */
-static dfm_onednn_shape describe(const dfm_peak *peak, int multiply, int rows, const dfm_layer *layer) {
-  const int depth = peak->is_bf16 ? dfm_onednn_bf16_depth() : 1, n_in = layer->n_in, n_out = layer->n_out;
-  dfm_onednn_shape shape = {.type = peak->is_bf16 ? DFM_ONEDNN_BF16 : DFM_ONEDNN_F32, .packs_b = true};
+static dfm_onednn_shape describe(int multiply, int rows, const dfm_layer *layer) {
+  const int n_in = layer->n_in, n_out = layer->n_out;
+  dfm_onednn_shape shape = {.packs_b = true};
   shape.trans_b = multiply == 0;
   shape.M = multiply == 2 ? n_out : rows;
   shape.N = multiply == 0 ? n_out : n_in;
   shape.K = multiply == 0 ? n_in : multiply == 1 ? n_out : rows;
-  shape.K = (shape.K + depth - 1) / depth * depth;
   shape.lda = shape.K;
   shape.ldb = shape.trans_b ? shape.K : shape.N;
-  shape.ldc = shape.columns = shape.N;
+  shape.ldc = shape.N;
   return shape;
 }
 
@@ -114,7 +113,7 @@ static dfm_status add_multiply(const dfm_bench *bench, dfm_peak *peak, int multi
                                dfm_error *error) {
   static const int rows[] = {64, 128, 256, MOST_ROWS};
   const double share = 2.0 * layer->n_in * layer->n_out;
-  const dfm_onednn_shape first = describe(peak, multiply, rows[0], layer);
+  const dfm_onednn_shape first = describe(multiply, rows[0], layer);
   double rate = 0;
   for (int i = 0; i < peak->n; i++) {
     if (!is_same(&peak->multiply[i].asked, &first)) continue;
@@ -123,25 +122,20 @@ static dfm_status add_multiply(const dfm_bench *bench, dfm_peak *peak, int multi
   }
   dfm_peak_multiply *best = &peak->multiply[peak->n++];
   for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
-    const dfm_onednn_shape shape = describe(peak, multiply, rows[r], layer);
-    if (!peak->is_bf16) DFM_TRY(try_multiply(bench, peak, shape, false, best, &rate, error));
+    const dfm_onednn_shape shape = describe(multiply, rows[r], layer);
+    DFM_TRY(try_multiply(bench, peak, shape, false, best, &rate, error));
     if (peak->onednn) DFM_TRY(try_multiply(bench, peak, shape, true, best, &rate, error));
   }
-  if (rate == 0)
-    return dfm_fail(error, DFM_ERROR_VALUE,
-                    "oneDNN has no multiply in bf16 of (%d, %d) by (%d, %d); set DFM_KERNEL=generic to do without it",
-                    first.M, first.K, first.K, first.N);
   best->asked = first;
   best->share = share;
   return DFM_OK;
 }
 
-dfm_status dfm_peak_create(const dfm_bench *bench, const dfm_net *net, bool is_bf16, dfm_peak *peak, dfm_error *error) {
+dfm_status dfm_peak_create(const dfm_bench *bench, const dfm_net *net, dfm_peak *peak, dfm_error *error) {
   size_t widest = MOST_ROWS;
-  *peak = (dfm_peak){.kernel = bench->kernel, .is_bf16 = is_bf16, .threads = dfm_pool_threads(bench->pool)};
+  *peak = (dfm_peak){.kernel = bench->kernel, .threads = dfm_pool_threads(bench->pool)};
   for (int edge = 0; edge < net->n_edges; edge++)
     if ((size_t)net->edge_n[edge] > widest) widest = (size_t)net->edge_n[edge];
-  widest += 32; /* K may be padded */
   if (dfm_kernel_has_onednn(bench->kernel))
     DFM_TRY(dfm_onednn_create(peak->threads, bench->kernel, &peak->onednn, error));
   DFM_TRY(dfm_alloc(&peak->operand, (size_t)peak->threads, sizeof *peak->operand, error));

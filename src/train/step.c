@@ -82,7 +82,7 @@ dfm_status dfm_stepper_dense(const dfm_stepper *stepper, int batch_size, bool is
                              dfm_error *error) {
   const dfm_dense_settings settings = {.net = stepper->net,
                                        .kernel = stepper->kernel,
-                                       .block = dfm_executor_block(batch_size),
+                                       .block = dfm_dense_block(batch_size, is_bf16),
                                        .capacity = batch_size,
                                        .threads = dfm_pool_threads(stepper->pool),
                                        .is_bf16 = is_bf16};
@@ -123,7 +123,7 @@ static dfm_status create(dfm_stepper *stepper, int batch_size, int threads, dfm_
   DFM_TRY(dfm_stepper_dense(stepper, batch_size,
                             dfm_precision_choose(recipe, stepper->net, stepper->kernel) == DFM_PRECISION_BF16,
                             &stepper->dense, error));
-  dfm_executor_use(stepper->executor, stepper->dense);
+  dfm_executor_use(stepper->executor, stepper->dense, 0);
   DFM_TRY(dfm_batch_create(stepper->net->F, stepper->net->D, batch_size, &stepper->batch, error));
   DFM_TRY(dfm_plans_create(stepper->tables, batch_size, clips, &stepper->plans, error));
   DFM_TRY(dfm_alloc(&stepper->gradients, (size_t)n_rooms(stepper), sizeof *stepper->gradients, error));

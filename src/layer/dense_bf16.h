@@ -1,0 +1,29 @@
+/* Multiplies of dense layers in bfloat16: edges and weights come in; edges and gradients go out.
+ *
+ * Each operand is rounded once, straight into tiles (kernel/bf16.h): weights at the start of a step, inputs in forward, dz in
+ * backward. Where one dense layer with relu feeds another, what is between them never becomes float32 in memory: the first
+ * one's multiply ends in bias, relu and rounding, the second one's backward in relu' and rounding, block by block while the
+ * next is multiplied. */
+#ifndef DFM_LAYER_DENSE_BF16_H
+#define DFM_LAYER_DENSE_BF16_H
+
+#include "layer/dense_multiply.h"
+
+typedef struct dfm_dense_bf16 dfm_dense_bf16;
+
+/* Rows per block for batches of up to `capacity` rows: more than in float32, so that a net's weights come into the
+ * second-level cache for more rows. */
+int dfm_dense_bf16_block(int capacity);
+
+dfm_status dfm_dense_bf16_create(const dfm_dense_settings *settings, dfm_dense_bf16 **dense, dfm_error *error);
+void dfm_dense_bf16_free(dfm_dense_bf16 *dense); /* NULL accepted */
+
+/* These are what dense_multiply.h says of theirs. */
+void dfm_dense_bf16_begin(dfm_dense_bf16 *dense, const float *weight, dfm_pool *pool);
+bool dfm_dense_bf16_feeds(const dfm_dense_bf16 *dense, const dfm_layer *layer);
+void dfm_dense_bf16_forward(const dfm_dense_bf16 *dense, const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
+void dfm_dense_bf16_backward(const dfm_dense_bf16 *dense, const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
+void dfm_dense_bf16_gradient(const dfm_dense_bf16 *dense, const dfm_layer *layer, const dfm_pass *pass, int h0, int h1,
+                             float *dw, float *db);
+
+#endif
