@@ -150,7 +150,7 @@ static int rows_at_once(const dfm_table *table) {
 }
 
 /* Asks for rows that come some way behind the unique rows [from, to). */
-static void ask_behind(const dfm_table *table, const dfm_plan *plan, int from, int to) {
+DFM_PREFETCHES void ask_behind(const dfm_table *table, const dfm_plan *plan, int from, int to) {
   for (int u = from; u < to; u++) dfm_rows_ask(table, plan->unique, (size_t)plan->U, (size_t)u);
 }
 
