@@ -82,7 +82,7 @@ def measure(request, shape):
     return {
         "train": [epoch["rows_per_second"] for epoch in epochs[1:]],
         "predict": rates,
-        "mode": f"{request['update']} Adam" + ("" if request["precision"] == "float32" else "; predicts in float32"),
+        "mode": f"{request['update']} Adam",
         "memory": result["memory_peak"],
         "start_up": result["first_step_seconds"],
         "log_loss": epochs[0]["valid"]["logloss"],

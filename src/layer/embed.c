@@ -119,7 +119,12 @@ static void point_source(const dfm_embedding *from, const dfm_pass *pass, const 
   const dfm_net_field field = net->field[f];
   const uint32_t *id = batch->id + (size_t)f * (size_t)batch->capacity;
   const size_t slot = field.slot < 0 ? 0 : (size_t)field.slot;
+  const dfm_plain_rows *plain = from->source->plain ? &from->source->plain[field.table] : NULL;
   float passing[3 * (1 + DFM_MAX_ROW_FACTORS)];
+  for (int b = b1; plain && b < b1 + (b1 - b0) && b < pass->B; b++) /* the next tile's */
+    if (id[b] != DFM_ID_NONE)
+      dfm_prefetch(plain->rows + id[b] * plain->stride,
+                   (size_t)(net->table[field.table].first + field.width) * sizeof(float));
   for (int b = b0; b < b1; b++) {
     const size_t at = (size_t)(b - b0) * (size_t)net->n_slots + slot;
     float *scratch = field.slot < 0 ? passing : pass->row_scratch + at * pass->scratch_n;
@@ -129,15 +134,31 @@ static void point_source(const dfm_embedding *from, const dfm_pass *pass, const 
   }
 }
 
-/* Rows [b0, b1) of a field whose rows were gathered; K factors, known to the compiler where they are usual. */
-__attribute__((always_inline)) static inline void place_gathered(const dfm_pass *pass, const dfm_plan *plan,
-                                                                 const uint32_t *inverse, const dfm_net_field *field,
-                                                                 int offset, size_t n, int b0, int b1, size_t K) {
+/* Where the rows of single-valued field f lie, and which of them each row of the batch has; false where nobody knows before they are asked for. */
+static bool find_rows(const dfm_embedding *from, const dfm_net *net, const dfm_batch *batch, int f, dfm_plain_rows *at,
+                      const uint32_t **index) {
+  const int t = net->field[f].table;
+  if (from->plans) {
+    *at = (dfm_plain_rows){from->plans[t].weights, (size_t)(net->table[t].first + net->table[t].width)};
+    *index = from->plans[t].inverse + from->plans[f].at;
+    return true;
+  }
+  if (!from->source->plain) return false;
+  *at = from->source->plain[t];
+  *index = batch->id + (size_t)f * (size_t)batch->capacity;
+  return true;
+}
+
+/* Rows [b0, b1) of a field whose rows lie at `at`, zeros for those without an id; K factors, known to the compiler where they are usual. */
+__attribute__((always_inline)) static inline void place_plain(const dfm_pass *pass, const dfm_plain_rows *at,
+                                                              const uint32_t *index, const dfm_net_field *field,
+                                                              int offset, int b0, int b1, size_t K) {
+  static const float nothing[1 + DFM_MAX_ROW_FACTORS];
   const int first = field->first;
   const size_t lde = (size_t)pass->net->edge_n[DFM_EDGE_EMBED];
   float *e = dfm_value(pass, DFM_EDGE_EMBED, b0, field->column);
   for (int b = b0; b < b1; b++, e += lde) {
-    const float *w = plan->weights + inverse[b] * n;
+    const float *w = index[b] == DFM_ID_NONE ? nothing : at->rows + index[b] * at->stride;
     if (first) *dfm_value(pass, DFM_EDGE_FIRST, b, 0) += w[0];
     memcpy(e, w + offset, K * sizeof *e);
   }
@@ -150,23 +171,23 @@ static void place_field(const dfm_embedding *from, const dfm_pass *pass, const d
   const dfm_net_field field = net->field[f];
   const dfm_net_table table = net->table[field.table];
   const uint32_t *id = batch->id + (size_t)f * (size_t)batch->capacity;
-  float scratch[3 * (1 + DFM_MAX_ROW_FACTORS)];
-  if (from->plans) {
-    const dfm_plan *plan = &from->plans[field.table];
-    const uint32_t *inverse = plan->inverse + from->plans[f].at;
-    const size_t n = (size_t)(table.first + table.width);
-    for (int b = b0 + TILE; b < b1 + TILE && b < pass->B; b++) /* the next tile's */
-      dfm_prefetch(plan->weights + inverse[b] * n, n * sizeof(float));
-    if (field.width == 16)
-      place_gathered(pass, plan, inverse, &field, table.first, n, b0, b1, 16);
-    else if (field.width == 8)
-      place_gathered(pass, plan, inverse, &field, table.first, n, b0, b1, 8);
-    else
-      place_gathered(pass, plan, inverse, &field, table.first, n, b0, b1, (size_t)field.width);
-  } else {
+  const size_t n = (size_t)(table.first + table.width);
+  const uint32_t *index;
+  dfm_plain_rows at;
+  if (!find_rows(from, net, batch, f, &at, &index)) {
+    float scratch[3 * (1 + DFM_MAX_ROW_FACTORS)];
     for (int b = b0; b < b1; b++)
       place_row(pass, b, &field, row_of(from, net, f, id[b], (size_t)b, scratch), table.first);
+    return;
   }
+  for (int b = b0 + TILE; b < b1 + TILE && b < pass->B; b++) /* the next tile's */
+    if (index[b] != DFM_ID_NONE) dfm_prefetch(at.rows + index[b] * at.stride, n * sizeof(float));
+  if (field.width == 16)
+    place_plain(pass, &at, index, &field, table.first, b0, b1, 16);
+  else if (field.width == 8)
+    place_plain(pass, &at, index, &field, table.first, b0, b1, 8);
+  else
+    place_plain(pass, &at, index, &field, table.first, b0, b1, (size_t)field.width);
 }
 
 /* What does not come from tables: the numbers, and sums that start at zero. */

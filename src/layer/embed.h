@@ -11,7 +11,13 @@
 typedef struct dfm_row_source {
   const void *context;
   const float *(*row)(const void *context, int f, uint32_t id, float *scratch);
+  /* (F), by the field that owns a table: where its rows lie, where they always do; these are asked for ahead. NULL: `row` says of each. */
+  const struct dfm_plain_rows *plain;
 } dfm_row_source;
+typedef struct dfm_plain_rows {
+  const float *rows;
+  size_t stride; /* floats from one to the next */
+} dfm_plain_rows;
 
 /* One of the two: rows that were gathered, or a source of any. */
 typedef struct dfm_embedding {

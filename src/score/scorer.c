@@ -10,6 +10,7 @@
 struct dfm_scorer {
   const dfm_model *model;
   const dfm_kernel *kernel;
+  dfm_plain_rows *rows; /* (F) of the model's tables */
   dfm_pool *pool;
   dfm_predictor *predictor;
   int64_t *row; /* (DFM_SCAN_ROWS) of a piece of the text */
@@ -17,7 +18,11 @@ struct dfm_scorer {
 
 static dfm_status create_predictor(dfm_scorer *scorer, dfm_error *error) {
   const dfm_model *model = scorer->model;
-  const dfm_row_source rows = {model, dfm_model_row};
+  const dfm_net *net = model->net;
+  DFM_TRY(dfm_alloc(&scorer->rows, (size_t)net->F, sizeof *scorer->rows, error));
+  for (int f = 0; f < net->F; f++)
+    scorer->rows[f] = (dfm_plain_rows){model->table[f], (size_t)(net->table[f].first + net->table[f].width)};
+  const dfm_row_source rows = {model, dfm_model_row, scorer->rows};
   DFM_TRY(dfm_kernel_pick(&scorer->kernel, error));
   DFM_TRY(
       dfm_predictor_create(model->net, scorer->kernel, model->weight, &rows, scorer->pool, &scorer->predictor, error));
@@ -117,5 +122,6 @@ void dfm_scorer_free(dfm_scorer *scorer) {
   dfm_predictor_free(scorer->predictor);
   dfm_pool_free(scorer->pool);
   free(scorer->row);
+  free(scorer->rows);
   free(scorer);
 }

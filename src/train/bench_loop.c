@@ -19,7 +19,8 @@ typedef struct dfm_loop {
   dfm_optimizer *exact, *lazy; /* Adam's: both are told of every step */
   dfm_busy *busy;              /* (threads) */
   dfm_predictor *predictor;
-  float *probability; /* (rows) */
+  dfm_plain_rows *plain; /* (F) */
+  float *probability;    /* (rows) */
   bool has_few;
   dfm_samples peak, bf16_peak, rows;                 /* flops; rows of the tables per second */
   dfm_samples step, lazy_step, single, fewer, score; /* rows per second */
@@ -109,6 +110,14 @@ static const float *plain_row(const void *context, int f, uint32_t id, float *sc
   const dfm_tables *tables = context;
   (void)scratch;
   return dfm_row_at(&tables->table[f], id).w;
+}
+
+static dfm_status list_plain_rows(dfm_loop *loop, dfm_error *error) {
+  const dfm_tables *tables = loop->main.stepper->tables;
+  DFM_TRY(dfm_alloc(&loop->plain, (size_t)tables->F, sizeof *loop->plain, error));
+  for (int f = 0; f < tables->F; f++)
+    loop->plain[f] = (dfm_plain_rows){tables->table[f].rows, (size_t)tables->table[f].stride};
+  return DFM_OK;
 }
 
 static dfm_status run_score(dfm_loop *loop, bool is_bf16, double seconds, double *rate, dfm_error *error) {
@@ -311,7 +320,8 @@ static dfm_status create(dfm_loop *loop, const dfm_shape *shape, dfm_error *erro
   dfm_shape few = *shape;
   DFM_TRY(dfm_case_create(bench, shape, bench->model, &loop->main, error));
   const dfm_stepper *stepper = loop->main.stepper;
-  const dfm_row_source source = {stepper->tables, plain_row};
+  DFM_TRY(list_plain_rows(loop, error));
+  const dfm_row_source source = {stepper->tables, plain_row, loop->plain};
   DFM_TRY(dfm_alloc(&loop->probability, (size_t)dfm_dataset_rows(loop->main.dataset), sizeof(float), error));
   DFM_TRY(dfm_pages_alloc(&loop->busy, (size_t)dfm_pool_threads(bench->pool) * sizeof *loop->busy, error));
   DFM_TRY(dfm_predictor_create(stepper->net, bench->kernel, stepper->weight, &source, bench->pool, &loop->predictor,
@@ -336,6 +346,7 @@ static void clear(dfm_loop *loop) {
   dfm_dense_free(loop->bf16);
   dfm_predictor_free(loop->predictor);
   free(loop->probability);
+  free(loop->plain);
   if (loop->busy) dfm_pages_free(loop->busy, (size_t)dfm_pool_threads(loop->bench->pool) * sizeof *loop->busy);
   dfm_case_free(&loop->few);
   dfm_case_free(&loop->main);

@@ -389,7 +389,7 @@ static const float *table_row(const void *context, int f, uint32_t id, float *sc
 }
 
 dfm_row_source dfm_stepper_rows(const dfm_stepper *stepper) {
-  return (dfm_row_source){stepper->tables, table_row};
+  return (dfm_row_source){stepper->tables, table_row, NULL};
 }
 
 /* Those tensors of the file that the model has, `*found` of them. */
