@@ -20,7 +20,7 @@ typedef struct fixture {
   dfm_pass pass;
   dfm_pool *pool;
   dfm_layer *layer;
-  int capacity;
+  int capacity, first; /* rows: of the largest batch; of the piece at hand */
   bool is_bf16;
   float *memory;
   size_t memory_bytes;
@@ -96,7 +96,7 @@ static void tear_down(fixture *f) {
 static void block_task(void *context, int block, int thread) {
   const fixture *f = context;
   dfm_pass pass = f->pass;
-  const int b0 = block * pass.block, b1 = b0 + pass.block < pass.B ? b0 + pass.block : pass.B;
+  const int b0 = f->first + block * pass.block, b1 = b0 + pass.block < pass.B ? b0 + pass.block : pass.B;
   (void)thread;
   pass.room = b0;
   f->layer->kind->forward(f->layer, &pass, b0, b1);
@@ -182,11 +182,31 @@ static void check_dw(const fixture *f) {
   }
 }
 
+static void accumulate_task(void *context, int task, int thread) {
+  const fixture *f = context;
+  (void)thread;
+  dfm_dense_accumulate(f->layer, &f->pass, task, f->first);
+}
+
+/* Blocks and, between pieces, gradients, as the executor has them. */
+static void run_pieces(fixture *f, dfm_task_fn block, int n_layers) {
+  const dfm_pass *pass = &f->pass;
+  const int piece = dfm_dense_piece(pass->dense) > 0 ? dfm_dense_piece(pass->dense) : pass->B;
+  for (f->first = 0; f->first < pass->B; f->first += piece) {
+    const int left = pass->B - f->first, rows = left < piece ? left : piece;
+    dfm_pool_run(f->pool, (rows + pass->block - 1) / pass->block, block, f);
+    for (int i = 0; i < n_layers && left > piece; i++) {
+      f->layer = &f->net.layer[i];
+      dfm_pool_run(f->pool, f->layer->kind->tasks(f->layer), accumulate_task, f);
+    }
+  }
+}
+
 static void run_tasks(fixture *f) {
   memset(f->pass.dweight, 0xff, f->net.n_weights * sizeof(float)); /* NaN: all of it must be set */
   dfm_error error;
   if (f->pass.dense) assert_ok(dfm_dense_begin(f->pass.dense, f->pass.weight, f->pool, &error));
-  dfm_pool_run(f->pool, (f->pass.B + f->pass.block - 1) / f->pass.block, block_task, f);
+  run_pieces(f, block_task, 1);
   dfm_pool_run(f->pool, f->layer->kind->tasks(f->layer), gradient_task, f);
   assert_ok(dfm_dense_check(f->pass.dense, &error));
 }
@@ -293,7 +313,7 @@ static void set_up_stack(fixture *f, const dfm_kernel *kernel, int capacity, boo
 static void stack_task(void *context, int block, int thread) {
   const fixture *f = context;
   dfm_pass pass = f->pass;
-  const int b0 = block * pass.block, b1 = b0 + pass.block < pass.B ? b0 + pass.block : pass.B;
+  const int b0 = f->first + block * pass.block, b1 = b0 + pass.block < pass.B ? b0 + pass.block : pass.B;
   pass.room = f->capacity > pass.block ? thread * pass.block : b0; /* as the executor does */
   for (int i = 0; i < LAYERS; i++) dfm_layer_dense.forward(&f->net.layer[i], &pass, b0, b1);
   for (int i = LAYERS; i-- > 0;) dfm_layer_dense.backward(&f->net.layer[i], &pass, b0, b1);
@@ -309,7 +329,7 @@ static void run_stack(fixture *f, int B) {
   for (size_t i = 0; i < (size_t)B * out; i++) pass->dvalue[UNITS + LAYERS - 1][i] = small(&seed, 4);
   memset(pass->dweight, 0xff, f->net.n_weights * sizeof(float));
   if (pass->dense) assert_ok(dfm_dense_begin(pass->dense, pass->weight, f->pool, &error));
-  dfm_pool_run(f->pool, (B + pass->block - 1) / pass->block, stack_task, f);
+  run_pieces(f, stack_task, LAYERS);
   for (f->layer = f->net.layer; f->layer < f->net.layer + LAYERS; f->layer++)
     dfm_pool_run(f->pool, f->layer->kind->tasks(f->layer), gradient_task, f);
 }
@@ -341,7 +361,7 @@ static void check_stack(const dfm_kernel *kernel, int capacity) {
 }
 
 static void test_stack(void **state) {
-  static const int capacities[] = {1, 31, 64, 300, 700, 1300};
+  static const int capacities[] = {1, 31, 64, 300, 700, 1300, 2600};
   const dfm_kernel *kernel;
   (void)state;
   for (size_t k = 0; (kernel = dfm_kernel_at(k)) != NULL; k++)

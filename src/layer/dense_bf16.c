@@ -17,7 +17,7 @@ typedef struct own_layer {
   int fed_by, feeds;                /* dense layers with nothing between; -1: none */
   uint16_t *w_forward, *w_backward; /* RIGHT: W^T (n_in, n_out), W (n_out, n_in) */
   uint16_t *x, *dz;                 /* LEFT: (rows, n_in), (rows, n_out) */
-  uint16_t *x_chunks, *dz_chunks;   /* by chunk of rows; RIGHT: x (chunk, n_in); LEFT: dz^T (n_out, chunk) */
+  uint16_t *x_chunks, *dz_chunks;   /* of a piece, by chunk; RIGHT: x (chunk, n_in); LEFT: dz^T (n_out, chunk) */
   float *dw;                        /* (out, in) blocks */
   float *db;                        /* (blocks of rows, n_out) column sums of dz */
 } own_layer;
@@ -27,7 +27,7 @@ struct dfm_dense_bf16 {
   const dfm_bf16 *bf16;
   own_layer layer[DFM_MAX_LAYERS];
   int dense[DFM_MAX_LAYERS], n_dense; /* indices of the dense ones */
-  int rows, chunk;                    /* room for rows, whole chunks of them */
+  int rows, piece, chunk; /* room for rows; pieces of them, in whole chunks, whose operands of dW share room */
   char *operands;
   size_t operands_bytes;
 };
@@ -77,6 +77,7 @@ static void *cut(const dfm_dense_bf16 *dense, size_t *at, size_t bytes) {
 /* Cuts the layers' operands, and returns the bytes that they take. */
 static size_t lay_out(dfm_dense_bf16 *dense) {
   const size_t block_bytes = BLOCK * BLOCK * sizeof(uint16_t), rows = (size_t)blocks_of(dense->rows);
+  const size_t piece = (size_t)blocks_of(dense->piece);
   const size_t row_blocks = (size_t)(dense->rows / dense->settings.block);
   size_t at = 0;
   for (int i = 0; i < dense->n_dense; i++) {
@@ -86,13 +87,31 @@ static size_t lay_out(dfm_dense_bf16 *dense) {
     own->x = cut(dense, &at, rows * in * block_bytes);
     if (dense->settings.capacity == 0) continue;
     own->w_backward = cut(dense, &at, in * out * block_bytes);
-    own->x_chunks = cut(dense, &at, rows * in * block_bytes);
+    own->x_chunks = cut(dense, &at, piece * in * block_bytes);
     own->dz = cut(dense, &at, rows * out * block_bytes);
-    own->dz_chunks = cut(dense, &at, rows * out * block_bytes);
+    own->dz_chunks = cut(dense, &at, piece * out * block_bytes);
     own->dw = cut(dense, &at, in * out * DFM_BF16_BLOCK_FLOATS * sizeof(float));
     own->db = cut(dense, &at, row_blocks * out * BLOCK * sizeof(float));
   }
   return at;
+}
+
+static bool has_barrier(const dfm_net *net) {
+  for (int i = 0; i < net->n_layers; i++)
+    if (net->layer[i].kind->reduce_forward) return true;
+  return false;
+}
+
+/* A piece has two blocks for each thread: its operands of dW are still in the caches when dW is added up. */
+static void cut_rows(dfm_dense_bf16 *dense) {
+  const dfm_dense_settings *settings = &dense->settings;
+  const int for_threads = 2 * settings->threads * settings->block;
+  dense->rows =
+      settings->capacity > 0 ? round_up(settings->capacity, settings->block) : settings->threads * settings->block;
+  dense->chunk = dense->rows < CHUNK ? dense->rows : CHUNK;
+  dense->rows = round_up(dense->rows, dense->chunk);
+  dense->piece = has_barrier(settings->net) ? dense->rows : round_up(for_threads, dense->chunk);
+  if (dense->piece > dense->rows) dense->piece = dense->rows;
 }
 
 static void list_layers(dfm_dense_bf16 *dense) {
@@ -117,10 +136,7 @@ dfm_status dfm_dense_bf16_create(const dfm_dense_settings *settings, dfm_dense_b
   dense->settings = *settings;
   dense->bf16 = dfm_kernel_bf16(settings->kernel);
   list_layers(dense);
-  dense->rows =
-      settings->capacity > 0 ? round_up(settings->capacity, settings->block) : settings->threads * settings->block;
-  dense->chunk = dense->rows < CHUNK ? dense->rows : CHUNK;
-  dense->rows = round_up(dense->rows, dense->chunk);
+  cut_rows(dense);
   dense->operands_bytes = lay_out(dense);
   const dfm_status status = dfm_pages_alloc(&dense->operands, dense->operands_bytes, error);
   if (status != DFM_OK) {
@@ -153,7 +169,7 @@ static void tiles_at(uint16_t *tile[2], uint16_t *matrix, int i, int k, int dept
 
 /* The matrix of the chunk that row b lies in, of `width` blocks of columns. */
 static uint16_t *chunk_at(const dfm_dense_bf16 *dense, uint16_t *chunks, int b, int width) {
-  return chunks + (size_t)(b / dense->chunk * dense->chunk) * (size_t)width * BLOCK;
+  return chunks + (size_t)(b % dense->piece / dense->chunk * dense->chunk) * (size_t)width * BLOCK;
 }
 
 /* Where block i of x's columns goes, of 32 rows from b on, which have the room from `room` on. */
@@ -375,41 +391,59 @@ void dfm_dense_bf16_backward(const dfm_dense_bf16 *dense, const dfm_layer *layer
 
 /* ---- gradients of W and b */
 
-/* Block (h, i) of dW += a chunk's rows. */
-static void add_chunk(const dfm_dense_bf16 *dense, const own_layer *own, int b, int depth, int h, int i,
+/* Block (h, i) of dW += a chunk's rows; `n` blocks like it follow before the next column of blocks. */
+static void add_chunk(const dfm_dense_bf16 *dense, const own_layer *own, int b, int depth, int h, int i, int n,
                       const dfm_bf16_block *before) {
-  const int chunk_depth = dense->chunk / BLOCK;
+  const int chunk_depth = dense->chunk / BLOCK, lines = i + 1 < own->in ? lines_ahead(n) : 0;
   const uint16_t *a = strips_at(chunk_at(dense, own->dz_chunks, b, own->out), h, chunk_depth);
   const uint16_t *x = strips_at(chunk_at(dense, own->x_chunks, b, own->in), i, chunk_depth);
   const size_t strip = (size_t)chunk_depth * TILE;
-  dense->bf16->multiply(own->dw + (size_t)(h * own->in + i) * DFM_BF16_BLOCK_FLOATS,
-                        &(dfm_bf16_strips){.a = {a, a + strip}, .b = {x, x + strip}, .depth = depth}, b > 0, before);
+  const uint16_t *ahead = x + 2 * strip + (size_t)(h % n * depth * lines * 32);
+  const dfm_bf16_strips strips = {{a, a + strip}, {x, x + strip}, depth, ahead, lines};
+  dense->bf16->multiply(own->dw + (size_t)(h * own->in + i) * DFM_BF16_BLOCK_FLOATS, &strips, b > 0, before);
+}
+
+int dfm_dense_bf16_piece(const dfm_dense_bf16 *dense) {
+  return dense->piece;
+}
+
+/* What a chunk's rows [b, b_end) add to rows [h0, h1) of dW; with `dw` (h1 - h0, n_in) it goes there, being complete. */
+static void add_rows(const dfm_dense_bf16 *dense, const dfm_layer *layer, int b, int b_end, int h0, int h1, float *dw) {
+  const own_layer *own = &dense->layer[layer - dense->settings.net->layer];
+  const int first = h0 / BLOCK, n = blocks_of(h1) - first, depth = blocks_of(b_end - b);
+  dfm_bf16_block block[2], *before = NULL;
+  for (int at = 0; at < own->in * n; at++) {
+    const int i = at / n, h = first + at % n;
+    add_chunk(dense, own, b, depth, h, i, n, before);
+    if (!dw) continue;
+    before = &block[at % 2];
+    *before = (dfm_bf16_block){.from = own->dw + (size_t)(h * own->in + i) * DFM_BF16_BLOCK_FLOATS,
+                               .ld = BLOCK,
+                               .rows = existing(h1, h * BLOCK),
+                               .columns = existing(layer->n_in, i * BLOCK),
+                               .to = dw + (size_t)(h * BLOCK - h0) * (size_t)layer->n_in + i * BLOCK,
+                               .ldto = (size_t)layer->n_in};
+  }
+  if (before) dense->bf16->convert(before);
+}
+
+void dfm_dense_bf16_accumulate(const dfm_dense_bf16 *dense, const dfm_layer *layer, int B, int b0, int h0, int h1,
+                               float *dw) {
+  const int end = B - b0 < dense->piece ? B : b0 + dense->piece;
+  assert(h0 % BLOCK == 0 && b0 % dense->piece == 0);
+  dense->bf16->begin();
+  for (int b = b0; b < end; b += dense->chunk) {
+    const int b_end = B - b < dense->chunk ? B : b + dense->chunk;
+    add_rows(dense, layer, b, b_end, h0, h1, b_end == B ? dw : NULL);
+  }
+  dense->bf16->end();
 }
 
 void dfm_dense_bf16_gradient(const dfm_dense_bf16 *dense, const dfm_layer *layer, const dfm_pass *pass, int h0, int h1,
                              float *dw, float *db) {
   const own_layer *own = &dense->layer[index_of(layer, pass)];
-  const int first = h0 / BLOCK, n = blocks_of(h1) - first;
-  dfm_bf16_block block[2], *before = NULL;
-  assert(h0 % BLOCK == 0);
-  dense->bf16->begin();
-  for (int b = 0; b < pass->B; b += dense->chunk) {
-    const int left = pass->B - b, depth = blocks_of(left < dense->chunk ? left : dense->chunk);
-    for (int at = 0; at < own->in * n; at++) {
-      const int i = at / n, h = first + at % n;
-      add_chunk(dense, own, b, depth, h, i, before);
-      if (left > dense->chunk) continue;
-      before = &block[at % 2];
-      *before = (dfm_bf16_block){.from = own->dw + (size_t)(h * own->in + i) * DFM_BF16_BLOCK_FLOATS,
-                                 .ld = BLOCK,
-                                 .rows = existing(h1, h * BLOCK),
-                                 .columns = existing(layer->n_in, i * BLOCK),
-                                 .to = dw + (size_t)(h * BLOCK - h0) * (size_t)layer->n_in + i * BLOCK,
-                                 .ldto = (size_t)layer->n_in};
-    }
-  }
-  dense->bf16->end();
-  if (before) dense->bf16->convert(before);
+  const int last = (pass->B - 1) / dense->piece * dense->piece;
+  dfm_dense_bf16_accumulate(dense, layer, pass->B, last, h0, h1, dw);
   for (int b = 0; b < pass->B; b += dense->settings.block)
     pass->kernel->add(db, sums_at(dense, own, b) + h0, (size_t)(h1 - h0));
 }

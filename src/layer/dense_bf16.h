@@ -23,6 +23,9 @@ void dfm_dense_bf16_begin(dfm_dense_bf16 *dense, const float *weight, dfm_pool *
 bool dfm_dense_bf16_feeds(const dfm_dense_bf16 *dense, const dfm_layer *layer);
 void dfm_dense_bf16_forward(const dfm_dense_bf16 *dense, const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
 void dfm_dense_bf16_backward(const dfm_dense_bf16 *dense, const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
+int dfm_dense_bf16_piece(const dfm_dense_bf16 *dense);
+void dfm_dense_bf16_accumulate(const dfm_dense_bf16 *dense, const dfm_layer *layer, int B, int b0, int h0, int h1,
+                               float *dw);
 void dfm_dense_bf16_gradient(const dfm_dense_bf16 *dense, const dfm_layer *layer, const dfm_pass *pass, int h0, int h1,
                              float *dw, float *db);
 

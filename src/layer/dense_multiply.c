@@ -203,6 +203,16 @@ void dfm_dense_backward(const dfm_layer *layer, const dfm_pass *pass, int b0, in
            dfm_weight(pass, layer, 0), dfm_dvalue(pass, layer->in, b0, layer->from));
 }
 
+int dfm_dense_piece(const dfm_dense *dense) {
+  return dense && dense->bf16 ? dfm_dense_bf16_piece(dense->bf16) : 0;
+}
+
+void dfm_dense_accumulate(const dfm_layer *layer, const dfm_pass *pass, int task, int b0) {
+  int h0, h1;
+  dfm_dense_task(layer, task, &h0, &h1);
+  dfm_dense_bf16_accumulate(pass->dense->bf16, layer, pass->B, b0, h0, h1, NULL);
+}
+
 bool dfm_dense_has_gradient(const dfm_dense *dense) {
   return dense && dense->bf16;
 }

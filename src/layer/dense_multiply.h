@@ -53,6 +53,12 @@ bool dfm_dense_feeds(const dfm_dense *dense, const dfm_layer *layer);
 void dfm_dense_forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
 /* dx (+)= dz W of a block's rows, from dz in the output's gradient. */
 void dfm_dense_backward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
+/* Rows after which dfm_dense_accumulate is called, before those that follow go forward: what dW is made of is still in the caches
+ * then, and room for it is for so many rows. A multiple of the block; the last piece of a batch is dfm_dense_gradient's. 0: there
+ * are no pieces. NULL accepted. */
+int dfm_dense_piece(const dfm_dense *dense);
+/* Adds the piece that starts at row b0 to dW, of gradient task `task`. */
+void dfm_dense_accumulate(const dfm_layer *layer, const dfm_pass *pass, int task, int b0);
 /* Whether dfm_dense_gradient makes gradients; else they are the caller's. NULL accepted. */
 bool dfm_dense_has_gradient(const dfm_dense *dense);
 /* dW = dz^T x and db += column sums of dz over the whole batch, of gradient task `task`: rows [h0, h1) of W as

@@ -56,6 +56,7 @@ struct dfm_executor {
   const dfm_plan *plans;
   const dfm_batch *batch;
   int from, to;   /* operations of the phase at hand */
+  int first;      /* row of the piece at hand */
   dfm_busy *busy; /* (threads); NULL: not measured */
 };
 
@@ -436,7 +437,7 @@ static dfm_pass pass_of_block(const dfm_executor *executor, int b0, int thread) 
 
 static void block_task(void *context, int block, int thread) {
   const dfm_executor *executor = context;
-  const int b0 = block * executor->pass.block, end_of_batch = executor->pass.B;
+  const int b0 = executor->first + block * executor->pass.block, end_of_batch = executor->pass.B;
   const int b1 = b0 + executor->pass.block < end_of_batch ? b0 + executor->pass.block : end_of_batch;
   const dfm_pass pass = pass_of_block(executor, b0, thread);
   const int tile = tile_rows(pass.net, pass.block);
@@ -447,6 +448,27 @@ static void block_task(void *context, int block, int thread) {
       run_block(executor, &pass, &executor->op[i], at, end);
       start = dfm_busy_count(executor->busy, thread, work_of(&executor->op[i]), start);
     }
+  }
+}
+
+static void accumulate_task(void *context, int task, int thread) {
+  const dfm_executor *executor = context;
+  const dfm_layer *layer = &executor->pass.net->layer[executor->task_layer[task]];
+  const double start = dfm_busy_start(executor->busy);
+  if (layer->kind == &dfm_layer_dense)
+    dfm_dense_accumulate(layer, &executor->pass, executor->task_index[task], executor->first);
+  dfm_busy_count(executor->busy, thread, DFM_WORK_DENSE, start);
+}
+
+/* The operations of a phase, piece by piece of the batch; between pieces dense gradients are added up. */
+static void run_phase(dfm_executor *executor, dfm_pool *pool) {
+  const dfm_pass *pass = &executor->pass;
+  const int piece = dfm_dense_piece(pass->dense) > 0 ? dfm_dense_piece(pass->dense) : pass->B;
+  for (executor->first = 0;; executor->first += piece) {
+    const int left = pass->B - executor->first, rows = left < piece ? left : piece;
+    dfm_pool_run(pool, (rows + pass->block - 1) / pass->block, block_task, executor);
+    if (left <= piece) return;
+    dfm_pool_run(pool, executor->n_tasks, accumulate_task, executor);
   }
 }
 
@@ -471,7 +493,7 @@ dfm_status dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_
   for (int i = 0; i < executor->n_ops; i = executor->to + 1) {
     executor->from = executor->to = i;
     while (executor->to < executor->n_ops && !is_barrier(&executor->op[executor->to])) executor->to++;
-    dfm_pool_run(pool, n_blocks, block_task, executor);
+    run_phase(executor, pool);
     if (executor->to < executor->n_ops) run_block(executor, pass, &executor->op[executor->to], 0, pass->B);
   }
   *loss = 0;
