@@ -77,6 +77,7 @@ struct dfm_dataset {
   dfm_storage *storage;
   int64_t first, rows, positives;
   int64_t before;          /* rows of the same text in datasets before this one (dfm_reader) */
+  dfm_bad_rows bad;        /* of its text, left out */
   dfm_cell_counts *counts; /* (F + D): categories, then numbers */
   atomic_int owners;
 };
