@@ -129,18 +129,32 @@ static dfm_status open_temporary(dfm_writer *writer, dfm_error *error) {
   return status;
 }
 
+static bool is_standard_output(const char *path) {
+  return strcmp(path, "/dev/stdout") == 0;
+}
+
+bool dfm_writer_replaces(const char *path) {
+  struct stat old;
+  return !is_standard_output(path) && (stat(path, &old) != 0 || S_ISREG(old.st_mode));
+}
+
+/* Opened anew, a file that standard output goes to would be written from its start instead of behind what is there. */
+static int open_as_it_is(const char *path) {
+  return is_standard_output(path) ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0)
+                                  : open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+}
+
 static dfm_status open_directly(dfm_writer *writer, dfm_error *error) {
-  do writer->fd = open(writer->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+  do writer->fd = open_as_it_is(writer->path);
   while (writer->fd < 0 && errno == EINTR);
   return writer->fd < 0 ? fail_write(writer, errno, error) : DFM_OK;
 }
 
 static dfm_status open_file(dfm_writer *writer, dfm_error *error) {
   struct stat old;
+  if (!dfm_writer_replaces(writer->path)) return open_directly(writer, error);
   const bool exists = stat(writer->path, &old) == 0;
   if (!exists && errno != ENOENT) return fail_write(writer, errno, error);
-  if (exists && S_ISDIR(old.st_mode)) return fail_write(writer, EISDIR, error);
-  if (exists && !S_ISREG(old.st_mode)) return open_directly(writer, error);
   /* A rename asks for the folder's permission only; who made the file read-only meant it. */
   if (exists && faccessat(AT_FDCWD, writer->path, W_OK, AT_EACCESS) != 0) return fail_write(writer, errno, error);
   DFM_TRY(dfm_copy_text(&writer->target, writer->path, error));
