@@ -294,11 +294,13 @@ static int rename_to_target(const dfm_writer *writer, const char *temporary) {
  * link cannot take the place of a file. Returns 0 or errno.
  *
  * All writers of a target use the same name beside it. What is there already is another's whole file, who was killed
- * in that moment or is in it: it is moved on, in that one's stead, before this one takes its turn. */
+ * in that moment or is in it: it is moved on, in that one's stead, before this one takes its turn. Where the target had
+ * been removed meanwhile, it comes too late, and goes: the next writer would put it in place of what is newer. */
 static int name_nameless(const dfm_writer *writer, const char *temporary) {
   int reason = EEXIST;
   for (int i = 0; i < MAX_TRIES && reason == EEXIST; i++) {
     reason = link_nameless(writer, writer->target);
+    if (reason == 0) (void)unlink(temporary);
     if (reason != EEXIST) return reason;
     reason = link_nameless(writer, temporary);
     if (reason != 0 && reason != EEXIST) return reason;
