@@ -178,15 +178,16 @@ static dfm_status make_rows(const output *out, int array, int64_t row, int64_t n
   return DFM_OK;
 }
 
-/* What was read of mapped rows is given back in pieces of a pass. */
+/* What was read of mapped rows is given back in pieces of a pass: those that end among the rows [row, row + n) of both
+ * parts, one behind the other. */
 static void give_back(const output *out, int64_t row, int64_t n) {
-  const int64_t piece = (row + n) / DFM_SCAN_ROWS * DFM_SCAN_ROWS;
-  if (piece <= row) return;
+  int64_t from = row / DFM_SCAN_ROWS * DFM_SCAN_ROWS, end = (row + n) / DFM_SCAN_ROWS * DFM_SCAN_ROWS;
   for (int i = 0; i < 2 && out->written.part[i]; i++) {
     const dfm_dataset *part = out->written.part[i];
-    const int64_t end = piece < part->rows ? piece : part->rows;
-    if (!part->storage->packed && end > 0)
-      dfm_dataset_spent(part, end > DFM_SCAN_ROWS ? end - DFM_SCAN_ROWS : 0, end < DFM_SCAN_ROWS ? end : DFM_SCAN_ROWS);
+    const int64_t first = from > 0 ? from : 0, last = end < part->rows ? end : part->rows;
+    if (!part->storage->packed && last > first) dfm_dataset_spent(part, first, last - first);
+    from -= part->rows;
+    end -= part->rows;
   }
 }
 
