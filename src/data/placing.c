@@ -81,6 +81,7 @@ dfm_status dfm_storage_pack_rows(const dfm_storage *storage, size_t number, int 
   const size_t D = (size_t)block->D;
   uint32_t cells[DFM_PACKED_ROWS];
   dfm_packing packing;
+  _Static_assert((int)DFM_BLOCK_ROWS <= (int)DFM_PACKED_ROWS, "a block's rows are packed together");
   DFM_TRY(dfm_packing_begin(storage->packed, number, thread, &packing, error));
   for (int f = 0; f < block->F; f++)
     dfm_packing_ids(&packing, gather(block->id + (size_t)f * DFM_BLOCK_STRIDE, 1, at, n, cells));
