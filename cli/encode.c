@@ -108,7 +108,7 @@ static int encode_like_model(const cli_call *call, encode_run *run) {
   free(folder);
   if (status != DFM_OK) return cli_fail(&error);
   cli_say_skipped(run->rows.train, NULL);
-  status = dfm_dataset_write(o->output, run->rows.train, NULL, NULL, &error);
+  status = dfm_dataset_write(o->output, run->rows.train, NULL, NULL, (int)o->threads, &error);
   return status == DFM_OK ? CLI_OK : cli_fail(&error);
 }
 

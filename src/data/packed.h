@@ -45,7 +45,7 @@ typedef struct dfm_unpacking {
   const unsigned char *widths, *bytes; /* of the section at hand: its widths and columns, */
   uint32_t *start;                     /* where in `bytes` each column begins */
   size_t start_capacity;
-  const dfm_packed *packed;            /* whose it is; NULL: there is none */
+  const dfm_packed *packed; /* whose it is; NULL: there is none */
   size_t block;
   int section;
 } dfm_unpacking;

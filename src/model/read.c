@@ -163,8 +163,8 @@ dfm_status dfm_write_rows(const char *path, const dfm_dataset *train, const dfm_
 }
 
 dfm_status dfm_dataset_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
-                             const dfm_recipe *recipe, dfm_error *error) {
-  return dfm_write_rows(path, train, valid, recipe, 0, NULL, error);
+                             const dfm_recipe *recipe, int threads, dfm_error *error) {
+  return dfm_write_rows(path, train, valid, recipe, threads, NULL, error);
 }
 
 /* The rows that were written are those of the file from here on; what goes to a pipe or the like is not read back. */
