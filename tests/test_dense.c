@@ -314,7 +314,7 @@ static void stack_task(void *context, int block, int thread) {
   const fixture *f = context;
   dfm_pass pass = f->pass;
   const int b0 = f->first + block * pass.block, b1 = b0 + pass.block < pass.B ? b0 + pass.block : pass.B;
-  pass.room = f->capacity > pass.block ? thread * pass.block : b0; /* as the executor does */
+  pass.room = f->capacity > pass.block ? thread * pass.block : b0; /* as the executor does where there is room */
   for (int i = 0; i < LAYERS; i++) dfm_layer_dense.forward(&f->net.layer[i], &pass, b0, b1);
   for (int i = LAYERS; i-- > 0;) dfm_layer_dense.backward(&f->net.layer[i], &pass, b0, b1);
 }

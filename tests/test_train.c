@@ -20,6 +20,12 @@ static const char *const BF16[] = {"model=deepfm",         "precision=bf16",    
                                    "dnn.hidden=40,17",     "dnn.dropout=0.3",       "dnn.batch_norm=true",
                                    "train.batch_size=700", "train.epochs=3",        "validation.random=0.2",
                                    "l2.dnn=0.001",         "optimizer.clip_norm=1", NULL};
+/* Layers that feed each other; batches of several pieces, whose size differs with the threads. */
+static const char *const BF16_FED[] = {"model=deepfm",          "precision=bf16", "dnn.hidden=70,40,33",
+                                       "train.batch_size=1400", "train.epochs=2", NULL};
+/* A last block of which most is beyond the batch; in float32 blocks are of 48 rows here, in bfloat16 of 128. */
+static const char *const ODD_BLOCKS[] = {"model=deepfm", "dnn.hidden=20,20", "train.batch_size=640", "train.epochs=2",
+                                         NULL};
 static const char *const ADAGRAD[] = {
     "model=fm", "optimizer.name=adagrad", "optimizer.learning_rate=0.05", "train.batch_size=300", "train.epochs=2",
     NULL};
@@ -57,6 +63,8 @@ static void test_threads(void **state) {
   check_threads(rows, FULL);
   check_threads(rows, CLIPPED);
   check_threads(rows, BF16);
+  check_threads(rows, BF16_FED);
+  check_threads(rows, ODD_BLOCKS);
   check_threads(rows, ADAGRAD);
   check_threads(rows, FFM);
   check_threads(rows, LAZY);

@@ -21,7 +21,7 @@ dfm_status dfm_pool_create_exact(int n_threads, dfm_pool **pool, dfm_error *erro
 void dfm_pool_free(dfm_pool *pool); /* NULL accepted */
 int dfm_pool_threads(const dfm_pool *pool);
 
-/* Runs fn(context, t, thread) for all t in [0, n_tasks), in ascending order of start; returns when all are done. One
+/* Runs fn(context, t, thread) for all t in [0, n_tasks), drawn from both ends; returns when all are done. One
  * thread at a time may call it; its floating-point mode and OpenMP thread count are as before on return. */
 void dfm_pool_run(dfm_pool *pool, int n_tasks, dfm_task_fn fn, void *context);
 

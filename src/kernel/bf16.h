@@ -42,8 +42,8 @@ typedef struct dfm_bf16_block {
   bool adds;
 } dfm_bf16_block;
 
-/* Two strips of A and of B, of `depth` tiles each: K = 32 depth. `ahead`: the memory is asked for that many lines per tile from
- * there on, which others than this block will want. */
+/* Two strips of A and of B, of `depth` tiles each: K = 32 depth. `ahead`: of what will be wanted later, AMX asks the memory
+ * for `lines` lines per tile from there on; with no lines it may be NULL. */
 typedef struct dfm_bf16_strips {
   const uint16_t *a[2], *b[2];
   int depth;

@@ -258,8 +258,8 @@ AMX_INLINE void load_sums(const float *c, bool adds) {
  * rate. */
 AMX_INLINE void add_products(const dfm_bf16_strips *strips, int t) {
   const size_t at = (size_t)t * DFM_TILE_NUMBERS;
-  const uint16_t *ahead = strips->ahead + (size_t)(t * strips->lines) * LINE_NUMBERS;
-  for (int i = 0; i < strips->lines; i++) _mm_prefetch((const char *)(ahead + (size_t)i * LINE_NUMBERS), _MM_HINT_T1);
+  for (int i = t * strips->lines; i < (t + 1) * strips->lines; i++)
+    _mm_prefetch((const char *)(strips->ahead + (size_t)i * LINE_NUMBERS), _MM_HINT_T1);
   _tile_stream_loadd(4, strips->a[0] + at, TILE_ROW);
   _tile_loadd(6, strips->b[0] + at, TILE_ROW);
   _tile_dpbf16ps(0, 4, 6);

@@ -88,18 +88,22 @@ KERNEL void sgd_rows(const dfm_rows *rows, const uint32_t *id, size_t count, con
 KERNEL void adagrad_rows(const dfm_rows *rows, const uint32_t *id, size_t count, const float *g, float learning_rate,
                          float initial, float epsilon) {
   const dfm_rows r = *rows;
-  for (size_t k = 0; k < count && r.n == 1; k++)
-    adagrad_one(0, r.at + id[k] * r.stride, 1, g + k, learning_rate, initial, epsilon);
-  for (size_t k = 0; k < count && r.n > 1; k++)
-    FOR_ROW(r.n, adagrad, r.at + id[k] * r.stride, r.n, g + k * r.n, learning_rate, initial, epsilon);
+  if (r.n == 1)
+    for (size_t k = 0; k < count; k++)
+      adagrad_one(0, r.at + id[k] * r.stride, 1, g + k, learning_rate, initial, epsilon);
+  else
+    for (size_t k = 0; k < count; k++)
+      FOR_ROW(r.n, adagrad, r.at + id[k] * r.stride, r.n, g + k * r.n, learning_rate, initial, epsilon);
 }
 
 KERNEL void adam_rows(const dfm_rows *rows, const uint32_t *id, size_t count, const float *g,
                       const dfm_adam_step *step) {
   const dfm_rows r = *rows;
   const dfm_adam_step c = *step;
-  for (size_t k = 0; k < count && r.n == 1; k++) adam_one(0, r.at + id[k] * r.stride, 1, g + k, &c);
-  for (size_t k = 0; k < count && r.n > 1; k++) FOR_ROW(r.n, adam, r.at + id[k] * r.stride, r.n, g + k * r.n, &c);
+  if (r.n == 1)
+    for (size_t k = 0; k < count; k++) adam_one(0, r.at + id[k] * r.stride, 1, g + k, &c);
+  else
+    for (size_t k = 0; k < count; k++) FOR_ROW(r.n, adam, r.at + id[k] * r.stride, r.n, g + k * r.n, &c);
 }
 
 /* What m is multiplied by in a motion, for some weights, from s = sqrt(v). */

@@ -83,7 +83,7 @@ static int gradient(const dfm_layer *layer, const dfm_pass *pass, int task, dfm_
   float *dw = dfm_dweight(pass, layer, WEIGHT) + (size_t)h0 * (size_t)layer->n_in;
   float *db = dfm_dweight(pass, layer, BIAS) + h0;
   for (int h = h0; h < h1; h++) db[h - h0] = 0;
-  if (dfm_dense_has_gradient(pass->dense)) {
+  if (dfm_dense_is_bf16(pass->dense)) {
     dfm_dense_gradient(layer, pass, task, dw, db);
   } else {
     multiply_gradient(layer, pass, h0, h1, dw, db);

@@ -245,8 +245,8 @@ typedef struct product {
   void (*aim)(const struct product *of, int row, int column, dfm_bf16_block *block);
 } product;
 
-/* Lines per tile of a call that bring the next block of B's columns, 64 tiles' worth of lines, into the cache by the time that `calls` more
- * are done. */
+/* Lines per tile of a call that bring the next block of B's columns, two tiles of 16 lines for each of depth, into the
+ * cache by the time that `calls` more are done. */
 static int lines_ahead(int calls) {
   enum { LINES = 2 * TILE / 32 };
   return (LINES + calls - 1) / calls;

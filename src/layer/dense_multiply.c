@@ -96,16 +96,11 @@ static dfm_status create(dfm_dense *dense, dfm_pool *pool, dfm_error *error) {
   return DFM_OK;
 }
 
-static bool has_dense(const dfm_net *net) {
-  for (int i = 0; i < net->n_layers; i++)
-    if (net->layer[i].kind == &dfm_layer_dense) return true;
-  return false;
-}
-
 dfm_status dfm_dense_create(const dfm_dense_settings *settings, dfm_pool *pool, dfm_dense **out, dfm_error *error) {
   dfm_dense *dense = NULL;
   *out = NULL;
-  if (!has_dense(settings->net) || (!settings->is_bf16 && !dfm_kernel_has_onednn(settings->kernel))) return DFM_OK;
+  if (!dfm_net_has_dense(settings->net) || (!settings->is_bf16 && !dfm_kernel_has_onednn(settings->kernel)))
+    return DFM_OK;
   DFM_TRY(dfm_alloc(&dense, 1, sizeof *dense, error));
   dense->settings = *settings;
   const dfm_status status = create(dense, pool, error);
@@ -213,7 +208,7 @@ void dfm_dense_accumulate(const dfm_layer *layer, const dfm_pass *pass, int task
   dfm_dense_bf16_accumulate(pass->dense->bf16, layer, pass->B, b0, h0, h1, NULL);
 }
 
-bool dfm_dense_has_gradient(const dfm_dense *dense) {
+bool dfm_dense_is_bf16(const dfm_dense *dense) {
   return dense && dense->bf16;
 }
 

@@ -59,8 +59,8 @@ void dfm_dense_backward(const dfm_layer *layer, const dfm_pass *pass, int b0, in
 int dfm_dense_piece(const dfm_dense *dense);
 /* Adds the piece that starts at row b0 to dW, of gradient task `task`. */
 void dfm_dense_accumulate(const dfm_layer *layer, const dfm_pass *pass, int task, int b0);
-/* Whether dfm_dense_gradient makes gradients; else they are the caller's. NULL accepted. */
-bool dfm_dense_has_gradient(const dfm_dense *dense);
+/* Whether it multiplies in bfloat16: then dfm_dense_gradient makes gradients, else they are the caller's. NULL accepted: no. */
+bool dfm_dense_is_bf16(const dfm_dense *dense);
 /* dW = dz^T x and db += column sums of dz over the whole batch, of gradient task `task`: rows [h0, h1) of W as
  * dfm_dense_task says. */
 void dfm_dense_gradient(const dfm_layer *layer, const dfm_pass *pass, int task, float *dw, float *db);

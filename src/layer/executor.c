@@ -87,9 +87,13 @@ static void build_program(dfm_executor *executor, bool is_train) {
 
 /* Rows of an edge: whole blocks, whatever `dense` they are for. */
 static size_t edge_rows(int capacity) {
-  const int f32 = dfm_dense_block(capacity, false), bf16 = dfm_dense_block(capacity, true),
-            most = f32 > bf16 ? f32 : bf16;
-  return (size_t)((capacity + most - 1) / most) * (size_t)most;
+  size_t most = 0;
+  for (int is_bf16 = 0; is_bf16 < 2; is_bf16++) {
+    const size_t block = (size_t)dfm_dense_block(capacity, is_bf16);
+    const size_t rows = ((size_t)capacity + block - 1) / block * block;
+    if (rows > most) most = rows;
+  }
+  return most;
 }
 
 /* Edges: one allocation, values then gradients, each edge (edge_rows, n). NUMBER's values are the batch's own. */
@@ -255,7 +259,7 @@ static int64_t task_cost(const dfm_layer *layer) {
   return (int64_t)layer->n_in * layer->n_out / tasks_of(layer);
 }
 
-/* Large tasks first: small ones fill up the threads' ends. */
+/* Large tasks first: threads draw them from the front, and tables behind them from the end, and meet among the small ones. */
 static dfm_status list_tasks(dfm_executor *executor, dfm_error *error) {
   const dfm_net *net = executor->pass.net;
   int order[DFM_MAX_LAYERS], n_layers = 0, n = 0;
@@ -308,7 +312,7 @@ fail:
 /* Whether making the layer's gradients reads its edges. */
 static bool reads_edges(const dfm_layer *layer, const dfm_dense *dense) {
   if (!layer->kind->gradient || layer->kind->partial) return false;
-  return layer->kind != &dfm_layer_dense || !dfm_dense_has_gradient(dense);
+  return layer->kind != &dfm_layer_dense || !dfm_dense_is_bf16(dense);
 }
 
 /* Edges pass where no layer's gradient, no table and no barrier wants them after their block. */
@@ -318,7 +322,7 @@ static void find_passing(dfm_executor *executor, const dfm_dense *dense) {
   for (int i = 0; i < net->n_layers; i++) executor->has_barrier |= net->layer[i].kind->reduce_forward != NULL;
   for (int edge = 0; edge < net->n_edges; edge++) {
     const bool may =
-        executor->pass.is_train && dfm_dense_has_gradient(dense) && !executor->has_barrier && edge != DFM_EDGE_LOGIT;
+        executor->pass.is_train && dfm_dense_is_bf16(dense) && !executor->has_barrier && edge != DFM_EDGE_LOGIT;
     executor->is_passing[edge] = may && edge != DFM_EDGE_NUMBER;
     executor->d_is_passing[edge] = may && edge != DFM_EDGE_EMBED && edge != net->fm_sums;
   }
@@ -332,7 +336,7 @@ void dfm_executor_use(dfm_executor *executor, struct dfm_dense *dense, int room)
   executor->pass.dense = dense;
   executor->pass.room = room;
   find_passing(executor, dense);
-  executor->pass.block = dfm_dense_block(executor->capacity, dfm_dense_has_gradient(dense));
+  executor->pass.block = dfm_dense_block(executor->capacity, dfm_dense_is_bf16(dense));
 }
 
 void dfm_executor_free(dfm_executor *executor) {
@@ -428,9 +432,10 @@ static dfm_pass pass_of_block(const dfm_executor *executor, int b0, int thread) 
   dfm_pass pass = executor->pass;
   pass.room = executor->has_rooms ? thread * pass.block : b0;
   for (int edge = 0; edge < pass.net->n_edges; edge++) {
-    const ptrdiff_t shift = (ptrdiff_t)(pass.room - b0) * pass.net->edge_n[edge];
-    if (executor->is_passing[edge]) pass.value[edge] += shift;
-    if (executor->d_is_passing[edge]) pass.dvalue[edge] += shift;
+    /* Where row 0 would be: as a number, since it may lie before the edge. */
+    const uintptr_t shift = (uintptr_t)((intptr_t)(pass.room - b0) * pass.net->edge_n[edge] * (intptr_t)sizeof(float));
+    if (executor->is_passing[edge]) pass.value[edge] = (float *)((uintptr_t)pass.value[edge] + shift);
+    if (executor->d_is_passing[edge]) pass.dvalue[edge] = (float *)((uintptr_t)pass.dvalue[edge] + shift);
   }
   return pass;
 }

@@ -181,6 +181,8 @@ dfm_layer *dfm_net_add_layer(dfm_net *net, const dfm_layer_kind *kind, const cha
 dfm_status dfm_net_add_param(dfm_net *net, dfm_layer *layer, int slot, const char *suffix, int rows, int cols,
                              dfm_part part, dfm_param **param, dfm_error *error);
 void dfm_net_free(dfm_net *net); /* NULL accepted */
+/* Whether there is anything that multiplies matrices. */
+bool dfm_net_has_dense(const dfm_net *net);
 /* Starting values of all dense parameters into `weight` (n_weights), from the seed. */
 void dfm_net_initialise(const dfm_net *net, uint64_t seed, float *weight);
 

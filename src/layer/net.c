@@ -76,3 +76,9 @@ void dfm_net_initialise(const dfm_net *net, uint64_t seed, float *weight) {
     }
   }
 }
+
+bool dfm_net_has_dense(const dfm_net *net) {
+  for (int i = 0; i < net->n_layers; i++)
+    if (net->layer[i].kind == &dfm_layer_dense) return true;
+  return false;
+}

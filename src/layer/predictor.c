@@ -88,6 +88,12 @@ static void score_block(void *context, int block, int thread) {
   memcpy(predictor->probability + at, probability, (size_t)n * sizeof *probability);
 }
 
+/* Each worker has a block of dense's room. */
+static void use(const dfm_predictor *predictor, dfm_dense *dense) {
+  for (int i = 0; i < predictor->threads; i++)
+    dfm_executor_use(predictor->worker[i].executor, dense, i * DFM_SCORE_ROWS);
+}
+
 /* For `n` rows to come, with the weights as they are now. */
 static dfm_status begin(dfm_predictor *predictor, dfm_pool *pool, int64_t n, dfm_error *error) {
   const bool packs = n >= DFM_PACK_ROWS;
@@ -98,18 +104,25 @@ static dfm_status begin(dfm_predictor *predictor, dfm_pool *pool, int64_t n, dfm
   }
   dfm_dense *dense = packs ? predictor->dense : NULL;
   if (dense) DFM_TRY(dfm_dense_begin(dense, predictor->weight, pool, error));
-  for (int i = 0; i < predictor->threads; i++)
-    dfm_executor_use(predictor->worker[i].executor, dense, i * DFM_SCORE_ROWS);
+  use(predictor, dense);
   return DFM_OK;
 }
 
 dfm_status dfm_predictor_fix(dfm_predictor *predictor, bool is_bf16, dfm_pool *pool, dfm_error *error) {
+  dfm_dense_settings settings = predictor->settings;
+  dfm_dense *dense = NULL;
+  settings.is_bf16 = is_bf16;
+  DFM_TRY(dfm_dense_create(&settings, pool, &dense, error));
+  const dfm_status status = dense ? dfm_dense_begin(dense, predictor->weight, pool, error) : DFM_OK;
+  if (status != DFM_OK) {
+    dfm_dense_free(dense);
+    return status;
+  }
+  use(predictor, dense);
   dfm_dense_free(predictor->dense);
-  predictor->dense = NULL;
-  predictor->has_dense = predictor->is_fixed = false;
-  predictor->settings.is_bf16 = is_bf16;
-  DFM_TRY(begin(predictor, pool, DFM_PACK_ROWS, error));
-  predictor->is_fixed = true;
+  predictor->dense = dense;
+  predictor->settings = settings;
+  predictor->has_dense = predictor->is_fixed = true;
   return DFM_OK;
 }
 

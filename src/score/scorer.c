@@ -11,6 +11,7 @@ struct dfm_scorer {
   const dfm_model *model;
   const dfm_kernel *kernel;
   dfm_plain_rows *rows; /* (F) of the model's tables */
+  bool is_bf16;
   dfm_pool *pool;
   dfm_predictor *predictor;
   int64_t *row; /* (DFM_SCAN_ROWS) of a piece of the text */
@@ -81,8 +82,11 @@ dfm_status dfm_scorer_set_precision(dfm_scorer *scorer, const char *precision, b
   else if (strcmp(precision, "float32") != 0)
     return dfm_fail(error, DFM_ERROR_VALUE, "precision is '%s'; use float32, bf16 or auto",
                     dfm_show(shown, precision, strlen(precision)));
-  if (is_emulated) *is_emulated = is_bf16 && !has_bf16;
-  return dfm_predictor_fix(scorer->predictor, is_bf16, scorer->pool, error);
+  if (is_emulated) *is_emulated = is_bf16 && !has_bf16 && dfm_net_has_dense(scorer->model->net);
+  if (is_bf16 == scorer->is_bf16) return DFM_OK;
+  DFM_TRY(dfm_predictor_fix(scorer->predictor, is_bf16, scorer->pool, error));
+  scorer->is_bf16 = is_bf16;
+  return DFM_OK;
 }
 
 dfm_status dfm_scorer_score(dfm_scorer *scorer, const dfm_dataset *dataset, int64_t first, int64_t n,

@@ -149,8 +149,8 @@ static int rows_at_once(const dfm_table *table) {
   return dfm_row_is_short(table) ? SHORT_ROWS : lines < LINES ? LINES / lines : 1;
 }
 
-/* Asks for rows that come some way behind the unique rows [from, to). */
-DFM_PREFETCHES void ask_behind(const dfm_table *table, const dfm_plan *plan, int from, int to) {
+/* Asks for rows that come some way after the unique rows [from, to). */
+DFM_PREFETCHES void ask_ahead(const dfm_table *table, const dfm_plan *plan, int from, int to) {
   for (int u = from; u < to; u++) dfm_rows_ask(table, plan->unique, (size_t)plan->U, (size_t)u);
 }
 
@@ -172,7 +172,7 @@ static void step_rows(const dfm_tables *tables, const dfm_table *table, const df
   dfm_rows_ask_start(table, plan->unique, (size_t)U);
   for (int u = 0; u < U; u += at_once) {
     const int end = least(U, u + at_once);
-    ask_behind(table, plan, u, end);
+    ask_ahead(table, plan, u, end);
     step_at_once(tables, table, plan, u, end, g + (size_t)u * (size_t)table->n);
   }
 }
@@ -194,7 +194,7 @@ static void update_by_row(const dfm_update *update) {
   dfm_rows_ask_start(table, plan->unique, (size_t)U);
   for (int u = 0; u < U; u += at_once) {
     const int end = least(U, u + at_once);
-    ask_behind(table, plan, u, end);
+    ask_ahead(table, plan, u, end);
     memset(update->g, 0, (size_t)(end - u) * (size_t)table->n * sizeof *update->g);
     dfm_partners_add_rows(update->tables, update->gradient, f, plan, column, u, end, update->g);
     add_penalty(update, u, end, update->g);

@@ -3,14 +3,8 @@
 
 #include "train/run.h"
 
-static bool has_dense(const dfm_net *net) {
-  for (int i = 0; i < net->n_layers; i++)
-    if (net->layer[i].kind == &dfm_layer_dense) return true;
-  return false;
-}
-
 dfm_precision dfm_precision_choose(const dfm_recipe *recipe, const dfm_net *net, const dfm_kernel *kernel) {
-  if (!has_dense(net)) return DFM_PRECISION_FLOAT32;
+  if (!dfm_net_has_dense(net)) return DFM_PRECISION_FLOAT32;
   if (recipe->precision != DFM_PRECISION_AUTO) return (dfm_precision)recipe->precision;
   return dfm_kernel_has_bf16(kernel) ? DFM_PRECISION_BF16 : DFM_PRECISION_FLOAT32;
 }
@@ -18,7 +12,7 @@ dfm_precision dfm_precision_choose(const dfm_recipe *recipe, const dfm_net *net,
 const char *dfm_precision_explain(dfm_precision wanted, const dfm_net *net, const dfm_kernel *kernel) {
   const bool has_bf16 = dfm_kernel_has_bf16(kernel);
   if (wanted == DFM_PRECISION_FLOAT32) return "float32";
-  if (!has_dense(net)) return "float32 (the model has no dense layers, which bf16 is for)";
+  if (!dfm_net_has_dense(net)) return "float32 (the model has no dense layers, which bf16 is for)";
   if (wanted == DFM_PRECISION_AUTO)
     return has_bf16 ? "bf16 (auto: this CPU has it; weights and sums are float32)"
                     : "float32 (auto: this CPU, kernel or build has no bf16)";
