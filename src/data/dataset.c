@@ -178,7 +178,7 @@ static dfm_status hash_rows(XXH3_state_t *const state[N_HASHED + 1], const dfm_d
     for (int i = 0; i < N_HASHED; i++) {
       size_t size;
       const char *rows = dfm_storage_array(storage, i, dataset->first + scan.first, &size);
-      const bool is_left_out = i == 2 && !dfm_dataset_has_label(dataset);
+      const bool is_left_out = i == DFM_ARRAY_LABEL && !dfm_dataset_has_label(dataset);
       if (rows && !is_left_out) (void)XXH3_64bits_update(state[i], rows, (size_t)scan.n * size);
     }
     for (int f = 0; f < storage->F; f++)

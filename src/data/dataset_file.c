@@ -78,22 +78,23 @@ static dfm_status find_array(const dfm_st_file *file, array *wanted, int64_t *ro
 }
 
 static dfm_status map_rows(dfm_st_file *file, const dfm_encoder *encoder, dfm_storage *storage, dfm_error *error) {
-  array arrays[DFM_STORAGE_ARRAYS] = {{"category", DFM_U32, (uint64_t)encoder->F, NULL},
-                                      {"number", DFM_F32, (uint64_t)encoder->D, NULL},
-                                      {"label", DFM_F32, 0, NULL},
-                                      {"weight", DFM_F32, 0, NULL},
-                                      {"truth", DFM_F32, 0, NULL},
-                                      {"row", DFM_U64, 0, NULL}};
+  array arrays[DFM_STORAGE_ARRAYS] = {[DFM_ARRAY_CATEGORY] = {"category", DFM_U32, (uint64_t)encoder->F, NULL},
+                                      [DFM_ARRAY_NUMBER] = {"number", DFM_F32, (uint64_t)encoder->D, NULL},
+                                      [DFM_ARRAY_LABEL] = {"label", DFM_F32, 0, NULL},
+                                      [DFM_ARRAY_WEIGHT] = {"weight", DFM_F32, 0, NULL},
+                                      [DFM_ARRAY_TRUTH] = {"truth", DFM_F32, 0, NULL},
+                                      [DFM_ARRAY_FILE_ROW] = {"row", DFM_U64, 0, NULL}};
   int64_t rows = -1;
   for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) DFM_TRY(find_array(file, &arrays[i], &rows, error));
-  if (rows < 1 || (encoder->F > 0 && !arrays[0].data) || (encoder->D > 0 && !arrays[1].data))
+  if (rows < 1 || (encoder->F > 0 && !arrays[DFM_ARRAY_CATEGORY].data) ||
+      (encoder->D > 0 && !arrays[DFM_ARRAY_NUMBER].data))
     return damaged(file, "it lacks rows", error);
-  storage->category = (uint32_t *)(uintptr_t)arrays[0].data;
-  storage->number = (float *)(uintptr_t)arrays[1].data;
-  storage->label = (float *)(uintptr_t)arrays[2].data;
-  storage->weight = (float *)(uintptr_t)arrays[3].data;
-  storage->truth = (float *)(uintptr_t)arrays[4].data;
-  storage->file_row = (uint64_t *)(uintptr_t)arrays[5].data;
+  storage->category = (uint32_t *)(uintptr_t)arrays[DFM_ARRAY_CATEGORY].data;
+  storage->number = (float *)(uintptr_t)arrays[DFM_ARRAY_NUMBER].data;
+  storage->label = (float *)(uintptr_t)arrays[DFM_ARRAY_LABEL].data;
+  storage->weight = (float *)(uintptr_t)arrays[DFM_ARRAY_WEIGHT].data;
+  storage->truth = (float *)(uintptr_t)arrays[DFM_ARRAY_TRUTH].data;
+  storage->file_row = (uint64_t *)(uintptr_t)arrays[DFM_ARRAY_FILE_ROW].data;
   storage->has = (dfm_storage_has){storage->label != NULL, storage->weight != NULL, storage->truth != NULL,
                                    storage->file_row != NULL};
   storage->rows = storage->capacity = rows;

@@ -101,8 +101,9 @@ static const struct {
   const char *name;
   dfm_dtype dtype;
   int n_dims;
-} TENSOR[N_ARRAYS] = {{5, "row", DFM_U64, 1},   {0, "category", DFM_U32, 2}, {1, "number", DFM_F32, 2},
-                      {2, "label", DFM_F32, 1}, {3, "weight", DFM_F32, 1},   {4, "truth", DFM_F32, 1}};
+} TENSOR[N_ARRAYS] = {{DFM_ARRAY_FILE_ROW, "row", DFM_U64, 1},  {DFM_ARRAY_CATEGORY, "category", DFM_U32, 2},
+                      {DFM_ARRAY_NUMBER, "number", DFM_F32, 2}, {DFM_ARRAY_LABEL, "label", DFM_F32, 1},
+                      {DFM_ARRAY_WEIGHT, "weight", DFM_F32, 1}, {DFM_ARRAY_TRUTH, "truth", DFM_F32, 1}};
 
 static size_t array_row_bytes(const dfm_storage *storage, int array) {
   size_t row_bytes;
@@ -115,7 +116,7 @@ static bool has_array(const parts *written, int array) {
   bool has = true;
   for (int i = 0; i < 2 && written->part[i]; i++) {
     has &= array_row_bytes(written->part[i]->storage, array) > 0;
-    if (array == 2) has &= dfm_dataset_has_label(written->part[i]);
+    if (array == DFM_ARRAY_LABEL) has &= dfm_dataset_has_label(written->part[i]);
   }
   return has;
 }

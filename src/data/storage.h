@@ -21,7 +21,17 @@ typedef struct dfm_storage_has {
   bool file_row; /* its number in the text: where rows do not lie in the text's order */
 } dfm_storage_has;
 
-enum { DFM_STORAGE_ARRAYS = 6, DFM_LIST_ARRAYS = 3 };
+/* The arrays of a storage, in the order of `spill`. */
+enum {
+  DFM_ARRAY_CATEGORY,
+  DFM_ARRAY_NUMBER,
+  DFM_ARRAY_LABEL,
+  DFM_ARRAY_WEIGHT,
+  DFM_ARRAY_TRUTH,
+  DFM_ARRAY_FILE_ROW,
+  DFM_STORAGE_ARRAYS
+};
+enum { DFM_LIST_ARRAYS = 3 };
 
 /* The cells of one list field: row r has items [offsets[r], offsets[r + 1]). */
 typedef struct dfm_list {
@@ -114,8 +124,8 @@ void dfm_storage_ahead(const dfm_storage *storage, int64_t first, int64_t n);
 dfm_status dfm_storage_check_begin(dfm_storage *storage, const dfm_encoder *encoder, dfm_error *error);
 dfm_status dfm_storage_check(const dfm_storage *storage, int64_t first, int64_t n, dfm_error *error);
 void dfm_storage_check_end(dfm_storage *storage);
-/* The arrays in the order of `spill`: where row `row` lies (NULL: no such array) and its bytes. */
-const char *dfm_storage_array(const dfm_storage *storage, int i, int64_t row, size_t *row_bytes);
+/* Where row `row` of array `array` lies (NULL: no such array) and its bytes. */
+const char *dfm_storage_array(const dfm_storage *storage, int array, int64_t row, size_t *row_bytes);
 
 /* NULL where there are no categories. */
 static inline uint32_t *dfm_storage_ids(const dfm_storage *storage, int64_t row) {
