@@ -119,6 +119,8 @@ void dfm_storage_apart(const dfm_storage *storage, int64_t first, int64_t n);
 void dfm_storage_scattered(const dfm_storage *storage);
 /* They are needed soon: where they lie in a file, it is read meanwhile. */
 void dfm_storage_ahead(const dfm_storage *storage, int64_t first, int64_t n);
+/* Has the rows of a dataset file, which is retained, in a storage fresh from dfm_storage_create for the file's encoder. */
+dfm_status dfm_storage_map(dfm_storage *storage, dfm_st_file *file, const dfm_encoder *encoder, dfm_error *error);
 /* Whoever hands out a file's rows calls dfm_storage_check for them first: checksums, ids against the tables that
  * `encoder` has, finiteness; what passed before is taken as good. Any thread. */
 dfm_status dfm_storage_check_begin(dfm_storage *storage, const dfm_encoder *encoder, dfm_error *error);
