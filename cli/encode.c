@@ -74,9 +74,8 @@ static int check(const cli_call *call, const encode_run *run) {
 
 /* A dataset on standard output is all that goes there. */
 static int settle_output(const cli_call *call, encode_options *o) {
-  static const char standard_output[] = "/dev/stdout";
-  if (strcmp(o->output, "-") == 0) o->output = standard_output;
-  o->is_piped = strcmp(o->output, standard_output) == 0;
+  if (strcmp(o->output, "-") == 0) o->output = CLI_STANDARD_OUTPUT;
+  o->is_piped = strcmp(o->output, CLI_STANDARD_OUTPUT) == 0;
   if (o->is_piped && o->is_json)
     return cli_usage(call->command, "--json and --output both go to standard output; name a file for one of them");
   return CLI_OK;
@@ -85,7 +84,7 @@ static int settle_output(const cli_call *call, encode_options *o) {
 /* The dataset file lies apart from what it is made from. */
 static int check_place(const cli_call *call) {
   const encode_options *o = call->options;
-  int code = cli_check_folder("output", o->output);
+  int code = cli_check_folder("output", o->is_piped ? NULL : o->output);
   if (code == CLI_OK) code = cli_keep_data(call, 0, "output", o->output);
   if (code == CLI_OK) code = cli_keep_apart(call, "output", o->output, "the rows of --valid", o->valid);
   if (code == CLI_OK) code = cli_keep_apart(call, "output", o->output, "the schema", o->schema);
@@ -109,7 +108,7 @@ static int encode_like_model(const cli_call *call, encode_run *run) {
   free(folder);
   if (status != DFM_OK) return cli_fail(&error);
   cli_say_skipped(run->rows.train, NULL);
-  status = dfm_dataset_write(o->output, run->rows.train, NULL, NULL, &error);
+  status = dfm_dataset_write(o->output, run->rows.train, NULL, NULL, (int)o->threads, &error);
   return status == DFM_OK ? CLI_OK : cli_fail(&error);
 }
 

@@ -136,7 +136,7 @@ int cli_keep_data(const cli_call *call, int first, const char *flag, const char 
 
 int cli_output_open(cli_output *output, const char *path) {
   *output = (cli_output){0};
-  if (!path || strcmp(path, "-") == 0) {
+  if (!path || strcmp(path, "-") == 0 || strcmp(path, CLI_STANDARD_OUTPUT) == 0) {
     output->file = stdout;
     return CLI_OK;
   }

@@ -8,7 +8,7 @@
 
 char *cli_spill_folder(const char *output) {
   struct stat info;
-  if (!output) return NULL;
+  if (!output || strcmp(output, CLI_STANDARD_OUTPUT) == 0) return NULL;
   const char *slash = strrchr(output, '/');
   if (stat(output, &info) == 0 && !S_ISREG(info.st_mode)) return NULL;
   return slash ? strndup(output, slash == output ? 1 : (size_t)(slash - output)) : strdup(".");

@@ -54,7 +54,7 @@ void cli_say_skipped(const dfm_dataset *rows, const dfm_dataset *valid);
 /* Says that a dataset file leaves no rows out, where it was asked to. */
 void cli_warn_unskippable(const dfm_input *input, int64_t skip_bad_rows);
 /* Where rows may lie while a file is made at `output`: its folder; free() it. NULL (the system's place) where it is a
- * device or pipe, or nothing is made (NULL). */
+ * device, pipe or standard output, or nothing is made (NULL). */
 char *cli_spill_folder(const char *output);
 
 #endif

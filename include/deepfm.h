@@ -309,12 +309,14 @@ DFM_API DFM_MUST_USE dfm_status dfm_dataset_row_text(const dfm_dataset *dataset,
 DFM_API void dfm_dataset_free(dfm_dataset *dataset);
 
 /* Writes the rows as a dataset file (safetensors; docs/design.md), which is taken wherever text is. `recipe` is the one
- * that `train` and `valid` (may be NULL) were read with; NULL: `train` was read with a model. The same rows give the
- * same bytes. */
+ * that `train` and `valid` (may be NULL) were read with; NULL: `train` was read with a model. `threads` 0: one
+ * per core. The same rows give the same bytes. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
-                                                  const dfm_recipe *recipe, dfm_error *error);
+                                                  const dfm_recipe *recipe, int threads, dfm_error *error);
 /* dfm_dataset_read_train of text and dfm_dataset_write to `path` in one, in less time than one after the other, for rows
- * go straight from the form that they are read in to the file's. `*train` and `*valid` are then the file's rows. */
+ * go straight from the form that they are read in to the file's. `*train` and `*valid` are then the file's rows,
+ * or, where a pipe, a device or standard output was written, which cannot be read back, what dfm_dataset_read_train
+ * gives. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_encode(dfm_input *train_input, dfm_input *valid_input,
                                                    const dfm_schema *schema, const dfm_recipe *recipe,
                                                    const dfm_read_options *options, const char *path,

@@ -339,6 +339,24 @@ def test_dataset_to_standard_output():
     contains(done.stderr.decode(), "cannot write /dev/stdout: Broken pipe; what reads it must read to the end")
 
 
+def test_standard_output_is_not_replaced():
+    """Redirected to a file, it is written from where it is: what stands there stays."""
+    target = path("redirected")
+    commands = (["encode", rows_file(), "-q"], ["predict", model_file(), rows_file()])
+    for command in commands:
+        expected = path("apart")
+        succeeds(*command, "-o", expected)
+        for name in ("-", "/dev/stdout"):
+            for mode in ("ab", "wb"):  # as by >> and by >, where something was written before
+                write("redirected", "kept\n")
+                with open(target, mode) as stdout:
+                    stdout.write(b"a\n")
+                    stdout.flush()
+                    succeeds(*command, "-o", name, stdout=stdout)
+                kept = b"kept\na\n" if mode == "ab" else b"a\n"
+                check(read(target) == kept + read(expected), (command, name, mode))
+
+
 def test_what_is_written_more_than_once_is_a_file():
     for flag in ("--output", "--checkpoint", "--history"):
         fails("train", rows_file(), flag, "-", code=2, parts=[flag, "standard output", "name a file"])

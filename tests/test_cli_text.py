@@ -75,6 +75,19 @@ def test_eval_leaves_out_and_train_does_too():
     contains(succeeds("eval", path("good.model"), bad, *skip).err, "Left out")
 
 
+def test_each_text_has_its_own_bad_rows():
+    """Whether rows are written or trained on: those of either text are told of, and of both."""
+    text, n_bad = with_bad_rows()
+    skip = ["--schema", schema(), "--skip-bad-rows", str(n_bad)]
+    for rows, valid in (("bad", "fine"), ("fine", "bad"), ("bad", "worse")):
+        names = {name: write(f"{name}.csv", rows_text(2000) if name == "fine" else text) for name in (rows, valid)}
+        words = [names[rows], "--valid", names[valid], *skip]
+        for command in (["encode"], ["train", "--no-cache", "--epochs", "1", *SMALL]):
+            said = succeeds(command[0], *words, *command[1:], "-o", path("own.safetensors")).err
+            for name in names:
+                check((f"{name}.csv:151:" in said) == (name != "fine"), said)
+
+
 def test_line_ends_and_marks():
     text = rows_text(300)
     expected, _ = encode(write("unix.csv", text), "unix.safetensors")

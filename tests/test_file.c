@@ -466,6 +466,22 @@ static void file_of_a_new_name_is_not_renamed(void **state) {
   assert_true(has_new(folder) && count_entries(folder) == 1);
 }
 
+/* What a killed writer left beside a target that is then removed is older than what is written next. */
+static void what_is_left_of_a_removed_file_goes(void **state) {
+  (void)state;
+  if (!can_inject()) return;
+  dfm_error error;
+  const char *folder = make_folder("removed"), *path = in(folder, "file");
+  if (!has_nameless(folder)) return;
+  assert_ok(write_pieces(path, (const unsigned char *)"old", 3, &error));
+  assert_int_equal(run_child("rename:1", "exit", path, test_path("removed.message")), 99);
+  assert_int_equal(count_entries(folder), 2);
+  assert_int_equal(unlink(path), 0);
+  assert_ok(write_pieces(path, (const unsigned char *)"newer", 5, &error));
+  assert_content(path, "newer", 5);
+  assert_int_equal(count_entries(folder), 1);
+}
+
 /* They share the name beside the target. */
 static void writers_of_one_file_do_not_disturb_each_other(void **state) {
   (void)state;
@@ -534,6 +550,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(failed_calls_leave_the_old_file),
     cmocka_unit_test(killed_process_leaves_a_whole_file),
     cmocka_unit_test(file_of_a_new_name_is_not_renamed),
+    cmocka_unit_test(what_is_left_of_a_removed_file_goes),
     cmocka_unit_test(writers_of_one_file_do_not_disturb_each_other),
     cmocka_unit_test(without_nameless_files_all_holds),
     cmocka_unit_test(interrupted_and_short_calls_go_on),

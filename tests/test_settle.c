@@ -244,10 +244,40 @@ static void numbers_are_fitted_to_the_training_rows(void **state) {
   tear_down(&scene);
 }
 
+/* One reader may go from rows of few columns to rows of many, whose starts do not fit where the first ones' did. */
+static void one_reader_reads_rows_of_any_width(void **state) {
+  (void)state;
+  enum { WIDE = 1000 };
+  dfm_error error;
+  dfm_unpacking open = {0};
+  for (int columns = 1; columns <= WIDE; columns *= WIDE) {
+    dfm_packed *packed;
+    dfm_packing packing;
+    size_t number;
+    assert_ok(dfm_packed_create((const int[DFM_PACKED_SECTIONS]){columns, 0, 0}, 1, SIZE_MAX, "", &packed, &error));
+    assert_ok(dfm_packed_add(packed, 1, &number, &error));
+    assert_ok(dfm_packing_begin(packed, number, 0, &packing, &error));
+    for (uint32_t c = 0; c < (uint32_t)columns; c++) dfm_packing_ids(&packing, &c);
+    dfm_packing_end(&packing);
+    dfm_packed_pass pass = {.packed = packed, .end = 1};
+    assert_ok(dfm_packed_next(&pass, &open, &error));
+    assert_int_equal(pass.n, 1);
+    for (int c = 0; c < columns; c++) {
+      uint32_t id;
+      dfm_unpack_ids(&open, c, 0, 1, &id);
+      assert_int_equal(id, c);
+    }
+    dfm_packed_free(packed);
+    open.packed = NULL; /* the next may lie at the same place */
+  }
+  dfm_unpacking_clear(&open);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(neither_threads_nor_files_change_a_bit),
     cmocka_unit_test(rows_get_the_ids_of_their_values),
     cmocka_unit_test(numbers_are_fitted_to_the_training_rows),
+    cmocka_unit_test(one_reader_reads_rows_of_any_width),
 };
 
 int main(int argc, char **argv) {

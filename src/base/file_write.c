@@ -129,18 +129,32 @@ static dfm_status open_temporary(dfm_writer *writer, dfm_error *error) {
   return status;
 }
 
+static bool is_standard_output(const char *path) {
+  return strcmp(path, "/dev/stdout") == 0;
+}
+
+bool dfm_writer_replaces(const char *path) {
+  struct stat old;
+  return !is_standard_output(path) && (stat(path, &old) != 0 || S_ISREG(old.st_mode));
+}
+
+/* Opened anew, a file that standard output goes to would be written from its start instead of behind what is there. */
+static int open_as_it_is(const char *path) {
+  return is_standard_output(path) ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0)
+                                  : open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+}
+
 static dfm_status open_directly(dfm_writer *writer, dfm_error *error) {
-  do writer->fd = open(writer->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+  do writer->fd = open_as_it_is(writer->path);
   while (writer->fd < 0 && errno == EINTR);
   return writer->fd < 0 ? fail_write(writer, errno, error) : DFM_OK;
 }
 
 static dfm_status open_file(dfm_writer *writer, dfm_error *error) {
   struct stat old;
+  if (!dfm_writer_replaces(writer->path)) return open_directly(writer, error);
   const bool exists = stat(writer->path, &old) == 0;
   if (!exists && errno != ENOENT) return fail_write(writer, errno, error);
-  if (exists && S_ISDIR(old.st_mode)) return fail_write(writer, EISDIR, error);
-  if (exists && !S_ISREG(old.st_mode)) return open_directly(writer, error);
   /* A rename asks for the folder's permission only; who made the file read-only meant it. */
   if (exists && faccessat(AT_FDCWD, writer->path, W_OK, AT_EACCESS) != 0) return fail_write(writer, errno, error);
   DFM_TRY(dfm_copy_text(&writer->target, writer->path, error));
@@ -280,11 +294,13 @@ static int rename_to_target(const dfm_writer *writer, const char *temporary) {
  * link cannot take the place of a file. Returns 0 or errno.
  *
  * All writers of a target use the same name beside it. What is there already is another's whole file, who was killed
- * in that moment or is in it: it is moved on, in that one's stead, before this one takes its turn. */
+ * in that moment or is in it: it is moved on, in that one's stead, before this one takes its turn. Where the target had
+ * been removed meanwhile, it comes too late, and goes: the next writer would put it in place of what is newer. */
 static int name_nameless(const dfm_writer *writer, const char *temporary) {
   int reason = EEXIST;
   for (int i = 0; i < MAX_TRIES && reason == EEXIST; i++) {
     reason = link_nameless(writer, writer->target);
+    if (reason == 0) (void)unlink(temporary);
     if (reason != EEXIST) return reason;
     reason = link_nameless(writer, temporary);
     if (reason != 0 && reason != EEXIST) return reason;

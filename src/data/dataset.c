@@ -19,8 +19,12 @@ dfm_status dfm_dataset_view(dfm_encoder *encoder, dfm_storage *storage, int64_t 
     free(counts);
     return status;
   }
-  *made = (dfm_dataset){
-      .encoder = dfm_encoder_retain(encoder), .storage = storage, .first = first, .rows = rows, .counts = counts};
+  *made = (dfm_dataset){.encoder = dfm_encoder_retain(encoder),
+                        .storage = storage,
+                        .first = first,
+                        .rows = rows,
+                        .bad = storage->bad,
+                        .counts = counts};
   atomic_fetch_add(&storage->owners, 1);
   atomic_init(&made->owners, 1);
   *dataset = made;
@@ -84,7 +88,7 @@ const char *dfm_dataset_skipped(const dfm_dataset *dataset, size_t i, int64_t *r
                                                 [DFM_BAD_LABEL] = "a bad label",
                                                 [DFM_BAD_WEIGHT] = "a bad weight",
                                                 [DFM_BAD_TRUTH] = "a bad true probability"};
-  const dfm_bad_rows *bad = &dataset->storage->bad;
+  const dfm_bad_rows *bad = &dataset->bad;
   if (i >= DFM_BADS) return NULL;
   *rows = bad->reason[i];
   if (example) *example = bad->rows > 0 ? bad->first.message : NULL;
@@ -92,7 +96,7 @@ const char *dfm_dataset_skipped(const dfm_dataset *dataset, size_t i, int64_t *r
 }
 
 void dfm_dataset_take_skipped(dfm_dataset *dataset, const dfm_dataset *from) {
-  dataset->storage->bad = from->storage->bad;
+  dataset->bad = from->bad;
 }
 
 int64_t dfm_dataset_before(const dfm_dataset *dataset) {
@@ -174,7 +178,7 @@ static dfm_status hash_rows(XXH3_state_t *const state[N_HASHED + 1], const dfm_d
     for (int i = 0; i < N_HASHED; i++) {
       size_t size;
       const char *rows = dfm_storage_array(storage, i, dataset->first + scan.first, &size);
-      const bool is_left_out = i == 2 && !dfm_dataset_has_label(dataset);
+      const bool is_left_out = i == DFM_ARRAY_LABEL && !dfm_dataset_has_label(dataset);
       if (rows && !is_left_out) (void)XXH3_64bits_update(state[i], rows, (size_t)scan.n * size);
     }
     for (int f = 0; f < storage->F; f++)

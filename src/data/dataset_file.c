@@ -26,7 +26,7 @@ const char *dfm_input_dataset(const dfm_input *input) {
   return dfm_dataset_is_file(path) ? path : NULL;
 }
 
-static dfm_status damaged(const dfm_st_file *file, const char *what, dfm_error *error) {
+dfm_status dfm_dataset_file_damaged(const dfm_st_file *file, const char *what, dfm_error *error) {
   return dfm_fail(error, DFM_ERROR_FORMAT, "%s is no valid dataset file: %s; encode the rows again", dfm_st_path(file),
                   what);
 }
@@ -39,7 +39,8 @@ static dfm_status check_format(const dfm_st_file *file, dfm_error *error) {
                     "%s is a safetensors file but no dataset; give text, or a file that deepfm encode wrote",
                     dfm_st_path(file));
   }
-  if (!dfm_parse_int64(text, strlen(text), &format) || format < 1) return damaged(file, "it has no version", error);
+  if (!dfm_parse_int64(text, strlen(text), &format) || format < 1)
+    return dfm_dataset_file_damaged(file, "it has no version", error);
   if (format > DFM_DATASET_FORMAT) {
     return dfm_fail(error, DFM_ERROR_FORMAT,
                     "%s has dataset format %lld but this deepfm reads up to %d; use a newer deepfm", dfm_st_path(file),
@@ -52,92 +53,7 @@ static dfm_status check_format(const dfm_st_file *file, dfm_error *error) {
 static dfm_status read_json(const dfm_st_file *file, const char *key, json_t **root, dfm_error *error) {
   const char *text = dfm_st_metadata(file, key);
   *root = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
-  return json_is_object(*root) ? DFM_OK : damaged(file, "its description cannot be read", error);
-}
-
-/* ---- arrays */
-
-typedef struct array {
-  const char *name;
-  dfm_dtype dtype;
-  uint64_t width;   /* elements per row; 0: a vector */
-  const void *data; /* NULL: not there */
-} array;
-
-/* The tensor of that name with a row for each of the first one's; `*rows` is -1 before there is one. Its rows will be
- * asked for before they are read (dataset.h). */
-static dfm_status find_array(const dfm_st_file *file, array *wanted, int64_t *rows, dfm_error *error) {
-  const dfm_tensor *tensor = dfm_st_tensor(file, wanted->name);
-  if (!tensor) return DFM_OK;
-  if (*rows < 0) *rows = (int64_t)tensor->shape[0];
-  const uint64_t shape[2] = {(uint64_t)*rows, wanted->width};
-  DFM_TRY(dfm_st_need(file, wanted->name, wanted->dtype, wanted->width > 0 ? 2 : 1, shape, &tensor, error));
-  wanted->data = tensor->data;
-  dfm_st_scattered(file, tensor->data, tensor->size_bytes);
-  return DFM_OK;
-}
-
-static dfm_status map_rows(dfm_st_file *file, const dfm_encoder *encoder, dfm_storage *storage, dfm_error *error) {
-  array arrays[DFM_STORAGE_ARRAYS] = {{"category", DFM_U32, (uint64_t)encoder->F, NULL},
-                                      {"number", DFM_F32, (uint64_t)encoder->D, NULL},
-                                      {"label", DFM_F32, 0, NULL},
-                                      {"weight", DFM_F32, 0, NULL},
-                                      {"truth", DFM_F32, 0, NULL},
-                                      {"row", DFM_U64, 0, NULL}};
-  int64_t rows = -1;
-  for (int i = 0; i < DFM_STORAGE_ARRAYS; i++) DFM_TRY(find_array(file, &arrays[i], &rows, error));
-  if (rows < 1 || (encoder->F > 0 && !arrays[0].data) || (encoder->D > 0 && !arrays[1].data))
-    return damaged(file, "it lacks rows", error);
-  storage->category = (uint32_t *)(uintptr_t)arrays[0].data;
-  storage->number = (float *)(uintptr_t)arrays[1].data;
-  storage->label = (float *)(uintptr_t)arrays[2].data;
-  storage->weight = (float *)(uintptr_t)arrays[3].data;
-  storage->truth = (float *)(uintptr_t)arrays[4].data;
-  storage->file_row = (uint64_t *)(uintptr_t)arrays[5].data;
-  storage->has = (dfm_storage_has){storage->label != NULL, storage->weight != NULL, storage->truth != NULL,
-                                   storage->file_row != NULL};
-  storage->rows = storage->capacity = rows;
-  storage->file = dfm_st_retain(file);
-  return DFM_OK;
-}
-
-/* ---- lists */
-
-/* Tensor "list.NAME.PART" (n elements; UINT64_MAX: any number). */
-static dfm_status map_part(const dfm_st_file *file, const char *name, const char *part, dfm_dtype dtype, uint64_t n,
-                           const dfm_tensor **tensor, dfm_error *error) {
-  dfm_text text = {0};
-  DFM_TRY(dfm_text_printf(&text, error, "list.%s.%s", name, part));
-  const dfm_status status = dfm_st_need(file, text.bytes, dtype, n == UINT64_MAX ? 0 : 1, &n, tensor, error);
-  free(text.bytes);
-  if (status == DFM_OK) dfm_st_scattered(file, (*tensor)->data, (*tensor)->size_bytes);
-  return status;
-}
-
-/* What lies between the first offset and the last is checked with the rows. */
-static dfm_status map_list(const dfm_st_file *file, const dfm_category_field *field, int64_t rows, dfm_list *list,
-                           dfm_error *error) {
-  const dfm_tensor *offsets, *ids, *weights;
-  DFM_TRY(map_part(file, field->name, "offsets", DFM_U64, (uint64_t)rows + 1, &offsets, error));
-  DFM_TRY(map_part(file, field->name, "ids", DFM_U32, UINT64_MAX, &ids, error));
-  list->offsets = (uint64_t *)(uintptr_t)offsets->data;
-  list->ids = (uint32_t *)(uintptr_t)ids->data;
-  list->items = list->capacity = ids->size_bytes / sizeof *list->ids;
-  if (list->has_weights) {
-    DFM_TRY(map_part(file, field->name, "weights", DFM_F32, list->items, &weights, error));
-    list->weights = (float *)(uintptr_t)weights->data;
-  }
-  if (list->offsets[0] == 0 && list->offsets[rows] == list->items) return DFM_OK;
-  return damaged(file, "a list's items do not fit its rows", error);
-}
-
-static dfm_status map_lists(const dfm_st_file *file, const dfm_encoder *encoder, dfm_storage *storage,
-                            dfm_error *error) {
-  for (int f = 0; f < encoder->F; f++) {
-    if (encoder->category[f].is_list)
-      DFM_TRY(map_list(file, &encoder->category[f], storage->rows, &storage->list[f], error));
-  }
-  return DFM_OK;
+  return json_is_object(*root) ? DFM_OK : dfm_dataset_file_damaged(file, "its description cannot be read", error);
 }
 
 /* ---- parts */
@@ -165,13 +81,13 @@ static dfm_status view_part(const dfm_st_file *file, const json_t *part, dfm_enc
   const json_t *rows = json_object_get(part, "rows"), *positives = json_object_get(part, "positives");
   const json_int_t n = json_integer_value(rows), n_positives = json_integer_value(positives);
   if (!json_is_integer(rows) || n < 0 || n > storage->rows - first)
-    return damaged(file, "its parts do not fit its rows", error);
+    return dfm_dataset_file_damaged(file, "its parts do not fit its rows", error);
   if (!json_is_integer(positives) || n_positives < 0 || n_positives > n)
-    return damaged(file, "its counts do not fit its rows", error);
+    return dfm_dataset_file_damaged(file, "its counts do not fit its rows", error);
   DFM_TRY(dfm_dataset_view(encoder, storage, first, n, dataset, error));
   if (!read_counts(json_object_get(part, "unknown_cells"), encoder->F, *dataset, false) ||
       !read_counts(json_object_get(part, "missing_cells"), encoder->F + encoder->D, *dataset, true))
-    return damaged(file, "its counts do not fit its rows", error);
+    return dfm_dataset_file_damaged(file, "its counts do not fit its rows", error);
   (*dataset)->positives = storage->label ? n_positives : 0;
   return DFM_OK;
 }
@@ -181,13 +97,13 @@ static dfm_status view_parts(const dfm_st_file *file, const json_t *root, dfm_en
   const json_t *list = json_object_get(root, "parts"), *autos = json_object_get(root, "transform_was_auto");
   const size_t n = json_array_size(list);
   if (n < 1 || n > 2 || json_array_size(autos) != (size_t)encoder->D)
-    return damaged(file, "its parts do not fit its rows", error);
+    return dfm_dataset_file_damaged(file, "its parts do not fit its rows", error);
   for (int d = 0; d < encoder->D; d++) encoder->number[d].is_auto = json_is_true(json_array_get(autos, (size_t)d));
   DFM_TRY(view_part(file, json_array_get(list, 0), encoder, storage, 0, &part[0], error));
   if (n == 2) DFM_TRY(view_part(file, json_array_get(list, 1), encoder, storage, part[0]->rows, &part[1], error));
   storage->second = part[0]->rows;
   if (part[0]->rows + (part[1] ? part[1]->rows : 0) != storage->rows)
-    return damaged(file, "its parts do not fit its rows", error);
+    return dfm_dataset_file_damaged(file, "its parts do not fit its rows", error);
   return DFM_OK;
 }
 
@@ -226,7 +142,7 @@ static dfm_status load_encoder(dataset_file *open, dfm_error *error) {
   const dfm_status status = dfm_encoder_load(dfm_st_retain(open->file), &open->encoder, error);
   if (status != DFM_OK) dfm_st_close(open->file);
   DFM_TRY(status);
-  return open->encoder->is_synthetic ? damaged(open->file, "it has no vocabularies", error) : DFM_OK;
+  return open->encoder->is_synthetic ? dfm_dataset_file_damaged(open->file, "it has no vocabularies", error) : DFM_OK;
 }
 
 /* The encoder that the file was written with, which needs no check. */
@@ -246,8 +162,7 @@ static dfm_status open_parts(const char *path, dfm_encoder *encoder, dataset_fil
   DFM_TRY(read_json(open->file, "dataset", &open->root, error));
   DFM_TRY(encoder ? take_encoder(open, encoder, error) : load_encoder(open, error));
   DFM_TRY(dfm_storage_create(open->encoder, (dfm_storage_has){0}, "", &open->storage, error));
-  DFM_TRY(map_rows(open->file, open->encoder, open->storage, error));
-  DFM_TRY(map_lists(open->file, open->encoder, open->storage, error));
+  DFM_TRY(dfm_storage_map(open->storage, open->file, open->encoder, error));
   DFM_TRY(dfm_storage_check_begin(open->storage, open->encoder, error));
   return view_parts(open->file, open->root, open->encoder, open->storage, open->part, error);
 }
@@ -285,7 +200,8 @@ static dfm_status verify_part(const dfm_st_file *file, const dfm_dataset *part, 
     if (scan.n == 0) break;
     for (int64_t i = scan.first; labels && i < scan.first + scan.n; i++) positives += labels[i] == 1;
   }
-  return positives == part->positives ? DFM_OK : damaged(file, "its counts do not fit its rows", error);
+  return positives == part->positives ? DFM_OK
+                                      : dfm_dataset_file_damaged(file, "its counts do not fit its rows", error);
 }
 
 static dfm_status verify_order(const dfm_dataset *part, dfm_error *error) {
@@ -490,7 +406,8 @@ dfm_status dfm_dataset_file_origin(const char *path, char **recipe_json, dfm_sch
   DFM_TRY(dfm_st_open(path, &file, error));
   dfm_status status = check_format(file, error);
   const char *recipe = dfm_st_metadata(file, "recipe"), *yaml = dfm_st_metadata(file, "schema");
-  if (status == DFM_OK && (!recipe || !yaml)) status = damaged(file, "its description cannot be read", error);
+  if (status == DFM_OK && (!recipe || !yaml))
+    status = dfm_dataset_file_damaged(file, "its description cannot be read", error);
   if (status == DFM_OK) status = dfm_alloc(&copy, strlen(recipe) + 1, 1, error);
   if (status == DFM_OK) {
     strcpy(copy, recipe);

@@ -4,6 +4,7 @@
 #define DFM_DATA_DATASET_FILE_H
 
 #include "base/pool.h"
+#include "base/safetensors.h"
 #include "data/dataset.h"
 
 enum { DFM_DATASET_FORMAT = 1 };
@@ -25,6 +26,8 @@ bool dfm_dataset_is_file(const char *path);
  * it was just written from, whose encoder is then its rows' too; NULL: the file's is loaded. */
 dfm_status dfm_dataset_file_load(const char *path, const dfm_dataset *written, dfm_dataset **train, dfm_dataset **valid,
                                  dfm_error *error);
+/* Fails: `what` of the file is wrong. */
+dfm_status dfm_dataset_file_damaged(const dfm_st_file *file, const char *what, dfm_error *error);
 /* Reads and checks all of the file. */
 dfm_status dfm_dataset_file_verify(const char *path, dfm_error *error);
 /* All its rows as rows of `encoder`'s model, whose vocabularies must be the file's. */

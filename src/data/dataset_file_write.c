@@ -101,8 +101,9 @@ static const struct {
   const char *name;
   dfm_dtype dtype;
   int n_dims;
-} TENSOR[N_ARRAYS] = {{5, "row", DFM_U64, 1},   {0, "category", DFM_U32, 2}, {1, "number", DFM_F32, 2},
-                      {2, "label", DFM_F32, 1}, {3, "weight", DFM_F32, 1},   {4, "truth", DFM_F32, 1}};
+} TENSOR[N_ARRAYS] = {{DFM_ARRAY_FILE_ROW, "row", DFM_U64, 1},  {DFM_ARRAY_CATEGORY, "category", DFM_U32, 2},
+                      {DFM_ARRAY_NUMBER, "number", DFM_F32, 2}, {DFM_ARRAY_LABEL, "label", DFM_F32, 1},
+                      {DFM_ARRAY_WEIGHT, "weight", DFM_F32, 1}, {DFM_ARRAY_TRUTH, "truth", DFM_F32, 1}};
 
 static size_t array_row_bytes(const dfm_storage *storage, int array) {
   size_t row_bytes;
@@ -115,7 +116,7 @@ static bool has_array(const parts *written, int array) {
   bool has = true;
   for (int i = 0; i < 2 && written->part[i]; i++) {
     has &= array_row_bytes(written->part[i]->storage, array) > 0;
-    if (array == 2) has &= dfm_dataset_has_label(written->part[i]);
+    if (array == DFM_ARRAY_LABEL) has &= dfm_dataset_has_label(written->part[i]);
   }
   return has;
 }
@@ -178,15 +179,16 @@ static dfm_status make_rows(const output *out, int array, int64_t row, int64_t n
   return DFM_OK;
 }
 
-/* What was read of mapped rows is given back in pieces of a pass. */
+/* What was read of mapped rows is given back in pieces of a pass: those that end among the rows [row, row + n) of both
+ * parts, one behind the other. */
 static void give_back(const output *out, int64_t row, int64_t n) {
-  const int64_t piece = (row + n) / DFM_SCAN_ROWS * DFM_SCAN_ROWS;
-  if (piece <= row) return;
+  int64_t from = row / DFM_SCAN_ROWS * DFM_SCAN_ROWS, end = (row + n) / DFM_SCAN_ROWS * DFM_SCAN_ROWS;
   for (int i = 0; i < 2 && out->written.part[i]; i++) {
     const dfm_dataset *part = out->written.part[i];
-    const int64_t end = piece < part->rows ? piece : part->rows;
-    if (!part->storage->packed && end > 0)
-      dfm_dataset_spent(part, end > DFM_SCAN_ROWS ? end - DFM_SCAN_ROWS : 0, end < DFM_SCAN_ROWS ? end : DFM_SCAN_ROWS);
+    const int64_t first = from > 0 ? from : 0, last = end < part->rows ? end : part->rows;
+    if (!part->storage->packed && last > first) dfm_dataset_spent(part, first, last - first);
+    from -= part->rows;
+    end -= part->rows;
   }
 }
 

@@ -100,7 +100,7 @@ static dfm_status read_rows(reading *run, bool is_whole, dfm_error *error) {
     DFM_TRY(dfm_destination_add(&run->to, source, error));
   } while (is_whole);
   DFM_TRY(dfm_destination_finish(&run->to, source, error));
-  run->dataset->storage->bad = source->bad;
+  run->dataset->bad = source->bad;
   run->dataset->rows = run->to.rows;
   run->dataset->before = run->rows;
   run->rows += run->to.rows;

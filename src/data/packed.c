@@ -278,25 +278,17 @@ static dfm_status fetch(const dfm_packed *packed, const block *of, int section, 
   return read_file(packed, from->at + start, to->buffer, n, error);
 }
 
-static dfm_status make_starts(const dfm_packed *packed, dfm_unpacking *to, dfm_error *error) {
-  int most = 0;
-  if (to->start) return DFM_OK;
-  for (int s = 0; s < DFM_PACKED_SECTIONS; s++)
-    if (packed->columns[s] > most) most = packed->columns[s];
-  return dfm_alloc(&to->start, (size_t)most, sizeof *to->start, error);
-}
-
 /* Has the section at hand. */
 static dfm_status open_section(const dfm_packed *packed, size_t number, int section, dfm_unpacking *to,
                                dfm_error *error) {
   const block *of = &packed->blocks[number];
-  const size_t rows = (size_t)(of[1].first - of->first);
+  const size_t rows = (size_t)(of[1].first - of->first), columns = (size_t)packed->columns[section];
   to->packed = NULL;
-  DFM_TRY(make_starts(packed, to, error));
+  DFM_TRY(dfm_grow(&to->start, &to->start_capacity, columns, sizeof *to->start, error));
   DFM_TRY(fetch(packed, of, section, to, error));
-  to->bytes = to->widths + align((size_t)packed->columns[section]);
+  to->bytes = to->widths + align(columns);
   size_t start = 0;
-  for (int c = 0; c < packed->columns[section]; c++) {
+  for (size_t c = 0; c < columns; c++) {
     to->start[c] = (uint32_t)start;
     start += align(rows * (to->widths[c] & ~(unsigned)WHOLE));
   }

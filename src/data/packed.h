@@ -1,7 +1,7 @@
 /* Packed rows: blocks of rows come in column by column; each block's columns lie as narrow as their cells allow, in
  * memory and beyond a budget in a file without a name; columns of any rows go out as they came in.
  *
- * Rows lie so while they are read, for some 40 % of the bytes that they have in a dataset. A cell is 32 bits. A column of
+ * Rows lie so while they are read, for about half of the bytes that they have in a dataset. A cell is 32 bits. A column of
  * a block whose cells are less than 255 takes a byte each, less than 65535 two, where all ones stand for
  * DFM_PACKED_NONE; a column of numbers is packed like that where all of them are whole and not negative, or NaN. */
 #ifndef DFM_DATA_PACKED_H
@@ -44,7 +44,8 @@ typedef struct dfm_unpacking {
   size_t capacity;
   const unsigned char *widths, *bytes; /* of the section at hand: its widths and columns, */
   uint32_t *start;                     /* where in `bytes` each column begins */
-  const dfm_packed *packed;            /* whose it is; NULL: there is none */
+  size_t start_capacity;
+  const dfm_packed *packed; /* whose it is; NULL: there is none */
   size_t block;
   int section;
 } dfm_unpacking;

@@ -39,19 +39,22 @@ void dfm_places_release(dfm_places *places) {
 /* ---- packing */
 
 enum { IDS, NUMBERS, REST }; /* sections */
-enum { LABEL = 2, WEIGHT, TRUTH, FILE_ROW };
+
+static int section_of(int array) {
+  return array == DFM_ARRAY_CATEGORY ? IDS : array == DFM_ARRAY_NUMBER ? NUMBERS : REST;
+}
 
 /* Columns of the last section before array `array`'s: label, weight, truth, and the row's number, in halves. */
 static int rest_column(const dfm_storage *storage, int array) {
   const bool has[] = {storage->has.label, storage->has.weight, storage->has.truth};
   int n = 0;
-  for (int i = LABEL; i < array && i < FILE_ROW; i++) n += has[i - LABEL];
+  for (int i = DFM_ARRAY_LABEL; i < array && i < DFM_ARRAY_FILE_ROW; i++) n += has[i - DFM_ARRAY_LABEL];
   return n;
 }
 
 dfm_status dfm_storage_pack(dfm_storage *storage, int threads, dfm_error *error) {
   const int columns[DFM_PACKED_SECTIONS] = {storage->F, storage->D,
-                                            rest_column(storage, FILE_ROW) + (storage->has.file_row ? 2 : 0)};
+                                            rest_column(storage, DFM_ARRAY_FILE_ROW) + (storage->has.file_row ? 2 : 0)};
   return dfm_packed_create(columns, threads, storage->budget_bytes, storage->folder, &storage->packed, error);
 }
 
@@ -81,6 +84,7 @@ dfm_status dfm_storage_pack_rows(const dfm_storage *storage, size_t number, int 
   const size_t D = (size_t)block->D;
   uint32_t cells[DFM_PACKED_ROWS];
   dfm_packing packing;
+  _Static_assert((int)DFM_BLOCK_ROWS <= (int)DFM_PACKED_ROWS, "a block's rows are packed together");
   DFM_TRY(dfm_packing_begin(storage->packed, number, thread, &packing, error));
   for (int f = 0; f < block->F; f++)
     dfm_packing_ids(&packing, gather(block->id + (size_t)f * DFM_BLOCK_STRIDE, 1, at, n, cells));
@@ -176,7 +180,7 @@ static void make_numbers(const dfm_storage *storage, const dfm_unpacking *open, 
 }
 
 static void make_file_rows(const dfm_storage *storage, const dfm_unpacking *open, int from, int n, uint64_t *to) {
-  const int column = rest_column(storage, FILE_ROW);
+  const int column = rest_column(storage, DFM_ARRAY_FILE_ROW);
   uint32_t low[PIECE_ROWS], high[PIECE_ROWS];
   dfm_unpack_ids(open, column, from, n, low);
   dfm_unpack_ids(open, column + 1, from, n, high);
@@ -184,11 +188,11 @@ static void make_file_rows(const dfm_storage *storage, const dfm_unpacking *open
 }
 
 static void make_piece(const dfm_storage *storage, int array, const dfm_unpacking *open, int from, int n, void *to) {
-  if (array == IDS)
+  if (array == DFM_ARRAY_CATEGORY)
     make_ids(storage, open, from, n, to);
-  else if (array == NUMBERS)
+  else if (array == DFM_ARRAY_NUMBER)
     make_numbers(storage, open, from, n, to);
-  else if (array == FILE_ROW)
+  else if (array == DFM_ARRAY_FILE_ROW)
     make_file_rows(storage, open, from, n, to);
   else
     dfm_unpack_numbers(open, rest_column(storage, array), from, n, to);
@@ -196,8 +200,7 @@ static void make_piece(const dfm_storage *storage, int array, const dfm_unpackin
 
 dfm_status dfm_storage_make(const dfm_storage *storage, int array, int64_t row, int64_t n, dfm_row_reader *reader,
                             void *to, dfm_error *error) {
-  dfm_packed_pass pass = {
-      .packed = storage->packed, .section = array < REST ? array : REST, .row = row, .end = row + n};
+  dfm_packed_pass pass = {.packed = storage->packed, .section = section_of(array), .row = row, .end = row + n};
   size_t row_bytes;
   (void)dfm_storage_array(storage, array, 0, &row_bytes);
   for (char *at = to;;) {

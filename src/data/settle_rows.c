@@ -68,11 +68,11 @@ static void place_list(const counting *run, int64_t row, int f, row_tally *tally
 }
 
 static dfm_status count_labels(const counting *run, int64_t row, int n, row_tally *tally) {
-  enum { LABELS = 2 };
   float labels[DFM_PACKED_ROWS];
   const dfm_dataset *view = run->view;
   if (!dfm_dataset_has_label(view)) return DFM_OK;
-  DFM_TRY(dfm_storage_make(view->storage, LABELS, view->first + row, n, &tally->reader, labels, &tally->error));
+  DFM_TRY(
+      dfm_storage_make(view->storage, DFM_ARRAY_LABEL, view->first + row, n, &tally->reader, labels, &tally->error));
   for (int i = 0; i < n; i++) tally->positives += labels[i] == 1;
   return DFM_OK;
 }

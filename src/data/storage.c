@@ -12,23 +12,23 @@
 static const size_t BUDGET_BYTES = (size_t)64 << 20, STEP_BYTES = (size_t)32 << 20, WINDOW_BYTES = (size_t)4 << 20;
 enum { FIRST_ROWS = 1024 };
 
-/* The arrays, in the order of `spill`: bytes per row, 0 where the rows have none. */
+/* Bytes per row of each array, 0 where the rows have none. */
 static void row_sizes(const dfm_storage *storage, size_t size[DFM_STORAGE_ARRAYS]) {
-  size[0] = (size_t)storage->F * sizeof *storage->category;
-  size[1] = (size_t)storage->D * sizeof *storage->number;
-  size[2] = storage->has.label ? sizeof *storage->label : 0;
-  size[3] = storage->has.weight ? sizeof *storage->weight : 0;
-  size[4] = storage->has.truth ? sizeof *storage->truth : 0;
-  size[5] = storage->has.file_row ? sizeof *storage->file_row : 0;
+  size[DFM_ARRAY_CATEGORY] = (size_t)storage->F * sizeof *storage->category;
+  size[DFM_ARRAY_NUMBER] = (size_t)storage->D * sizeof *storage->number;
+  size[DFM_ARRAY_LABEL] = storage->has.label ? sizeof *storage->label : 0;
+  size[DFM_ARRAY_WEIGHT] = storage->has.weight ? sizeof *storage->weight : 0;
+  size[DFM_ARRAY_TRUTH] = storage->has.truth ? sizeof *storage->truth : 0;
+  size[DFM_ARRAY_FILE_ROW] = storage->has.file_row ? sizeof *storage->file_row : 0;
 }
 
 static void point(dfm_storage *storage) {
-  storage->category = (void *)storage->spill[0].bytes;
-  storage->number = (void *)storage->spill[1].bytes;
-  storage->label = (void *)storage->spill[2].bytes;
-  storage->weight = (void *)storage->spill[3].bytes;
-  storage->truth = (void *)storage->spill[4].bytes;
-  storage->file_row = (void *)storage->spill[5].bytes;
+  storage->category = (void *)storage->spill[DFM_ARRAY_CATEGORY].bytes;
+  storage->number = (void *)storage->spill[DFM_ARRAY_NUMBER].bytes;
+  storage->label = (void *)storage->spill[DFM_ARRAY_LABEL].bytes;
+  storage->weight = (void *)storage->spill[DFM_ARRAY_WEIGHT].bytes;
+  storage->truth = (void *)storage->spill[DFM_ARRAY_TRUTH].bytes;
+  storage->file_row = (void *)storage->spill[DFM_ARRAY_FILE_ROW].bytes;
 }
 
 static void point_list(dfm_list *list) {
@@ -275,14 +275,15 @@ dfm_status dfm_storage_add_items(dfm_storage *storage, int f, int64_t row, size_
 
 /* ---- giving back and asking ahead */
 
-const char *dfm_storage_array(const dfm_storage *storage, int i, int64_t row, size_t *row_bytes) {
-  const char *const array[DFM_STORAGE_ARRAYS] = {(const char *)storage->category, (const char *)storage->number,
-                                                 (const char *)storage->label,    (const char *)storage->weight,
-                                                 (const char *)storage->truth,    (const char *)storage->file_row};
+const char *dfm_storage_array(const dfm_storage *storage, int array, int64_t row, size_t *row_bytes) {
+  const char *const start[DFM_STORAGE_ARRAYS] = {
+      [DFM_ARRAY_CATEGORY] = (const char *)storage->category, [DFM_ARRAY_NUMBER] = (const char *)storage->number,
+      [DFM_ARRAY_LABEL] = (const char *)storage->label,       [DFM_ARRAY_WEIGHT] = (const char *)storage->weight,
+      [DFM_ARRAY_TRUTH] = (const char *)storage->truth,       [DFM_ARRAY_FILE_ROW] = (const char *)storage->file_row};
   size_t size[DFM_STORAGE_ARRAYS];
   row_sizes(storage, size);
-  *row_bytes = size[i];
-  return size[i] > 0 && array[i] ? array[i] + (size_t)row * size[i] : NULL;
+  *row_bytes = size[array];
+  return size[array] > 0 && start[array] ? start[array] + (size_t)row * size[array] : NULL;
 }
 
 /* What is done to a piece of array `i` of the storage (or of a list's): given back, or asked for. */

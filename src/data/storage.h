@@ -21,7 +21,17 @@ typedef struct dfm_storage_has {
   bool file_row; /* its number in the text: where rows do not lie in the text's order */
 } dfm_storage_has;
 
-enum { DFM_STORAGE_ARRAYS = 6, DFM_LIST_ARRAYS = 3 };
+/* The arrays of a storage, in the order of `spill`. */
+enum {
+  DFM_ARRAY_CATEGORY,
+  DFM_ARRAY_NUMBER,
+  DFM_ARRAY_LABEL,
+  DFM_ARRAY_WEIGHT,
+  DFM_ARRAY_TRUTH,
+  DFM_ARRAY_FILE_ROW,
+  DFM_STORAGE_ARRAYS
+};
+enum { DFM_LIST_ARRAYS = 3 };
 
 /* The cells of one list field: row r has items [offsets[r], offsets[r + 1]). */
 typedef struct dfm_list {
@@ -77,6 +87,7 @@ struct dfm_dataset {
   dfm_storage *storage;
   int64_t first, rows, positives;
   int64_t before;          /* rows of the same text in datasets before this one (dfm_reader) */
+  dfm_bad_rows bad;        /* of its text, left out */
   dfm_cell_counts *counts; /* (F + D): categories, then numbers */
   atomic_int owners;
 };
@@ -108,13 +119,15 @@ void dfm_storage_apart(const dfm_storage *storage, int64_t first, int64_t n);
 void dfm_storage_scattered(const dfm_storage *storage);
 /* They are needed soon: where they lie in a file, it is read meanwhile. */
 void dfm_storage_ahead(const dfm_storage *storage, int64_t first, int64_t n);
+/* Has the rows of a dataset file, which is retained, in a storage fresh from dfm_storage_create for the file's encoder. */
+dfm_status dfm_storage_map(dfm_storage *storage, dfm_st_file *file, const dfm_encoder *encoder, dfm_error *error);
 /* Whoever hands out a file's rows calls dfm_storage_check for them first: checksums, ids against the tables that
  * `encoder` has, finiteness; what passed before is taken as good. Any thread. */
 dfm_status dfm_storage_check_begin(dfm_storage *storage, const dfm_encoder *encoder, dfm_error *error);
 dfm_status dfm_storage_check(const dfm_storage *storage, int64_t first, int64_t n, dfm_error *error);
 void dfm_storage_check_end(dfm_storage *storage);
-/* The arrays in the order of `spill`: where row `row` lies (NULL: no such array) and its bytes. */
-const char *dfm_storage_array(const dfm_storage *storage, int i, int64_t row, size_t *row_bytes);
+/* Where row `row` of array `array` lies (NULL: no such array) and its bytes. */
+const char *dfm_storage_array(const dfm_storage *storage, int array, int64_t row, size_t *row_bytes);
 
 /* NULL where there are no categories. */
 static inline uint32_t *dfm_storage_ids(const dfm_storage *storage, int64_t row) {

@@ -2,10 +2,10 @@
  * data/. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <jansson.h>
 
+#include "base/file.h"
 #include "data/dataset_file.h"
 #include "model/model.h"
 #include "model/read.h"
@@ -163,20 +163,15 @@ dfm_status dfm_write_rows(const char *path, const dfm_dataset *train, const dfm_
 }
 
 dfm_status dfm_dataset_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
-                             const dfm_recipe *recipe, dfm_error *error) {
-  return dfm_write_rows(path, train, valid, recipe, 0, NULL, error);
-}
-
-static bool is_regular(const char *path) {
-  struct stat info;
-  return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+                             const dfm_recipe *recipe, int threads, dfm_error *error) {
+  return dfm_write_rows(path, train, valid, recipe, threads, NULL, error);
 }
 
 /* The rows that were written are those of the file from here on; what goes to a pipe or the like is not read back. */
 static dfm_status take_written(const char *path, int threads, dfm_dataset **train, dfm_dataset **valid,
                                dfm_error *error) {
   dfm_dataset *written[2] = {NULL, NULL};
-  if (!is_regular(path)) return dfm_dataset_unpack(*train, *valid, threads, error);
+  if (!dfm_writer_replaces(path)) return dfm_dataset_unpack(*train, *valid, threads, error);
   DFM_TRY(dfm_dataset_file_load(path, *train, &written[0], &written[1], error));
   dfm_dataset_take_skipped(written[0], *train);
   if (written[1]) dfm_dataset_take_skipped(written[1], *valid);
