@@ -338,7 +338,11 @@ static dfm_status create(dfm_loop *loop, const dfm_shape *shape, dfm_error *erro
   }
   DFM_TRY(dfm_peak_create(bench, stepper->net, &loop->peak_of, error));
   if (dense_weights(stepper->net) == 0 || !dfm_kernel_has_bf16(bench->kernel)) return DFM_OK;
-  return dfm_stepper_dense(stepper, shape->batch, true, &loop->bf16, error);
+  DFM_TRY(dfm_stepper_dense(stepper, shape->batch, true, &loop->bf16, error));
+  dfm_executor_use(stepper->executor, loop->bf16, 0);
+  const dfm_status status = dfm_case_run(&loop->main, bench->options->seconds, NULL, &(double){0}, error); /* warm-up */
+  dfm_executor_use(stepper->executor, stepper->dense, 0);
+  return status;
 }
 
 static void clear(dfm_loop *loop) {
