@@ -16,7 +16,7 @@ typedef struct own_layer {
   int in, out;                      /* n_in and n_out in blocks; 0: not a dense layer */
   int fed_by, feeds;                /* dense layers with nothing between; -1: none */
   uint16_t *w_forward, *w_backward; /* RIGHT: W^T (n_in, n_out), W (n_out, n_in) */
-  uint16_t *x, *dz;                 /* LEFT: (rows, n_in), (rows, n_out) */
+  uint16_t *x, *dz;                 /* LEFT: (rows, n_in), (rows, n_out), a block's where its room is (dfm_pass) */
   uint16_t *x_chunks, *dz_chunks;   /* of a piece, by chunk; RIGHT: x (chunk, n_in); LEFT: dz^T (n_out, chunk) */
   float *dw;                        /* (out, in) blocks */
   float *db;                        /* (blocks of rows, n_out) column sums of dz */
