@@ -37,7 +37,6 @@ DFM_PREFETCHES void dfm_row_ask_first(const dfm_table *table, uint32_t id) {
     return;
   }
   dfm_prefetch(row.w, (size_t)table->stride * sizeof(float));
-  dfm_prefetch(row.touch, 1);
 }
 
 DFM_PREFETCHES void dfm_row_ask_rest(const dfm_table *table, uint32_t id) {
@@ -45,7 +44,6 @@ DFM_PREFETCHES void dfm_row_ask_rest(const dfm_table *table, uint32_t id) {
   const dfm_row row = dfm_row_at(table, id);
   if (id >= table->V) return;
   dfm_prefetch_far(row.w + LINE, ((size_t)table->stride - LINE) * sizeof(float));
-  dfm_prefetch_far(row.touch, 1);
 }
 
 /* Called for i = 0, ..., n - 1, each before the work on row id[i]. */
