@@ -166,8 +166,7 @@ void dfm_stepper_free(dfm_stepper *stepper) {
   dfm_batch_free(stepper->batch);
   dfm_executor_free(stepper->executor);
   dfm_dense_free(stepper->dense);
-  if (stepper->weight)
-    dfm_slab_free(stepper->weight, weight_arrays(stepper) * stepper->net->n_weights, sizeof(float));
+  if (stepper->weight) dfm_slab_free(stepper->weight, weight_arrays(stepper) * stepper->net->n_weights, sizeof(float));
   dfm_tables_free(stepper->tables);
   dfm_optimizer_free(stepper->optimizer);
   dfm_net_free(stepper->net);
