@@ -33,10 +33,12 @@ static dfm_status create_tables(dfm_stepper *stepper, dfm_error *error) {
   const dfm_recipe *recipe = stepper->recipe;
   const size_t F = (size_t)stepper->net->F;
   int *shape = NULL;
-  DFM_TRY(dfm_alloc(&shape, 2 * F, sizeof *shape, error));
+  DFM_TRY(dfm_alloc(&shape, 2 * F, sizeof *shape + sizeof(bool), error));
+  bool *is_summed = (bool *)(shape + 2 * F);
   for (size_t f = 0; f < F; f++) {
     shape[f] = stepper->net->table[f].first;
     shape[F + f] = stepper->net->table[f].width;
+    is_summed[f] = stepper->net->table[f].is_summed;
   }
   const dfm_status status = dfm_tables_create(
       &(dfm_tables_settings){
@@ -45,6 +47,7 @@ static dfm_status create_tables(dfm_stepper *stepper, dfm_error *error) {
           .kernel = stepper->kernel,
           .first = shape,
           .width = shape + F,
+          .is_summed = is_summed,
           .l2_first = (float)recipe->l2.linear,
           .l2_factors = (float)recipe->l2.embedding,
           .lazy = recipe->optimizer.lazy,
@@ -126,6 +129,11 @@ static dfm_status create(dfm_stepper *stepper, int batch_size, int threads, dfm_
   dfm_executor_use(stepper->executor, stepper->dense, 0);
   DFM_TRY(dfm_batch_create(stepper->net->F, stepper->net->D, batch_size, &stepper->batch, error));
   DFM_TRY(dfm_plans_create(stepper->tables, batch_size, clips, &stepper->plans, error));
+  if (stepper->net->has_sums) {
+    const int K = stepper->net->n_summed > 0 ? stepper->net->fm_width : 0;
+    DFM_TRY(dfm_sums_create(stepper->tables, n_groups(stepper), batch_size, K, &stepper->sums, error));
+    dfm_executor_sum_from(stepper->executor, stepper->sums);
+  }
   DFM_TRY(dfm_alloc(&stepper->gradients, (size_t)n_rooms(stepper), sizeof *stepper->gradients, error));
   const int tasks = dfm_executor_tasks(stepper->executor) + stepper->net->F * (1 + DFM_SWEEP_PARTS);
   return dfm_alloc(&stepper->squares, (size_t)tasks, sizeof(double), error);
@@ -158,6 +166,7 @@ void dfm_stepper_free(dfm_stepper *stepper) {
   if (!stepper) return;
   if (stepper->net) dfm_plans_free(stepper->plans, stepper->net->F);
   free_gradients(stepper);
+  dfm_sums_free(stepper->sums);
   free(stepper->squares);
   dfm_batch_free(stepper->batch);
   dfm_executor_free(stepper->executor);
@@ -206,14 +215,21 @@ static void make_unknown(const dfm_stepper *stepper, int f) {
 }
 
 static void gather_task(void *context, int group, int thread) {
-  const dfm_stepper *stepper = ((const dfm_step *)context)->stepper;
+  const dfm_stepper *stepper = context;
   const int from = group_start(stepper, group), to = group_start(stepper, group + 1);
   const double start = dfm_busy_start(stepper->busy);
   for (int t = from; t < to; t++)
     for (int m = 0; m < stepper->tables->table[t].n_members; m++)
       make_unknown(stepper, stepper->tables->table[t].member[m]);
-  dfm_tables_gather(stepper->tables, from, to, stepper->plans, stepper->batch);
+  if (stepper->sums)
+    dfm_tables_sum(stepper->tables, group, from, to, stepper->plans, stepper->batch, stepper->sums);
+  else
+    dfm_tables_gather(stepper->tables, from, to, stepper->plans, stepper->batch);
   dfm_busy_count(stepper->busy, thread, DFM_WORK_GATHER, start);
+}
+
+void dfm_stepper_gather(dfm_stepper *stepper) {
+  dfm_pool_run(stepper->pool, n_groups(stepper), gather_task, stepper);
 }
 
 static float penalty(const dfm_recipe *recipe, dfm_part part) {
@@ -369,7 +385,7 @@ dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int
   DFM_TRY(dfm_plans_reserve(stepper->tables, stepper->plans, stepper->batch, error));
   DFM_TRY(dfm_optimizer_begin(stepper->optimizer, learning_rate, error));
   dfm_pool_run(stepper->pool, (rows + DFM_FILL_ROWS - 1) / DFM_FILL_ROWS, fill_task, &step);
-  dfm_pool_run(stepper->pool, n_groups(stepper), gather_task, &step);
+  dfm_stepper_gather(stepper);
   DFM_TRY(dfm_executor_train(stepper->executor, stepper->pool, stepper->plans, stepper->batch,
                              dfm_optimizer_step_count(stepper->optimizer), &stepper->loss, error));
   DFM_TRY(reserve_gradients(stepper, error));

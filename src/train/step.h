@@ -10,6 +10,7 @@
 #include "layer/dense_multiply.h"
 #include "layer/predictor.h"
 #include "model/net_build.h"
+#include "table/sum.h"
 
 /* Where a table's gradients are summed up, and what they are made from is packed. */
 typedef struct dfm_gradient_room {
@@ -30,6 +31,7 @@ typedef struct dfm_stepper {
   dfm_dense *dense; /* what the executor multiplies by */
   dfm_batch *batch;
   dfm_plan *plans;              /* (F) */
+  dfm_sums *sums;               /* NULL: no table is summed */
   dfm_gradient_room *gradients; /* by thread, or by group of tables where those are fewer */
   double *squares;              /* of gradients, by task; clipping only */
   float clip_scale;
@@ -54,6 +56,9 @@ dfm_status dfm_stepper_dense(const dfm_stepper *stepper, int batch_size, bool is
  * then at dfm_executor_logits(stepper->executor), their labels and weights in stepper->batch. */
 dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int rows, double learning_rate,
                            dfm_error *error);
+
+/* Of that the second phase, over the batch as it is: the optimizer's step has begun, and there is room in the plans. */
+void dfm_stepper_gather(dfm_stepper *stepper);
 
 /* From now on the time of each kind of work is counted in `busy` (threads of the pool), which stays the caller's; NULL: no more. */
 void dfm_stepper_measure(dfm_stepper *stepper, dfm_busy *busy);

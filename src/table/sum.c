@@ -1,0 +1,161 @@
+/* Sums: places of a batch come in; each table's unique rows, and what every row of the batch gets from a group of tables, go out.
+ *
+ * Planning takes two passes over a field's places: the last one first, each place puts its number into its row's touch word, which so ends up with
+ * the row's first place; then, the first one first, a place that finds its own number there becomes the next unique row. In neither pass does
+ * where one place is written wait for what another one reads. */
+#include "table/sum.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "table/row.h"
+
+static dfm_status create(const dfm_tables *tables, dfm_sums *sums, dfm_error *error) {
+  const size_t rows = (size_t)sums->groups * (size_t)sums->capacity;
+  DFM_TRY(dfm_alloc(&sums->own, rows, sizeof(float), error));
+  DFM_TRY(dfm_alloc(&sums->factors, rows * (size_t)sums->K, sizeof(float), error));
+  return dfm_alloc(&sums->fields, (size_t)tables->F, sizeof *sums->fields, error);
+}
+
+dfm_status dfm_sums_create(const dfm_tables *tables, int groups, int capacity, int K, dfm_sums **out,
+                           dfm_error *error) {
+  dfm_sums *sums;
+  DFM_TRY(dfm_alloc(&sums, 1, sizeof *sums, error));
+  sums->groups = groups;
+  sums->capacity = capacity;
+  sums->K = K;
+  const dfm_status status = create(tables, sums, error);
+  if (status != DFM_OK) {
+    dfm_sums_free(sums);
+    return status;
+  }
+  *out = sums;
+  return DFM_OK;
+}
+
+void dfm_sums_free(dfm_sums *sums) {
+  if (!sums) return;
+  free(sums->own);
+  free(sums->factors);
+  free(sums->fields);
+  free(sums);
+}
+
+/* Rows that are asked for the first time, started together. */
+typedef struct fresh_rows {
+  uint32_t id[32];
+  size_t n;
+} fresh_rows;
+
+static void start_rows(const dfm_tables *tables, const dfm_table *table, fresh_rows *fresh) {
+  if (fresh->n > 0 && dfm_table_draws(tables))
+    dfm_encoder_ask_fingerprints(tables->encoder, table->field, fresh->id, fresh->n);
+  for (size_t i = 0; i < fresh->n; i++)
+    dfm_table_initial(tables, table->field, fresh->id[i], dfm_row_at(table, fresh->id[i]).w);
+  fresh->n = 0;
+}
+
+/* A row that no place has marked, and that is not as it was after the step before. */
+static void make_ready(const dfm_tables *tables, const dfm_table *table, uint32_t id, fresh_rows *fresh) {
+  const dfm_row row = dfm_row_at(table, id);
+  const uint32_t touched = *row.touch;
+  if (touched == 0) {
+    fresh->id[fresh->n++] = id;
+    if (fresh->n == sizeof fresh->id / sizeof *fresh->id) start_rows(tables, table, fresh);
+  } else if (touched > 1) { /* 1: set, before the first step */
+    dfm_optimizer_catch_up(tables->optimizer, row.w, row.state0, row.state1, (size_t)table->n, touched - 1,
+                           dfm_optimizer_step_count(tables->optimizer) - 1);
+  }
+}
+
+/* Places first, first + 1, ... of the plan: n ids of one field. */
+typedef struct places {
+  const uint32_t *id;
+  uint32_t first, n;
+} places;
+
+static places places_of(const dfm_plan *plans, const dfm_batch *batch, int f) {
+  return (places){batch->id + (size_t)f * (size_t)batch->capacity, plans[f].at, (uint32_t)batch->rows};
+}
+
+/* Each row's touch word gets the number of the first of these places that wants it. */
+static void mark_first(const dfm_tables *tables, const dfm_table *of, const places *at) {
+  const dfm_table table = *of;
+  const uint32_t ready = dfm_rows_ready_from(tables, of), *id = at->id;
+  fresh_rows fresh;
+  fresh.n = 0;
+  for (uint32_t p = at->n; p-- > 0;) {
+    if (p >= DFM_ROWS_AHEAD) dfm_row_ask_first(&table, id[p - DFM_ROWS_AHEAD]);
+    if (id[p] >= table.V) continue; /* DFM_ID_NONE */
+    uint32_t *touch = dfm_row_at(&table, id[p]).touch;
+    if (*touch < ready) make_ready(tables, of, id[p], &fresh);
+    *touch = DFM_ROW_MARKED | (at->first + p);
+  }
+  start_rows(tables, of, &fresh);
+}
+
+/* Numbers the rows by their first places, from plan->U on; true: some place has no id. */
+static bool number_rows(const dfm_table *of, const places *at, dfm_plan *plan) {
+  const dfm_table table = *of;
+  uint32_t *inverse = plan->inverse, *restrict unique = plan->unique, U = (uint32_t)plan->U;
+  bool has_none = false;
+  for (uint32_t p = 0; p < at->n; p++) {
+    const uint32_t id = at->id[p], place = at->first + p;
+    if (id >= table.V) {
+      inverse[place] = DFM_ID_NONE;
+      has_none = true;
+      continue;
+    }
+    const uint32_t first = *dfm_row_at(&table, id).touch & ~DFM_ROW_MARKED;
+    inverse[place] = U; /* stays, if it is the first */
+    inverse[place] = inverse[first];
+    unique[U] = id;
+    U += first == place;
+  }
+  plan->U = (int)U;
+  return has_none;
+}
+
+static void plan_table(const dfm_tables *tables, const dfm_table *table, dfm_plan *plans, const dfm_batch *batch) {
+  dfm_plan *plan = &plans[table->field];
+  bool has_none = false;
+  plan->U = 0;
+  plan->n = (size_t)table->n_members * (size_t)batch->rows;
+  plan->batch = batch;
+  for (int m = table->n_members - 1; m >= 0; m--) {
+    plans[table->member[m]].at = (uint32_t)m * (uint32_t)batch->rows;
+    const places of = places_of(plans, batch, table->member[m]);
+    mark_first(tables, table, &of);
+  }
+  for (int m = 0; m < table->n_members; m++) {
+    const places of = places_of(plans, batch, table->member[m]);
+    has_none |= number_rows(table, &of, plan);
+  }
+  for (size_t p = 0; has_none && p < plan->n; p++)
+    if (plan->inverse[p] == DFM_ID_NONE) plan->inverse[p] = (uint32_t)plan->U;
+}
+
+static dfm_sum_field sum_field(const dfm_table *table, const dfm_batch *batch, int f) {
+  return (dfm_sum_field){.rows = {table->rows, (size_t)table->stride, (size_t)table->n},
+                         .id = batch->id + (size_t)f * (size_t)batch->capacity,
+                         .V = table->V,
+                         .has_factors = table->n > 1};
+}
+
+void dfm_tables_sum(const dfm_tables *tables, int group, int from, int to, dfm_plan *plans, const dfm_batch *batch,
+                    dfm_sums *sums) {
+  const size_t rows = (size_t)group * (size_t)sums->capacity;
+  dfm_sum_field *fields = sums->fields + (tables->table[from].member - tables->member);
+  int n = 0;
+  for (int t = from; t < to; t++) {
+    const dfm_table *table = &tables->table[t];
+    if (!table->is_summed) {
+      dfm_tables_gather(tables, t, t + 1, plans, batch);
+      continue;
+    }
+    plan_table(tables, table, plans, batch);
+    for (int m = 0; m < table->n_members; m++) fields[n++] = sum_field(table, batch, table->member[m]);
+  }
+  tables->kernel->fm_sums(fields, n, (size_t)batch->rows, sums->K, sums->own + rows,
+                          sums->factors + rows * (size_t)sums->K);
+}
