@@ -56,7 +56,8 @@ static void start_rows(const dfm_tables *tables, const dfm_table *table, fresh_r
 }
 
 /* A row that no place has marked, and that is not as it was after the step before. */
-static void make_ready(const dfm_tables *tables, const dfm_table *table, uint32_t id, fresh_rows *fresh) {
+__attribute__((noinline)) static void make_ready(const dfm_tables *tables, const dfm_table *table, uint32_t id,
+                                                 fresh_rows *fresh) {
   const dfm_row row = dfm_row_at(table, id);
   const uint32_t touched = *row.touch;
   if (touched == 0) {
@@ -78,38 +79,61 @@ static places places_of(const dfm_plan *plans, const dfm_batch *batch, int f) {
   return (places){batch->id + (size_t)f * (size_t)batch->capacity, plans[f].at, (uint32_t)batch->rows};
 }
 
+/* Asks for the rows of the places [from, to). */
+DFM_PREFETCHES void ask(const dfm_table *table, const uint32_t *id, uint32_t from, uint32_t to) {
+  const char *rows = (const char *)table->rows;
+  const size_t row_bytes = (size_t)table->stride * sizeof(float), last = row_bytes - sizeof(float), V = table->V;
+  for (uint32_t p = from; p < to; p++) {
+    const char *row = rows + (id[p] < V ? id[p] : 0) * row_bytes;
+    if (table->n > 1) __builtin_prefetch(row);
+    __builtin_prefetch(row + last);
+  }
+}
+
+/* Places that are asked for at once. */
+enum { ASKED = 32 };
+
 /* Each row's touch word gets the number of the first of these places that wants it. */
-static void mark_first(const dfm_tables *tables, const dfm_table *of, const places *at) {
-  const dfm_table table = *of;
-  const uint32_t ready = dfm_rows_ready_from(tables, of), *id = at->id;
+static void mark_first(const dfm_tables *tables, const dfm_table *table, const places *at) {
+  const uint32_t ready = dfm_rows_ready_from(tables, table), V = table->V, first = DFM_ROW_MARKED | at->first;
+  const uint32_t *const restrict id = at->id;
+  uint32_t *const touch = dfm_row_at(table, 0).touch;
+  const size_t stride = (size_t)table->stride;
   fresh_rows fresh;
   fresh.n = 0;
-  for (uint32_t p = at->n; p-- > 0;) {
-    if (p >= DFM_ROWS_AHEAD) dfm_row_ask_first(&table, id[p - DFM_ROWS_AHEAD]);
-    if (id[p] >= table.V) continue; /* DFM_ID_NONE */
-    uint32_t *touch = dfm_row_at(&table, id[p]).touch;
-    if (*touch < ready) make_ready(tables, of, id[p], &fresh);
-    *touch = DFM_ROW_MARKED | (at->first + p);
+  ask(table, id, at->n > ASKED ? at->n - ASKED : 0, at->n);
+  for (uint32_t end = at->n; end > 0;) {
+    const uint32_t from = end > ASKED ? end - ASKED : 0;
+    ask(table, id, from > ASKED ? from - ASKED : 0, from);
+    for (uint32_t p = end; p-- > from;) {
+      if (id[p] >= V) continue; /* DFM_ID_NONE */
+      uint32_t *of = touch + id[p] * stride;
+      if (__builtin_expect(*of < ready, 0)) make_ready(tables, table, id[p], &fresh);
+      *of = first + p;
+    }
+    end = from;
   }
-  start_rows(tables, of, &fresh);
+  start_rows(tables, table, &fresh);
 }
 
 /* Numbers the rows by their first places, from plan->U on; true: some place has no id. */
-static bool number_rows(const dfm_table *of, const places *at, dfm_plan *plan) {
-  const dfm_table table = *of;
-  uint32_t *inverse = plan->inverse, *restrict unique = plan->unique, U = (uint32_t)plan->U;
+static bool number_rows(const dfm_table *table, const places *at, dfm_plan *plan) {
+  const uint32_t *const restrict id = at->id, V = table->V, n = at->n;
+  const uint32_t *const restrict touch = dfm_row_at(table, 0).touch;
+  const size_t stride = (size_t)table->stride;
+  uint32_t *const inverse = plan->inverse, *const restrict unique = plan->unique;
+  uint32_t U = (uint32_t)plan->U, place = at->first;
   bool has_none = false;
-  for (uint32_t p = 0; p < at->n; p++) {
-    const uint32_t id = at->id[p], place = at->first + p;
-    if (id >= table.V) {
+  for (uint32_t p = 0; p < n; p++, place++) {
+    if (id[p] >= V) {
       inverse[place] = DFM_ID_NONE;
       has_none = true;
       continue;
     }
-    const uint32_t first = *dfm_row_at(&table, id).touch & ~DFM_ROW_MARKED;
+    const uint32_t first = touch[id[p] * stride] & ~DFM_ROW_MARKED;
     inverse[place] = U; /* stays, if it is the first */
     inverse[place] = inverse[first];
-    unique[U] = id;
+    unique[U] = id[p];
     U += first == place;
   }
   plan->U = (int)U;
