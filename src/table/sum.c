@@ -79,39 +79,30 @@ static places places_of(const dfm_plan *plans, const dfm_batch *batch, int f) {
   return (places){batch->id + (size_t)f * (size_t)batch->capacity, plans[f].at, (uint32_t)batch->rows};
 }
 
-/* Asks for the rows of the places [from, to). */
-DFM_PREFETCHES void ask(const dfm_table *table, const uint32_t *id, uint32_t from, uint32_t to) {
-  const char *rows = (const char *)table->rows;
-  const size_t row_bytes = (size_t)table->stride * sizeof(float), last = row_bytes - sizeof(float), V = table->V;
-  for (uint32_t p = from; p < to; p++) {
-    const char *row = rows + (id[p] < V ? id[p] : 0) * row_bytes;
-    if (table->n > 1) __builtin_prefetch(row);
-    __builtin_prefetch(row + last);
-  }
+/* Asks for the row of a place; in vain, where the place has no id. */
+DFM_PREFETCHES void ask_place(const dfm_table *table, uint32_t id) {
+  const size_t row_bytes = (size_t)table->stride * sizeof(float), last = row_bytes - sizeof(float);
+  const uintptr_t row = (uintptr_t)table->rows + id * row_bytes;
+  for (size_t at = 0; at < last; at += DFM_CACHE_LINE) __builtin_prefetch((const void *)(row + at), 0, 2);
+  __builtin_prefetch((const void *)(row + last), 0, 2);
 }
 
-/* Places that are asked for at once. */
-enum { ASKED = 32 };
-
-/* Each row's touch word gets the number of the first of these places that wants it. */
-static void mark_first(const dfm_tables *tables, const dfm_table *table, const places *at) {
+/* Each row's touch word gets the number of the first of these places that wants it. Meanwhile the rows of the places `then` of another table come, whose
+ * turn is next; NULL: of none. */
+static void mark_first(const dfm_tables *tables, const dfm_table *table, const places *at, const dfm_table *next,
+                       const uint32_t *then) {
   const uint32_t ready = dfm_rows_ready_from(tables, table), V = table->V, first = DFM_ROW_MARKED | at->first;
   const uint32_t *const restrict id = at->id;
   uint32_t *const touch = dfm_row_at(table, 0).touch;
   const size_t stride = (size_t)table->stride;
   fresh_rows fresh;
   fresh.n = 0;
-  ask(table, id, at->n > ASKED ? at->n - ASKED : 0, at->n);
-  for (uint32_t end = at->n; end > 0;) {
-    const uint32_t from = end > ASKED ? end - ASKED : 0;
-    ask(table, id, from > ASKED ? from - ASKED : 0, from);
-    for (uint32_t p = end; p-- > from;) {
-      if (id[p] >= V) continue; /* DFM_ID_NONE */
-      uint32_t *of = touch + id[p] * stride;
-      if (__builtin_expect(*of < ready, 0)) make_ready(tables, table, id[p], &fresh);
-      *of = first + p;
-    }
-    end = from;
+  for (uint32_t p = at->n; p-- > 0;) {
+    if (then) ask_place(next, then[p]);
+    if (id[p] >= V) continue; /* DFM_ID_NONE */
+    uint32_t *of = touch + id[p] * stride;
+    if (__builtin_expect(*of < ready, 0)) make_ready(tables, table, id[p], &fresh);
+    *of = first + p;
   }
   start_rows(tables, table, &fresh);
 }
@@ -140,7 +131,14 @@ static bool number_rows(const dfm_table *table, const places *at, dfm_plan *plan
   return has_none;
 }
 
-static void plan_table(const dfm_tables *tables, const dfm_table *table, dfm_plan *plans, const dfm_batch *batch) {
+/* The ids that come first of those that are asked of a table. */
+static const uint32_t *first_ids(const dfm_table *table, const dfm_batch *batch) {
+  return batch->id + (size_t)table->field * (size_t)batch->capacity;
+}
+
+/* Plans a table while the rows of the next one come; NULL: of none. */
+static void plan_table(const dfm_tables *tables, const dfm_table *table, dfm_plan *plans, const dfm_batch *batch,
+                       const dfm_table *next) {
   dfm_plan *plan = &plans[table->field];
   bool has_none = false;
   plan->U = 0;
@@ -149,7 +147,7 @@ static void plan_table(const dfm_tables *tables, const dfm_table *table, dfm_pla
   for (int m = table->n_members - 1; m >= 0; m--) {
     plans[table->member[m]].at = (uint32_t)m * (uint32_t)batch->rows;
     const places of = places_of(plans, batch, table->member[m]);
-    mark_first(tables, table, &of);
+    mark_first(tables, table, &of, next, next && m == 0 ? first_ids(next, batch) : NULL);
   }
   for (int m = 0; m < table->n_members; m++) {
     const places of = places_of(plans, batch, table->member[m]);
@@ -166,20 +164,33 @@ static dfm_sum_field sum_field(const dfm_table *table, const dfm_batch *batch, i
                          .has_factors = table->n > 1};
 }
 
+/* The first table from `t` on, before `to`, that is summed; NULL: none. */
+static const dfm_table *summed_from(const dfm_tables *tables, int t, int to) {
+  for (; t < to; t++)
+    if (tables->table[t].is_summed && tables->table[t].n_members > 0) return &tables->table[t];
+  return NULL;
+}
+
+DFM_PREFETCHES void ask_table(const dfm_table *table, const dfm_batch *batch) {
+  const uint32_t *id = first_ids(table, batch);
+  for (int b = batch->rows; b-- > 0;) ask_place(table, id[b]);
+}
+
 void dfm_tables_sum(const dfm_tables *tables, int group, int from, int to, dfm_plan *plans, const dfm_batch *batch,
                     dfm_sums *sums) {
   const size_t rows = (size_t)group * (size_t)sums->capacity;
+  const dfm_table *table = summed_from(tables, from, to);
   dfm_sum_field *fields = sums->fields + (tables->table[from].member - tables->member);
   int n = 0;
-  for (int t = from; t < to; t++) {
-    const dfm_table *table = &tables->table[t];
-    if (!table->is_summed) {
-      dfm_tables_gather(tables, t, t + 1, plans, batch);
-      continue;
-    }
-    plan_table(tables, table, plans, batch);
+  if (table) ask_table(table, batch);
+  while (table) {
+    const dfm_table *next = summed_from(tables, table->field + 1, to);
+    plan_table(tables, table, plans, batch, next);
     for (int m = 0; m < table->n_members; m++) fields[n++] = sum_field(table, batch, table->member[m]);
+    table = next;
   }
+  for (int t = from; t < to; t++)
+    if (!tables->table[t].is_summed) dfm_tables_gather(tables, t, t + 1, plans, batch);
   tables->kernel->fm_sums(fields, n, (size_t)batch->rows, sums->K, sums->own + rows,
                           sums->factors + rows * (size_t)sums->K);
 }

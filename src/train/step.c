@@ -304,11 +304,13 @@ static void group_task(const dfm_stepper *stepper, int group, int thread) {
   dfm_busy_count(stepper->busy, thread, DFM_WORK_ROWS, start);
 }
 
-/* First what goes on beside, then the net's tasks, the next batch's, the groups of tables. */
+/* First what goes on beside, then the net's tasks, the next batch's, the groups of tables. One thread takes these from the last one gathered on, whose
+ * rows are still in its cache; several meet theirs again in the order of tasks. */
 static void update_task(void *context, int task, int thread) {
   const dfm_step *step = context;
   const dfm_stepper *stepper = step->stepper;
-  const int dense = dfm_executor_tasks(stepper->executor), next = fill_tasks(stepper->next);
+  const bool is_single = dfm_pool_threads(stepper->pool) == 1;
+  const int dense = dfm_executor_tasks(stepper->executor), next = fill_tasks(stepper->next), groups = n_groups(stepper);
   if (stepper->beside && task-- == 0)
     stepper->beside(stepper->beside_context);
   else if (task < dense)
@@ -316,7 +318,7 @@ static void update_task(void *context, int task, int thread) {
   else if (task < dense + next)
     fill(step, stepper->next, task - dense, thread);
   else
-    group_task(stepper, task - dense - next, thread);
+    group_task(stepper, is_single ? groups - 1 - (task - dense - next) : task - dense - next, thread);
 }
 
 /* ---- the same with the gradient's norm clipped: gradients, norm, step */
