@@ -603,52 +603,6 @@ static void test_dropout_prefix(void **state) {
   }
 }
 
-/* ---- matrix multiply ---- */
-
-enum { PAD = 3 };
-
-static void check_gemm(const dfm_kernel *kernel, bool trans_a, bool trans_b, int M, int N, int K, float beta) {
-  const int lda = (trans_a ? M : K) + PAD, ldb = (trans_b ? K : N) + PAD, ldc = N + PAD;
-  const size_t a_size = (size_t)((trans_a ? K : M) * lda), b_size = (size_t)((trans_b ? N : K) * ldb),
-               c_size = (size_t)(M * ldc);
-  float *A = malloc((a_size + 1) * sizeof *A), *B = malloc((b_size + 1) * sizeof *B);
-  float *C = malloc((c_size + 1) * sizeof *C), *before = malloc((c_size + 1) * sizeof *before);
-  uint64_t seed = (uint64_t)(M * 1000 + N * 10 + K);
-  for (size_t i = 0; i < a_size; i++) A[i] = random_float(&seed);
-  for (size_t i = 0; i < b_size; i++) B[i] = random_float(&seed);
-  for (size_t i = 0; i < c_size; i++) C[i] = before[i] = beta == 0 ? NAN : random_float(&seed);
-  kernel->gemm(&(dfm_gemm_args){trans_a, trans_b, M, N, K, A, lda, B, ldb, beta, C, ldc});
-  for (int i = 0; i < M; i++)
-    for (int j = 0; j < ldc; j++) {
-      const size_t at = (size_t)(i * ldc + j);
-      double sum = beta == 0 ? 0 : (double)before[at];
-      if (j >= N) { /* the padding stays */
-        assert_memory_equal(&C[at], &before[at], sizeof *C);
-        continue;
-      }
-      for (int k = 0; k < K; k++)
-        sum += (double)A[trans_a ? k * lda + i : i * lda + k] * (double)B[trans_b ? j * ldb + k : k * ldb + j];
-      if (!(fabs((double)C[at] - sum) <= 1e-6 * (3 + K * 0.2)))
-        fail_msg("%s %c%c M %d N %d K %d beta %g: C[%d][%d] = %g, expected %g", kernel->name, trans_a ? 'T' : 'N',
-                 trans_b ? 'T' : 'N', M, N, K, (double)beta, i, j, (double)C[at], sum);
-    }
-  free(A);
-  free(B);
-  free(C);
-  free(before);
-}
-
-static void test_gemm(void **state) {
-  (void)state;
-  static const int shapes[][3] = {{1, 1, 1},    {1, 33, 7},   {5, 16, 9}, {3, 1, 300}, {17, 19, 257},
-                                  {64, 40, 31}, {6, 70, 513}, {4, 5, 0},  {0, 3, 2},   {3, 0, 2}};
-  const dfm_kernel *kernel;
-  for (size_t k = 0; (kernel = dfm_kernel_at(k)) != NULL; k++)
-    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-      for (int form = 0; form < 8; form++)
-        check_gemm(kernel, form & 1, form & 2, shapes[s][0], shapes[s][1], shapes[s][2], form & 4 ? 1 : 0);
-}
-
 /* ---- choosing a table ---- */
 
 static void test_find(void **state) {
@@ -720,7 +674,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_dropout_is_philox),
     cmocka_unit_test(test_dropout_rate),
     cmocka_unit_test(test_dropout_prefix),
-    cmocka_unit_test(test_gemm),
     cmocka_unit_test(test_find),
     cmocka_unit_test(test_find_errors),
     cmocka_unit_test(test_pick),

@@ -121,7 +121,7 @@ typedef struct dfm_pass {
   bool is_train;
   uint64_t dropout_key;
   int64_t step;
-  struct dfm_dense *dense;        /* how dense layers multiply (dense_multiply.h); NULL: by the kernel's gemm */
+  struct dfm_dense *dense;        /* how dense layers multiply (dense_multiply.h); NULL: there are none */
   double *sums[DFM_MAX_LAYERS];   /* batch norm: per block, then whole-batch, statistics; NULL elsewhere */
   float *partial[DFM_MAX_LAYERS]; /* (blocks, kind->partial) gradients of each block; NULL where there are none */
 } dfm_pass;

@@ -89,7 +89,7 @@ dfm_status dfm_stepper_dense(const dfm_stepper *stepper, int batch_size, bool is
                                        .capacity = batch_size,
                                        .threads = dfm_pool_threads(stepper->pool),
                                        .is_bf16 = is_bf16};
-  return dfm_dense_create(&settings, stepper->pool, dense, error);
+  return dfm_dense_create(&settings, dense, error);
 }
 
 /* Tables [group_start(i), group_start(i + 1)) are task i's, one after the other. */
@@ -430,7 +430,7 @@ dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int
                              dfm_optimizer_step_count(stepper->optimizer), &stepper->loss, error));
   DFM_TRY(reserve_gradients(stepper, error));
   update(&step);
-  return dfm_executor_check(stepper->executor, error);
+  return DFM_OK;
 }
 
 int dfm_stepper_advance(dfm_stepper *stepper) {
