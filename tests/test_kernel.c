@@ -83,6 +83,16 @@ static void case_fm_rows(const dfm_kernel *k, spans *s, int at, int n) {
   list_rows(e, 9, s->rows + at, n);
   s->result = (double)k->fm_rows(e, 9, n, s->x[0] + at);
 }
+/* Three fields of one table, the last without factors, of which some places ask for no row. */
+static void case_fm_sums(const dfm_kernel *k, spans *s, int at, int n) {
+  static const uint32_t id[3][5] = {{3, 0, 9, 2, 3}, {1, 1, 0, 4, 2}, {2, 9, 9, 0, 1}};
+  const dfm_rows rows = {s->rows + at, 2 * SPAN, (size_t)n};
+  dfm_sum_field field[3];
+  if (n == 0) return;
+  for (int f = 0; f < 3; f++) field[f] = (dfm_sum_field){rows, id[f], 5, n > 1 && f < 2};
+  k->fm_sums(field, 3, 5, n - 1, s->rows + 30 * SPAN + at, s->rows + 20 * SPAN + at);
+  k->fm_take_own(&rows, id[1] + 2, 3, s->rows + 10 * SPAN + at);
+}
 static void case_ffm(const dfm_kernel *k, spans *s, int at, int n) {
   const int F = n <= 24 ? 6 : 3;
   const float *e[6];
@@ -158,6 +168,7 @@ static const struct {
     {"dropout", case_dropout},
     {"fm", case_fm},
     {"fm_rows", case_fm_rows},
+    {"fm sums", case_fm_sums},
     {"ffm", case_ffm},
     {"scatter", case_scatter},
     {"sgd", case_sgd},
@@ -370,6 +381,43 @@ static void check_fm_rows(int F, int K) {
   free_apart(e, F);
 }
 
+/* F fields of one table of seven rows; every third has no factors, and every fifth place asks for no row. */
+static void check_fm_sums(int F, int K) {
+  enum { B = 6, V = 7 };
+  const size_t n = 1 + (size_t)K;
+  float **table = make_apart(1, V * (int)n, (uint64_t)(F + K)), own[B], sum[B * 65], g[2 * 65];
+  const dfm_rows rows = {table[0], n, n};
+  dfm_sum_field field[39];
+  uint32_t id[39][B];
+  for (int f = 0; f < F; f++) {
+    field[f] = (dfm_sum_field){rows, id[f], V, K > 0 && f % 3 != 2};
+    for (int b = 0; b < B; b++) id[f][b] = (f + b) % 5 == 4 ? V : (uint32_t)(3 * f + b) % V;
+  }
+  generic()->fm_sums(field, F, B, K, own, sum);
+  for (int b = 0; b < B; b++) {
+    double alone = 0, all[65] = {0};
+    for (int f = 0; f < F; f++) {
+      const float *w = table[0] + id[f][b] * n;
+      if (id[f][b] == V) continue;
+      alone += (double)w[0];
+      for (int k = 0; field[f].has_factors && k < K; k++) {
+        all[k] += (double)w[1 + k];
+        alone -= 0.5 * (double)w[1 + k] * (double)w[1 + k];
+      }
+    }
+    assert_near(own[b], alone, 1e-6 * (F * K + 5));
+    for (int k = 0; k < K; k++) assert_near(sum[b * K + k], all[k], 5e-6);
+  }
+  for (size_t i = 0; i < 2 * n; i++) g[i] = 0.25f * (float)i;
+  generic()->fm_take_own(&rows, (const uint32_t[]){5, 2}, 2, g);
+  for (size_t i = 0; i < 2 * n; i++) {
+    const size_t r = i / n, k = i % n;
+    const double taken = k == 0 ? 0 : 0.25 * (double)(r * n) * (double)table[0][(r == 0 ? 5 : 2) * n + k];
+    assert_near(g[i], 0.25 * (double)i - taken, 2e-6);
+  }
+  free_apart(table, 1);
+}
+
 static void check_ffm(int F, int K) {
   const int n = F * K;
   float **e = make_apart(F, n, (uint64_t)n);
@@ -409,9 +457,11 @@ static void test_rows_apart(void **state) {
   for (size_t c = 0; c < sizeof width / sizeof *width; c++)
     for (int F = 0; F <= 39; F += 3) {
       check_fm_rows(F, width[c]);
+      check_fm_sums(F, width[c]);
       check_ffm(F, width[c]);
       for (size_t rows = 0; rows <= 8; rows++) check_ffm_gradient(F, width[c], rows);
     }
+  check_fm_sums(39, 0);
   check_ffm(600, 1);
 }
 

@@ -72,6 +72,15 @@ typedef struct dfm_rows {
   size_t stride, n;
 } dfm_rows;
 
+/* The rows of one table that places 0, ..., B - 1 ask for: place i that of id[i], which is none from V on. A row starts with a first-order weight; K
+ * factors follow where the field has any. */
+typedef struct dfm_sum_field {
+  dfm_rows rows;
+  const uint32_t *id;
+  uint32_t V;
+  bool has_factors;
+} dfm_sum_field;
+
 typedef struct dfm_kernel {
   const char *name; /* "generic", "avx2", "avx512" */
   dfm_bf16 bf16;    /* in plain C: what a multiply in bfloat16 is. dfm_kernel_bf16 says which one to use. */
@@ -108,6 +117,11 @@ typedef struct dfm_kernel {
   void (*fm_backward)(float *de, const float *e, int F, int K, const float *sum, float dlogit);
   /* The same as fm_forward of the rows e[0], ..., e[F - 1] (K each), wherever they lie; NULL: that field is absent. */
   float (*fm_rows)(const float *const *e, int F, int K, float *sum);
+  /* What F fields add to a factorization machine, for B places: own[i] = sum_f (w_f - 1/2 |e_f|^2), and sum (B, K) = sum_f e_f, of first-order
+   * weights w and factors e. K 0: no field has factors. */
+  void (*fm_sums)(const dfm_sum_field *field, int F, size_t B, int K, float *own, float *sum);
+  /* The gradient of rows id[0], ..., id[count - 1] from what such sums hand back, g (count, n): the factors' loses g[0] times themselves. */
+  void (*fm_take_own)(const dfm_rows *rows, const uint32_t *id, size_t count, float *g);
   /* Field-aware pairs: e[i] (F, K) has field i's factors for each partner, NULL where field i is absent. Returns
    * sum_{i<j} <e[i][j], e[j][i]>. Juan et al., "Field-aware Factorization Machines for CTR Prediction", RecSys 2016,
    * eq. 4. */

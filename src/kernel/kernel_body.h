@@ -457,6 +457,7 @@ KERNEL float fm_rows(const float *const *e, int F, int K, float *restrict sum) {
 
 #include "kernel/bf16_body.h"
 #include "kernel/ffm_body.h"
+#include "kernel/fm_sums_body.h"
 #include "kernel/multiply_body.h"
 #include "kernel/optim_body.h"
 
@@ -479,6 +480,8 @@ const dfm_kernel KERNEL_TABLE = {
     .fm_forward = fm_forward,
     .fm_backward = fm_backward,
     .fm_rows = fm_rows,
+    .fm_sums = fm_sums,
+    .fm_take_own = fm_take_own,
     .ffm_forward = ffm_forward,
     .ffm_gradient = ffm_gradient,
     .sgd = sgd,

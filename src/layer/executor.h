@@ -17,6 +17,8 @@ dfm_status dfm_executor_create(const dfm_net *net, const dfm_kernel *kernel, flo
 /* Dense layers multiply by `dense` from here on, which stays the caller's and is for the executor's blocks; NULL where there are none. While
  * training each step takes the weights anew; for scoring the caller has taken them, and `room` is the row of dense's room that is this executor's. */
 void dfm_executor_use(dfm_executor *executor, struct dfm_dense *dense, int room);
+/* Rows of tables that are summed come as these sums, which stay the caller's. */
+void dfm_executor_sum_from(dfm_executor *executor, const struct dfm_sums *sums);
 void dfm_executor_free(dfm_executor *executor); /* NULL accepted */
 
 /* Forward, loss and backward of step `step` over the gathered rows `plans` (F) and the batch. Afterwards every edge's gradient is there; gradients of
