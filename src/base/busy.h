@@ -12,7 +12,7 @@ typedef enum dfm_work {
   DFM_WORK_EMBED,    /* unique rows -> activations */
   DFM_WORK_FORWARD,  /* layers, and the loss */
   DFM_WORK_BACKWARD, /* layers */
-  DFM_WORK_DENSE,    /* gradients and steps of dense weights */
+  DFM_WORK_DENSE,    /* gradients and steps of dense weights, and packing them */
   DFM_WORK_ROWS,     /* gradients and steps of table rows */
   DFM_WORKS
 } dfm_work;

@@ -202,20 +202,16 @@ static int existing(int n, int from) {
 /* Task i: of dense layer i / PARTS the rows of one part. */
 enum { PARTS = 4 };
 
-typedef struct weights_work {
-  const dfm_dense_bf16 *dense;
-  const float *weight;
-} weights_work;
+int dfm_dense_bf16_begin_tasks(const dfm_dense_bf16 *dense) {
+  return dense->n_dense * PARTS;
+}
 
-static void weights_task(void *context, int task, int thread) {
-  const weights_work *work = context;
-  const dfm_dense_bf16 *dense = work->dense;
+void dfm_dense_bf16_begin_task(const dfm_dense_bf16 *dense, const float *weight, int task) {
   const int at = dense->dense[task / PARTS], part = task % PARTS;
   const dfm_layer *layer = net_layer(dense, at);
   const own_layer *own = &dense->layer[at];
   const size_t n_in = (size_t)layer->n_in;
-  const float *w = work->weight + dense->settings.net->param[layer->param[0]].offset;
-  (void)thread;
+  const float *w = weight + dense->settings.net->param[layer->param[0]].offset;
   for (int h = own->out * part / PARTS; h < own->out * (part + 1) / PARTS; h++)
     for (int i = 0; i < own->in; i++) {
       dfm_bf16_block block = {.from = w + (size_t)h * BLOCK * n_in + i * BLOCK,
@@ -226,11 +222,6 @@ static void weights_task(void *context, int task, int thread) {
       if (own->w_backward) tiles_at(block.right, own->w_backward, i, h, own->out);
       dense->bf16->convert(&block);
     }
-}
-
-void dfm_dense_bf16_begin(dfm_dense_bf16 *dense, const float *weight, dfm_pool *pool) {
-  weights_work work = {dense, weight};
-  dfm_pool_run(pool, dense->n_dense * PARTS, weights_task, &work);
 }
 
 /* ---- a product of two matrices of tiles: what becomes of each of its blocks, `aim` says */

@@ -19,7 +19,8 @@ dfm_status dfm_dense_bf16_create(const dfm_dense_settings *settings, dfm_dense_b
 void dfm_dense_bf16_free(dfm_dense_bf16 *dense); /* NULL accepted */
 
 /* These are what dense_multiply.h says of theirs. */
-void dfm_dense_bf16_begin(dfm_dense_bf16 *dense, const float *weight, dfm_pool *pool);
+int dfm_dense_bf16_begin_tasks(const dfm_dense_bf16 *dense);
+void dfm_dense_bf16_begin_task(const dfm_dense_bf16 *dense, const float *weight, int task);
 bool dfm_dense_bf16_feeds(const dfm_dense_bf16 *dense, const dfm_layer *layer);
 void dfm_dense_bf16_forward(const dfm_dense_bf16 *dense, const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
 void dfm_dense_bf16_backward(const dfm_dense_bf16 *dense, const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);

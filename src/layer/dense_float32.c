@@ -64,28 +64,21 @@ void dfm_dense_float32_free(dfm_dense_float32 *dense) {
 
 /* ---- a step */
 
-typedef struct pack_work {
-  const dfm_dense_float32 *dense;
-  const float *weight;
-} pack_work;
+/* Task i: of dense layer i / 2 one of the two forms. */
+int dfm_dense_float32_begin_tasks(const dfm_dense_float32 *dense) {
+  return dense->n_dense * 2;
+}
 
-static void pack_task(void *context, int task, int thread) {
-  const pack_work *work = context;
-  const dfm_dense_settings *settings = &work->dense->settings;
-  const int at = work->dense->dense[task / 2];
+void dfm_dense_float32_begin_task(const dfm_dense_float32 *dense, const float *weight, int task) {
+  const dfm_dense_settings *settings = &dense->settings;
+  const int at = dense->dense[task / 2];
   const dfm_layer *layer = &settings->net->layer[at];
-  const own_layer *own = &work->dense->layer[at];
-  const float *W = work->weight + settings->net->param[layer->param[0]].offset;
-  (void)thread;
+  const own_layer *own = &dense->layer[at];
+  const float *W = weight + settings->net->param[layer->param[0]].offset;
   if (task % 2 == 0)
     settings->kernel->pack(own->forward, W, (size_t)layer->n_in, true, layer->n_in, layer->n_out);
   else if (own->backward)
     settings->kernel->pack(own->backward, W, (size_t)layer->n_in, false, layer->n_out, layer->n_in);
-}
-
-void dfm_dense_float32_begin(dfm_dense_float32 *dense, const float *weight, dfm_pool *pool) {
-  pack_work work = {dense, weight};
-  dfm_pool_run(pool, dense->n_dense * 2, pack_task, &work);
 }
 
 static const own_layer *own_of(const dfm_dense_float32 *dense, const dfm_layer *layer) {

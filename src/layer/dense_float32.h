@@ -10,7 +10,8 @@ dfm_status dfm_dense_float32_create(const dfm_dense_settings *settings, dfm_dens
 void dfm_dense_float32_free(dfm_dense_float32 *dense); /* NULL accepted */
 
 /* These are what dense_multiply.h says of theirs. */
-void dfm_dense_float32_begin(dfm_dense_float32 *dense, const float *weight, dfm_pool *pool);
+int dfm_dense_float32_begin_tasks(const dfm_dense_float32 *dense);
+void dfm_dense_float32_begin_task(const dfm_dense_float32 *dense, const float *weight, int task);
 void dfm_dense_float32_forward(const dfm_dense_float32 *dense, const dfm_layer *layer, const dfm_pass *pass, int b0,
                                int b1);
 void dfm_dense_float32_backward(const dfm_dense_float32 *dense, const dfm_layer *layer, const dfm_pass *pass, int b0,

@@ -56,11 +56,32 @@ void dfm_dense_free(dfm_dense *dense) {
   free(dense);
 }
 
-void dfm_dense_begin(dfm_dense *dense, const float *weight, dfm_pool *pool) {
+int dfm_dense_begin_tasks(const dfm_dense *dense) {
+  if (!dense) return 0;
+  return dense->bf16 ? dfm_dense_bf16_begin_tasks(dense->bf16) : dfm_dense_float32_begin_tasks(dense->float32);
+}
+
+void dfm_dense_begin_task(dfm_dense *dense, const float *weight, int task) {
   if (dense->bf16)
-    dfm_dense_bf16_begin(dense->bf16, weight, pool);
+    dfm_dense_bf16_begin_task(dense->bf16, weight, task);
   else
-    dfm_dense_float32_begin(dense->float32, weight, pool);
+    dfm_dense_float32_begin_task(dense->float32, weight, task);
+}
+
+typedef struct dfm_dense_begin_work {
+  dfm_dense *dense;
+  const float *weight;
+} dfm_dense_begin_work;
+
+static void begin_task(void *context, int task, int thread) {
+  const dfm_dense_begin_work *work = context;
+  (void)thread;
+  dfm_dense_begin_task(work->dense, work->weight, task);
+}
+
+void dfm_dense_begin(dfm_dense *dense, const float *weight, dfm_pool *pool) {
+  dfm_dense_begin_work work = {dense, weight};
+  dfm_pool_run(pool, dfm_dense_begin_tasks(dense), begin_task, &work);
 }
 
 bool dfm_dense_feeds(const dfm_dense *dense, const dfm_layer *layer) {

@@ -30,7 +30,10 @@ int dfm_dense_block(int capacity, bool is_bf16);
 dfm_status dfm_dense_create(const dfm_dense_settings *settings, dfm_dense **dense, dfm_error *error);
 void dfm_dense_free(dfm_dense *dense); /* NULL accepted */
 
-/* Takes the net's weights (n_weights) as they are now: before each step. */
+/* Takes the net's weights (n_weights) as they are now, before each step: in tasks that are independent of each other, or by all
+ * threads of a pool. dense NULL: no tasks. */
+int dfm_dense_begin_tasks(const dfm_dense *dense);
+void dfm_dense_begin_task(dfm_dense *dense, const float *weight, int task);
 void dfm_dense_begin(dfm_dense *dense, const float *weight, dfm_pool *pool);
 
 /* Gradient tasks of a dense layer: they own whole blocks of 32 rows of W, the last one what is left. */

@@ -15,11 +15,15 @@ typedef struct dfm_executor dfm_executor;
 dfm_status dfm_executor_create(const dfm_net *net, const dfm_kernel *kernel, float *weight, float *dweight,
                                int capacity, uint64_t seed, dfm_executor **executor, dfm_error *error);
 /* Dense layers multiply by `dense` from here on, which stays the caller's and is for the executor's blocks; NULL where there are none. While
- * training each step takes the weights anew; for scoring the caller has taken them, and `room` is the row of dense's room that is this executor's. */
+ * training dfm_executor_begin takes the weights anew; for scoring the caller has taken them, and `room` is the row of dense's room that is this executor's. */
 void dfm_executor_use(dfm_executor *executor, struct dfm_dense *dense, int room);
 /* Rows of tables that are summed come as these sums, which stay the caller's. */
 void dfm_executor_sum_from(dfm_executor *executor, const struct dfm_sums *sums);
 void dfm_executor_free(dfm_executor *executor); /* NULL accepted */
+
+/* What comes before a step and does not depend on the batch: tasks, independent of each other, on the weights as they are. */
+int dfm_executor_begin_tasks(const dfm_executor *executor);
+void dfm_executor_begin(const dfm_executor *executor, int task);
 
 /* Forward, loss and backward of step `step` over the gathered rows `plans` (F) and the batch. Afterwards every edge's gradient is there; gradients of
  * parameters are made by dfm_executor_gradient. `loss`: the sum of weighted log losses. */

@@ -244,15 +244,20 @@ static void gather_group(const dfm_stepper *stepper, int group) {
     dfm_tables_gather(stepper->tables, from, to, stepper->plans, stepper->batch);
 }
 
-static void gather_task(void *context, int group, int thread) {
+/* Tasks are the groups of tables, then what the net begins with. */
+static void gather_task(void *context, int task, int thread) {
   const dfm_stepper *stepper = context;
+  const int groups = n_groups(stepper);
   const double start = dfm_busy_start(stepper->busy);
-  gather_group(stepper, group);
-  dfm_busy_count(stepper->busy, thread, DFM_WORK_GATHER, start);
+  if (task < groups)
+    gather_group(stepper, task);
+  else
+    dfm_executor_begin(stepper->executor, task - groups);
+  dfm_busy_count(stepper->busy, thread, task < groups ? DFM_WORK_GATHER : DFM_WORK_DENSE, start);
 }
 
 void dfm_stepper_gather(dfm_stepper *stepper) {
-  dfm_pool_run(stepper->pool, n_groups(stepper), gather_task, stepper);
+  dfm_pool_run(stepper->pool, n_groups(stepper) + dfm_executor_begin_tasks(stepper->executor), gather_task, stepper);
 }
 
 static float penalty(const dfm_recipe *recipe, dfm_part part) {
