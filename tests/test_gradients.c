@@ -158,7 +158,7 @@ static void run_backward(dfm_fixture *fixture, int rows) {
   batch->id[1 * batch->capacity + 2] = DFM_ID_NONE;
   assert_ok(dfm_optimizer_begin(stepper->optimizer, 1e-3, &error));
   assert_ok(dfm_plans_reserve(stepper->tables, stepper->plans, batch, &error));
-  dfm_tables_gather(stepper->tables, 0, F, stepper->plans, batch);
+  dfm_stepper_gather(stepper);
   assert_ok(dfm_executor_train(stepper->executor, stepper->pool, stepper->plans, batch, 1, &stepper->loss, &error));
   for (int task = 0; task < dfm_executor_tasks(stepper->executor); task++) {
     dfm_span span[2];

@@ -83,6 +83,16 @@ static void case_fm_rows(const dfm_kernel *k, spans *s, int at, int n) {
   list_rows(e, 9, s->rows + at, n);
   s->result = (double)k->fm_rows(e, 9, n, s->x[0] + at);
 }
+/* Three fields of one table, the last without factors, of which some places ask for no row. */
+static void case_fm_sums(const dfm_kernel *k, spans *s, int at, int n) {
+  static const uint32_t id[3][5] = {{3, 0, 9, 2, 3}, {1, 1, 0, 4, 2}, {2, 9, 9, 0, 1}};
+  const dfm_rows rows = {s->rows + at, 2 * SPAN, (size_t)n};
+  dfm_sum_field field[3];
+  if (n == 0) return;
+  for (int f = 0; f < 3; f++) field[f] = (dfm_sum_field){rows, id[f], 5, n > 1 && f < 2};
+  k->fm_sums(field, 3, 5, n - 1, s->rows + 30 * SPAN + at, s->rows + 20 * SPAN + at);
+  k->fm_take_own(&rows, id[1] + 2, 3, s->rows + 10 * SPAN + at);
+}
 static void case_ffm(const dfm_kernel *k, spans *s, int at, int n) {
   const int F = n <= 24 ? 6 : 3;
   const float *e[6];
@@ -158,6 +168,7 @@ static const struct {
     {"dropout", case_dropout},
     {"fm", case_fm},
     {"fm_rows", case_fm_rows},
+    {"fm sums", case_fm_sums},
     {"ffm", case_ffm},
     {"scatter", case_scatter},
     {"sgd", case_sgd},
@@ -370,6 +381,43 @@ static void check_fm_rows(int F, int K) {
   free_apart(e, F);
 }
 
+/* F fields of one table of seven rows; every third has no factors, and every fifth place asks for no row. */
+static void check_fm_sums(int F, int K) {
+  enum { B = 6, V = 7 };
+  const size_t n = 1 + (size_t)K;
+  float **table = make_apart(1, V * (int)n, (uint64_t)(F + K)), own[B], sum[B * 65], g[2 * 65];
+  const dfm_rows rows = {table[0], n, n};
+  dfm_sum_field field[39];
+  uint32_t id[39][B];
+  for (int f = 0; f < F; f++) {
+    field[f] = (dfm_sum_field){rows, id[f], V, K > 0 && f % 3 != 2};
+    for (int b = 0; b < B; b++) id[f][b] = (f + b) % 5 == 4 ? V : (uint32_t)(3 * f + b) % V;
+  }
+  generic()->fm_sums(field, F, B, K, own, sum);
+  for (int b = 0; b < B; b++) {
+    double alone = 0, all[65] = {0};
+    for (int f = 0; f < F; f++) {
+      const float *w = table[0] + id[f][b] * n;
+      if (id[f][b] == V) continue;
+      alone += (double)w[0];
+      for (int k = 0; field[f].has_factors && k < K; k++) {
+        all[k] += (double)w[1 + k];
+        alone -= 0.5 * (double)w[1 + k] * (double)w[1 + k];
+      }
+    }
+    assert_near(own[b], alone, 1e-6 * (F * K + 5));
+    for (int k = 0; k < K; k++) assert_near(sum[b * K + k], all[k], 5e-6);
+  }
+  for (size_t i = 0; i < 2 * n; i++) g[i] = 0.25f * (float)i;
+  generic()->fm_take_own(&rows, (const uint32_t[]){5, 2}, 2, g);
+  for (size_t i = 0; i < 2 * n; i++) {
+    const size_t r = i / n, k = i % n;
+    const double taken = k == 0 ? 0 : 0.25 * (double)(r * n) * (double)table[0][(r == 0 ? 5 : 2) * n + k];
+    assert_near(g[i], 0.25 * (double)i - taken, 2e-6);
+  }
+  free_apart(table, 1);
+}
+
 static void check_ffm(int F, int K) {
   const int n = F * K;
   float **e = make_apart(F, n, (uint64_t)n);
@@ -409,9 +457,11 @@ static void test_rows_apart(void **state) {
   for (size_t c = 0; c < sizeof width / sizeof *width; c++)
     for (int F = 0; F <= 39; F += 3) {
       check_fm_rows(F, width[c]);
+      check_fm_sums(F, width[c]);
       check_ffm(F, width[c]);
       for (size_t rows = 0; rows <= 8; rows++) check_ffm_gradient(F, width[c], rows);
     }
+  check_fm_sums(39, 0);
   check_ffm(600, 1);
 }
 
@@ -553,52 +603,6 @@ static void test_dropout_prefix(void **state) {
   }
 }
 
-/* ---- matrix multiply ---- */
-
-enum { PAD = 3 };
-
-static void check_gemm(const dfm_kernel *kernel, bool trans_a, bool trans_b, int M, int N, int K, float beta) {
-  const int lda = (trans_a ? M : K) + PAD, ldb = (trans_b ? K : N) + PAD, ldc = N + PAD;
-  const size_t a_size = (size_t)((trans_a ? K : M) * lda), b_size = (size_t)((trans_b ? N : K) * ldb),
-               c_size = (size_t)(M * ldc);
-  float *A = malloc((a_size + 1) * sizeof *A), *B = malloc((b_size + 1) * sizeof *B);
-  float *C = malloc((c_size + 1) * sizeof *C), *before = malloc((c_size + 1) * sizeof *before);
-  uint64_t seed = (uint64_t)(M * 1000 + N * 10 + K);
-  for (size_t i = 0; i < a_size; i++) A[i] = random_float(&seed);
-  for (size_t i = 0; i < b_size; i++) B[i] = random_float(&seed);
-  for (size_t i = 0; i < c_size; i++) C[i] = before[i] = beta == 0 ? NAN : random_float(&seed);
-  kernel->gemm(&(dfm_gemm_args){trans_a, trans_b, M, N, K, A, lda, B, ldb, beta, C, ldc});
-  for (int i = 0; i < M; i++)
-    for (int j = 0; j < ldc; j++) {
-      const size_t at = (size_t)(i * ldc + j);
-      double sum = beta == 0 ? 0 : (double)before[at];
-      if (j >= N) { /* the padding stays */
-        assert_memory_equal(&C[at], &before[at], sizeof *C);
-        continue;
-      }
-      for (int k = 0; k < K; k++)
-        sum += (double)A[trans_a ? k * lda + i : i * lda + k] * (double)B[trans_b ? j * ldb + k : k * ldb + j];
-      if (!(fabs((double)C[at] - sum) <= 1e-6 * (3 + K * 0.2)))
-        fail_msg("%s %c%c M %d N %d K %d beta %g: C[%d][%d] = %g, expected %g", kernel->name, trans_a ? 'T' : 'N',
-                 trans_b ? 'T' : 'N', M, N, K, (double)beta, i, j, (double)C[at], sum);
-    }
-  free(A);
-  free(B);
-  free(C);
-  free(before);
-}
-
-static void test_gemm(void **state) {
-  (void)state;
-  static const int shapes[][3] = {{1, 1, 1},    {1, 33, 7},   {5, 16, 9}, {3, 1, 300}, {17, 19, 257},
-                                  {64, 40, 31}, {6, 70, 513}, {4, 5, 0},  {0, 3, 2},   {3, 0, 2}};
-  const dfm_kernel *kernel;
-  for (size_t k = 0; (kernel = dfm_kernel_at(k)) != NULL; k++)
-    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-      for (int form = 0; form < 8; form++)
-        check_gemm(kernel, form & 1, form & 2, shapes[s][0], shapes[s][1], shapes[s][2], form & 4 ? 1 : 0);
-}
-
 /* ---- choosing a table ---- */
 
 static void test_find(void **state) {
@@ -670,7 +674,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_dropout_is_philox),
     cmocka_unit_test(test_dropout_rate),
     cmocka_unit_test(test_dropout_prefix),
-    cmocka_unit_test(test_gemm),
     cmocka_unit_test(test_find),
     cmocka_unit_test(test_find_errors),
     cmocka_unit_test(test_pick),

@@ -2,7 +2,7 @@
  *
  * Which thread runs which task is not defined, so a task may only write what it alone owns; then results do not
  * depend on the number of threads. Inside tasks denormals are flushed to zero on every thread, the caller's
- * included (unless the pool is exact), and each thread runs oneDNN with one OpenMP thread. */
+ * included (unless the pool is exact), and each thread has one OpenMP thread, for the bench's oneDNN. */
 #ifndef DFM_BASE_POOL_H
 #define DFM_BASE_POOL_H
 

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernel/gemm_onednn.h"
 #include "kernel/kernel_tables.h"
 
 static bool runs_anywhere(void) {
@@ -15,7 +14,7 @@ static bool runs_anywhere(void) {
 #if defined(__x86_64__)
 /* The builtin also asks whether the operating system saves the wide registers. */
 static bool runs_avx2(void) {
-  return __builtin_cpu_supports("avx2");
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
 static bool runs_avx512(void) {
@@ -24,8 +23,9 @@ static bool runs_avx512(void) {
 }
 #endif
 
-bool dfm_kernel_has_onednn(const dfm_kernel *kernel) {
-  return kernel != &dfm_kernel_generic && dfm_onednn_runs();
+size_t dfm_packed_floats(int K, int N) {
+  enum { WIDEST = 16 }; /* floats of a register */
+  return (size_t)K * (size_t)((N + WIDEST - 1) / WIDEST * WIDEST);
 }
 
 const dfm_bf16 *dfm_bf16_at(size_t i) {

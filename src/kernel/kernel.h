@@ -3,7 +3,7 @@
  * kernel_body.h defines every function once, in plain C. kernel_generic.c compiles it for any CPU: that is the
  * definition. kernel_avx2.c and kernel_avx512.c compile it again for wider registers (`target` attributes, so no
  * per-file flags). Sums run over 16 explicit lanes that are added up in one order, and contraction is off, so every
- * table gives the same bits; only `gemm` may differ between tables. Pointers need no alignment beyond a float's. No
+ * table gives the same bits; only multiplies of matrices may differ between tables. Pointers need no alignment beyond a float's. No
  * function allocates. n = 0 is allowed everywhere. Spans do not overlap unless said. */
 #ifndef DFM_KERNEL_KERNEL_H
 #define DFM_KERNEL_KERNEL_H
@@ -40,19 +40,18 @@ typedef struct dfm_adam_steps {
   float epsilon, m_scale, v_scale;
 } dfm_adam_steps;
 
-/* C (M, N) = A (M, K) B (K, N) + beta C, row-major, beta 0 or 1. trans_a: A is stored (K, M); trans_b: B is stored (N,
- * K). ld*: floats between the starts of stored rows. C overlaps neither A nor B. */
-typedef struct dfm_gemm_args {
-  bool trans_a, trans_b;
+/* C (M, N) = or += a product that sums over K. ld*: floats between the starts of rows. C overlaps neither A nor B. */
+typedef struct dfm_multiply_args {
   int M, N, K;
   const float *A;
-  int lda;
+  size_t lda;
   const float *B;
-  int ldb;
-  float beta;
+  size_t ldb; /* not of a packed B */
   float *C;
-  int ldc;
-} dfm_gemm_args;
+  size_t ldc;
+  bool adds;
+  const float *bias; /* (N) of `multiply`: added to each row, and then relu applied; NULL: neither */
+} dfm_multiply_args;
 
 /* sum[to[i]] += y[i], or y[i] - a[i] w[to[i]], for i = 0, ..., rows - 1 in that order. Rows of n floats; those of sum and w
  * start ld floats apart, those of y ldy. And the float before sum's row += first[i]. */
@@ -73,13 +72,26 @@ typedef struct dfm_rows {
   size_t stride, n;
 } dfm_rows;
 
+/* The rows of one table that places 0, ..., B - 1 ask for: place i that of id[i], which is none from V on. A row starts with a first-order weight; K
+ * factors follow where the field has any. */
+typedef struct dfm_sum_field {
+  dfm_rows rows;
+  const uint32_t *id;
+  uint32_t V;
+  bool has_factors;
+} dfm_sum_field;
+
 typedef struct dfm_kernel {
   const char *name; /* "generic", "avx2", "avx512" */
   dfm_bf16 bf16;    /* in plain C: what a multiply in bfloat16 is. dfm_kernel_bf16 says which one to use. */
 
-  /* oneDNN's on the wide tables where the build has it, on as many threads as the caller's OpenMP setting says; else
-   * plain C, one thread. */
-  void (*gemm)(const dfm_gemm_args *args);
+  /* packed (dfm_packed_floats(K, N)): B (K, N) in the form that `multiply` of the same table reads. trans_b: B is stored
+   * (N, K). */
+  void (*pack)(float *packed, const float *B, size_t ldb, bool trans_b, int K, int N);
+  /* C = or += A (M, K) B (K, N), B packed. An element is a sum over k in order, whatever M and N are. */
+  void (*multiply)(const dfm_multiply_args *args);
+  /* C = or += A^T B of A (K, M) and B (K, N) */
+  void (*multiply_transposed)(const dfm_multiply_args *args);
   /* y += x; y += a x; x *= a */
   void (*add)(float *y, const float *x, size_t n);
   void (*axpy)(float *y, float a, const float *x, size_t n);
@@ -105,6 +117,11 @@ typedef struct dfm_kernel {
   void (*fm_backward)(float *de, const float *e, int F, int K, const float *sum, float dlogit);
   /* The same as fm_forward of the rows e[0], ..., e[F - 1] (K each), wherever they lie; NULL: that field is absent. */
   float (*fm_rows)(const float *const *e, int F, int K, float *sum);
+  /* What F fields add to a factorization machine, for B places: own[i] = sum_f (w_f - 1/2 |e_f|^2), and sum (B, K) = sum_f e_f, of first-order
+   * weights w and factors e. K 0: no field has factors. */
+  void (*fm_sums)(const dfm_sum_field *field, int F, size_t B, int K, float *own, float *sum);
+  /* The gradient of rows id[0], ..., id[count - 1] from what such sums hand back, g (count, n): the factors' loses g[0] times themselves. */
+  void (*fm_take_own)(const dfm_rows *rows, const uint32_t *id, size_t count, float *g);
   /* Field-aware pairs: e[i] (F, K) has field i's factors for each partner, NULL where field i is absent. Returns
    * sum_{i<j} <e[i][j], e[j][i]>. Juan et al., "Field-aware Factorization Machines for CTR Prediction", RecSys 2016,
    * eq. 4. */
@@ -139,8 +156,8 @@ dfm_status dfm_kernel_pick(const dfm_kernel **kernel, dfm_error *error);
 const dfm_bf16 *dfm_kernel_bf16(const dfm_kernel *kernel);
 /* Whether that is worth its while: there are instructions for it. */
 bool dfm_kernel_has_bf16(const dfm_kernel *kernel);
-/* Whether this table's multiplies are oneDNN's: not the plain one's, nor in a build without it. */
-bool dfm_kernel_has_onednn(const dfm_kernel *kernel);
+/* Floats of a packed (K, N), of any table. */
+size_t dfm_packed_floats(int K, int N);
 /* Tables that this CPU can run, by index; NULL past the last. */
 const dfm_kernel *dfm_kernel_at(size_t i);
 

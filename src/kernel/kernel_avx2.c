@@ -4,11 +4,11 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define KERNEL_TARGET __attribute__((target("avx2")))
+#define KERNEL_TARGET __attribute__((target("avx2,fma")))
 #define KERNEL_VECTOR_BYTES 32
 #define KERNEL_MULTIPLY_WIDE(x, y) _mm256_mul_epu32((__m256i)(x), (__m256i)(y))
+#define KERNEL_MULTIPLY_ADD(x, y, z) (vec) _mm256_fmadd_ps((__m256)(x), (__m256)(y), (__m256)(z))
 #define KERNEL_TABLE dfm_kernel_avx2
 #define KERNEL_NAME "avx2"
-#define KERNEL_HAS_ONEDNN true
 #include "kernel/kernel_body.h"
 #endif

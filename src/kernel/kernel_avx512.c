@@ -11,8 +11,8 @@
 #endif
 #define KERNEL_VECTOR_BYTES 64
 #define KERNEL_MULTIPLY_WIDE(x, y) _mm512_mul_epu32((__m512i)(x), (__m512i)(y))
+#define KERNEL_MULTIPLY_ADD(x, y, z) (vec) _mm512_fmadd_ps((__m512)(x), (__m512)(y), (__m512)(z))
 #define KERNEL_TABLE dfm_kernel_avx512
 #define KERNEL_NAME "avx512"
-#define KERNEL_HAS_ONEDNN true
 #include "kernel/kernel_body.h"
 #endif

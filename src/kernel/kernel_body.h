@@ -1,11 +1,10 @@
 /* Every kernel once, in plain C: the including file says for which CPU (KERNEL_TARGET, and KERNEL_VECTOR_BYTES of its
- * registers) and what the table is called (KERNEL_TABLE, KERNEL_NAME, KERNEL_HAS_ONEDNN); out comes that table. Plain
+ * registers), how x y + z is made (KERNEL_MULTIPLY_ADD) and what the table is called (KERNEL_TABLE, KERNEL_NAME); out comes that table. Plain
  * loops are written so that gcc and clang vectorise them at -O3 without reassociating a sum; where a sum must stay in
  * registers across a loop, gcc needs the vector type spelled out. */
 #include <math.h>
 #include <string.h>
 
-#include "kernel/gemm_onednn.h"
 #include "kernel/kernel.h"
 
 #define KERNEL KERNEL_TARGET static
@@ -458,12 +457,15 @@ KERNEL float fm_rows(const float *const *e, int F, int K, float *restrict sum) {
 
 #include "kernel/bf16_body.h"
 #include "kernel/ffm_body.h"
-#include "kernel/gemm_body.h"
+#include "kernel/fm_sums_body.h"
+#include "kernel/multiply_body.h"
 #include "kernel/optim_body.h"
 
 const dfm_kernel KERNEL_TABLE = {
     .name = KERNEL_NAME,
-    .gemm = gemm,
+    .pack = pack,
+    .multiply = multiply,
+    .multiply_transposed = multiply_transposed,
     .bf16 = {"plain", bf16_nothing, bf16_nothing, bf16_multiply, bf16_convert},
     .add = add,
     .axpy = axpy,
@@ -478,6 +480,8 @@ const dfm_kernel KERNEL_TABLE = {
     .fm_forward = fm_forward,
     .fm_backward = fm_backward,
     .fm_rows = fm_rows,
+    .fm_sums = fm_sums,
+    .fm_take_own = fm_take_own,
     .ffm_forward = ffm_forward,
     .ffm_gradient = ffm_gradient,
     .sgd = sgd,

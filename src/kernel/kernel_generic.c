@@ -1,5 +1,4 @@
-/* The definition: kernel_body.h comes in, the table that any CPU runs goes out. Its matrix multiply is plain C, so
- * sanitizers see all of it. */
+/* The definition: kernel_body.h comes in, the table that any CPU runs goes out. */
 #include "kernel/kernel_tables.h"
 
 #if defined(__SSE2__)
@@ -8,7 +7,7 @@
 #endif
 #define KERNEL_TARGET
 #define KERNEL_VECTOR_BYTES 16
+#define KERNEL_MULTIPLY_ADD(x, y, z) ((x) * (y) + (z))
 #define KERNEL_TABLE dfm_kernel_generic
 #define KERNEL_NAME "generic"
-#define KERNEL_HAS_ONEDNN false
 #include "kernel/kernel_body.h"

@@ -1,8 +1,7 @@
 /* The multiplies of a net's dense layers, prepared once for shapes of whole blocks: edges and weights come in, edges and
- * gradients go out; operands are float32, or rounded to bfloat16 with sums in float32.
+ * gradients go out; operands are float32 (dense_float32.h), or rounded to bfloat16 with sums in float32 (dense_bf16.h).
  *
- * Weights are packed once a step into the form that multiplies fastest: oneDNN's in float32, tiles in bfloat16
- * (dense_bf16.h). */
+ * Weights are packed once a step into the form that multiplies fastest. */
 #ifndef DFM_LAYER_DENSE_MULTIPLY_H
 #define DFM_LAYER_DENSE_MULTIPLY_H
 
@@ -27,29 +26,23 @@ typedef struct dfm_dense_settings {
 enum { DFM_MIN_BLOCK = 32 };
 int dfm_dense_block(int capacity, bool is_bf16);
 
-/* NULL goes out where there is nothing to prepare: the layers multiply by the kernel's gemm then, as a layer does whose
- * multiply oneDNN has not. That is decided here, once: no later failure changes which multiply runs. Net and kernel are kept
- * by reference. */
-dfm_status dfm_dense_create(const dfm_dense_settings *settings, dfm_pool *pool, dfm_dense **dense, dfm_error *error);
+/* NULL goes out where the net has no dense layers. Net and kernel are kept by reference. */
+dfm_status dfm_dense_create(const dfm_dense_settings *settings, dfm_dense **dense, dfm_error *error);
 void dfm_dense_free(dfm_dense *dense); /* NULL accepted */
 
 /* Takes the net's weights (n_weights) as they are now: before each step. */
-dfm_status dfm_dense_begin(dfm_dense *dense, const float *weight, dfm_pool *pool, dfm_error *error);
+void dfm_dense_begin(dfm_dense *dense, const float *weight, dfm_pool *pool);
 
-/* Whether every multiply since it was last asked was done: after the tasks that multiply, since what one wrote is undefined
- * where oneDNN failed. NULL accepted. */
-dfm_status dfm_dense_check(dfm_dense *dense, dfm_error *error);
-
-/* Gradient tasks of a dense layer, prepared or not: they own whole blocks of 32 rows of W, the last one what is left. */
+/* Gradient tasks of a dense layer: they own whole blocks of 32 rows of W, the last one what is left. */
 int dfm_dense_tasks(const dfm_layer *layer);
 void dfm_dense_task(const dfm_layer *layer, int task, int *h0, int *h1);
 
-/* ---- of a pass whose `dense` is set */
+/* ---- of a pass */
 
 /* Whether the layer's output goes to another dense layer alone, so that neither its values nor their gradients are in the edge:
- * forward ends with bias and activation, and backward begins behind the activation. `dense` NULL: no. */
+ * forward ends with bias and activation, and backward begins behind the activation. */
 bool dfm_dense_feeds(const dfm_dense *dense, const dfm_layer *layer);
-/* y = x W^T of a block's rows. */
+/* y = act(x W^T + b) of a block's rows. */
 void dfm_dense_forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
 /* dx (+)= dz W of a block's rows, from dz in the output's gradient. */
 void dfm_dense_backward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
@@ -59,7 +52,7 @@ void dfm_dense_backward(const dfm_layer *layer, const dfm_pass *pass, int b0, in
 int dfm_dense_piece(const dfm_dense *dense);
 /* Adds the piece that starts at row b0 to dW, of gradient task `task`. */
 void dfm_dense_accumulate(const dfm_layer *layer, const dfm_pass *pass, int task, int b0);
-/* Whether it multiplies in bfloat16: then dfm_dense_gradient makes gradients, else they are the caller's. NULL accepted: no. */
+/* Whether it multiplies in bfloat16. NULL accepted: no. */
 bool dfm_dense_is_bf16(const dfm_dense *dense);
 /* dW = dz^T x and db += column sums of dz over the whole batch, of gradient task `task`: rows [h0, h1) of W as
  * dfm_dense_task says. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/prefetch.h"
+#include "table/sum.h"
 
 /* Rows done field by field at once: their lines of the edges stay in the first-level cache. */
 enum { TILE = 8 };
@@ -203,14 +204,30 @@ static inline void place_numbers(const dfm_pass *pass, int b) {
   if (net->edge_n[DFM_EDGE_WITHIN] > 0) *dfm_value(pass, DFM_EDGE_WITHIN, b, 0) = 0;
 }
 
+/* What tables have added up to, group by group. */
+static void place_sums(const dfm_pass *pass, int b0, int b1) {
+  const dfm_sums *sums = pass->table_sums;
+  const size_t K = (size_t)sums->K;
+  float *first = pass->value[DFM_EDGE_FIRST];
+  float *of_fm = pass->net->fm_sums < 0 ? NULL : pass->value[pass->net->fm_sums];
+  if (K > 0) memset(of_fm + (size_t)b0 * K, 0, (size_t)(b1 - b0) * K * sizeof *of_fm);
+  for (int g = 0; g < sums->groups; g++) {
+    const size_t at = (size_t)g * (size_t)sums->capacity + (size_t)b0, n = (size_t)(b1 - b0);
+    pass->kernel->add(first + b0, sums->own + at, n);
+    if (K > 0) pass->kernel->add(of_fm + (size_t)b0 * K, sums->factors + at * K, n * K);
+  }
+}
+
 void dfm_embed(const dfm_embedding *from, const dfm_pass *pass, const dfm_batch *batch, int b0, int b1) {
   const dfm_net *net = pass->net;
   const int step = net->n_slots > 0 ? net->tile : net->edge_n[DFM_EDGE_EMBED] == 0 ? b1 - b0 : TILE;
   for (int at = b0; at < b1; at += step) {
     const int end = at + step < b1 ? at + step : b1;
     for (int b = at; b < end; b++) place_numbers(pass, b);
+    if (pass->table_sums) place_sums(pass, at, end);
     for (int f = 0; f < net->F; f++) {
       if (net->field[f].first + net->field[f].width == 0) continue;
+      if (pass->table_sums && net->table[net->field[f].table].is_summed) continue;
       if (batch->list[f].offsets)
         for (int b = at; b < end; b++) place_list(from, pass, batch, f, b);
       else if (net->field[f].column >= 0 && net->n_slots == 0)

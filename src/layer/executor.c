@@ -165,7 +165,7 @@ dfm_status dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_
   executor->has_rooms = !executor->has_barrier && rooms <= dfm_executor_edge_rows(executor->capacity);
   for (int block = 0; block < n_blocks; block++) executor->loss[block] = 0;
   if (pass->pairs) DFM_TRY(list_table_rows(executor, plans, error));
-  if (pass->dense) DFM_TRY(dfm_dense_begin(pass->dense, pass->weight, pool, error));
+  if (pass->dense) dfm_dense_begin(pass->dense, pass->weight, pool);
   for (int i = 0; i < executor->n_ops; i = executor->to + 1) {
     executor->from = executor->to = i;
     while (executor->to < executor->n_ops && !is_barrier(&executor->op[executor->to])) executor->to++;
@@ -174,11 +174,7 @@ dfm_status dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_
   }
   *loss = 0;
   for (int block = 0; block < n_blocks; block++) *loss += executor->loss[block];
-  return dfm_executor_check(executor, error);
-}
-
-dfm_status dfm_executor_check(const dfm_executor *executor, dfm_error *error) {
-  return dfm_dense_check(executor->pass.dense, error);
+  return DFM_OK;
 }
 
 int dfm_executor_tasks(const dfm_executor *executor) {

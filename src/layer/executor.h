@@ -14,13 +14,15 @@ typedef struct dfm_executor dfm_executor;
  * edges. The net and the kernel are kept by reference. */
 dfm_status dfm_executor_create(const dfm_net *net, const dfm_kernel *kernel, float *weight, float *dweight,
                                int capacity, uint64_t seed, dfm_executor **executor, dfm_error *error);
-/* Dense layers multiply by `dense` from here on, which stays the caller's and is for the executor's blocks; NULL: by the kernel's gemm. While
+/* Dense layers multiply by `dense` from here on, which stays the caller's and is for the executor's blocks; NULL where there are none. While
  * training each step takes the weights anew; for scoring the caller has taken them, and `room` is the row of dense's room that is this executor's. */
 void dfm_executor_use(dfm_executor *executor, struct dfm_dense *dense, int room);
+/* Rows of tables that are summed come as these sums, which stay the caller's. */
+void dfm_executor_sum_from(dfm_executor *executor, const struct dfm_sums *sums);
 void dfm_executor_free(dfm_executor *executor); /* NULL accepted */
 
 /* Forward, loss and backward of step `step` over the gathered rows `plans` (F) and the batch. Afterwards every edge's gradient is there; gradients of
- * parameters are made by dfm_executor_gradient. `loss`: the sum of weighted log losses. Fails where a multiply does. */
+ * parameters are made by dfm_executor_gradient. `loss`: the sum of weighted log losses. */
 dfm_status dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_plan *plans, const dfm_batch *batch,
                               int64_t step, double *loss, dfm_error *error);
 
@@ -30,14 +32,12 @@ void dfm_executor_measure(dfm_executor *executor, dfm_busy *busy);
 /* Gradient tasks of the dense parameters, after dfm_executor_train: independent of each other. */
 int dfm_executor_tasks(const dfm_executor *executor);
 int dfm_executor_gradient(const dfm_executor *executor, int task, dfm_span span[2]);
-/* After such tasks: whether their multiplies were done. */
-dfm_status dfm_executor_check(const dfm_executor *executor, dfm_error *error);
 
 /* After dfm_executor_train: logits (B), and what the tables need. */
 const float *dfm_executor_logits(const dfm_executor *executor);
 dfm_table_gradient dfm_executor_table_gradient(const dfm_executor *executor);
 
-/* Probabilities of the batch's rows (at most `capacity`), on the calling thread. Whoever set `dense` checks it when all are done. */
+/* Probabilities of the batch's rows (at most `capacity`), on the calling thread. */
 void dfm_executor_score(dfm_executor *executor, const dfm_row_source *source, const dfm_batch *batch,
                         float *probability);
 

@@ -261,6 +261,10 @@ void dfm_executor_use(dfm_executor *executor, struct dfm_dense *dense, int room)
   executor->pass.block = dfm_dense_block(executor->capacity, dfm_dense_is_bf16(dense));
 }
 
+void dfm_executor_sum_from(dfm_executor *executor, const struct dfm_sums *sums) {
+  executor->pass.table_sums = sums;
+}
+
 void dfm_executor_free(dfm_executor *executor) {
   if (!executor) return;
   if (executor->edges) dfm_pages_free(executor->edges, executor->edges_bytes);

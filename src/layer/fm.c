@@ -5,10 +5,29 @@
  *
  * Where rows are read where they lie (net->n_slots > 0), the gradient of the sums is all that is handed back for them: their table takes
  * dlogit e_f away itself. */
+#include "data/schema.h"
 #include "layer/layer.h"
+
+/* The same where most fields come as their sum t, less half of their squares in the first-order weights: with r the sum of the others, whose pairs p
+ * are added up as usual, the pairs of all are p + <t, r> + 1/2 |t|^2. */
+static void forward_sums(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {
+  const int K = layer->K, others = pass->net->n_slots - pass->net->n_summed;
+  float r[DFM_MAX_FIELD_WIDTH];
+  for (int b = b0; b < b1; b++) {
+    float *sum = dfm_value(pass, layer->scratch, b, 0), *logit = dfm_value(pass, layer->out, b, 0);
+    *logit += 0.5F * pass->kernel->dot(sum, sum, (size_t)K);
+    if (others == 0) continue;
+    *logit += pass->kernel->fm_rows(dfm_slots(pass, b), others, K, r) + pass->kernel->dot(sum, r, (size_t)K);
+    pass->kernel->add(sum, r, (size_t)K);
+  }
+}
 
 static void forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {
   const int K = layer->K, F = layer->n_in / K, slots = pass->net->n_slots;
+  if (pass->table_sums) {
+    forward_sums(layer, pass, b0, b1);
+    return;
+  }
   for (int b = b0; b < b1; b++) {
     float *sum = dfm_value(pass, layer->scratch, b, 0), *logit = dfm_value(pass, layer->out, b, 0);
     *logit += slots > 0 ? pass->kernel->fm_rows(dfm_slots(pass, b), slots, K, sum)

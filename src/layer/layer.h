@@ -64,6 +64,7 @@ typedef struct dfm_net_field { /* of a category field */
 /* What a row of the table that a field owns holds: a first-order weight (1) or none (0), then `width` factors; both 0 where no field uses it. */
 typedef struct dfm_net_table {
   int first, width;
+  bool is_summed; /* training needs nothing of it but sums over fields (table/sum.h) */
 } dfm_net_table;
 
 typedef struct dfm_net {
@@ -83,6 +84,8 @@ typedef struct dfm_net {
    * at once, as many as the first-level cache holds. 0: EMBED is read. */
   int n_slots, tile;
   int slot_width;   /* factors of a slot: K; ffm: n_slots K */
+  int n_summed;     /* slots at the end that are sums while training: single-valued fields of tables that are summed */
+  bool has_sums;    /* there are such tables */
   int *slot_number; /* (n_slot_numbers) the numbers that have the first slots */
   int n_slot_numbers;
   int fm_sums;  /* edge of fm's sums, where its gradient is too; -1: none */
@@ -103,11 +106,13 @@ typedef struct dfm_pass {
   float *dweight; /* their gradients */
   float *value[DFM_MAX_EDGES];  /* (B, edge_n) */
   float *dvalue[DFM_MAX_EDGES]; /* NULL while scoring */
-  const float **row;            /* (B, n_slots) factors of each slot; NULL: the field is absent */
-  uint32_t *piece;              /* (B, n_slots) their pieces while field-aware pairs train (table/table.h), else NULL */
-  uint32_t *first_piece;        /* (F) that of a table's first gathered row */
-  struct dfm_pairs *pairs;      /* what pieces are of */
-  float *columns;               /* room for them */
+  const struct dfm_sums
+      *table_sums;         /* what tables add up to while training (table/sum.h); NULL while scoring, or if none does */
+  const float **row;       /* (B, n_slots) factors of each slot; NULL: the field is absent */
+  uint32_t *piece;         /* (B, n_slots) their pieces while field-aware pairs train (table/table.h), else NULL */
+  uint32_t *first_piece;   /* (F) that of a table's first gathered row */
+  struct dfm_pairs *pairs; /* what pieces are of */
+  float *columns;          /* room for them */
   float *row_scratch; /* (tile, n_slots, scratch_n) room for rows that are made to be scored; NULL while training */
   size_t scratch_n;
   int B, block; /* rows in the batch, rows per block */
@@ -116,7 +121,7 @@ typedef struct dfm_pass {
   bool is_train;
   uint64_t dropout_key;
   int64_t step;
-  struct dfm_dense *dense;        /* how dense layers multiply (dense_multiply.h); NULL: by the kernel's gemm */
+  struct dfm_dense *dense;        /* how dense layers multiply (dense_multiply.h); NULL: there are none */
   double *sums[DFM_MAX_LAYERS];   /* batch norm: per block, then whole-batch, statistics; NULL elsewhere */
   float *partial[DFM_MAX_LAYERS]; /* (blocks, kind->partial) gradients of each block; NULL where there are none */
 } dfm_pass;

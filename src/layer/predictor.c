@@ -9,9 +9,6 @@
 
 /* Rows per block: as in training, where the multiply is at full speed and the activations stay in the second-level cache. */
 enum { DFM_SCORE_ROWS = 128 };
-/* Rows of a run that pay for taking the weights into the form that multiplies are fastest with. */
-enum { DFM_PACK_ROWS = 2048 };
-
 typedef struct dfm_worker {
   dfm_status status; /* of the run at hand: the first failure */
   dfm_error error;
@@ -23,8 +20,7 @@ struct dfm_predictor {
   dfm_row_source source;
   float *weight;
   dfm_dense_settings settings;
-  bool has_dense;   /* `dense` is made: by the first run that is worth a copy of the weights */
-  dfm_dense *dense; /* NULL: the kernel's gemm multiplies */
+  dfm_dense *dense; /* NULL: there are no dense layers */
   dfm_worker *worker;
   int threads;
   bool is_fixed;
@@ -34,6 +30,12 @@ struct dfm_predictor {
   int64_t first, n;
   float *probability;
 };
+
+/* Each worker has a block of dense's room. */
+static void use(const dfm_predictor *predictor, dfm_dense *dense) {
+  for (int i = 0; i < predictor->threads; i++)
+    dfm_executor_use(predictor->worker[i].executor, dense, i * DFM_SCORE_ROWS);
+}
 
 dfm_status dfm_predictor_create(const dfm_net *net, const dfm_kernel *kernel, float *weight,
                                 const dfm_row_source *source, dfm_pool *pool, dfm_predictor **out, dfm_error *error) {
@@ -52,6 +54,8 @@ dfm_status dfm_predictor_create(const dfm_net *net, const dfm_kernel *kernel, fl
     DFM_TRY_GOTO(status, dfm_executor_create(net, kernel, weight, NULL, DFM_SCORE_ROWS, 0, &worker->executor, error),
                  fail);
   }
+  DFM_TRY_GOTO(status, dfm_dense_create(&predictor->settings, &predictor->dense, error), fail);
+  use(predictor, predictor->dense);
   *out = predictor;
   return DFM_OK;
 fail:
@@ -76,11 +80,9 @@ static void score_block(void *context, int block, int thread) {
   const int64_t at = (int64_t)block * DFM_SCORE_ROWS, left = predictor->n - at;
   const int n = left < DFM_SCORE_ROWS ? (int)left : DFM_SCORE_ROWS;
   float probability[DFM_SCORE_ROWS];
-  worker->batch->rows = predictor->is_fixed && !predictor->settings.is_bf16 ? DFM_SCORE_ROWS : n;
-  for (int b = 0; b < worker->batch->rows; b++) {
-    const int64_t i = at + (b < n ? b : n - 1);
-    worker->batch->row[b] = predictor->row ? predictor->row[i] : predictor->first + i;
-  }
+  worker->batch->rows = n;
+  for (int b = 0; b < n; b++)
+    worker->batch->row[b] = predictor->row ? predictor->row[at + b] : predictor->first + at + b;
   if (worker->status == DFM_OK) worker->status = dfm_dataset_lay_out(predictor->dataset, worker->batch, &worker->error);
   if (worker->status != DFM_OK) return;
   dfm_dataset_fill(predictor->dataset, worker->batch, 0, worker->batch->rows);
@@ -88,41 +90,22 @@ static void score_block(void *context, int block, int thread) {
   memcpy(predictor->probability + at, probability, (size_t)n * sizeof *probability);
 }
 
-/* Each worker has a block of dense's room. */
-static void use(const dfm_predictor *predictor, dfm_dense *dense) {
-  for (int i = 0; i < predictor->threads; i++)
-    dfm_executor_use(predictor->worker[i].executor, dense, i * DFM_SCORE_ROWS);
-}
-
-/* For `n` rows to come, with the weights as they are now. */
-static dfm_status begin(dfm_predictor *predictor, dfm_pool *pool, int64_t n, dfm_error *error) {
-  const bool packs = n >= DFM_PACK_ROWS;
-  if (predictor->is_fixed) return DFM_OK;
-  if (packs && !predictor->has_dense) {
-    DFM_TRY(dfm_dense_create(&predictor->settings, pool, &predictor->dense, error));
-    predictor->has_dense = true;
-  }
-  dfm_dense *dense = packs ? predictor->dense : NULL;
-  if (dense) DFM_TRY(dfm_dense_begin(dense, predictor->weight, pool, error));
-  use(predictor, dense);
-  return DFM_OK;
+/* Takes the weights as they are now, unless they are fixed. */
+static void begin(const dfm_predictor *predictor, dfm_pool *pool) {
+  if (predictor->dense && !predictor->is_fixed) dfm_dense_begin(predictor->dense, predictor->weight, pool);
 }
 
 dfm_status dfm_predictor_fix(dfm_predictor *predictor, bool is_bf16, dfm_pool *pool, dfm_error *error) {
   dfm_dense_settings settings = predictor->settings;
   dfm_dense *dense = NULL;
   settings.is_bf16 = is_bf16;
-  DFM_TRY(dfm_dense_create(&settings, pool, &dense, error));
-  const dfm_status status = dense ? dfm_dense_begin(dense, predictor->weight, pool, error) : DFM_OK;
-  if (status != DFM_OK) {
-    dfm_dense_free(dense);
-    return status;
-  }
+  DFM_TRY(dfm_dense_create(&settings, &dense, error));
+  if (dense) dfm_dense_begin(dense, predictor->weight, pool);
   use(predictor, dense);
   dfm_dense_free(predictor->dense);
   predictor->dense = dense;
   predictor->settings = settings;
-  predictor->has_dense = predictor->is_fixed = true;
+  predictor->is_fixed = true;
   return DFM_OK;
 }
 
@@ -134,7 +117,7 @@ static dfm_status score(dfm_predictor *predictor, dfm_pool *pool, dfm_error *err
     const dfm_worker *worker = &predictor->worker[i];
     if (worker->status != DFM_OK) return dfm_fail(error, worker->status, "%s", worker->error.message);
   }
-  return dfm_dense_check(predictor->dense, error);
+  return DFM_OK;
 }
 
 dfm_status dfm_predictor_run(dfm_predictor *predictor, dfm_pool *pool, const dfm_dataset *dataset, int64_t first,
@@ -142,7 +125,7 @@ dfm_status dfm_predictor_run(dfm_predictor *predictor, dfm_pool *pool, const dfm
   dfm_scan scan = {.dataset = dataset, .first = first, .end = first + n};
   predictor->dataset = dataset;
   predictor->row = NULL;
-  DFM_TRY(begin(predictor, pool, n, error));
+  begin(predictor, pool);
   for (;;) {
     DFM_TRY(dfm_scan_next(&scan, error));
     if (scan.n == 0) return DFM_OK;
@@ -157,7 +140,7 @@ dfm_status dfm_predictor_run_rows(dfm_predictor *predictor, dfm_pool *pool, cons
                                   const int64_t *row, int64_t n, float *probability, dfm_error *error) {
   predictor->dataset = dataset;
   predictor->row = row;
-  DFM_TRY(begin(predictor, pool, n, error));
+  begin(predictor, pool);
   predictor->n = n;
   predictor->probability = probability;
   return score(predictor, pool, error);

@@ -11,9 +11,8 @@ dfm_status dfm_predictor_create(const dfm_net *net, const dfm_kernel *kernel, fl
                                 const dfm_row_source *source, dfm_pool *pool, dfm_predictor **predictor,
                                 dfm_error *error);
 /* Weights and table rows stay as they are from here on, and dense layers multiply in bfloat16 where `is_bf16`. Weights are
- * packed once. A row's probability is the same bits whichever rows, and how many, are scored with it: in float32 blocks are
- * filled up to their full size for that, since a multiply of fewer rows may add up in another order. (Without it a run of 2,048
- * rows or more may differ in the last bits from a shorter one's.) May be called again, for the other precision. */
+ * packed once, instead of at each run. May be called again, for the other precision. A row's probability is the same bits
+ * whichever rows, and how many, are scored with it, here as before. */
 dfm_status dfm_predictor_fix(dfm_predictor *predictor, bool is_bf16, dfm_pool *pool, dfm_error *error);
 void dfm_predictor_free(dfm_predictor *predictor); /* NULL accepted */
 

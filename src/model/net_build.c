@@ -68,6 +68,32 @@ static dfm_status describe_fields(dfm_net *net, const dfm_encoder *encoder, cons
   return DFM_OK;
 }
 
+/* Tables whose rows training has no need to see side by side: without a dnn and field-aware pairs, each of their fields has one value a row, and
+ * takes part in all that the table holds. */
+static void find_summed(dfm_net *net, const dfm_encoder *encoder, const dfm_model_kind *kind) {
+  if ((kind->branches & DFM_INTO_DNN) || net->is_field_aware) return;
+  for (int f = 0; f < net->F; f++) net->table[net->field[f].table].is_summed = true;
+  for (int f = 0; f < net->F; f++) {
+    const int table = net->field[f].table, of = branches_of(kind, &encoder->category[f].settings);
+    if (encoder->category[f].is_list || !(of & DFM_INTO_LINEAR) ||
+        of != branches_of(kind, &encoder->category[table].settings))
+      net->table[table].is_summed = false;
+  }
+  for (int t = 0; t < net->F; t++) net->has_sums |= net->table[t].is_summed;
+}
+
+/* Slots for the fields of the pair branch, of which summed ones come last: field-aware factors are in the order of fields. */
+static void give_field_slots(dfm_net *net, const dfm_encoder *encoder, const dfm_model_kind *kind) {
+  for (int is_summed = 0; is_summed < 2; is_summed++)
+    for (int f = 0; f < net->F; f++) {
+      if (!(branches_of(kind, &encoder->category[f].settings) & DFM_INTO_FM)) continue;
+      if (net->table[net->field[f].table].is_summed != (is_summed == 1)) continue;
+      net->field[f].slot = net->n_slots++;
+      net->n_summed += is_summed;
+      if (net->is_field_aware) net->field[f].within_from = net->field[f].slot * net->fm_width;
+    }
+}
+
 /* Bytes of table rows that go through the layers at once: they and their gradients fit the first-level cache. */
 enum { TILE_BYTES = 16384, MAX_TILE = 32 };
 
@@ -85,11 +111,7 @@ static dfm_status give_slots(dfm_net *net, const dfm_encoder *encoder, const dfm
   for (int d = 0; d < net->D; d++)
     if (net->number_into[d] & DFM_INTO_FM) net->slot_number[net->n_slot_numbers++] = d;
   net->n_slots = net->n_slot_numbers;
-  for (int f = 0; f < net->F; f++) {
-    if (!(branches_of(kind, &encoder->category[f].settings) & DFM_INTO_FM)) continue;
-    net->field[f].slot = net->n_slots++;
-    if (net->is_field_aware) net->field[f].within_from = net->field[f].slot * net->fm_width;
-  }
+  give_field_slots(net, encoder, kind);
   /* ffm reads its rows once: how many it has read before matters little. */
   const long long fitting = TILE_BYTES / ((long long)net->n_slots * net->fm_width * (long long)sizeof(float));
   net->tile = fitting < 1 ? 1 : fitting > MAX_TILE ? MAX_TILE : (int)fitting;
@@ -106,6 +128,7 @@ static dfm_status lay_out(dfm_net *net, const dfm_recipe *recipe, const dfm_enco
   DFM_TRY(check_fm_width(net, encoder, kind, error));
   if (net->fm_width == 0) net->fm_width = recipe->embedding.width;
   DFM_TRY(describe_fields(net, encoder, kind, error));
+  find_summed(net, encoder, kind);
   DFM_TRY(give_slots(net, encoder, kind, error));
   for (int d = 0; d < net->D; d++)
     if (net->number_into[d] & DFM_INTO_FM) column += net->slot_width;

@@ -29,7 +29,7 @@ static size_t lay_out(const dfm_tables *tables, dfm_plan *plans, char *room) {
     if (n == 0) continue;
     plan->unique = take(room, &at, n);
     plan->inverse = take(room, &at, n);
-    plan->weights = take(room, &at, (n + 1) * row);
+    plan->weights = tables->table[t].is_summed ? NULL : take(room, &at, (n + 1) * row);
     plan->gradients = plan->keeps_gradients ? take(room, &at, (n + 1) * row) : NULL;
     plan->start = take(room, &at, n + 2);
     plan->order = take(room, &at, n);
@@ -134,12 +134,6 @@ static void start_rows(const dfm_tables *tables, const dfm_table *table, fresh_r
   fresh->n = 0;
 }
 
-/* Touch words under this one are those of rows that are not ready. */
-static uint32_t ready_from(const dfm_tables *tables, const dfm_table *table) {
-  const bool is_caught_up = tables->states == 2 && !table->is_frozen;
-  return is_caught_up ? (uint32_t)dfm_optimizer_step_count(tables->optimizer) : 1;
-}
-
 /* The places of one field. */
 typedef struct places {
   const dfm_table *table;
@@ -150,7 +144,7 @@ typedef struct places {
 /* Whether a place's row is asked for as a whole. A long one need not be copied for each place, and is asked for when it is; its touch word comes
  * first, and the rest only where it may be caught up. */
 static bool asks_whole(const dfm_tables *tables, const dfm_table *table) {
-  return table->n <= DFM_COPY_FEW || ready_from(tables, table) > 1;
+  return table->n <= DFM_COPY_FEW || dfm_rows_ready_from(tables, table) > 1;
 }
 
 DFM_PREFETCHES void ask_touch(const dfm_table *table, uint32_t id) {
@@ -179,7 +173,7 @@ DFM_PREFETCHES void ask_ahead(const dfm_table *table, const places *of, size_t p
 __attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *tables, const places *of, dfm_plan *plan,
                                                             uint32_t *restrict inverse, size_t n) {
   const dfm_table table = *of->table;
-  const uint32_t ready = ready_from(tables, of->table), *id = of->id;
+  const uint32_t ready = dfm_rows_ready_from(tables, of->table), *id = of->id;
   uint32_t *restrict unique = plan->unique, U = (uint32_t)plan->U;
   float *restrict weights = plan->weights;
   const bool is_whole = asks_whole(tables, of->table);

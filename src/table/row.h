@@ -20,6 +20,12 @@ static inline dfm_row dfm_row_at(const dfm_table *table, uint32_t id) {
   return (dfm_row){w, w + table->n, w + 2 * table->n, (uint32_t *)(void *)(w + table->stride - 1)};
 }
 
+/* Touch words under this one are those of rows that are not ready. */
+static inline uint32_t dfm_rows_ready_from(const dfm_tables *tables, const dfm_table *table) {
+  const bool is_caught_up = tables->states == 2 && !table->is_frozen;
+  return is_caught_up ? (uint32_t)dfm_optimizer_step_count(tables->optimizer) : 1;
+}
+
 /* Rows are asked for in goes, because what waits for a page's translation holds up all that follows it: the first line of some rows at once, so that
  * they wait together; nearer the others of each row, whose page is known by then, between the work on other rows; and just before, all of it from the
  * second-level cache into the first. Short rows, of which many are in the caches, in one. */

@@ -48,6 +48,7 @@ dfm_status dfm_tables_create(const dfm_tables_settings *settings, dfm_tables **o
     table->first = settings->first[f];
     table->n = settings->first[f] + settings->width[f];
     table->V = table->n > 0 ? dfm_encoder_rows(settings->encoder, f) : 0;
+    table->is_summed = settings->is_summed[f];
     table->is_frozen = settings->encoder->category[f].settings.trainable == 0;
     table->stride = table->n * (1 + (table->is_frozen ? 0 : tables->states)) + 1;
     table->is_swept =

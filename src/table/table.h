@@ -37,6 +37,7 @@ typedef struct dfm_table {
   int stride;     /* 4-byte words per row */
   bool is_frozen; /* rows stay as they start, and have no states */
   bool is_swept;  /* every row moves at every step (coupled L2 under exact updates) */
+  bool is_summed; /* its rows are summed where they lie (sum.h), and never gathered */
   float *rows;    /* (V, stride) */
 } dfm_table;
 
@@ -61,6 +62,7 @@ typedef struct dfm_tables_settings {
   const dfm_optimizer *optimizer;
   const dfm_kernel *kernel;
   const int *first, *width;
+  const bool *is_summed;      /* (F) */
   float l2_first, l2_factors; /* added to the gradient as l2 w */
   bool lazy;
   dfm_table_init init;
@@ -106,7 +108,7 @@ typedef struct dfm_plan {
   int U;                  /* unique rows */
   uint32_t *unique;       /* (U) ids, in the order of their first place */
   uint32_t *inverse;      /* (n) place -> u */
-  float *weights;         /* (U + 1, row) gathered rows; the last one is zero */
+  float *weights;         /* (U + 1, row) gathered rows, the last one zero; none of a table that is summed */
   float *gradients;       /* (U + 1, row), only while the gradient norm is clipped; else NULL */
   bool keeps_gradients;
   /* Made while the table is updated, where its fields have partners (partners.c): unique row u is wanted by the rows order[start[u] .. start[u + 1]),

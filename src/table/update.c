@@ -42,10 +42,10 @@ static void add_rows(const dfm_update *update, int f) {
     args.ldy = (size_t)field->lde;
     args.n = n - first;
     args.first = field->has_first ? dlogit : NULL;
-    args.a = field->has_within ? dlogit : NULL;
+    args.a = field->has_within && !update->table->is_summed ? dlogit : NULL;
     assert(!args.a ||
            (field->within_from == 0 && (size_t)field->within_n == args.n)); /* it pairs by all of its factors */
-    args.w = update->plan->weights + first;
+    args.w = args.a ? update->plan->weights + first : NULL;
   } else if (field->has_first) {
     args.y = dlogit;
     args.ldy = args.n = 1;
@@ -110,19 +110,37 @@ static void add_items(const dfm_update *update, int f) {
   for (uint32_t place = 0; place < n; place++) add_place(update, f, place, list->row[place], list->coefficient[place]);
 }
 
-/* Adds penalties to the gradients g of the unique rows [from, to), at their gathered weights. */
+/* The weights of unique row u before the step. */
+static const float *weights_of(const dfm_update *update, int u) {
+  const dfm_table *table = update->table;
+  const dfm_plan *plan = update->plan;
+  return table->is_summed ? dfm_row_at(table, plan->unique[u]).w : plan->weights + (size_t)u * (size_t)table->n;
+}
+
+/* Adds penalties to the gradients g of the unique rows [from, to). */
 static void add_penalty(const dfm_update *update, int from, int to, float *g) {
   const dfm_tables *tables = update->tables;
   const size_t n = (size_t)update->table->n, first = (size_t)update->table->first;
   if (tables->l2_first == 0 && tables->l2_factors == 0) return;
-  const float *w = update->plan->weights + (size_t)from * n;
-  for (int u = from; u < to; u++, w += n, g += n) {
+  for (int u = from; u < to; u++, g += n) {
+    const float *w = weights_of(update, u);
     if (first) g[0] += tables->l2_first * w[0];
     tables->kernel->axpy(g + first, tables->l2_factors, w + first, n - first);
   }
 }
 
-/* g = sum over the places of each unique row + its penalty. */
+static dfm_rows rows_of(const dfm_table *table) {
+  return (dfm_rows){table->rows, (size_t)table->stride, (size_t)table->n};
+}
+
+/* What the gradients g of the unique rows [from, to) need of the rows themselves, where these are summed: of an fm's sums each has its own part. */
+static void take_own(const dfm_update *update, int from, int to, float *g) {
+  const dfm_rows rows = rows_of(update->table);
+  if (!update->table->is_summed || rows.n == 1) return;
+  update->tables->kernel->fm_take_own(&rows, update->plan->unique + from, (size_t)(to - from), g);
+}
+
+/* g = sum over the places of each unique row. */
 static void add_up(const dfm_update *update) {
   const size_t n = (size_t)update->table->n;
   memset(update->g, 0, ((size_t)update->plan->U + 1) * n * sizeof *update->g);
@@ -133,7 +151,6 @@ static void add_up(const dfm_update *update) {
     else
       add_rows(update, f);
   }
-  add_penalty(update, 0, update->plan->U, update->g);
 }
 
 /* The rows hold after the current step, and are no longer marked. */
@@ -157,7 +174,7 @@ DFM_PREFETCHES void ask_ahead(const dfm_table *table, const dfm_plan *plan, int 
 /* Steps the unique rows [from, to) by their gradients g. The gathered weights stay as they are: other tables' gradients may need them. */
 static void step_at_once(const dfm_tables *tables, const dfm_table *table, const dfm_plan *plan, int from, int to,
                          const float *g) {
-  const dfm_rows rows = {table->rows, (size_t)table->stride, (size_t)table->n};
+  const dfm_rows rows = rows_of(table);
   dfm_optimizer_step_rows(tables->optimizer, &rows, plan->unique + from, (size_t)(to - from), g);
   touch_rows(tables, table, plan->unique + from, to - from);
 }
@@ -166,14 +183,21 @@ static int least(int a, int b) {
   return a < b ? a : b;
 }
 
-/* Steps the plan's rows by their gradients g (U, n). */
-static void step_rows(const dfm_tables *tables, const dfm_table *table, const dfm_plan *plan, const float *g) {
+/* Steps the plan's rows by the sums over their places, or by gradients that are complete. */
+static void step_rows(const dfm_update *update, bool is_complete) {
+  const dfm_table *table = update->table;
+  const dfm_plan *plan = update->plan;
   const int U = plan->U, at_once = rows_at_once(table);
   dfm_rows_ask_start(table, plan->unique, (size_t)U);
   for (int u = 0; u < U; u += at_once) {
     const int end = least(U, u + at_once);
+    float *g = update->g + (size_t)u * (size_t)table->n;
     ask_ahead(table, plan, u, end);
-    step_at_once(tables, table, plan, u, end, g + (size_t)u * (size_t)table->n);
+    if (!is_complete) {
+      take_own(update, u, end, g);
+      add_penalty(update, u, end, g);
+    }
+    step_at_once(update->tables, table, plan, u, end, g);
   }
 }
 
@@ -211,7 +235,7 @@ static void update_table(const dfm_update *update) {
     update_by_row(update);
   } else {
     add_up(update);
-    step_rows(update->tables, table, update->plan, update->g);
+    step_rows(update, false);
   }
 }
 
@@ -231,6 +255,8 @@ double dfm_table_accumulate(const dfm_tables *tables, int t, dfm_plan *plans, co
   const dfm_update update = {tables, table, plans, &plans[t], gradient, plans[t].gradients, &columns, 0};
   if (table->n == 0 || table->is_frozen) return 0;
   add_up(&update);
+  take_own(&update, 0, plans[t].U, update.g);
+  add_penalty(&update, 0, plans[t].U, update.g);
   return tables->kernel->sum_squares(plans[t].gradients, (size_t)plans[t].U * (size_t)table->n);
 }
 
@@ -243,7 +269,7 @@ void dfm_table_apply(const dfm_tables *tables, int t, dfm_plan *plans, float sca
     return;
   }
   tables->kernel->scale(plan->gradients, scale, (size_t)plan->U * (size_t)table->n);
-  step_rows(tables, table, plan, plan->gradients);
+  step_rows(&(dfm_update){.tables = tables, .table = table, .plan = plan, .g = plan->gradients}, true);
 }
 
 /* ---- rows that no place wants, of tables where all move */

@@ -5,7 +5,6 @@
 #ifndef DFM_TRAIN_BENCH_H
 #define DFM_TRAIN_BENCH_H
 
-#include "kernel/gemm_onednn.h"
 #include "train/step.h"
 
 typedef struct dfm_shape {
@@ -72,28 +71,31 @@ dfm_status dfm_bench_bandwidth(const dfm_bench *bench, size_t floats, double *ra
 /* Rows of `row_bytes` per second, read and written back at random places of `memory`, all threads together, each asked for ahead. */
 double dfm_bench_random_rows(const dfm_bench *bench, void *memory, size_t n_rows, size_t row_bytes);
 
-/* ---- bench_peak.c: the three multiplies of each dense layer, each at the number of rows and in the way that suits it best */
+/* ---- bench_peak.c: the three multiplies of each dense layer, by oneDNN at the number of rows that suits it best, and by ours */
 
 enum { DFM_MULTIPLIES = 3 * DFM_MAX_LAYERS };
 typedef struct dfm_peak_multiply {
-  dfm_onednn_shape shape,
-      asked; /* the best; with as many rows as were tried first, by which layers of one shape are found */
-  dfm_onednn_multiply *prepared; /* NULL: the kernel's gemm was best */
-  double share;                  /* of the net's flops */
+  int way, n_in, n_out;       /* way: 0 forward, 1 dx, 2 dW */
+  int M, N, K;                /* as it suits oneDNN */
+  struct dfm_onednn **onednn; /* (threads) */
+  double share;               /* of the net's flops */
 } dfm_peak_multiply;
+typedef struct dfm_operands {
+  float *A, *B, *C, *packed;
+} dfm_operands;
 typedef struct dfm_peak {
-  const dfm_kernel *kernel;
-  dfm_onednn *onednn; /* NULL: the kernel does without */
   dfm_peak_multiply multiply[DFM_MULTIPLIES];
   int n;
-  float **operand; /* (threads) A, B, C one after the other */
+  bool has_onednn;
+  dfm_operands *operand; /* (threads) */
   int threads;
 } dfm_peak;
 /* `peak` is freed in any case. */
 dfm_status dfm_peak_create(const dfm_bench *bench, const dfm_net *net, dfm_peak *peak, dfm_error *error);
 void dfm_peak_free(dfm_peak *peak);
-/* Flops per second, all threads together; 0 where the net multiplies nothing. */
-dfm_status dfm_peak_measure(const dfm_bench *bench, const dfm_peak *peak, double *rate, dfm_error *error);
+/* Flops per second, all threads together; 0 where the net multiplies nothing, or the build has no oneDNN. */
+dfm_status dfm_peak_measure(const dfm_bench *bench, const dfm_peak *peak, double *onednn, double *own,
+                            dfm_error *error);
 
 /* ---- bench_bf16.c: the same multiplies by tiles in bfloat16, of 512 rows, without the conversions around them */
 dfm_status dfm_bench_bf16_peak(const dfm_bench *bench, const dfm_net *net, double *rate, dfm_error *error);

@@ -75,9 +75,12 @@ static dfm_status touch_rows(dfm_case *made, dfm_error *error) {
 }
 
 static dfm_status one_step(dfm_case *made, int *rows, dfm_error *error) {
-  DFM_TRY(dfm_loader_next(made->loader, made->stepper->batch->row, rows, error));
+  dfm_stepper *stepper = made->stepper;
+  *rows = dfm_stepper_advance(stepper);
+  if (*rows == 0) DFM_TRY(dfm_loader_next(made->loader, stepper->batch->row, rows, error));
+  DFM_TRY(dfm_loader_next(made->loader, stepper->next->row, &stepper->next->rows, error));
   if (*rows == 0) return dfm_loader_seek(made->loader, ++made->epoch, 0, error);
-  return dfm_stepper_run(made->stepper, made->dataset, *rows, LEARNING_RATE, error);
+  return dfm_stepper_run(stepper, made->dataset, *rows, LEARNING_RATE, error);
 }
 
 dfm_status dfm_case_create(const dfm_bench *bench, const dfm_shape *shape, const char *model, dfm_case *made,

@@ -22,7 +22,8 @@ typedef struct dfm_loop {
   dfm_plain_rows *plain; /* (F) */
   float *probability;    /* (rows) */
   bool has_few;
-  dfm_samples peak, bf16_peak, rows;                 /* flops; rows of the tables per second */
+  dfm_samples peak, own, bf16_peak,
+      rows; /* flops, `peak` oneDNN's where the build has it; rows of the tables per second */
   dfm_samples step, lazy_step, single, fewer, score; /* rows per second */
   dfm_samples bf16_step, bf16_score;                 /* the same with multiplies in bfloat16 */
   dfm_samples by_lazy, by_single, by_fewer;          /* ratios within a turn */
@@ -140,9 +141,10 @@ static dfm_status measure_limits(dfm_loop *loop, dfm_error *error) {
   const dfm_tables *tables = loop->main.stepper->tables;
   const dfm_table *table = &tables->table[0];
   const size_t row_bytes = (size_t)table->stride * sizeof(float);
-  double rate;
-  DFM_TRY(dfm_peak_measure(loop->bench, &loop->peak_of, &rate, error));
-  dfm_sample(&loop->peak, rate);
+  double rate, own;
+  DFM_TRY(dfm_peak_measure(loop->bench, &loop->peak_of, &rate, &own, error));
+  dfm_sample(&loop->peak, loop->peak_of.has_onednn ? rate : own);
+  dfm_sample(&loop->own, own);
   if (loop->bf16) {
     DFM_TRY(dfm_bench_bf16_peak(loop->bench, loop->main.stepper->net, &rate, error));
     dfm_sample(&loop->bf16_peak, rate);
@@ -288,7 +290,11 @@ static void tell_all(const dfm_loop *loop) {
       W > 0 ? dfm_samples_scaled(&loop->peak, 1 / (6 * W)) : dfm_samples_scaled(&loop->rows, 1 / F);
   const dfm_samples score_limit = W > 0 ? dfm_samples_scaled(&limit, 3) : limit;
   const dfm_samples threads = {.value = {dfm_pool_threads(loop->bench->pool)}, .n = 1};
-  if (W > 0) tell(loop, "matrix multiply, float32", "GFLOP/s", &peak, NULL, NULL);
+  if (W > 0) {
+    const dfm_samples own = dfm_samples_scaled(&loop->own, 1e-9);
+    tell(loop, "matrix multiply, float32", "GFLOP/s", &peak, NULL, NULL);
+    tell(loop, "matrix multiply, ours", "GFLOP/s", &own, "matrix multiply", &peak);
+  }
   tell(loop, "random rows of the tables", "M rows/s", &random, NULL, NULL);
   tell(loop, "training step", "rows/s", &loop->step, bound, &limit);
   tell_parts(loop);

@@ -1,165 +1,203 @@
-/* The peak: a net comes in; the best rate at which oneDNN makes the multiplies of its dense layers goes out. */
+/* The peak in float32: a net comes in; the rates at which oneDNN and our kernel make the multiplies of its dense layers go out. */
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "kernel/onednn.h"
 #include "train/bench.h"
 
 static const double TRY_SECONDS = 0.01; /* per try */
 enum { TRIES = 4 };                     /* of which the first only tells how often to repeat */
-enum { MOST_ROWS = 512 };
+enum { MOST_ROWS = 512, OWN_ROWS = 256 };
 
-/* Multiply 0 is forward, 1 dx, 2 dW (of a dz that is transposed already). Nothing lies with gaps. */
-static dfm_onednn_shape describe(int multiply, int rows, const dfm_layer *layer) {
-  const int n_in = layer->n_in, n_out = layer->n_out;
-  dfm_onednn_shape shape = {.packs_b = true};
-  shape.trans_b = multiply == 0;
-  shape.M = multiply == 2 ? n_out : rows;
-  shape.N = multiply == 0 ? n_out : n_in;
-  shape.K = multiply == 0 ? n_in : multiply == 1 ? n_out : rows;
-  shape.lda = shape.K;
-  shape.ldb = shape.trans_b ? shape.K : shape.N;
-  shape.ldc = shape.N;
-  return shape;
+/* Of `rows` of the batch; what is told apart by `way` is 0 for forward, 1 for dx and 2 for dW. */
+static void set_shape(dfm_peak_multiply *multiply, int rows) {
+  multiply->M = multiply->way == 2 ? multiply->n_out : rows;
+  multiply->N = multiply->way == 0 ? multiply->n_out : multiply->n_in;
+  multiply->K = multiply->way == 0 ? multiply->n_in : multiply->way == 1 ? multiply->n_out : rows;
 }
 
 /* ---- one multiply by all threads */
 
-typedef struct dfm_multiply_run {
+typedef struct multiply_run {
+  const dfm_bench *bench;
   const dfm_peak *peak;
   const dfm_peak_multiply *multiply;
+  dfm_status status; /* of thread 0's task */
+  dfm_error *error;
   int repeats;
-} dfm_multiply_run;
+} multiply_run;
 
-static void multiply_task(void *context, int task, int thread) {
-  const dfm_multiply_run *run = context;
-  const dfm_onednn_shape *shape = &run->multiply->shape;
-  float *A = run->peak->operand[task], *B = A + (size_t)shape->M * (size_t)shape->K,
-        *C = B + (size_t)shape->K * (size_t)shape->N;
-  const dfm_gemm_args args = {.trans_b = shape->trans_b,
-                              .M = shape->M,
-                              .N = shape->N,
-                              .K = shape->K,
-                              .A = A,
-                              .lda = shape->lda,
-                              .B = B,
-                              .ldb = shape->ldb,
-                              .C = C,
-                              .ldc = shape->ldc};
+static void onednn_task(void *context, int task, int thread) {
+  multiply_run *run = context;
+  float *A = run->peak->operand[task].A, *C = run->peak->operand[task].C;
+  dfm_error error;
   (void)thread;
   for (int i = 0; i < run->repeats; i++) {
-    if (run->multiply->prepared)
-      dfm_onednn_run(run->multiply->prepared, A, B, C);
-    else
-      run->peak->kernel->gemm(&args);
+    const dfm_status status = dfm_onednn_run(run->multiply->onednn[task], A, C, task == 0 ? run->error : &error);
+    if (task == 0) run->status = status;
+    if (status != DFM_OK) return;
   }
+}
+
+static void own_task(void *context, int task, int thread) {
+  const multiply_run *run = context;
+  const dfm_peak_multiply *of = run->multiply;
+  const dfm_operands *operand = &run->peak->operand[task];
+  dfm_multiply_args args = {.M = of->M,
+                            .N = of->N,
+                            .K = of->K,
+                            .A = operand->A,
+                            .lda = (size_t)(of->way == 2 ? of->M : of->K),
+                            .B = of->way == 2 ? operand->B : operand->packed,
+                            .ldb = (size_t)of->N,
+                            .C = operand->C,
+                            .ldc = (size_t)of->N};
+  (void)thread;
+  for (int i = 0; i < run->repeats; i++)
+    if (of->way == 2)
+      run->bench->kernel->multiply_transposed(&args);
+    else
+      run->bench->kernel->multiply(&args);
 }
 
 /* Best rate in flops per second, all threads together. */
-static double multiply_rate(const dfm_bench *bench, const dfm_peak *peak, const dfm_peak_multiply *multiply) {
-  const dfm_onednn_shape *shape = &multiply->shape;
-  const double flops = 2.0 * shape->M * shape->N * shape->K * peak->threads;
-  dfm_multiply_run run = {peak, multiply, 1};
-  double best = 0;
+static dfm_status measure(const dfm_bench *bench, const dfm_peak *peak, const dfm_peak_multiply *multiply,
+                          dfm_task_fn task, double *best, dfm_error *error) {
+  const double flops = 2.0 * multiply->M * multiply->N * multiply->K * peak->threads;
+  multiply_run run = {.bench = bench, .peak = peak, .multiply = multiply, .error = error, .repeats = 1};
+  *best = 0;
   for (int i = 0; i < TRIES; i++) {
     const double start = dfm_seconds();
-    dfm_pool_run(bench->pool, peak->threads, multiply_task, &run);
+    dfm_pool_run(bench->pool, peak->threads, task, &run);
     const double rate = flops * run.repeats / (dfm_seconds() - start);
-    if (rate > best) best = rate;
+    if (run.status != DFM_OK) return run.status;
+    if (rate > *best) *best = rate;
     if (i == 0) run.repeats = (int)(TRY_SECONDS * rate / flops) + 1;
   }
-  return best;
-}
-
-/* ---- the best way to make each */
-
-typedef struct dfm_pack_work {
-  dfm_onednn_multiply *multiply;
-  const float *B;
-} dfm_pack_work;
-
-static void pack_task(void *context, int task, int thread) {
-  const dfm_pack_work *work = context;
-  (void)task;
-  (void)thread;
-  dfm_onednn_pack(work->multiply, work->B);
-}
-
-/* Takes the better of `best` and one more way of making it; the other is freed. */
-static dfm_status try_multiply(const dfm_bench *bench, dfm_peak *peak, dfm_onednn_shape shape, bool prepares,
-                               dfm_peak_multiply *best, double *best_rate, dfm_error *error) {
-  dfm_peak_multiply now = {.shape = shape};
-  if (prepares) {
-    DFM_TRY(dfm_onednn_multiply_create(peak->onednn, bench->pool, &now.shape, &now.prepared, error));
-    if (!now.prepared) return DFM_OK;
-    dfm_pool_run(bench->pool, 1, pack_task, &(dfm_pack_work){now.prepared, peak->operand[0]});
-  }
-  const double rate = multiply_rate(bench, peak, &now);
-  if (rate > *best_rate) {
-    dfm_onednn_multiply_free(best->prepared);
-    *best = now;
-    *best_rate = rate;
-  } else {
-    dfm_onednn_multiply_free(now.prepared);
-  }
-  return peak->onednn ? dfm_onednn_check(peak->onednn, error) : DFM_OK;
-}
-
-static bool is_same(const dfm_onednn_shape *a, const dfm_onednn_shape *b) {
-  return a->trans_b == b->trans_b && a->M == b->M && a->N == b->N && a->K == b->K;
-}
-
-/* Adds a layer's multiply, or its share to one of the same shape. */
-static dfm_status add_multiply(const dfm_bench *bench, dfm_peak *peak, int multiply, const dfm_layer *layer,
-                               dfm_error *error) {
-  static const int rows[] = {64, 128, 256, MOST_ROWS};
-  const double share = 2.0 * layer->n_in * layer->n_out;
-  const dfm_onednn_shape first = describe(multiply, rows[0], layer);
-  double rate = 0;
-  for (int i = 0; i < peak->n; i++) {
-    if (!is_same(&peak->multiply[i].asked, &first)) continue;
-    peak->multiply[i].share += share;
-    return DFM_OK;
-  }
-  dfm_peak_multiply *best = &peak->multiply[peak->n++];
-  for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
-    const dfm_onednn_shape shape = describe(multiply, rows[r], layer);
-    DFM_TRY(try_multiply(bench, peak, shape, false, best, &rate, error));
-    if (peak->onednn) DFM_TRY(try_multiply(bench, peak, shape, true, best, &rate, error));
-  }
-  best->asked = first;
-  best->share = share;
   return DFM_OK;
 }
 
-dfm_status dfm_peak_create(const dfm_bench *bench, const dfm_net *net, dfm_peak *peak, dfm_error *error) {
-  size_t widest = MOST_ROWS;
-  *peak = (dfm_peak){.kernel = bench->kernel, .threads = dfm_pool_threads(bench->pool)};
+/* ---- the number of rows that suits oneDNN best */
+
+typedef struct create_work {
+  const dfm_peak *peak;
+  dfm_peak_multiply *multiply;
+  dfm_status status;
+  dfm_error *error;
+} create_work;
+
+/* In a task, since oneDNN prepares for as many threads as it sees. */
+static void create_task(void *context, int task, int thread) {
+  create_work *work = context;
+  const dfm_peak_multiply *of = work->multiply;
+  (void)task;
+  (void)thread;
+  for (int i = 0; i < work->peak->threads && work->status == DFM_OK; i++)
+    work->status =
+        dfm_onednn_create(of->M, of->N, of->K, of->way == 0, work->peak->operand[i].B, &of->onednn[i], work->error);
+}
+
+static void free_onednn(const dfm_peak *peak, dfm_peak_multiply *multiply) {
+  for (int i = 0; multiply->onednn && i < peak->threads; i++) dfm_onednn_free(multiply->onednn[i]);
+  free(multiply->onednn);
+  multiply->onednn = NULL;
+}
+
+static dfm_status create_onednn(const dfm_bench *bench, const dfm_peak *peak, int rows, dfm_peak_multiply *multiply,
+                                dfm_error *error) {
+  create_work work = {.peak = peak, .multiply = multiply, .error = error};
+  set_shape(multiply, rows);
+  DFM_TRY(dfm_alloc(&multiply->onednn, (size_t)peak->threads, sizeof(dfm_onednn *), error));
+  dfm_pool_run(bench->pool, 1, create_task, &work);
+  return work.status;
+}
+
+static dfm_status find_best(const dfm_bench *bench, const dfm_peak *peak, dfm_peak_multiply *best, dfm_error *error) {
+  static const int rows[] = {64, 128, 256, MOST_ROWS};
+  double best_rate = 0, rate;
+  for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+    dfm_peak_multiply now = *best;
+    now.onednn = NULL;
+    dfm_status status = create_onednn(bench, peak, rows[r], &now, error);
+    if (status == DFM_OK) status = measure(bench, peak, &now, onednn_task, &rate, error);
+    dfm_peak_multiply *worse = status == DFM_OK && rate > best_rate ? best : &now;
+    if (worse == &now) {
+      free_onednn(peak, &now);
+    } else {
+      free_onednn(peak, best);
+      *best = now;
+      best_rate = rate;
+    }
+    if (status != DFM_OK) return status;
+  }
+  return DFM_OK;
+}
+
+/* ---- all of a net's */
+
+/* Adds a layer's multiply, or its share to one like it. */
+static dfm_status add_multiply(const dfm_bench *bench, dfm_peak *peak, int way, const dfm_layer *layer,
+                               dfm_error *error) {
+  const double share = 2.0 * layer->n_in * layer->n_out;
+  for (int i = 0; i < peak->n; i++) {
+    dfm_peak_multiply *other = &peak->multiply[i];
+    if (other->way != way || other->n_in != layer->n_in || other->n_out != layer->n_out) continue;
+    other->share += share;
+    return DFM_OK;
+  }
+  dfm_peak_multiply *multiply = &peak->multiply[peak->n++];
+  *multiply = (dfm_peak_multiply){.way = way, .n_in = layer->n_in, .n_out = layer->n_out, .share = share};
+  return peak->has_onednn ? find_best(bench, peak, multiply, error) : DFM_OK;
+}
+
+/* The most rows are a side of each of A and C; weights, packed with columns that fill registers, are B. */
+static dfm_status create_operands(const dfm_net *net, dfm_operands *operand, dfm_error *error) {
+  int widest = MOST_ROWS;
   for (int edge = 0; edge < net->n_edges; edge++)
-    if ((size_t)net->edge_n[edge] > widest) widest = (size_t)net->edge_n[edge];
-  if (dfm_kernel_has_onednn(bench->kernel))
-    DFM_TRY(dfm_onednn_create(peak->threads, bench->kernel, &peak->onednn, error));
+    if (net->edge_n[edge] > widest) widest = net->edge_n[edge];
+  const size_t floats = dfm_packed_floats(widest, widest);
+  DFM_TRY(dfm_alloc(&operand->A, floats, sizeof(float), error));
+  DFM_TRY(dfm_alloc(&operand->B, floats, sizeof(float), error));
+  DFM_TRY(dfm_alloc(&operand->C, floats, sizeof(float), error));
+  return dfm_alloc(&operand->packed, floats, sizeof(float), error);
+}
+
+dfm_status dfm_peak_create(const dfm_bench *bench, const dfm_net *net, dfm_peak *peak, dfm_error *error) {
+  *peak = (dfm_peak){.threads = dfm_pool_threads(bench->pool), .has_onednn = dfm_onednn_runs()};
   DFM_TRY(dfm_alloc(&peak->operand, (size_t)peak->threads, sizeof *peak->operand, error));
-  for (int i = 0; i < peak->threads; i++) /* the most rows, twice, and a square of weights are the largest operands */
-    DFM_TRY(dfm_alloc(&peak->operand[i], 2 * MOST_ROWS * widest + widest * widest, sizeof(float), error));
+  for (int i = 0; i < peak->threads; i++) DFM_TRY(create_operands(net, &peak->operand[i], error));
   for (int i = 0; i < net->n_layers; i++)
-    for (int multiply = 0; multiply < 3 && net->layer[i].kind == &dfm_layer_dense; multiply++)
-      DFM_TRY(add_multiply(bench, peak, multiply, &net->layer[i], error));
+    for (int way = 0; way < 3 && net->layer[i].kind == &dfm_layer_dense; way++)
+      DFM_TRY(add_multiply(bench, peak, way, &net->layer[i], error));
   return DFM_OK;
 }
 
 void dfm_peak_free(dfm_peak *peak) {
-  for (int i = 0; i < peak->n; i++) dfm_onednn_multiply_free(peak->multiply[i].prepared);
-  dfm_onednn_free(peak->onednn);
-  for (int i = 0; peak->operand && i < peak->threads; i++) free(peak->operand[i]);
+  for (int i = 0; i < peak->n; i++) free_onednn(peak, &peak->multiply[i]);
+  for (int i = 0; peak->operand && i < peak->threads; i++) {
+    free(peak->operand[i].A);
+    free(peak->operand[i].B);
+    free(peak->operand[i].C);
+    free(peak->operand[i].packed);
+  }
   free(peak->operand);
 }
 
-dfm_status dfm_peak_measure(const dfm_bench *bench, const dfm_peak *peak, double *rate, dfm_error *error) {
-  double share = 0, seconds = 0;
+dfm_status dfm_peak_measure(const dfm_bench *bench, const dfm_peak *peak, double *onednn, double *own,
+                            dfm_error *error) {
+  double share = 0, onednn_seconds = 0, own_seconds = 0, rate;
   for (int i = 0; i < peak->n; i++) {
-    share += peak->multiply[i].share;
-    seconds += peak->multiply[i].share / multiply_rate(bench, peak, &peak->multiply[i]);
+    dfm_peak_multiply multiply = peak->multiply[i];
+    share += multiply.share;
+    if (peak->has_onednn) {
+      DFM_TRY(measure(bench, peak, &multiply, onednn_task, &rate, error));
+      onednn_seconds += multiply.share / rate;
+    }
+    set_shape(&multiply, OWN_ROWS);
+    DFM_TRY(measure(bench, peak, &multiply, own_task, &rate, error));
+    own_seconds += multiply.share / rate;
   }
-  *rate = seconds > 0 ? share / seconds : 0;
-  return peak->onednn ? dfm_onednn_check(peak->onednn, error) : DFM_OK;
+  *onednn = onednn_seconds > 0 ? share / onednn_seconds : 0;
+  *own = own_seconds > 0 ? share / own_seconds : 0;
+  return DFM_OK;
 }

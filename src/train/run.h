@@ -33,6 +33,8 @@ typedef struct dfm_epoch_rows {
   int64_t n;
   double loss, weights; /* running sums */
   double seconds;       /* spent in steps */
+  dfm_status status;    /* whether the last batch could be measured */
+  dfm_error error;      /* why not */
 } dfm_epoch_rows;
 
 /* Progressive validation: rows of the first epoch, each scored before it was trained on. Off: predictor is NULL. */

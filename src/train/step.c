@@ -33,10 +33,12 @@ static dfm_status create_tables(dfm_stepper *stepper, dfm_error *error) {
   const dfm_recipe *recipe = stepper->recipe;
   const size_t F = (size_t)stepper->net->F;
   int *shape = NULL;
-  DFM_TRY(dfm_alloc(&shape, 2 * F, sizeof *shape, error));
+  DFM_TRY(dfm_alloc(&shape, 2 * F, sizeof *shape + sizeof(bool), error));
+  bool *is_summed = (bool *)(shape + 2 * F);
   for (size_t f = 0; f < F; f++) {
     shape[f] = stepper->net->table[f].first;
     shape[F + f] = stepper->net->table[f].width;
+    is_summed[f] = stepper->net->table[f].is_summed;
   }
   const dfm_status status = dfm_tables_create(
       &(dfm_tables_settings){
@@ -45,6 +47,7 @@ static dfm_status create_tables(dfm_stepper *stepper, dfm_error *error) {
           .kernel = stepper->kernel,
           .first = shape,
           .width = shape + F,
+          .is_summed = is_summed,
           .l2_first = (float)recipe->l2.linear,
           .l2_factors = (float)recipe->l2.embedding,
           .lazy = recipe->optimizer.lazy,
@@ -90,7 +93,7 @@ dfm_status dfm_stepper_dense(const dfm_stepper *stepper, int batch_size, bool is
                                        .capacity = batch_size,
                                        .threads = dfm_pool_threads(stepper->pool),
                                        .is_bf16 = is_bf16};
-  return dfm_dense_create(&settings, stepper->pool, dense, error);
+  return dfm_dense_create(&settings, dense, error);
 }
 
 /* Tables [group_start(i), group_start(i + 1)) are task i's, one after the other. */
@@ -129,7 +132,13 @@ static dfm_status create(dfm_stepper *stepper, int batch_size, int threads, dfm_
                             &stepper->dense, error));
   dfm_executor_use(stepper->executor, stepper->dense, 0);
   DFM_TRY(dfm_batch_create(stepper->net->F, stepper->net->D, batch_size, &stepper->batch, error));
+  DFM_TRY(dfm_batch_create(stepper->net->F, stepper->net->D, batch_size, &stepper->next, error));
   DFM_TRY(dfm_plans_create(stepper->tables, batch_size, clips, &stepper->plans, error));
+  if (stepper->net->has_sums) {
+    const int K = stepper->net->n_summed > 0 ? stepper->net->fm_width : 0;
+    DFM_TRY(dfm_sums_create(stepper->tables, n_groups(stepper), batch_size, K, &stepper->sums, error));
+    dfm_executor_sum_from(stepper->executor, stepper->sums);
+  }
   DFM_TRY(dfm_alloc(&stepper->gradients, (size_t)n_rooms(stepper), sizeof *stepper->gradients, error));
   const int tasks = dfm_executor_tasks(stepper->executor) + stepper->net->F * (1 + DFM_SWEEP_PARTS);
   return dfm_alloc(&stepper->squares, (size_t)tasks, sizeof(double), error);
@@ -162,8 +171,10 @@ void dfm_stepper_free(dfm_stepper *stepper) {
   if (!stepper) return;
   if (stepper->net) dfm_plans_free(stepper->plans, stepper->net->F);
   free_gradients(stepper);
+  dfm_sums_free(stepper->sums);
   free(stepper->squares);
   dfm_batch_free(stepper->batch);
+  dfm_batch_free(stepper->next);
   dfm_executor_free(stepper->executor);
   dfm_dense_free(stepper->dense);
   if (stepper->weight) dfm_slab_free(stepper->weight, weight_arrays(stepper) * stepper->net->n_weights, sizeof(float));
@@ -182,13 +193,28 @@ typedef struct dfm_step {
   const dfm_dataset *dataset;
 } dfm_step;
 
-static void fill_task(void *context, int task, int thread) {
-  const dfm_step *step = context;
-  dfm_batch *batch = step->stepper->batch;
+static int fill_tasks(const dfm_batch *batch) {
+  return (batch->rows + DFM_FILL_ROWS - 1) / DFM_FILL_ROWS;
+}
+
+static void fill(const dfm_step *step, dfm_batch *batch, int task, int thread) {
   const int first = task * DFM_FILL_ROWS, left = batch->rows - first;
   const double start = dfm_busy_start(step->stepper->busy);
   dfm_dataset_fill(step->dataset, batch, first, left < DFM_FILL_ROWS ? left : DFM_FILL_ROWS);
   dfm_busy_count(step->stepper->busy, thread, DFM_WORK_FILL, start);
+}
+
+static void fill_task(void *context, int task, int thread) {
+  const dfm_step *step = context;
+  fill(step, step->stepper->batch, task, thread);
+}
+
+static dfm_status fill_batch(dfm_step *step, dfm_error *error) {
+  dfm_stepper *stepper = step->stepper;
+  if (stepper->is_filled) return DFM_OK;
+  DFM_TRY(dfm_dataset_lay_out(step->dataset, stepper->batch, error));
+  dfm_pool_run(stepper->pool, fill_tasks(stepper->batch), fill_task, step);
+  return DFM_OK;
 }
 
 /* Feeds the unknown row with a share of the cells or items, by (seed, field, step, place), so that it learns what an unseen value is like. */
@@ -206,15 +232,27 @@ static void make_unknown(const dfm_stepper *stepper, int f) {
   }
 }
 
-static void gather_task(void *context, int group, int thread) {
-  const dfm_stepper *stepper = ((const dfm_step *)context)->stepper;
+/* Plans and gathers, or sums, the tables of a group. */
+static void gather_group(const dfm_stepper *stepper, int group) {
   const int from = group_start(stepper, group), to = group_start(stepper, group + 1);
-  const double start = dfm_busy_start(stepper->busy);
   for (int t = from; t < to; t++)
     for (int m = 0; m < stepper->tables->table[t].n_members; m++)
       make_unknown(stepper, stepper->tables->table[t].member[m]);
-  dfm_tables_gather(stepper->tables, from, to, stepper->plans, stepper->batch);
+  if (stepper->sums)
+    dfm_tables_sum(stepper->tables, group, from, to, stepper->plans, stepper->batch, stepper->sums);
+  else
+    dfm_tables_gather(stepper->tables, from, to, stepper->plans, stepper->batch);
+}
+
+static void gather_task(void *context, int group, int thread) {
+  const dfm_stepper *stepper = context;
+  const double start = dfm_busy_start(stepper->busy);
+  gather_group(stepper, group);
   dfm_busy_count(stepper->busy, thread, DFM_WORK_GATHER, start);
+}
+
+void dfm_stepper_gather(dfm_stepper *stepper) {
+  dfm_pool_run(stepper->pool, n_groups(stepper), gather_task, stepper);
 }
 
 static float penalty(const dfm_recipe *recipe, dfm_part part) {
@@ -250,23 +288,38 @@ static void sweep_task(void *context, int task, int thread) {
   dfm_busy_count(stepper->busy, thread, DFM_WORK_ROWS, start);
 }
 
-/* Tasks [0, dense tasks) are the net's, then come the groups of tables. */
-static void update_task(void *context, int task, int thread) {
-  const dfm_stepper *stepper = ((const dfm_step *)context)->stepper;
+static void dense_task(const dfm_stepper *stepper, int task, int thread) {
   const double start = dfm_busy_start(stepper->busy);
-  const int group = task - dfm_executor_tasks(stepper->executor);
-  if (group < 0) {
-    dfm_span span[2];
-    const int n = dense_gradient(stepper, task, span);
-    for (int i = 0; i < n; i++) dense_step(stepper, &span[i]);
-    dfm_busy_count(stepper->busy, thread, DFM_WORK_DENSE, start);
-    return;
-  }
+  dfm_span span[2];
+  const int n = dense_gradient(stepper, task, span);
+  for (int i = 0; i < n; i++) dense_step(stepper, &span[i]);
+  dfm_busy_count(stepper->busy, thread, DFM_WORK_DENSE, start);
+}
+
+static void group_task(const dfm_stepper *stepper, int group, int thread) {
+  const double start = dfm_busy_start(stepper->busy);
   const dfm_table_gradient gradient = dfm_executor_table_gradient(stepper->executor);
   const dfm_update_room room = stepper->gradients[has_room_by_group(stepper) ? group : thread].at;
   dfm_tables_update(stepper->tables, group_start(stepper, group), group_start(stepper, group + 1), stepper->plans,
                     &gradient, room);
   dfm_busy_count(stepper->busy, thread, DFM_WORK_ROWS, start);
+}
+
+/* First what goes on beside, then the net's tasks, the next batch's, the groups of tables. One thread takes these from the last one gathered on, whose
+ * rows are still in its cache; several meet theirs again in the order of tasks. */
+static void update_task(void *context, int task, int thread) {
+  const dfm_step *step = context;
+  const dfm_stepper *stepper = step->stepper;
+  const bool is_single = dfm_pool_threads(stepper->pool) == 1;
+  const int dense = dfm_executor_tasks(stepper->executor), next = fill_tasks(stepper->next), groups = n_groups(stepper);
+  if (stepper->beside && task-- == 0)
+    stepper->beside(stepper->beside_context);
+  else if (task < dense)
+    dense_task(stepper, task, thread);
+  else if (task < dense + next)
+    fill(step, stepper->next, task - dense, thread);
+  else
+    group_task(stepper, is_single ? groups - 1 - (task - dense - next) : task - dense - next, thread);
 }
 
 /* ---- the same with the gradient's norm clipped: gradients, norm, step */
@@ -329,9 +382,12 @@ static void update(dfm_step *step) {
   if (clips) choose_scale(step);
   if (has_swept_tables(stepper)) dfm_pool_run(stepper->pool, stepper->net->F * DFM_SWEEP_PARTS, sweep_task, step);
   if (!clips) {
-    dfm_pool_run(stepper->pool, dfm_executor_tasks(stepper->executor) + n_groups(stepper), update_task, step);
+    const int tasks = dfm_executor_tasks(stepper->executor) + fill_tasks(stepper->next) + n_groups(stepper);
+    dfm_pool_run(stepper->pool, (stepper->beside != NULL) + tasks, update_task, step);
+    stepper->is_next_filled = stepper->next->rows > 0;
     return;
   }
+  if (stepper->beside) stepper->beside(stepper->beside_context);
   dfm_pool_run(stepper->pool, stepper->net->n_params, apply_param_task, step);
   dfm_pool_run(stepper->pool, stepper->net->F, apply_task, step);
 }
@@ -366,16 +422,26 @@ dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int
                            dfm_error *error) {
   dfm_step step = {stepper, dataset};
   stepper->batch->rows = rows;
-  DFM_TRY(dfm_dataset_lay_out(dataset, stepper->batch, error));
+  DFM_TRY(fill_batch(&step, error));
+  DFM_TRY(dfm_dataset_lay_out(dataset, stepper->next, error));
   DFM_TRY(dfm_plans_reserve(stepper->tables, stepper->plans, stepper->batch, error));
   DFM_TRY(dfm_optimizer_begin(stepper->optimizer, learning_rate, error));
-  dfm_pool_run(stepper->pool, (rows + DFM_FILL_ROWS - 1) / DFM_FILL_ROWS, fill_task, &step);
-  dfm_pool_run(stepper->pool, n_groups(stepper), gather_task, &step);
+  dfm_stepper_gather(stepper);
   DFM_TRY(dfm_executor_train(stepper->executor, stepper->pool, stepper->plans, stepper->batch,
                              dfm_optimizer_step_count(stepper->optimizer), &stepper->loss, error));
   DFM_TRY(reserve_gradients(stepper, error));
   update(&step);
-  return dfm_executor_check(stepper->executor, error);
+  return DFM_OK;
+}
+
+int dfm_stepper_advance(dfm_stepper *stepper) {
+  dfm_batch *done = stepper->batch;
+  stepper->batch = stepper->next;
+  stepper->next = done;
+  stepper->is_filled = stepper->is_next_filled;
+  stepper->is_next_filled = false;
+  stepper->next->rows = 0;
+  return stepper->batch->rows;
 }
 
 void dfm_stepper_measure(dfm_stepper *stepper, dfm_busy *busy) {

@@ -10,6 +10,7 @@
 #include "layer/dense_multiply.h"
 #include "layer/predictor.h"
 #include "model/net_build.h"
+#include "table/sum.h"
 
 /* Where a table's gradients are summed up, and what they are made from is packed. */
 typedef struct dfm_gradient_room {
@@ -27,11 +28,15 @@ typedef struct dfm_stepper {
   dfm_tables *tables;
   float *weight, *dweight, *state[2]; /* (n_weights) each */
   dfm_executor *executor;
-  dfm_dense *dense; /* what the executor multiplies by */
-  dfm_batch *batch;
-  dfm_plan *plans;              /* (F) */
-  dfm_gradient_room *gradients; /* by thread, or by group of tables where those are fewer */
-  double *squares;              /* of gradients, by task; clipping only */
+  dfm_dense *dense;        /* what the executor multiplies by */
+  dfm_batch *batch, *next; /* the rows at hand, and those that are filled while they are stepped */
+  bool is_filled, is_next_filled;
+  dfm_plan *plans;               /* (F) */
+  dfm_sums *sums;                /* NULL: no table is summed */
+  dfm_gradient_room *gradients;  /* by thread, or by group of tables where those are fewer */
+  void (*beside)(void *context); /* work on a step's logits, done while its rows are stepped; NULL: none */
+  void *beside_context;
+  double *squares; /* of gradients, by task; clipping only */
   float clip_scale;
   double loss;    /* of the last step: sum of weighted log losses, before the step */
   dfm_busy *busy; /* (threads) what dfm_stepper_measure set; else NULL */
@@ -54,6 +59,13 @@ dfm_status dfm_stepper_dense(const dfm_stepper *stepper, int batch_size, bool is
  * then at dfm_executor_logits(stepper->executor), their labels and weights in stepper->batch. */
 dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int rows, double learning_rate,
                            dfm_error *error);
+
+/* Before a step the row numbers of the batch that follows may be put into stepper->next->row, and how many there are into stepper->next->rows (0: not
+ * known). They are filled beside the step, after which dfm_stepper_advance makes them the batch at hand and returns how many they are. */
+int dfm_stepper_advance(dfm_stepper *stepper);
+
+/* Of that the second phase, over the batch as it is: the optimizer's step has begun, and there is room in the plans. */
+void dfm_stepper_gather(dfm_stepper *stepper);
 
 /* From now on the time of each kind of work is counted in `busy` (threads of the pool), which stays the caller's; NULL: no more. */
 void dfm_stepper_measure(dfm_stepper *stepper, dfm_busy *busy);

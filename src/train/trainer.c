@@ -184,15 +184,16 @@ static dfm_status evaluate(dfm_run *run, dfm_metrics *metrics, dfm_error *error)
   return DFM_OK;
 }
 
-static dfm_status measure_batch(dfm_run *run, int rows, dfm_error *error) {
+/* Beside the step's last phase. */
+static void measure_batch(void *context) {
+  dfm_run *run = context;
   dfm_epoch_rows *seen = &run->seen;
   const dfm_batch *batch = run->stepper->batch;
-  run->stepper->kernel->sigmoid(run->probability, dfm_executor_logits(run->stepper->executor), (size_t)rows);
-  DFM_TRY(dfm_meter_add(seen->meter, run->probability, batch->label, batch->weight, rows, error));
-  seen->n += rows;
+  run->stepper->kernel->sigmoid(run->probability, dfm_executor_logits(run->stepper->executor), (size_t)batch->rows);
+  seen->status = dfm_meter_add(seen->meter, run->probability, batch->label, batch->weight, batch->rows, &seen->error);
+  seen->n += batch->rows;
   seen->loss += run->stepper->loss;
-  for (int b = 0; b < rows; b++) seen->weights += (double)batch->weight[b];
-  return DFM_OK;
+  for (int b = 0; b < batch->rows; b++) seen->weights += (double)batch->weight[b];
 }
 
 static void fill_progress(dfm_run *run) {
@@ -251,7 +252,7 @@ static dfm_status run_batch(dfm_run *run, int rows, dfm_error *error) {
   const double start = dfm_seconds();
   DFM_TRY(dfm_stepper_run(run->stepper, run->trainer->train, rows, run->position.learning_rate, error));
   DFM_TRY(check_loss(run, error));
-  DFM_TRY(measure_batch(run, rows, error));
+  if (run->seen.status != DFM_OK) return dfm_fail(error, run->seen.status, "%s", run->seen.error.message);
   if (is_progressive(run)) DFM_TRY(dfm_progressive_add(run, rows, error));
   run->seen.seconds += dfm_seconds() - start;
   run->position.batch++;
@@ -279,14 +280,17 @@ static dfm_status finish_window(dfm_run *run, bool is_last, dfm_error *error) {
 /* Batches until the epoch ends, the step limit is reached (`*is_last`) or the caller stops (`*is_stopped`). */
 static dfm_status run_epoch(dfm_run *run, bool *is_last, bool *is_stopped, dfm_error *error) {
   const dfm_run_options *options = run->options;
+  run->stepper->beside = measure_batch;
+  run->stepper->beside_context = run;
   run->seen.n = 0;
   run->seen.loss = run->seen.weights = run->seen.seconds = 0;
   DFM_TRY(dfm_loader_seek(run->loader, run->position.epoch, run->position.batch, error));
   *is_last = is_at_limit(run);
-  while (!*is_last && !*is_stopped) {
-    int rows;
-    DFM_TRY(dfm_loader_next(run->loader, run->stepper->batch->row, &rows, error));
-    if (rows == 0) break;
+  int rows;
+  DFM_TRY(dfm_loader_next(run->loader, run->stepper->batch->row, &rows, error));
+  for (; rows > 0 && !*is_last && !*is_stopped; rows = dfm_stepper_advance(run->stepper)) {
+    dfm_batch *next = run->stepper->next;
+    DFM_TRY(dfm_loader_next(run->loader, next->row, &next->rows, error));
     DFM_TRY(run_batch(run, rows, error));
     fill_progress(run);
     const int64_t step = run->progress.step;
