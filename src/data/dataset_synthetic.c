@@ -23,15 +23,16 @@ static uint32_t even_id(const dfm_encoder *encoder, int f, int64_t i) {
   return first + (uint32_t)scattered;
 }
 
-/* A list of up to five items, their weights normal where they have some; the numbers are those of (key, counter). */
-static dfm_status random_list(dfm_storage *storage, const dfm_encoder *encoder, int f, uint64_t key, uint64_t counter,
+/* Row `row`'s list of up to five items, their weights normal where they have some; the numbers are those of (key, row). */
+static dfm_status random_list(dfm_storage *storage, const dfm_encoder *encoder, int f, uint64_t key, int64_t row,
                               dfm_error *error) {
+  const uint64_t counter = 2 * (uint64_t)row;
   enum { MOST = 5 };
   float u[1 + MOST];
   uint64_t first;
   dfm_random_fill_uniform(key, counter, u, 1 + MOST);
   const size_t n = (size_t)(u[0] * (MOST + 1));
-  DFM_TRY(dfm_storage_add_items(storage, f, storage->rows - 1, n, &first, error));
+  DFM_TRY(dfm_storage_add_items(storage, f, row, n, &first, error));
   dfm_list *list = &storage->list[f];
   for (size_t i = 0; i < n; i++) list->ids[first + i] = random_id(encoder, f, u[1 + i]);
   if (list->has_weights) dfm_random_fill_normal(key, counter + 1, list->weights + first, n);
@@ -50,12 +51,15 @@ static dfm_status random_row(dfm_storage *storage, const dfm_encoder *encoder, i
       continue;
     }
     const uint64_t list_key = dfm_random_u64(key, (uint64_t)f);
-    DFM_TRY(random_list(storage, encoder, f, list_key, 2 * (uint64_t)i, error));
+    DFM_TRY(random_list(storage, encoder, f, list_key, i, error));
   }
   dfm_random_fill_normal(key, 2 * (uint64_t)i + 1, dfm_storage_numbers(storage, at), (size_t)encoder->D);
   storage->label[at] = u[0] < 0.25F;
   return DFM_OK;
 }
+
+/* Rows that are made room for at once: as where rows are read, arrays in memory do not grow page by page, and large pages hold them. */
+enum { PIECE = 1 << 18 };
 
 dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, dfm_draw draw, uint64_t seed,
                                  dfm_dataset **dataset, dfm_error *error) {
@@ -66,7 +70,7 @@ dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, dfm_draw dr
   DFM_TRY(dfm_storage_create(encoder, (dfm_storage_has){.label = true}, NULL, &storage, error));
   dfm_status status = dfm_alloc(&u, (size_t)encoder->F + 1, sizeof *u, error);
   for (int64_t i = 0; status == DFM_OK && i < rows; i++) {
-    status = dfm_storage_add(storage, 1, NULL, error);
+    if (i % PIECE == 0) status = dfm_storage_add(storage, rows - i < PIECE ? rows - i : PIECE, NULL, error);
     if (status == DFM_OK) status = random_row(storage, encoder, i, draw, key, u, error);
   }
   if (status == DFM_OK) status = dfm_storage_finish(storage, NULL, error);

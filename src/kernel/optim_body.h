@@ -34,6 +34,28 @@ KERNEL void adam(float *restrict w, float *restrict m, float *restrict v, const 
     for (; i < (n); i++) name##_one(i, __VA_ARGS__);                      \
   } while (0)
 
+/* CALL(n), with n known to the compiler where it is a usual one: a first-order weight, and with it 4, 8, 10 or 16 factors. */
+#define WITH_LENGTH(n, CALL) \
+  switch (n) {               \
+    case 1:                  \
+      CALL(1);               \
+      break;                 \
+    case 5:                  \
+      CALL(5);               \
+      break;                 \
+    case 9:                  \
+      CALL(9);               \
+      break;                 \
+    case 11:                 \
+      CALL(11);              \
+      break;                 \
+    case 17:                 \
+      CALL(17);              \
+      break;                 \
+    default:                 \
+      CALL(n);               \
+  }
+
 /* The square roots of x, through memory for the compiler alone: a vector as a result would be handed over in another way by each CPU level. */
 #define ROOT(root, x)                                                         \
   do {                                                                        \
@@ -85,25 +107,22 @@ KERNEL void sgd_rows(const dfm_rows *rows, const uint32_t *id, size_t count, con
   }
 }
 
+#define ADAGRAD_ROWS(N)              \
+  for (size_t k = 0; k < count; k++) \
+  FOR_ROW(N, adagrad, r.at + id[k] * r.stride, N, g + k * (N), learning_rate, initial, epsilon)
 KERNEL void adagrad_rows(const dfm_rows *rows, const uint32_t *id, size_t count, const float *g, float learning_rate,
                          float initial, float epsilon) {
   const dfm_rows r = *rows;
-  if (r.n == 1)
-    for (size_t k = 0; k < count; k++)
-      adagrad_one(0, r.at + id[k] * r.stride, 1, g + k, learning_rate, initial, epsilon);
-  else
-    for (size_t k = 0; k < count; k++)
-      FOR_ROW(r.n, adagrad, r.at + id[k] * r.stride, r.n, g + k * r.n, learning_rate, initial, epsilon);
+  WITH_LENGTH(r.n, ADAGRAD_ROWS)
 }
 
+#define ADAM_ROWS(N) \
+  for (size_t k = 0; k < count; k++) FOR_ROW(N, adam, r.at + id[k] * r.stride, N, g + k * (N), &c)
 KERNEL void adam_rows(const dfm_rows *rows, const uint32_t *id, size_t count, const float *g,
                       const dfm_adam_step *step) {
   const dfm_rows r = *rows;
   const dfm_adam_step c = *step;
-  if (r.n == 1)
-    for (size_t k = 0; k < count; k++) adam_one(0, r.at + id[k] * r.stride, 1, g + k, &c);
-  else
-    for (size_t k = 0; k < count; k++) FOR_ROW(r.n, adam, r.at + id[k] * r.stride, r.n, g + k * r.n, &c);
+  WITH_LENGTH(r.n, ADAM_ROWS)
 }
 
 /* What m is multiplied by in a motion, for some weights, from s = sqrt(v). */
