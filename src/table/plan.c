@@ -24,11 +24,26 @@ static void free_arrays(dfm_plan *plan) {
   plan->capacity = 0;
 }
 
+enum { LINE = DFM_CACHE_LINE / sizeof(float) };
+
+static size_t whole_lines(size_t floats) {
+  return (floats + LINE - 1) / LINE * LINE;
+}
+
 /* Large arrays start where a page does, so the rows that many tables gather first would all want the same few lines of a cache, which pairs of fields
  * read side by side. So each table starts by some lines later than the one before, up to a page. */
-static size_t stagger(const dfm_table *table, size_t row) {
-  enum { LINE = DFM_CACHE_LINE / sizeof(float), PAGE = 4096 / sizeof(float) };
-  return (size_t)table->field * ((row + LINE - 1) / LINE * LINE) % PAGE;
+static size_t stagger(const dfm_table *table, size_t ld) {
+  enum { PAGE = 4096 / sizeof(float) };
+  return (size_t)table->field * whole_lines(ld) % PAGE;
+}
+
+/* Room for `n` gathered rows. Where pieces of them are read, factors start with a cache line, so that a line holds as many pieces as fit. */
+static dfm_status reserve_weights(const dfm_table *table, dfm_plan *plan, size_t n, dfm_error *error) {
+  const size_t before = plan->ld > (size_t)table->n ? LINE - (size_t)table->first : 0;
+  DFM_TRY(dfm_alloc(&plan->room, stagger(table, plan->ld) + 2 * LINE + n * plan->ld, sizeof *plan->room, error));
+  const size_t past_line = (uintptr_t)plan->room / sizeof(float) % LINE;
+  plan->weights = plan->room + stagger(table, plan->ld) + (LINE - past_line) + before;
+  return DFM_OK;
 }
 
 /* Room for `n` places of one table; what was planned before is lost. */
@@ -39,10 +54,7 @@ static dfm_status reserve(const dfm_table *table, dfm_plan *plan, size_t n, dfm_
   DFM_TRY(dfm_alloc(&plan->inverse, n, sizeof *plan->inverse, error));
   DFM_TRY(dfm_alloc(&plan->start, n + 2, sizeof *plan->start, error));
   DFM_TRY(dfm_alloc(&plan->order, n, sizeof *plan->order, error));
-  if (!table->is_summed) {
-    DFM_TRY(dfm_alloc(&plan->room, stagger(table, row) + (n + 1) * row, sizeof *plan->room, error));
-    plan->weights = plan->room + stagger(table, row);
-  }
+  if (!table->is_summed) DFM_TRY(reserve_weights(table, plan, n + 1, error));
   if (plan->keeps_gradients) DFM_TRY(dfm_alloc(&plan->gradients, (n + 1) * row, sizeof *plan->gradients, error));
   plan->capacity = n;
   return DFM_OK;
@@ -55,6 +67,7 @@ static dfm_status create(const dfm_tables *tables, int capacity, bool keeps_grad
     const dfm_category_field *field = &tables->encoder->category[f];
     const size_t row = (size_t)tables->table[field->table].n;
     plans[f].keeps_gradients = keeps_gradients;
+    plans[f].ld = tables->reads_pieces ? whole_lines((size_t)table->n) + LINE : (size_t)table->n;
     if (field->is_list && field->settings.pool == DFM_POOL_MAX)
       DFM_TRY(dfm_alloc(&plans[f].winner, (size_t)capacity * row, sizeof *plans[f].winner, error));
     if (table->n_members > 0) DFM_TRY(reserve(table, &plans[f], (size_t)capacity * (size_t)table->n_members, error));
@@ -118,14 +131,14 @@ typedef struct fresh_rows {
   size_t n;
 } fresh_rows;
 
-static void start_rows(const dfm_tables *tables, const dfm_table *table, fresh_rows *fresh, float *weights) {
+static void start_rows(const dfm_tables *tables, const dfm_table *table, fresh_rows *fresh, const dfm_plan *plan) {
   const size_t n = (size_t)table->n;
   if (fresh->n > 0 && dfm_table_draws(tables))
     dfm_encoder_ask_fingerprints(tables->encoder, table->field, fresh->id, fresh->n);
   for (size_t i = 0; i < fresh->n; i++) {
     float *w = dfm_row_at(table, fresh->id[i]).w;
     dfm_table_initial(tables, table->field, fresh->id[i], w);
-    memcpy(weights + fresh->u[i] * n, w, n * sizeof(float));
+    memcpy(plan->weights + fresh->u[i] * plan->ld, w, n * sizeof(float));
   }
   fresh->n = 0;
 }
@@ -172,6 +185,7 @@ __attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *ta
   const uint32_t ready = dfm_rows_ready_from(tables, of->table), *id = of->id;
   uint32_t *restrict unique = plan->unique, U = (uint32_t)plan->U;
   float *restrict weights = plan->weights;
+  const size_t ld = tables->reads_pieces ? plan->ld : n; /* known to the compiler, where it can be */
   const bool is_whole = asks_whole(tables, of->table);
   const int64_t upto = dfm_optimizer_step_count(tables->optimizer) - 1;
   fresh_rows fresh;
@@ -196,15 +210,15 @@ __attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *ta
       if (touched == 0) {
         fresh.id[fresh.n] = id[p];
         fresh.u[fresh.n++] = u;
-        if (fresh.n == sizeof fresh.id / sizeof *fresh.id) start_rows(tables, of->table, &fresh, weights);
+        if (fresh.n == sizeof fresh.id / sizeof *fresh.id) start_rows(tables, of->table, &fresh, plan);
         continue;
       }
       if (touched > 1) /* 1: set, before the first step */
         dfm_optimizer_catch_up(tables->optimizer, row.w, row.state0, row.state1, n, touched - 1, upto);
     }
-    if (n <= DFM_COPY_FEW) dfm_copy_few(weights + u * n, row.w, n);
+    if (n <= DFM_COPY_FEW) dfm_copy_few(weights + u * ld, row.w, n);
   }
-  start_rows(tables, of->table, &fresh, weights);
+  start_rows(tables, of->table, &fresh, plan);
   plan->U = (int)U;
   return has_none;
 }
@@ -215,7 +229,7 @@ static void copy_rows(const dfm_table *table, const dfm_plan *plan, int u) {
   const size_t n = (size_t)table->n;
   for (; u < plan->U; u++) {
     if (u + AHEAD < plan->U) dfm_prefetch_far(dfm_row_at(table, plan->unique[u + AHEAD]).w, n * sizeof(float));
-    memcpy(plan->weights + (size_t)u * n, dfm_row_at(table, plan->unique[u]).w, n * sizeof(float));
+    memcpy(plan->weights + (size_t)u * plan->ld, dfm_row_at(table, plan->unique[u]).w, n * sizeof(float));
   }
 }
 
@@ -253,7 +267,7 @@ static void gather(const dfm_tables *tables, const dfm_table *table, dfm_plan *p
   }
   for (size_t p = 0; has_none && p < plan->n; p++)
     if (plan->inverse[p] == DFM_ID_NONE) plan->inverse[p] = (uint32_t)plan->U;
-  memset(plan->weights + (size_t)plan->U * n, 0, n * sizeof(float));
+  memset(plan->weights + (size_t)plan->U * plan->ld, 0, n * sizeof(float));
 }
 
 /* The first places of the table; none of a field that shares another's, whose ids are that one's task's. */
