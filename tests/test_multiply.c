@@ -18,6 +18,7 @@ typedef struct product {
   int lda, ldb, ldc;
   size_t c_size;
   float *A, *B, *packed, *C, *before;
+  float *bias; /* NULL: none, and no relu */
 } product;
 
 static float random_float(uint64_t *state) {
@@ -53,14 +54,24 @@ static void tear_down(product *p) {
   free(p->A);
   free(p->B);
   free(p->packed);
+  free(p->bias);
   free(p->C);
   free(p->before);
 }
 
 /* Rows [m, m + M) of C. */
 static void run(const product *p, int m, int M) {
-  dfm_multiply_args args = {
-      M, p->N, p->K, p->A, (size_t)p->lda, p->B, (size_t)p->ldb, p->C + m * p->ldc, (size_t)p->ldc, p->adds};
+  dfm_multiply_args args = {.M = M,
+                            .N = p->N,
+                            .K = p->K,
+                            .A = p->A,
+                            .lda = (size_t)p->lda,
+                            .B = p->B,
+                            .ldb = (size_t)p->ldb,
+                            .C = p->C + m * p->ldc,
+                            .ldc = (size_t)p->ldc,
+                            .adds = p->adds,
+                            .bias = p->bias};
   args.A += p->form == TRANS_A ? m : m * p->lda;
   if (p->form == TRANS_A) {
     p->kernel->multiply_transposed(&args);
@@ -75,7 +86,8 @@ static double expected(const product *p, int i, int j) {
   for (int k = 0; k < p->K; k++)
     sum += (double)p->A[p->form == TRANS_A ? k * p->lda + i : i * p->lda + k] *
            (double)p->B[p->form == TRANS_B ? j * p->ldb + k : k * p->ldb + j];
-  return sum;
+  if (!p->bias) return sum;
+  return sum + (double)p->bias[j] <= 0 ? 0 : sum + (double)p->bias[j];
 }
 
 static void check(const product *p) {
@@ -106,6 +118,26 @@ static void test_products(void **state) {
           check(&p);
           tear_down(&p);
         }
+}
+
+static void test_bias_and_relu(void **state) {
+  static const int shapes[][3] = {{1, 1, 1}, {9, 33, 7}, {24, 48, 150}, {17, 70, 300}, {4, 5, 0}};
+  const dfm_kernel *kernel;
+  uint64_t seed = 3;
+  (void)state;
+  for (size_t k = 0; (kernel = dfm_kernel_at(k)) != NULL; k++)
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+      product p = set_up(kernel, TRANS_B, shapes[s][0], shapes[s][1], shapes[s][2], s % 2);
+      p.bias = random_floats((size_t)p.N, &seed);
+      run(&p, 0, p.M);
+      check(&p);
+      if (p.K > 0) { /* a NaN is not taken for what is not above zero */
+        p.A[0] = NAN;
+        run(&p, 0, p.M);
+        assert_true(isnan(p.C[0]));
+      }
+      tear_down(&p);
+    }
 }
 
 /* A row is the same bits by itself, and in any company. */
@@ -143,6 +175,7 @@ static void test_not_finite(void **state) {
 int main(int argc, char **argv) {
   static const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_products),
+      cmocka_unit_test(test_bias_and_relu),
       cmocka_unit_test(test_rows_stand_alone),
       cmocka_unit_test(test_not_finite),
   };

@@ -4,7 +4,8 @@
  * late can take nothing from a phase that is over, and the caller need not wait for workers that took no task. Every
  * other thread draws from the end: the same tasks of the same phase of a step then mostly fall to the same thread, whose
  * caches still hold what they worked on.
- * Waiting spins a little first, because phases follow each other within microseconds; then it sleeps on a futex. */
+ * Waiting spins a little first, because phases follow each other within microseconds; then it offers its core to whoever else wants it, again and
+ * again; then it sleeps on a futex. */
 #include "base/pool.h"
 
 #include <dlfcn.h>
@@ -27,10 +28,10 @@
 #include "base/memory.h"
 
 enum { MAX_THREADS = 1024 };
-/* About 20 microseconds: longer than the gap between two phases, shorter than it takes to sleep and wake a few
- * times. Ten times as many had threads wait a few per cent less, and took up to a quarter of the speed where another program
- * wants one of the cores. */
-enum { SPINS = 500 };
+/* SPINS: about 20 microseconds, longer than the gap between two phases; ten times as many took up to a quarter of the speed where another program wants
+ * one of the cores. YIELDS: up to a millisecond, longer than one thread waits for another's last tasks, which costs such a program nothing. To sleep at
+ * once took a sixth of the speed of short steps, since a core of a virtual machine takes 50 to 100 microseconds to wake. */
+enum { SPINS = 500, YIELDS = 2000 };
 /* Tasks of one phase at most; more are run as several. */
 enum { MOST_TASKS = UINT16_MAX };
 
@@ -43,7 +44,7 @@ typedef struct dfm_worker {
 /* What different threads write lies on different cache lines. */
 struct dfm_pool {
   int n_threads, n_started; /* n_started workers, beside the caller */
-  int spins;
+  int looks;                /* while waiting, before sleep: the first SPINS without leaving the core */
   bool is_exact;
   void (*omp_set)(int); /* OpenMP's thread count of the calling thread; NULL where the process has no OpenMP */
   int (*omp_get)(void);
@@ -125,12 +126,20 @@ static void pause_briefly(void) {
 #endif
 }
 
+/* Between a look at what is awaited and the next. */
+static void pass_time(int look) {
+  if (look < SPINS)
+    pause_briefly();
+  else
+    sched_yield();
+}
+
 /* Returns the phase that follows `seen`. */
 static uint32_t wait_for_phase(dfm_pool *pool, uint32_t seen) {
   uint32_t now = seen;
-  for (int i = 0; i < pool->spins; i++) {
+  for (int i = 0; i < pool->looks; i++) {
     if ((now = atomic_load_explicit(&pool->phase, memory_order_acquire)) != seen) return now;
-    pause_briefly();
+    pass_time(i);
   }
   /* Sequentially consistent on both sides: either the caller sees the sleeper, or the sleeper sees the phase. */
   atomic_fetch_add(&pool->sleepers, 1);
@@ -140,9 +149,9 @@ static uint32_t wait_for_phase(dfm_pool *pool, uint32_t seen) {
 }
 
 static void wait_until_done(dfm_pool *pool, uint32_t n_tasks) {
-  for (int i = 0; i < pool->spins; i++) {
+  for (int i = 0; i < pool->looks; i++) {
     if (atomic_load_explicit(&pool->done, memory_order_acquire) == n_tasks) return;
-    pause_briefly();
+    pass_time(i);
   }
   uint32_t done;
   atomic_store(&pool->is_caller_asleep, true);
@@ -267,7 +276,7 @@ static dfm_status create(int n_threads, bool is_exact, dfm_pool **pool, dfm_erro
   DFM_TRY(dfm_pages_alloc(&made, sizeof *made, error));
   made->is_exact = is_exact;
   made->n_threads = n_threads > 0 ? n_threads : cores < MAX_THREADS ? cores : MAX_THREADS;
-  made->spins = made->n_threads > cores ? 0 : SPINS; /* spinning would keep the awaited thread from its core */
+  made->looks = made->n_threads > cores ? 0 : SPINS + YIELDS; /* which would keep the awaited thread from its core */
   find_openmp(made);
   dfm_status status = dfm_alloc(&made->workers, (size_t)made->n_threads, sizeof *made->workers, error);
   if (status == DFM_OK) status = start_workers(made, error);

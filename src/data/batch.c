@@ -143,14 +143,13 @@ static void fill_tile(const dfm_dataset *dataset, dfm_batch *batch, int first, i
   const dfm_storage *storage = dataset->storage;
   const dfm_encoder *encoder = dataset->encoder;
   const bool has_label = dfm_dataset_has_label(dataset);
-  const int F = storage->F, D = storage->D;
+  const int F = storage->F;
   const uint32_t *ids[TILE];
   for (int i = 0; i < n; i++) {
     const int64_t row = dataset->first + batch->row[first + i];
-    const float *numbers = dfm_storage_numbers(storage, row);
-    float *to = batch->number + (size_t)(first + i) * (size_t)D;
     ids[i] = dfm_storage_ids(storage, row);
-    for (int d = 0; d < D; d++) to[d] = dfm_encoder_number(encoder, d, numbers[d]);
+    dfm_encoder_numbers(encoder, dfm_storage_numbers(storage, row),
+                        batch->number + (size_t)(first + i) * (size_t)storage->D);
     batch->label[first + i] = has_label ? storage->label[row] : 0;
     batch->weight[first + i] = storage->has.weight ? storage->weight[row] : 1;
   }

@@ -133,6 +133,7 @@ dfm_status dfm_encoder_create(const dfm_schema *schema, const dfm_data_settings 
   dfm_encoder *made;
   DFM_TRY(dfm_alloc(&made, 1, sizeof *made, error));
   atomic_init(&made->owners, 1);
+  dfm_logs_fill(made->logs);
   const dfm_status status = fill_fields(made, schema, settings, error);
   if (status != DFM_OK) {
     dfm_encoder_release(made);
@@ -305,17 +306,24 @@ uint64_t dfm_encoder_hash(const dfm_encoder *encoder) {
 
 /* ---- numbers */
 
-float dfm_encoder_number(const dfm_encoder *encoder, int d, float raw) {
+static inline float number_of(const dfm_encoder *encoder, int d, float raw) {
   const dfm_number_field *field = &encoder->number[d];
   double x = isnan(raw) ? field->settings.missing : (double)raw;
   if (isnan(x)) return 0;
-  /* log(1 + x) in double is exact to float32 for any x that is one, and cheaper than log1p. */
-  if (field->settings.transform == DFM_TRANSFORM_LOG) x = x > -1 ? log(1 + x) : -1;
+  if (field->settings.transform == DFM_TRANSFORM_LOG) x = dfm_log_of(encoder->logs, x);
   x = (x - field->shift) * field->scale;
   /* A value far outside what training saw must not become infinite. */
   if (x > (double)FLT_MAX) return FLT_MAX;
   if (x < -(double)FLT_MAX) return -FLT_MAX;
   return (float)x;
+}
+
+float dfm_encoder_number(const dfm_encoder *encoder, int d, float raw) {
+  return number_of(encoder, d, raw);
+}
+
+void dfm_encoder_numbers(const dfm_encoder *encoder, const float *raw, float *numbers) {
+  for (int d = 0; d < encoder->D; d++) numbers[d] = number_of(encoder, d, raw[d]);
 }
 
 /* ---- synthetic */

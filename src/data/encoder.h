@@ -9,6 +9,7 @@
 
 #include "base/safetensors.h"
 #include "base/spill.h"
+#include "data/logs.h"
 #include "data/schema.h"
 
 /* An id is a row of the field's table; DFM_ID_NONE adds nothing. */
@@ -67,6 +68,7 @@ typedef struct dfm_encoder {
   bool is_synthetic; /* vocabularies have a size and nothing else: every pointer in them is NULL */
   dfm_st_file *file; /* owns the vocabularies' bytes where they are mapped; NULL: they own them */
   atomic_int owners;
+  double logs[DFM_LOGS];
 } dfm_encoder;
 
 /* The fields of `schema` (copied) with their settings resolved: what a column leaves open, `settings` says.
@@ -119,6 +121,8 @@ double dfm_encoder_expected_unknown(const dfm_encoder *encoder, int f);
 uint64_t dfm_encoder_hash(const dfm_encoder *encoder);
 /* Raw (NaN: empty cell) -> what the model sees. */
 float dfm_encoder_number(const dfm_encoder *encoder, int d, float raw);
+/* The same of a row's numbers (D). */
+void dfm_encoder_numbers(const dfm_encoder *encoder, const float *raw, float *numbers);
 
 /* A synthetic encoder with no text, for benchmarks and tests: F fields of rows[f] values each (row 0 unknown), D
  * numbers. Fingerprints are hashes of the id. */

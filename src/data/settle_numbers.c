@@ -19,7 +19,6 @@ typedef struct fitting {
   dfm_row_reader *reader;      /* (threads) */
   dfm_status *status;          /* (threads) */
   dfm_error *error;            /* (threads) */
-  double logs[DFM_MOMENTS_LOGS];
 } fitting;
 
 static bool needs_fit(const dfm_number_field *field) {
@@ -42,7 +41,8 @@ static dfm_status fit_rows(const fitting *run, int64_t row, int n, int range, in
   for (int d = 0; d < run->encoder->D; d++, numbers += DFM_READER_STRIDE) {
     run->missing[at + (size_t)d] += count_missing(numbers, n);
     if (!needs_fit(&run->encoder->number[d])) continue;
-    const dfm_column_moments further = dfm_moments_of(&run->encoder->number[d].settings, run->logs, numbers, 1, n);
+    const dfm_column_moments further =
+        dfm_moments_of(&run->encoder->number[d].settings, run->encoder->logs, numbers, 1, n);
     dfm_moments_add(&run->moments[at + (size_t)d], &further);
   }
   return DFM_OK;
@@ -95,7 +95,6 @@ dfm_status dfm_settle_numbers(dfm_encoder *encoder, const dfm_dataset *train, df
   fitting run = {.encoder = encoder, .view = train};
   if (encoder->D == 0) return DFM_OK;
   DFM_TRY(check_rows(train, error));
-  dfm_moments_fill_logs(run.logs);
   const dfm_status status = fit_all(&run, pool, encoder, missing, error);
   for (int i = 0; run.reader && i < dfm_pool_threads(pool); i++) dfm_row_reader_clear(&run.reader[i]);
   free(run.reader);

@@ -11,15 +11,6 @@ static double value_of(const dfm_field_settings *settings, float raw) {
   return isnan(raw) ? settings->missing : (double)raw;
 }
 
-void dfm_moments_fill_logs(double logs[DFM_MOMENTS_LOGS]) {
-  for (int i = 0; i < DFM_MOMENTS_LOGS; i++) logs[i] = log(1 + (double)i);
-}
-
-static inline double log_of(const double logs[DFM_MOMENTS_LOGS], double x) {
-  if (x >= 0 && x < DFM_MOMENTS_LOGS && x == (double)(int)x) return logs[(int)x];
-  return x > -1 ? log(1 + x) : -1;
-}
-
 /* Sums run in four lanes, because each addition to one waits for the last. `x` has room for a whole number of lanes. */
 enum { LANES = 4 };
 
@@ -69,8 +60,8 @@ static void range_of(double *x, int n, dfm_column_moments *made) {
   }
 }
 
-dfm_column_moments dfm_moments_of(const dfm_field_settings *settings, const double logs[DFM_MOMENTS_LOGS],
-                                  const float *raw, size_t stride, int n) {
+dfm_column_moments dfm_moments_of(const dfm_field_settings *settings, const double logs[DFM_LOGS], const float *raw,
+                                  size_t stride, int n) {
   dfm_column_moments made = {0};
   double x[DFM_MOMENTS_ROWS + LANES], skew_log;
   int m = 0;
@@ -84,7 +75,7 @@ dfm_column_moments dfm_moments_of(const dfm_field_settings *settings, const doub
   made.mean = mean_of(x, m);
   spread_of(x, m, made.mean, &made.spread, &made.skew);
   if (settings->transform != DFM_TRANSFORM_AUTO) return made;
-  for (int i = 0; i < m; i++) x[i] = log_of(logs, x[i]);
+  for (int i = 0; i < m; i++) x[i] = dfm_log_of(logs, x[i]);
   made.mean_log = mean_of(x, m);
   spread_of(x, m, made.mean_log, &made.spread_log, &skew_log);
   return made;

@@ -16,12 +16,9 @@ typedef struct dfm_column_moments {
 /* Rows that dfm_moments_of takes at most. */
 enum { DFM_MOMENTS_ROWS = 512 };
 
-/* logs[x] = ln(1 + x): most numbers of logs are small and whole, and are looked up in it. */
-enum { DFM_MOMENTS_LOGS = 2048 };
-void dfm_moments_fill_logs(double logs[DFM_MOMENTS_LOGS]);
 /* The moments of the values raw[i * stride], i < n; NaN: an empty cell. */
-dfm_column_moments dfm_moments_of(const dfm_field_settings *settings, const double logs[DFM_MOMENTS_LOGS],
-                                  const float *raw, size_t stride, int n);
+dfm_column_moments dfm_moments_of(const dfm_field_settings *settings, const double logs[DFM_LOGS], const float *raw,
+                                  size_t stride, int n);
 /* Those of the values behind both. Sums round, so the order of additions is part of the result. */
 void dfm_moments_add(dfm_column_moments *moments, const dfm_column_moments *further);
 /* Sets the field's shift and scale, and its transform where that was `auto`. */

@@ -50,6 +50,7 @@ typedef struct dfm_multiply_args {
   float *C;
   size_t ldc;
   bool adds;
+  const float *bias; /* (N) of `multiply`: added to each row, and then relu applied; NULL: neither */
 } dfm_multiply_args;
 
 /* sum[to[i]] += y[i], or y[i] - a[i] w[to[i]], for i = 0, ..., rows - 1 in that order. Rows of n floats; those of sum and w

@@ -37,6 +37,15 @@ typedef struct ahead {
   size_t step;
 } ahead;
 
+/* A part of a packed B, and what it does to its columns of C: c = or += a b and then, with a bias, relu(c + bias). */
+typedef struct strip {
+  const float *b; /* (depth, vecs of columns) */
+  int depth, vecs;
+  int columns; /* that exist */
+  bool adds;
+  const float *bias; /* (vecs); NULL: none */
+} strip;
+
 /* sum (rows, vecs) += a column of a times a row of b */
 KERNEL_INLINE void multiply_step(vec sum[MULTIPLY_ROWS][STRIP_VECS], left a, const float *restrict b, int rows,
                                  int vecs) {
@@ -51,77 +60,92 @@ KERNEL_INLINE void multiply_step(vec sum[MULTIPLY_ROWS][STRIP_VECS], left a, con
   }
 }
 
-/* c (rows, vecs of columns; stride ldc) = or += `depth` columns of a times b (depth, vecs of columns), and a line ahead for UNROLLED of them. */
-KERNEL_INLINE void multiply_strip(float *restrict c, size_t ldc, left a, const float *restrict b, int depth, int rows,
-                                  int vecs, bool adds, ahead next) {
+/* relu(x + bias), NaN where that is */
+KERNEL_INLINE vec multiply_relu(vec x, vec bias) {
+  typedef int32_t ints __attribute__((vector_size(KERNEL_VECTOR_BYTES)));
+  x += bias;
+  return (vec)((ints)x & ~(ints)(x <= 0));
+}
+
+/* c (rows, vecs of columns; stride ldc); a line is asked for in each UNROLLED steps. */
+KERNEL_INLINE void multiply_strip(float *restrict c, size_t ldc, left a, strip s, int rows, ahead next) {
   vec sum[MULTIPLY_ROWS][STRIP_VECS];
   int k = 0;
 #pragma GCC unroll 8
   for (int r = 0; r < rows; r++)
 #pragma GCC unroll 3
-    for (int i = 0; i < vecs; i++) sum[r][i] = adds ? vec_load(c + (size_t)r * ldc + i * (int)VEC) : (vec){0};
-  for (; k + UNROLLED <= depth; k += UNROLLED, next.at += next.step) {
+    for (int i = 0; i < s.vecs; i++) sum[r][i] = s.adds ? vec_load(c + (size_t)r * ldc + i * (int)VEC) : (vec){0};
+  for (; k + UNROLLED <= s.depth; k += UNROLLED, next.at += next.step) {
     __builtin_prefetch(next.at, 0, 2);
 #pragma GCC unroll 4
-    for (int i = 0; i < UNROLLED; i++, a.at += a.step, b += vecs * (int)VEC) multiply_step(sum, a, b, rows, vecs);
+    for (int i = 0; i < UNROLLED; i++, a.at += a.step, s.b += s.vecs * (int)VEC)
+      multiply_step(sum, a, s.b, rows, s.vecs);
   }
-  for (; k < depth; k++, a.at += a.step, b += vecs * (int)VEC) multiply_step(sum, a, b, rows, vecs);
+  for (; k < s.depth; k++, a.at += a.step, s.b += s.vecs * (int)VEC) multiply_step(sum, a, s.b, rows, s.vecs);
 #pragma GCC unroll 8
   for (int r = 0; r < rows; r++)
 #pragma GCC unroll 3
-    for (int i = 0; i < vecs; i++) memcpy(c + (size_t)r * ldc + i * (int)VEC, &sum[r][i], sizeof(vec));
+    for (int i = 0; i < s.vecs; i++) {
+      if (s.bias) sum[r][i] = multiply_relu(sum[r][i], vec_load(s.bias + i * (int)VEC));
+      memcpy(c + (size_t)r * ldc + i * (int)VEC, &sum[r][i], sizeof(vec));
+    }
 }
 
 /* The same of columns that do not fill their vectors: no float beyond them is touched. */
-KERNEL_INLINE void multiply_narrow(float *restrict c, size_t ldc, left a, const float *restrict b, int depth, int rows,
-                                   int vecs, int columns, bool adds, ahead next) {
+KERNEL_INLINE void multiply_narrow(float *restrict c, size_t ldc, left a, strip s, int rows, ahead next) {
   float sum[MULTIPLY_ROWS * STRIP_VECS * VEC];
-  const size_t ld = (size_t)vecs * VEC, bytes = (size_t)columns * sizeof *c;
+  const size_t ld = (size_t)s.vecs * VEC, bytes = (size_t)s.columns * sizeof *c;
   memset(sum, 0, (size_t)rows * ld * sizeof *sum);
-  for (int r = 0; r < rows && adds; r++) memcpy(sum + (size_t)r * ld, c + (size_t)r * ldc, bytes);
-  multiply_strip(sum, ld, a, b, depth, rows, vecs, adds, next);
+  for (int r = 0; r < rows && s.adds; r++) memcpy(sum + (size_t)r * ld, c + (size_t)r * ldc, bytes);
+  multiply_strip(sum, ld, a, s, rows, next);
   for (int r = 0; r < rows; r++) memcpy(c + (size_t)r * ldc, sum + (size_t)r * ld, bytes);
 }
 
-/* M rows of c, of one strip of columns. */
-KERNEL_INLINE void multiply_column(float *restrict c, size_t ldc, left a, const float *restrict b, int M, int depth,
-                                   int vecs, int columns, bool adds, ahead next) {
-  const int whole = columns == vecs * (int)VEC ? M / MULTIPLY_ROWS * MULTIPLY_ROWS : 0;
-  int r = 0;
-  for (; r < whole; r += MULTIPLY_ROWS, a.at += MULTIPLY_ROWS * a.row, next.at += depth / UNROLLED * (int)next.step)
-    multiply_strip(c + (size_t)r * ldc, ldc, a, b, depth, MULTIPLY_ROWS, vecs, adds, next);
-  for (; r + MULTIPLY_ROWS <= M;
-       r += MULTIPLY_ROWS, a.at += MULTIPLY_ROWS * a.row, next.at += depth / UNROLLED * (int)next.step)
-    multiply_narrow(c + (size_t)r * ldc, ldc, a, b, depth, MULTIPLY_ROWS, vecs, columns, adds, next);
-  for (; r < M; r++, a.at += a.row)
-    multiply_narrow(c + (size_t)r * ldc, ldc, a, b, depth, 1, vecs, columns, adds, next);
+/* M rows of c. */
+KERNEL_INLINE void multiply_rows(float *restrict c, size_t ldc, left a, strip s, int M, ahead next) {
+  const bool is_narrow = s.columns < s.vecs * (int)VEC;
+  const size_t rows = MULTIPLY_ROWS;
+  for (; M >= MULTIPLY_ROWS; M -= MULTIPLY_ROWS, c += rows * ldc, a.at += rows * a.row) {
+    if (is_narrow)
+      multiply_narrow(c, ldc, a, s, MULTIPLY_ROWS, next);
+    else
+      multiply_strip(c, ldc, a, s, MULTIPLY_ROWS, next);
+    next.at += (size_t)(s.depth / UNROLLED) * next.step;
+  }
+  for (; M > 0; M--, c += ldc, a.at += a.row) multiply_narrow(c, ldc, a, s, 1, next);
 }
 
-/* The same with the number of vectors known to the compiler; `left_columns`: those of this strip and all further ones. */
-KERNEL_INLINE void multiply_columns(float *restrict c, size_t ldc, left a, const float *restrict b, int M, int depth,
-                                    int vecs, int left_columns, bool adds, ahead next) {
-  const int columns = left_columns < vecs * (int)VEC ? left_columns : vecs * (int)VEC;
-  if (vecs == 3)
-    multiply_column(c, ldc, a, b, M, depth, 3, columns, adds, next);
-  else if (vecs == 2)
-    multiply_column(c, ldc, a, b, M, depth, 2, columns, adds, next);
-  else
-    multiply_column(c, ldc, a, b, M, depth, 1, columns, adds, next);
+/* The same with a number of vectors that the compiler knows. */
+KERNEL_INLINE void multiply_columns(float *restrict c, size_t ldc, left a, strip s, int M, ahead next) {
+  if (s.columns > s.vecs * (int)VEC) s.columns = s.vecs * (int)VEC;
+  if (s.vecs == 3) {
+    s.vecs = 3;
+    multiply_rows(c, ldc, a, s, M, next);
+  } else if (s.vecs == 2) {
+    s.vecs = 2;
+    multiply_rows(c, ldc, a, s, M, next);
+  } else {
+    s.vecs = 1;
+    multiply_rows(c, ldc, a, s, M, next);
+  }
 }
 
 KERNEL void multiply(const dfm_multiply_args *args) {
-  const float *b = args->B;
-  int vecs;
-  for (int j = 0, left_vecs = vecs_of(args->N); left_vecs > 0; left_vecs -= vecs, j += vecs * (int)VEC) {
-    vecs = strip_vecs(left_vecs);
+  strip s = {.b = args->B};
+  for (int j = 0, vecs = vecs_of(args->N); vecs > 0; vecs -= s.vecs, j += s.vecs * (int)VEC) {
+    float bias[STRIP_VECS * VEC] = {0};
     int k = 0;
+    s.vecs = strip_vecs(vecs);
+    s.columns = args->N - j;
+    for (int i = 0; args->bias && i < s.columns && i < s.vecs * (int)VEC; i++) bias[i] = args->bias[j + i];
     do { /* once also where K = 0, which clears C */
-      const int depth = args->K - k < DEPTH ? args->K - k : DEPTH;
-      const left a = {args->A + k, args->lda, 1};
-      multiply_columns(args->C + j, args->ldc, a, b, args->M, depth, vecs, args->N - j, args->adds || k > 0,
-                       (ahead){b + (size_t)(depth * vecs) * VEC, LINE});
-      b += (size_t)(depth * vecs) * VEC;
-      k += depth;
+      s.depth = args->K - k < DEPTH ? args->K - k : DEPTH;
+      s.adds = args->adds || k > 0;
+      s.bias = args->bias && k + s.depth == args->K ? bias : NULL;
+      const float *next = s.b + (size_t)(s.depth * s.vecs) * VEC;
+      multiply_columns(args->C + j, args->ldc, (left){args->A + k, args->lda, 1}, s, args->M, (ahead){next, LINE});
+      s.b = next;
+      k += s.depth;
     } while (k < args->K);
   }
 }
@@ -213,16 +237,16 @@ KERNEL_INLINE ahead next_strip(const dfm_multiply_args *args, int group, int k, 
 /* Of M rows at most LEFT_ROWS, and depth at most TRANSPOSED_DEPTH. */
 KERNEL_INLINE void multiply_chunk(const dfm_multiply_args *args, int m, int M, int k, int depth) {
   _Alignas(64) float a[TRANSPOSED_DEPTH * LEFT_ROWS], b[TRANSPOSED_DEPTH * STRIP_VECS * VEC];
-  const bool adds = args->adds || k > 0;
-  int vecs;
+  strip s = {.b = b, .depth = depth, .adds = args->adds || k > 0};
   pack_left(a, args->A + (size_t)k * args->lda + m, args->lda, depth, M);
-  for (int j = 0, left_vecs = vecs_of(args->N); left_vecs > 0; left_vecs -= vecs, j += vecs * (int)VEC) {
-    vecs = strip_vecs(left_vecs);
-    pack_strip(b, args->B + (size_t)k * args->ldb + j, args->ldb, depth, vecs, args->N - j);
+  for (int j = 0, vecs = vecs_of(args->N); vecs > 0; vecs -= s.vecs, j += s.vecs * (int)VEC) {
+    s.vecs = strip_vecs(vecs);
+    s.columns = args->N - j;
+    pack_strip(b, args->B + (size_t)k * args->ldb + j, args->ldb, depth, s.vecs, s.columns);
     for (int i = 0; i < M; i += MULTIPLY_ROWS)
-      multiply_columns(args->C + (size_t)(m + i) * args->ldc + j, args->ldc, (left){a + i * depth, 1, MULTIPLY_ROWS}, b,
-                       M - i < MULTIPLY_ROWS ? M - i : MULTIPLY_ROWS, depth, vecs, args->N - j, adds,
-                       next_strip(args, i / MULTIPLY_ROWS, k, j + vecs * (int)VEC));
+      multiply_columns(args->C + (size_t)(m + i) * args->ldc + j, args->ldc, (left){a + i * depth, 1, MULTIPLY_ROWS}, s,
+                       M - i < MULTIPLY_ROWS ? M - i : MULTIPLY_ROWS,
+                       next_strip(args, i / MULTIPLY_ROWS, k, j + s.vecs * (int)VEC));
   }
 }
 

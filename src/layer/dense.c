@@ -6,13 +6,6 @@
 
 enum { WEIGHT, BIAS };
 
-static void forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {
-  dfm_dense_forward(layer, pass, b0, b1);
-  if (dfm_dense_feeds(pass->dense, layer)) return;
-  pass->kernel->bias_act(dfm_value(pass, layer->out, b0, 0), b1 - b0, layer->n_out, layer->n_out,
-                         dfm_weight(pass, layer, BIAS), layer->activation);
-}
-
 static void backward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {
   if (!dfm_dense_feeds(pass->dense, layer))
     pass->kernel->act_backward(dfm_dvalue(pass, layer->out, b0, 0), dfm_value(pass, layer->out, b0, 0), b1 - b0,
@@ -35,5 +28,8 @@ static int gradient(const dfm_layer *layer, const dfm_pass *pass, int task, dfm_
   return 2;
 }
 
-const dfm_layer_kind dfm_layer_dense = {
-    .name = "Dense", .forward = forward, .backward = backward, .tasks = dfm_dense_tasks, .gradient = gradient};
+const dfm_layer_kind dfm_layer_dense = {.name = "Dense",
+                                        .forward = dfm_dense_forward,
+                                        .backward = backward,
+                                        .tasks = dfm_dense_tasks,
+                                        .gradient = gradient};

@@ -327,6 +327,9 @@ void dfm_dense_bf16_forward(const dfm_dense_bf16 *dense, const dfm_layer *layer,
                       .N = own->out,
                       .depth = own->in,
                       .aim = aim_forward});
+  if (own->feeds < 0)
+    pass->kernel->bias_act(dfm_value(pass, layer->out, b0, 0), b1 - b0, layer->n_out, layer->n_out,
+                           dfm_weight(pass, layer, 1), layer->activation);
 }
 
 /* ---- backward */

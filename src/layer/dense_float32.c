@@ -98,14 +98,19 @@ static size_t width(const dfm_pass *pass, int edge) {
 
 void dfm_dense_float32_forward(const dfm_dense_float32 *dense, const dfm_layer *layer, const dfm_pass *pass, int b0,
                                int b1) {
+  const bool is_relu = layer->activation == DFM_RELU;
+  float *y = dfm_value(pass, layer->out, b0, 0);
   pass->kernel->multiply(&(dfm_multiply_args){.M = b1 - b0,
                                               .N = layer->n_out,
                                               .K = layer->n_in,
                                               .A = dfm_value(pass, layer->in, b0, layer->from),
                                               .lda = width(pass, layer->in),
                                               .B = own_of(dense, layer)->forward,
-                                              .C = dfm_value(pass, layer->out, b0, 0),
-                                              .ldc = width(pass, layer->out)});
+                                              .C = y,
+                                              .ldc = width(pass, layer->out),
+                                              .bias = is_relu ? dfm_weight(pass, layer, 1) : NULL});
+  if (!is_relu)
+    pass->kernel->bias_act(y, b1 - b0, layer->n_out, layer->n_out, dfm_weight(pass, layer, 1), layer->activation);
 }
 
 void dfm_dense_float32_backward(const dfm_dense_float32 *dense, const dfm_layer *layer, const dfm_pass *pass, int b0,

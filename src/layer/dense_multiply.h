@@ -42,7 +42,7 @@ void dfm_dense_task(const dfm_layer *layer, int task, int *h0, int *h1);
 /* Whether the layer's output goes to another dense layer alone, so that neither its values nor their gradients are in the edge:
  * forward ends with bias and activation, and backward begins behind the activation. */
 bool dfm_dense_feeds(const dfm_dense *dense, const dfm_layer *layer);
-/* y = x W^T of a block's rows. */
+/* y = act(x W^T + b) of a block's rows. */
 void dfm_dense_forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
 /* dx (+)= dz W of a block's rows, from dz in the output's gradient. */
 void dfm_dense_backward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);

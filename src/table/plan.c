@@ -12,67 +12,78 @@
 #include "base/prefetch.h"
 #include "table/row.h"
 
-static void free_arrays(dfm_plan *plan) {
-  free(plan->unique);
-  free(plan->inverse);
-  free(plan->start);
-  free(plan->order);
-  free(plan->room);
-  free(plan->gradients);
-  plan->unique = plan->inverse = plan->start = plan->order = NULL;
-  plan->room = plan->weights = plan->gradients = NULL;
-  plan->capacity = 0;
+/* Takes n numbers of 4 bytes, in whole cache lines, from the room at `*at`; NULL where there is none yet. */
+static void *take(char *room, size_t *at, size_t n) {
+  void *taken = room ? room + *at : NULL;
+  *at += (n * sizeof(float) + DFM_CACHE_LINE - 1) / DFM_CACHE_LINE * DFM_CACHE_LINE;
+  return taken;
 }
 
 enum { LINE = DFM_CACHE_LINE / sizeof(float) };
 
-static size_t whole_lines(size_t floats) {
-  return (floats + LINE - 1) / LINE * LINE;
+/* Floats from one gathered row to the next. Where pieces of them are read, factors start with a cache line, so that it holds as many pieces as fit. */
+static size_t row_floats(const dfm_tables *tables, const dfm_table *table) {
+  const size_t n = (size_t)table->n;
+  return tables->reads_pieces ? (n + LINE - 1) / LINE * LINE + LINE : n;
 }
 
-/* Large arrays start where a page does, so the rows that many tables gather first would all want the same few lines of a cache, which pairs of fields
- * read side by side. So each table starts by some lines later than the one before, up to a page. */
-static size_t stagger(const dfm_table *table, size_t ld) {
-  enum { PAGE = 4096 / sizeof(float) };
-  return (size_t)table->field * whole_lines(ld) % PAGE;
+/* What lies before the first gathered row, that its factors start so. */
+static size_t floats_before(const dfm_tables *tables, const dfm_table *table) {
+  return tables->reads_pieces ? LINE - (size_t)table->first : 0;
 }
 
-/* Room for `n` gathered rows. Where pieces of them are read, factors start with a cache line, so that a line holds as many pieces as fit. */
-static dfm_status reserve_weights(const dfm_table *table, dfm_plan *plan, size_t n, dfm_error *error) {
-  const size_t before = plan->ld > (size_t)table->n ? LINE - (size_t)table->first : 0;
-  DFM_TRY(dfm_alloc(&plan->room, stagger(table, plan->ld) + 2 * LINE + n * plan->ld, sizeof *plan->room, error));
-  const size_t past_line = (uintptr_t)plan->room / sizeof(float) % LINE;
-  plan->weights = plan->room + stagger(table, plan->ld) + (LINE - past_line) + before;
-  return DFM_OK;
+/* Room for n gathered rows and the one of zeros. */
+static float *take_weights(const dfm_tables *tables, const dfm_table *table, char *room, size_t *at, size_t n) {
+  const size_t before = floats_before(tables, table);
+  float *taken = take(room, at, before + (n + 1) * row_floats(tables, table));
+  return taken ? taken + before : NULL;
 }
 
-/* Room for `n` places of one table; what was planned before is lost. */
-static dfm_status reserve(const dfm_table *table, dfm_plan *plan, size_t n, dfm_error *error) {
-  const size_t row = (size_t)table->n;
-  free_arrays(plan);
-  DFM_TRY(dfm_alloc(&plan->unique, n, sizeof *plan->unique, error));
-  DFM_TRY(dfm_alloc(&plan->inverse, n, sizeof *plan->inverse, error));
-  DFM_TRY(dfm_alloc(&plan->start, n + 2, sizeof *plan->start, error));
-  DFM_TRY(dfm_alloc(&plan->order, n, sizeof *plan->order, error));
-  if (!table->is_summed) DFM_TRY(reserve_weights(table, plan, n + 1, error));
-  if (plan->keeps_gradients) DFM_TRY(dfm_alloc(&plan->gradients, (n + 1) * row, sizeof *plan->gradients, error));
-  plan->capacity = n;
+/* Gives each plan its arrays for `capacity` places, one behind the other; returns the bytes that they take. What tables gather is read side by side, so
+ * it must not start at the same line of a page for all: the lengths of the arrays, some lines more than powers of two, see to that. */
+static size_t lay_out(const dfm_tables *tables, dfm_plan *plans, char *room) {
+  size_t at = 0;
+  for (int t = 0; t < tables->F; t++) {
+    dfm_plan *plan = &plans[t];
+    const size_t n = plan->capacity, row = (size_t)tables->table[t].n;
+    if (n == 0) continue;
+    plan->unique = take(room, &at, n);
+    plan->inverse = take(room, &at, n);
+    plan->ld = row_floats(tables, &tables->table[t]);
+    plan->weights = tables->table[t].is_summed ? NULL : take_weights(tables, &tables->table[t], room, &at, n);
+    plan->gradients = plan->keeps_gradients ? take(room, &at, (n + 1) * row) : NULL;
+    plan->start = take(room, &at, n + 2);
+    plan->order = take(room, &at, n);
+  }
+  return at;
+}
+
+static void free_room(dfm_plan *plans) {
+  dfm_slab_free(plans->room, plans->room_bytes, 1);
+  plans->room = NULL;
+}
+
+/* Makes room for the plans' capacities: one piece, since large pages suit what is read all over. What was planned before is lost. */
+static dfm_status reserve(const dfm_tables *tables, dfm_plan *plans, dfm_error *error) {
+  if (tables->F == 0) return DFM_OK;
+  free_room(plans);
+  plans->room_bytes = lay_out(tables, plans, NULL);
+  DFM_TRY(dfm_slab_alloc(&plans->room, plans->room_bytes, 1, error));
+  lay_out(tables, plans, plans->room);
   return DFM_OK;
 }
 
 static dfm_status create(const dfm_tables *tables, int capacity, bool keeps_gradients, dfm_plan *plans,
                          dfm_error *error) {
   for (int f = 0; f < tables->F; f++) {
-    const dfm_table *table = &tables->table[f];
     const dfm_category_field *field = &tables->encoder->category[f];
     const size_t row = (size_t)tables->table[field->table].n;
     plans[f].keeps_gradients = keeps_gradients;
-    plans[f].ld = tables->reads_pieces ? whole_lines((size_t)table->n) + LINE : (size_t)table->n;
+    plans[f].capacity = (size_t)capacity * (size_t)tables->table[f].n_members;
     if (field->is_list && field->settings.pool == DFM_POOL_MAX)
       DFM_TRY(dfm_alloc(&plans[f].winner, (size_t)capacity * row, sizeof *plans[f].winner, error));
-    if (table->n_members > 0) DFM_TRY(reserve(table, &plans[f], (size_t)capacity * (size_t)table->n_members, error));
   }
-  return DFM_OK;
+  return reserve(tables, plans, error);
 }
 
 dfm_status dfm_plans_create(const dfm_tables *tables, int capacity, bool keeps_gradients, dfm_plan **plans,
@@ -89,10 +100,8 @@ dfm_status dfm_plans_create(const dfm_tables *tables, int capacity, bool keeps_g
 }
 
 void dfm_plans_free(dfm_plan *plans, int F) {
-  for (int f = 0; plans && f < F; f++) {
-    free_arrays(&plans[f]);
-    free(plans[f].winner);
-  }
+  if (plans && F > 0) free_room(plans);
+  for (int f = 0; plans && f < F; f++) free(plans[f].winner);
   free(plans);
 }
 
@@ -102,6 +111,7 @@ static size_t count_places(const dfm_batch *batch, int f) {
 }
 
 dfm_status dfm_plans_reserve(const dfm_tables *tables, dfm_plan *plans, const dfm_batch *batch, dfm_error *error) {
+  bool fits = true;
   for (int t = 0; t < tables->F; t++) {
     const dfm_table *table = &tables->table[t];
     size_t n = 0;
@@ -111,9 +121,11 @@ dfm_status dfm_plans_reserve(const dfm_tables *tables, dfm_plan *plans, const df
                       "a batch asks for more than %d rows of table '%s'; lower train.batch_size (now %d rows)",
                       DFM_MOST_PLACES, tables->encoder->category[t].name, batch->rows);
     }
-    if (n > plans[t].capacity) DFM_TRY(reserve(table, &plans[t], n + n / 8, error));
+    if (n <= plans[t].capacity) continue;
+    plans[t].capacity = n + n / 8;
+    fits = false;
   }
-  return DFM_OK;
+  return fits ? DFM_OK : reserve(tables, plans, error);
 }
 
 size_t dfm_plans_gradient_floats(const dfm_tables *tables, const dfm_plan *plans, int from, int to) {

@@ -26,10 +26,15 @@ static inline uint32_t dfm_rows_ready_from(const dfm_tables *tables, const dfm_t
   return is_caught_up ? (uint32_t)dfm_optimizer_step_count(tables->optimizer) : 1;
 }
 
-/* Rows are asked for in two goes, because what waits for a page's translation holds up all that follows it: the first line of some rows at once, so
- * that they wait together, and nearer the others of each row, whose page is known by then, between the work on other rows. Short rows, of which
- * many are in the caches, in one. */
-enum { DFM_ROWS_AT_ONCE = 16, DFM_ROWS_AHEAD = 3 * DFM_ROWS_AT_ONCE, DFM_SHORT_ROW = 2 * DFM_CACHE_LINE };
+/* Rows are asked for in goes, because what waits for a page's translation holds up all that follows it: the first line of some rows at once, so that
+ * they wait together; nearer the others of each row, whose page is known by then, between the work on other rows; and just before, all of it from the
+ * second-level cache into the first. Short rows, of which many are in the caches, in one. */
+enum {
+  DFM_ROWS_AT_ONCE = 16,
+  DFM_ROWS_AHEAD = 3 * DFM_ROWS_AT_ONCE,
+  DFM_ROWS_NEAR = 3,
+  DFM_SHORT_ROW = 2 * DFM_CACHE_LINE
+};
 
 static inline bool dfm_row_is_short(const dfm_table *table) {
   return (size_t)table->stride * sizeof(float) <= DFM_SHORT_ROW;
@@ -43,7 +48,6 @@ DFM_PREFETCHES void dfm_row_ask_first(const dfm_table *table, uint32_t id) {
     return;
   }
   dfm_prefetch(row.w, (size_t)table->stride * sizeof(float));
-  dfm_prefetch(row.touch, 1);
 }
 
 DFM_PREFETCHES void dfm_row_ask_rest(const dfm_table *table, uint32_t id) {
@@ -51,7 +55,10 @@ DFM_PREFETCHES void dfm_row_ask_rest(const dfm_table *table, uint32_t id) {
   const dfm_row row = dfm_row_at(table, id);
   if (id >= table->V) return;
   dfm_prefetch_far(row.w + LINE, ((size_t)table->stride - LINE) * sizeof(float));
-  dfm_prefetch_far(row.touch, 1);
+}
+
+DFM_PREFETCHES void dfm_row_ask_near(const dfm_table *table, uint32_t id) {
+  if (id < table->V) dfm_prefetch(dfm_row_at(table, id).w, (size_t)table->stride * sizeof(float));
 }
 
 /* Called for i = 0, ..., n - 1, each before the work on row id[i]. */
@@ -64,6 +71,7 @@ DFM_PREFETCHES void dfm_rows_ask(const dfm_table *table, const uint32_t *id, siz
   for (size_t k = first; i % DFM_ROWS_AT_ONCE == 0 && k < first + DFM_ROWS_AT_ONCE && k < n; k++)
     dfm_row_ask_first(table, id[k]);
   if (rest < n) dfm_row_ask_rest(table, id[rest]);
+  if (i + DFM_ROWS_NEAR < n) dfm_row_ask_near(table, id[i + DFM_ROWS_NEAR]);
 }
 
 /* Called before the first of those: asks for what they do not. */

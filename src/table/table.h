@@ -112,13 +112,14 @@ typedef struct dfm_plan {
   uint32_t *inverse;      /* (n) place -> u */
   size_t ld;              /* floats from one gathered row to the next */
   float *weights;         /* (U + 1, row) gathered rows, the last one zero; none of a table that is summed */
-  float *room;            /* what they lie in */
   float *gradients;       /* (U + 1, row), only while the gradient norm is clipped; else NULL */
   bool keeps_gradients;
   /* Made while the table is updated, where its fields have partners (partners.c): unique row u is wanted by the rows order[start[u] .. start[u + 1]),
    * ascending; those without an id are by none. */
   uint32_t *start; /* (U + 2) */
   uint32_t *order; /* (n) */
+  char *room;      /* of the first one: what the arrays of all lie in, except `winner` */
+  size_t room_bytes;
 } dfm_plan;
 /* Plans (F) for batches of up to `capacity` rows. */
 dfm_status dfm_plans_create(const dfm_tables *tables, int capacity, bool keeps_gradients, dfm_plan **plans,

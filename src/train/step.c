@@ -71,13 +71,17 @@ static dfm_status preset_tables(const dfm_stepper *stepper, dfm_error *error) {
   return DFM_OK;
 }
 
+/* Weights, gradients and states lie in one piece, which large pages hold. */
+static size_t weight_arrays(const dfm_stepper *stepper) {
+  return 2 + (size_t)dfm_optimizer_states(stepper->optimizer);
+}
+
 static dfm_status create_weights(dfm_stepper *stepper, dfm_error *error) {
   const size_t n = stepper->net->n_weights;
-  DFM_TRY(dfm_alloc(&stepper->weight, n, sizeof(float), error));
-  DFM_TRY(dfm_alloc(&stepper->dweight, n, sizeof(float), error));
-  for (int i = 0; i < dfm_optimizer_states(stepper->optimizer); i++) {
-    DFM_TRY(dfm_alloc(&stepper->state[i], n, sizeof(float), error));
-  }
+  DFM_TRY(dfm_slab_alloc(&stepper->weight, weight_arrays(stepper) * n, sizeof(float), error));
+  stepper->dweight = stepper->weight + n;
+  for (int i = 0; i < dfm_optimizer_states(stepper->optimizer); i++)
+    stepper->state[i] = stepper->dweight + (size_t)(1 + i) * n;
   dfm_net_initialise(stepper->net, stepper->recipe->train.seed, stepper->weight);
   return DFM_OK;
 }
@@ -174,10 +178,7 @@ void dfm_stepper_free(dfm_stepper *stepper) {
   dfm_batch_free(stepper->next);
   dfm_executor_free(stepper->executor);
   dfm_dense_free(stepper->dense);
-  free(stepper->weight);
-  free(stepper->dweight);
-  free(stepper->state[0]);
-  free(stepper->state[1]);
+  if (stepper->weight) dfm_slab_free(stepper->weight, weight_arrays(stepper) * stepper->net->n_weights, sizeof(float));
   dfm_tables_free(stepper->tables);
   dfm_optimizer_free(stepper->optimizer);
   dfm_net_free(stepper->net);
