@@ -16,8 +16,7 @@ static inline const float *row_of(const dfm_embedding *from, const dfm_net *net,
   const int t = net->field[f].table;
   if (from->plans) {
     const dfm_plan *plan = &from->plans[t];
-    const size_t n = (size_t)(net->table[t].first + net->table[t].width);
-    return plan->weights + plan->inverse[from->plans[f].at + place] * n;
+    return plan->weights + plan->inverse[from->plans[f].at + place] * plan->ld;
   }
   return id == DFM_ID_NONE ? nothing : from->source->row(from->source->context, t, id, scratch);
 }
@@ -102,9 +101,9 @@ static void point_field(const dfm_plan *plans, const dfm_pass *pass, int f, int 
   const uint32_t first_piece = pass->piece ? pass->first_piece[field.table] : 0;
   const int ahead = pass->net->is_field_aware ? 0 : b1 - b0; /* the next tile's; so long a row the cache sees coming */
   for (int b = b1; b < b1 + ahead && b < pass->B && table.width > 0; b++)
-    dfm_prefetch(plan->weights + inverse[b] * n, n * sizeof(float));
+    dfm_prefetch(plan->weights + inverse[b] * plan->ld, n * sizeof(float));
   for (int b = b0; b < b1; b++) {
-    const float *w = plan->weights + inverse[b] * n;
+    const float *w = plan->weights + inverse[b] * plan->ld;
     if (field.first) *dfm_value(pass, DFM_EDGE_FIRST, b, 0) += w[0];
     if (field.slot < 0) continue;
     dfm_slots(pass, b)[field.slot] = inverse[b] == none ? NULL : w + table.first;
@@ -140,7 +139,7 @@ static bool find_rows(const dfm_embedding *from, const dfm_net *net, const dfm_b
                       const uint32_t **index) {
   const int t = net->field[f].table;
   if (from->plans) {
-    *at = (dfm_plain_rows){from->plans[t].weights, (size_t)(net->table[t].first + net->table[t].width)};
+    *at = (dfm_plain_rows){from->plans[t].weights, from->plans[t].ld};
     *index = from->plans[t].inverse + from->plans[f].at;
     return true;
   }

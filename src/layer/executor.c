@@ -15,7 +15,7 @@ static dfm_status list_table_rows(dfm_executor *executor, const dfm_plan *plans,
   for (int t = 0; t < net->F; t++) {
     if (!executor->has_pairs[t]) continue;
     const size_t first = (size_t)net->table[t].first, n = (size_t)plans[t].U + 1;
-    *rows++ = (dfm_factor_rows){plans[t].weights + first, first + (size_t)net->table[t].width, n, piece};
+    *rows++ = (dfm_factor_rows){plans[t].weights + first, plans[t].ld, n, piece};
     executor->first_piece[t] = (uint32_t)piece;
     piece += n;
     room += plans[t].capacity + 1;

@@ -19,6 +19,26 @@ static void *take(char *room, size_t *at, size_t n) {
   return taken;
 }
 
+enum { LINE = DFM_CACHE_LINE / sizeof(float) };
+
+/* Floats from one gathered row to the next. Where pieces of them are read, factors start with a cache line, so that it holds as many pieces as fit. */
+static size_t row_floats(const dfm_tables *tables, const dfm_table *table) {
+  const size_t n = (size_t)table->n;
+  return tables->reads_pieces ? (n + LINE - 1) / LINE * LINE + LINE : n;
+}
+
+/* What lies before the first gathered row, that its factors start so. */
+static size_t floats_before(const dfm_tables *tables, const dfm_table *table) {
+  return tables->reads_pieces ? LINE - (size_t)table->first : 0;
+}
+
+/* Room for n gathered rows and the one of zeros. */
+static float *take_weights(const dfm_tables *tables, const dfm_table *table, char *room, size_t *at, size_t n) {
+  const size_t before = floats_before(tables, table);
+  float *taken = take(room, at, before + (n + 1) * row_floats(tables, table));
+  return taken ? taken + before : NULL;
+}
+
 /* Gives each plan its arrays for `capacity` places, one behind the other; returns the bytes that they take. What tables gather is read side by side, so
  * it must not start at the same line of a page for all: the lengths of the arrays, some lines more than powers of two, see to that. */
 static size_t lay_out(const dfm_tables *tables, dfm_plan *plans, char *room) {
@@ -29,7 +49,8 @@ static size_t lay_out(const dfm_tables *tables, dfm_plan *plans, char *room) {
     if (n == 0) continue;
     plan->unique = take(room, &at, n);
     plan->inverse = take(room, &at, n);
-    plan->weights = tables->table[t].is_summed ? NULL : take(room, &at, (n + 1) * row);
+    plan->ld = row_floats(tables, &tables->table[t]);
+    plan->weights = tables->table[t].is_summed ? NULL : take_weights(tables, &tables->table[t], room, &at, n);
     plan->gradients = plan->keeps_gradients ? take(room, &at, (n + 1) * row) : NULL;
     plan->start = take(room, &at, n + 2);
     plan->order = take(room, &at, n);
@@ -122,14 +143,14 @@ typedef struct fresh_rows {
   size_t n;
 } fresh_rows;
 
-static void start_rows(const dfm_tables *tables, const dfm_table *table, fresh_rows *fresh, float *weights) {
+static void start_rows(const dfm_tables *tables, const dfm_table *table, fresh_rows *fresh, const dfm_plan *plan) {
   const size_t n = (size_t)table->n;
   if (fresh->n > 0 && dfm_table_draws(tables))
     dfm_encoder_ask_fingerprints(tables->encoder, table->field, fresh->id, fresh->n);
   for (size_t i = 0; i < fresh->n; i++) {
     float *w = dfm_row_at(table, fresh->id[i]).w;
     dfm_table_initial(tables, table->field, fresh->id[i], w);
-    memcpy(weights + fresh->u[i] * n, w, n * sizeof(float));
+    memcpy(plan->weights + fresh->u[i] * plan->ld, w, n * sizeof(float));
   }
   fresh->n = 0;
 }
@@ -176,6 +197,7 @@ __attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *ta
   const uint32_t ready = dfm_rows_ready_from(tables, of->table), *id = of->id;
   uint32_t *restrict unique = plan->unique, U = (uint32_t)plan->U;
   float *restrict weights = plan->weights;
+  const size_t ld = tables->reads_pieces ? plan->ld : n; /* known to the compiler, where it can be */
   const bool is_whole = asks_whole(tables, of->table);
   const int64_t upto = dfm_optimizer_step_count(tables->optimizer) - 1;
   fresh_rows fresh;
@@ -200,15 +222,15 @@ __attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *ta
       if (touched == 0) {
         fresh.id[fresh.n] = id[p];
         fresh.u[fresh.n++] = u;
-        if (fresh.n == sizeof fresh.id / sizeof *fresh.id) start_rows(tables, of->table, &fresh, weights);
+        if (fresh.n == sizeof fresh.id / sizeof *fresh.id) start_rows(tables, of->table, &fresh, plan);
         continue;
       }
       if (touched > 1) /* 1: set, before the first step */
         dfm_optimizer_catch_up(tables->optimizer, row.w, row.state0, row.state1, n, touched - 1, upto);
     }
-    if (n <= DFM_COPY_FEW) dfm_copy_few(weights + u * n, row.w, n);
+    if (n <= DFM_COPY_FEW) dfm_copy_few(weights + u * ld, row.w, n);
   }
-  start_rows(tables, of->table, &fresh, weights);
+  start_rows(tables, of->table, &fresh, plan);
   plan->U = (int)U;
   return has_none;
 }
@@ -219,7 +241,7 @@ static void copy_rows(const dfm_table *table, const dfm_plan *plan, int u) {
   const size_t n = (size_t)table->n;
   for (; u < plan->U; u++) {
     if (u + AHEAD < plan->U) dfm_prefetch_far(dfm_row_at(table, plan->unique[u + AHEAD]).w, n * sizeof(float));
-    memcpy(plan->weights + (size_t)u * n, dfm_row_at(table, plan->unique[u]).w, n * sizeof(float));
+    memcpy(plan->weights + (size_t)u * plan->ld, dfm_row_at(table, plan->unique[u]).w, n * sizeof(float));
   }
 }
 
@@ -257,7 +279,7 @@ static void gather(const dfm_tables *tables, const dfm_table *table, dfm_plan *p
   }
   for (size_t p = 0; has_none && p < plan->n; p++)
     if (plan->inverse[p] == DFM_ID_NONE) plan->inverse[p] = (uint32_t)plan->U;
-  memset(plan->weights + (size_t)plan->U * n, 0, n * sizeof(float));
+  memset(plan->weights + (size_t)plan->U * plan->ld, 0, n * sizeof(float));
 }
 
 /* The first places of the table; none of a field that shares another's, whose ids are that one's task's. */

@@ -33,6 +33,7 @@ dfm_status dfm_tables_create(const dfm_tables_settings *settings, dfm_tables **o
   DFM_TRY(dfm_alloc(&tables, 1, sizeof *tables, error));
   tables->F = F;
   tables->states = dfm_optimizer_states(settings->optimizer);
+  tables->reads_pieces = settings->reads_pieces;
   tables->l2_first = settings->l2_first;
   tables->l2_factors = settings->l2_factors;
   tables->init = settings->init;

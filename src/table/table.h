@@ -46,6 +46,7 @@ typedef struct dfm_tables {
   dfm_table *table; /* (F) */
   int *member;      /* (F) the tables' members, one after the other */
   int states;
+  bool reads_pieces;
   float l2_first, l2_factors;
   dfm_table_init init;
   const dfm_encoder *encoder;
@@ -63,6 +64,7 @@ typedef struct dfm_tables_settings {
   const dfm_kernel *kernel;
   const int *first, *width;
   const bool *is_summed;      /* (F) */
+  bool reads_pieces;          /* field-aware pairs: some factors of all gathered rows are read at a time (partners.h) */
   float l2_first, l2_factors; /* added to the gradient as l2 w */
   bool lazy;
   dfm_table_init init;
@@ -108,6 +110,7 @@ typedef struct dfm_plan {
   int U;                  /* unique rows */
   uint32_t *unique;       /* (U) ids, in the order of their first place */
   uint32_t *inverse;      /* (n) place -> u */
+  size_t ld;              /* floats from one gathered row to the next */
   float *weights;         /* (U + 1, row) gathered rows, the last one zero; none of a table that is summed */
   float *gradients;       /* (U + 1, row), only while the gradient norm is clipped; else NULL */
   bool keeps_gradients;

@@ -88,7 +88,7 @@ static void add_place(const dfm_update *update, int f, uint32_t place, size_t b,
   const dfm_kernel *kernel = update->tables->kernel;
   const size_t n = (size_t)update->table->n, u = update->plan->inverse[update->plans[f].at + place];
   const int first = update->table->first, within = first + field->within_from;
-  const float dlogit = update->gradient->dlogit[b], *w = update->plan->weights + u * n;
+  const float dlogit = update->gradient->dlogit[b], *w = update->plan->weights + u * update->plan->ld;
   const float *de = field->de ? field->de + b * (size_t)field->lde : NULL;
   const uint32_t *winner = update->plans[f].winner;
   float *g = update->g + u * n;
@@ -114,7 +114,7 @@ static void add_items(const dfm_update *update, int f) {
 static const float *weights_of(const dfm_update *update, int u) {
   const dfm_table *table = update->table;
   const dfm_plan *plan = update->plan;
-  return table->is_summed ? dfm_row_at(table, plan->unique[u]).w : plan->weights + (size_t)u * (size_t)table->n;
+  return table->is_summed ? dfm_row_at(table, plan->unique[u]).w : plan->weights + (size_t)u * plan->ld;
 }
 
 /* Adds penalties to the gradients g of the unique rows [from, to). */

@@ -48,6 +48,7 @@ static dfm_status create_tables(dfm_stepper *stepper, dfm_error *error) {
           .first = shape,
           .width = shape + F,
           .is_summed = is_summed,
+          .reads_pieces = stepper->net->is_field_aware,
           .l2_first = (float)recipe->l2.linear,
           .l2_factors = (float)recipe->l2.embedding,
           .lazy = recipe->optimizer.lazy,
