@@ -103,14 +103,28 @@ void dfm_pages_free(void *pointer, size_t size_bytes) {
   if (pointer) munmap(pointer, mapped_size(size_bytes, HUGE_PAGE));
 }
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+void dfm_pages_touch(void *bytes, size_t n) {
+  const size_t from = round_up((size_t)(uintptr_t)bytes, PAGE), to = ((size_t)(uintptr_t)bytes + n) / PAGE * PAGE;
+  if (to > from) (void)madvise((char *)bytes + (from - (size_t)(uintptr_t)bytes), to - from, MADV_POPULATE_WRITE);
+}
+
 /* Slabs come and go, and a virtual machine often has to find the memory of a huge page first, some milliseconds: they are
  * for slabs so large that small ones would not be found in the processor's table of pages. */
 enum { BLOCK_BYTES = 128 << 10, HUGE_SLAB = 32 << 20 };
 
 dfm_status dfm_slab_alloc(void *out_pointer, size_t n, size_t size, dfm_error *error) {
+  void *made;
   size_t total;
   if (is_too_large(n, size, &total)) return fail_memory((double)n * (double)size, error);
-  return total < BLOCK_BYTES ? dfm_alloc(out_pointer, n, size, error) : map(out_pointer, total, HUGE_SLAB, error);
+  if (total < BLOCK_BYTES) return dfm_alloc(out_pointer, n, size, error);
+  DFM_TRY(map(&made, total, HUGE_SLAB, error));
+  dfm_pages_touch(made, total);
+  memcpy(out_pointer, &made, sizeof made);
+  return DFM_OK;
 }
 
 void dfm_slab_free(void *pointer, size_t n, size_t size) {
@@ -138,7 +152,10 @@ static dfm_status resize_pages(void *pointer, size_t old_bytes, size_t size_byte
   memcpy(&old, pointer, sizeof old);
   if (size_bytes <= PTRDIFF_MAX - 2 * HUGE_PAGE) made = remap(old, mapped_size(old_bytes, HUGE_SLAB), size);
   if (made == MAP_FAILED) return fail_memory((double)size_bytes, error);
-  if (size_bytes < old_bytes) memset(made + size_bytes, 0, (size < old_bytes ? size : old_bytes) - size_bytes);
+  if (size_bytes < old_bytes)
+    memset(made + size_bytes, 0, (size < old_bytes ? size : old_bytes) - size_bytes);
+  else
+    dfm_pages_touch(made + old_bytes, size_bytes - old_bytes);
   memcpy(pointer, &made, sizeof made);
   return DFM_OK;
 }
