@@ -79,7 +79,8 @@ static int open_inputs(const cli_call *call, const cli_rows_options *o, cli_rows
 /* A dataset file brings its own, and so does a model. */
 static int read_schema(const cli_rows_options *o, const cli_rows *rows, dfm_schema **schema) {
   dfm_error error;
-  const dfm_schema_options wanted = {.label = o->label, .weight = o->weight, .header = -1, .format = o->format};
+  const dfm_schema_options wanted = {
+      .label = o->label, .weight = o->weight, .header = -1, .format = o->format, .threads = (int)o->threads};
   if (dfm_input_dataset(rows->input) || rows->from) return CLI_OK;
   const dfm_status status =
       o->schema ? dfm_schema_load(o->schema, schema, &error) : dfm_schema_guess(rows->input, &wanted, schema, &error);

@@ -129,6 +129,7 @@ typedef struct dfm_schema_options {
   char separator;     /* 0: guess */
   int header;         /* 1 the first row has names, 0 it has not, -1: guess */
   const char *format; /* delimited, libsvm, libffm or jsonl; NULL: by the file's name and first lines */
+  int threads;        /* 0: one per core; the schema does not depend on it */
 } dfm_schema_options;
 
 /* Guesses a schema from the first rows of the input's first file, and keeps them where they can be read only once:

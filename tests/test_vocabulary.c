@@ -117,6 +117,7 @@ static void add_cells(dfm_vocabulary_builder *builder, const cell *cells, uint64
   dfm_error error;
   dfm_value values[512];
   uint8_t is_held[512];
+  uint32_t numbers[512];
   for (size_t at = 0, batch = 0; at < CELLS; batch++) {
     size_t n = 1 + dfm_random_u64(seed, batch) % 512;
     if (n > CELLS - at) n = CELLS - at;
@@ -124,8 +125,8 @@ static void add_cells(dfm_vocabulary_builder *builder, const cell *cells, uint64
       values[i] = dfm_value_of(cells[at + i].bytes, cells[at + i].n);
       is_held[i] = cells[at + i].is_held;
     }
-    assert_ok(dfm_vocabulary_builder_add_all(builder, values, n, is_held, &error));
-    for (size_t i = 0; i < n; i++) assert_int_equal(values[i].id, cells[at + i].number);
+    assert_ok(dfm_vocabulary_builder_add_all(builder, values, n, is_held, numbers, &error));
+    for (size_t i = 0; i < n; i++) assert_int_equal(numbers[i], cells[at + i].number);
     at += n;
   }
 }
@@ -196,7 +197,7 @@ static void values_are_numbered_counted_and_ordered_as_defined(void **state) {
 static void values_with_one_hash_stay_apart(void **state) {
   (void)state;
   /* The empty value and zeros have one head; so have "a" and what follows it up to eight bytes. Of the long ones' XXH3-64
-   * the upper five bits and the lower 32 are equal, which is all that a small index sees of them. */
+   * the upper five bits and the lower 32 are equal, which is more than a small index sees of them. */
   static const struct {
     const char *bytes;
     uint32_t n;
@@ -216,15 +217,16 @@ static void values_with_one_hash_stay_apart(void **state) {
   dfm_error error;
   dfm_vocabulary_builder builder;
   dfm_value values[N + 1];
+  uint32_t numbers[N + 1];
   dfm_vocabulary_builder_begin(&builder, &field);
   for (uint32_t i = 0; i < N; i++) values[i] = dfm_value_of(words[i].bytes, words[i].n);
   const uint64_t one = dfm_value_hash_of(&values[N - 2]), other = dfm_value_hash_of(&values[N - 1]);
   assert_true(one != other && one >> 59 == other >> 59 && (uint32_t)one == (uint32_t)other);
   values[N] = (dfm_value){.n = DFM_VALUE_ABSENT};
   for (int round = 0; round < 3; round++) {
-    assert_ok(dfm_vocabulary_builder_add_all(&builder, values, N + 1, NULL, &error));
-    for (uint32_t i = 0; i < N; i++) assert_int_equal(values[i].id, i);
-    assert_int_equal(values[N].id, DFM_ID_NONE);
+    assert_ok(dfm_vocabulary_builder_add_all(&builder, values, N + 1, NULL, numbers, &error));
+    for (uint32_t i = 0; i < N; i++) assert_int_equal(numbers[i], i);
+    assert_int_equal(numbers[N], DFM_ID_NONE);
   }
   assert_int_equal(builder.n, N);
   assert_int_equal(builder.empty, 2);
@@ -238,18 +240,67 @@ static void held_values_have_numbers_and_no_counts(void **state) {
   dfm_error error;
   dfm_vocabulary_builder builder;
   dfm_vocabulary vocabulary;
-  uint32_t place[3];
+  uint32_t place[3], numbers[5];
   dfm_value values[5];
   for (int i = 0; i < 5; i++) values[i] = dfm_value_of(&"xyzzz"[i], 1);
   dfm_vocabulary_builder_begin(&builder, &field);
-  assert_ok(dfm_vocabulary_builder_add_all(&builder, values, 5, is_held, &error));
-  dfm_vocabulary_builder_uncount(&builder, values[1].id);
+  assert_ok(dfm_vocabulary_builder_add_all(&builder, values, 5, is_held, numbers, &error));
+  assert_ok(dfm_vocabulary_builder_close(&builder, &error));
+  dfm_vocabulary_builder_uncount(&builder, numbers[1]);
   assert_ok(dfm_vocabulary_settle(&builder, NULL, &vocabulary, place, &error));
   assert_int_equal(vocabulary.n, 1);
   assert_int_equal(vocabulary.counts[0], 2);
   assert_int_equal(place[0], DFM_ID_NONE);
   assert_int_equal(place[1], DFM_ID_NONE);
   assert_int_equal(place[2], 0);
+  dfm_vocabulary_clear(&vocabulary);
+  dfm_vocabulary_builder_clear(&builder);
+}
+
+/* Every size of index grows, with values at its end, whose search goes on at its start. */
+static void values_are_found_again_however_small_the_index(void **state) {
+  (void)state;
+  enum { ROUNDS = 500, N = 300 };
+  const dfm_category_field field = make_field(1, 0, DFM_ORDER_FREQUENCY);
+  dfm_error error;
+  for (uint64_t round = 0; round < ROUNDS; round++) {
+    dfm_vocabulary_builder builder;
+    dfm_vocabulary_builder_begin(&builder, &field);
+    for (uint32_t i = 0; i < N; i++) {
+      for (uint32_t j = 0; j <= i; j++) {
+        const uint64_t bytes = dfm_random_u64(round, j);
+        uint32_t number;
+        if (j < i && (i & (i - 1)) != 0) continue; /* some bytes are new; all are looked for now and then */
+        assert_ok(dfm_vocabulary_builder_add(&builder, (const char *)&bytes, sizeof bytes, false, &number, &error));
+        assert_int_equal(number, j);
+      }
+    }
+    dfm_vocabulary_builder_clear(&builder);
+  }
+}
+
+static void counts_outgrow_their_entries(void **state) {
+  (void)state;
+  enum { COUNT_BITS = 4, CARRY = 1 << 27 };
+  const dfm_category_field field = make_field(1, 0, DFM_ORDER_FREQUENCY);
+  dfm_error error;
+  dfm_vocabulary_builder builder;
+  dfm_vocabulary vocabulary;
+  uint32_t number, place[2];
+  dfm_vocabulary_builder_begin(&builder, &field);
+  assert_ok(dfm_vocabulary_builder_add(&builder, "rare", 4, false, &number, &error));
+  for (uint64_t round = 0; round < 3; round++) {
+    assert_ok(dfm_vocabulary_builder_add(&builder, "often", 5, false, &number, &error));
+    for (size_t i = 0; i < builder.n_entries; i++) /* as if it had been added as often as may be */
+      if (builder.entries[i].number == number + 1) builder.entries[i].meta += (uint32_t)(CARRY - 1) << COUNT_BITS;
+    builder.n_uncounted = CARRY - 1;
+    assert_ok(dfm_vocabulary_builder_add(&builder, "often", 5, false, &number, &error));
+    assert_int_equal(number, 1);
+    assert_int_equal(builder.n_carried, round + 1);
+  }
+  assert_ok(dfm_vocabulary_settle(&builder, NULL, &vocabulary, place, &error));
+  assert_int_equal(vocabulary.counts[0], 3 * ((uint64_t)CARRY + 1));
+  assert_int_equal(vocabulary.counts[1], 1);
   dfm_vocabulary_clear(&vocabulary);
   dfm_vocabulary_builder_clear(&builder);
 }
@@ -290,11 +341,12 @@ static void a_million_values_take_forty_bytes_each_and_their_text(void **state) 
   dfm_vocabulary_builder_begin(&builder, &field);
   for (uint32_t at = 0; at < N; at += BATCH) {
     dfm_value values[BATCH];
+    uint32_t numbers[BATCH];
     const uint32_t n = N - at < BATCH ? N - at : BATCH;
     for (uint32_t i = 0; i < n; i++)
       values[i] = dfm_value_of(text[i], (size_t)snprintf(text[i], sizeof text[i], "value number %u", at + i));
-    assert_ok(dfm_vocabulary_builder_add_all(&builder, values, n, NULL, &error));
-    assert_int_equal(values[n - 1].id, at + n - 1);
+    assert_ok(dfm_vocabulary_builder_add_all(&builder, values, n, NULL, numbers, &error));
+    assert_int_equal(numbers[n - 1], at + n - 1);
   }
   assert_ok(dfm_slab_alloc(&place, N, sizeof *place, &error));
   assert_ok(dfm_vocabulary_settle(&builder, test_path("."), &vocabulary, place, &error));
@@ -317,12 +369,13 @@ static void hashed_values_go_to_buckets(void **state) {
   field.settings.hash = 10;
   dfm_value values[4] = {
       dfm_value_of("one", 3), dfm_value_of("", 0), dfm_value_of("much longer", 11), {.n = DFM_VALUE_ABSENT}};
+  uint32_t numbers[4];
   dfm_vocabulary_builder_begin(&builder, &field);
-  assert_ok(dfm_vocabulary_builder_add_all(&builder, values, 4, NULL, &error));
-  assert_int_equal(values[0].id, dfm_value_hash("one", 3) % 10);
-  assert_int_equal(values[1].id, 10); /* known as the empty cell until it is settled */
-  assert_int_equal(values[2].id, dfm_value_hash("much longer", 11) % 10);
-  assert_int_equal(values[3].id, DFM_ID_NONE);
+  assert_ok(dfm_vocabulary_builder_add_all(&builder, values, 4, NULL, numbers, &error));
+  assert_int_equal(numbers[0], dfm_value_hash("one", 3) % 10);
+  assert_int_equal(numbers[1], 10); /* known as the empty cell until it is settled */
+  assert_int_equal(numbers[2], dfm_value_hash("much longer", 11) % 10);
+  assert_int_equal(numbers[3], DFM_ID_NONE);
   assert_int_equal(builder.n, 11);
   const dfm_encoder encoder = {.category = &field, .F = 1};
   dfm_category_find_all(&encoder, 0, values, 4);
@@ -357,6 +410,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(values_are_numbered_counted_and_ordered_as_defined),
     cmocka_unit_test(values_with_one_hash_stay_apart),
     cmocka_unit_test(held_values_have_numbers_and_no_counts),
+    cmocka_unit_test(values_are_found_again_however_small_the_index),
+    cmocka_unit_test(counts_outgrow_their_entries),
     cmocka_unit_test(a_million_values_take_forty_bytes_each_and_their_text),
     cmocka_unit_test(hashed_values_go_to_buckets),
     cmocka_unit_test(numbers_become_the_buckets_of_their_logs),

@@ -14,15 +14,16 @@ typedef struct dfm_arena {
   size_t used; /* of the last piece */
 } dfm_arena;
 
-enum { DFM_ARENA_PLACE_BITS = 40 };
+/* A place is a piece's number and, in the lower bits, an offset in it: a piece that is longer than these can say holds one
+ * string, at its start. */
+enum { DFM_ARENA_OFFSET_BITS = 20, DFM_ARENA_PLACE_BITS = 44 };
 
 /* Room for `n` bytes, to be written at once, at `*place`. */
 dfm_status dfm_arena_add(dfm_arena *arena, size_t n, uint64_t *place, char **bytes, dfm_error *error);
 void dfm_arena_clear(dfm_arena *arena);
 
-/* place: piece << 40 | offset in it. */
 static inline const char *dfm_arena_at(const dfm_arena *arena, uint64_t place) {
-  return arena->pieces[place >> DFM_ARENA_PLACE_BITS].bytes + (place & ((1ULL << DFM_ARENA_PLACE_BITS) - 1));
+  return arena->pieces[place >> DFM_ARENA_OFFSET_BITS].bytes + (place & ((1ULL << DFM_ARENA_OFFSET_BITS) - 1));
 }
 
 #endif

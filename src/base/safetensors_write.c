@@ -1,5 +1,6 @@
 /* Safetensors, writing: declarations, then bytes in file order, come in; a whole file with its checksums goes out. */
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -264,6 +265,7 @@ typedef struct making {
   uint8_t **buffer; /* (threads) PIECE_BYTES each */
   dfm_status *status;
   dfm_error *error;
+  atomic_int next; /* piece: whatever task makes it, they are made from the first to the last, as the disk takes them */
 } making;
 
 /* The tensor in whose bytes byte `at` of the data lies, by its place in the file. */
@@ -302,12 +304,13 @@ static void set_checksums(const dfm_st_writer *writer, const uint8_t *bytes, uin
 }
 
 static void make_task(void *context, int task, int thread) {
-  const making *run = context;
-  const uint64_t at = (uint64_t)task * PIECE_BYTES, left = run->writer->declared - at;
+  making *run = context;
+  const uint64_t at = (uint64_t)atomic_fetch_add(&run->next, 1) * PIECE_BYTES, left = run->writer->declared - at;
   const size_t n = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
   const bool is_placed = dfm_writer_has_places(run->writer->file);
   dfm_status *status = &run->status[thread];
   dfm_error *error = &run->error[thread];
+  (void)task;
   if (*status != DFM_OK) return;
   *status = make_piece(run, at, n, thread, error);
   if (*status != DFM_OK) return;

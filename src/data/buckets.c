@@ -139,7 +139,6 @@ static void place_numbers(const dfm_vocabulary_builder *builder, const dfm_categ
 dfm_status dfm_buckets_settle(dfm_vocabulary_builder *builder, dfm_category_field *field, uint32_t *place,
                               dfm_error *error) {
   const bool has_empty = builder->empty != DFM_ID_NONE;
-  dfm_vocabulary_builder_close(builder);
   const uint64_t empty = has_empty ? dfm_builder_record(builder, builder->empty)->meta >> DFM_LENGTH_BITS : 0;
   counted *list;
   uint32_t n;
@@ -169,7 +168,6 @@ static dfm_status copy_buckets(const dfm_category_field *old, dfm_category_field
 
 dfm_status dfm_buckets_keep(dfm_vocabulary_builder *builder, const dfm_category_field *old, dfm_category_field *field,
                             uint32_t *place, dfm_error *error) {
-  dfm_vocabulary_builder_close(builder);
   DFM_TRY(copy_buckets(old, field, error));
   place_numbers(builder, field, place);
   uint64_t *counts = (uint64_t *)(uintptr_t)field->vocabulary.counts;

@@ -186,6 +186,10 @@ long long dfm_delimited_line(const dfm_delimited *reader) {
   return reader->span.line;
 }
 
+size_t dfm_delimited_row_bytes(const dfm_delimited *reader) {
+  return reader->span.n;
+}
+
 char dfm_delimited_named_separator(const dfm_delimited *reader) {
   return dfm_text_rows_named_separator(reader->rows);
 }

@@ -44,6 +44,8 @@ dfm_status dfm_delimited_restart(dfm_delimited *reader, char separator, const ch
 dfm_status dfm_delimited_next(dfm_delimited *reader, const dfm_cell **cells, size_t *n, dfm_error *error);
 /* Line on which the row last read starts, 1-based. */
 long long dfm_delimited_line(const dfm_delimited *reader);
+/* Bytes of that row: at least those of its cells. */
+size_t dfm_delimited_row_bytes(const dfm_delimited *reader);
 /* As dfm_text_rows_named_separator. */
 char dfm_delimited_named_separator(const dfm_delimited *reader);
 /* Whether the text has no byte at all. */

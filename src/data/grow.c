@@ -111,7 +111,6 @@ static dfm_selection select_values(const field_growth *field, const dfm_field_se
 static dfm_status grow(field_growth *field, int64_t admit, dfm_vocabulary_builder *builder, const char *folder,
                        dfm_category_field *grown, uint32_t *place, dfm_growth *growth, dfm_error *error) {
   DFM_TRY(open_growth(field, builder, error));
-  dfm_vocabulary_builder_close(builder);
   tell_apart(field, builder);
   keep_old(field);
   const dfm_selection selection = select_values(field, &grown->settings, admit);

@@ -116,6 +116,7 @@ static dfm_status add_piece(dfm_packed *packed, desk *to, dfm_error *error) {
   piece made = {.size = size};
   DFM_TRY(dfm_grow(&packed->pieces, &packed->pieces_capacity, packed->n_pieces + 1, sizeof *packed->pieces, error));
   DFM_TRY(dfm_pages_alloc(&made.bytes, size, error));
+  dfm_pages_touch(made.bytes, size);
   packed->pieces[packed->n_pieces] = made;
   packed->memory_bytes += size;
   *to = (desk){.piece = (uint32_t)packed->n_pieces++, .has_piece = true};

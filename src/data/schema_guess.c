@@ -7,18 +7,30 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/pool.h"
 #include "base/safetensors.h"
 #include "data/format.h"
 #include "data/input.h"
 #include "data/schema_arrow.h"
 #include "data/schema_label.h"
 
-dfm_status dfm_guess_add_cell(dfm_guess *g, const char *bytes, size_t n, dfm_error *error) {
+dfm_status dfm_guess_reserve(dfm_guess *g, size_t n_cells, size_t n_bytes, dfm_error *error) {
   dfm_sample *s = &g->sample;
-  DFM_TRY(dfm_grow(&s->offsets, &s->capacity, s->n_cells + 2, sizeof *s->offsets, error));
+  DFM_TRY(dfm_grow(&s->offsets, &s->capacity, s->n_cells + n_cells + 1, sizeof *s->offsets, error));
   if (s->n_cells == 0) s->offsets[0] = 0;
-  DFM_TRY(dfm_text_add(&s->text, bytes, n, error));
+  return dfm_grow(&s->text.bytes, &s->text.capacity, s->text.length + n_bytes + 1, 1, error);
+}
+
+void dfm_guess_put_cell(dfm_guess *g, const char *bytes, size_t n) {
+  dfm_sample *s = &g->sample;
+  if (n > 0) memcpy(s->text.bytes + s->text.length, bytes, n);
+  s->text.length += n;
   s->offsets[++s->n_cells] = s->text.length;
+}
+
+dfm_status dfm_guess_add_cell(dfm_guess *g, const char *bytes, size_t n, dfm_error *error) {
+  DFM_TRY(dfm_guess_reserve(g, 1, n, error));
+  dfm_guess_put_cell(g, bytes, n);
   return DFM_OK;
 }
 
@@ -28,12 +40,46 @@ bool dfm_guess_is_full(const dfm_guess *g) {
          s->n_rows * s->n_columns >= DFM_GUESS_CELLS;
 }
 
+typedef struct profiling {
+  const dfm_guess *guess;
+  dfm_status *status; /* (threads) */
+  dfm_error *error;   /* (threads) */
+} profiling;
+
+static void profile_task(void *context, int c, int thread) {
+  const profiling *run = context;
+  const dfm_guess *g = run->guess;
+  if (run->status[thread] != DFM_OK) return;
+  run->status[thread] = dfm_profile_column(&g->sample, g->first_row, (size_t)c, &g->profiles[c], &run->error[thread]);
+}
+
+static dfm_status profile_columns(const dfm_guess *g, dfm_pool *pool, profiling *run, dfm_error *error) {
+  const int threads = dfm_pool_threads(pool);
+  DFM_TRY(dfm_alloc(&run->status, (size_t)threads, sizeof *run->status, error));
+  DFM_TRY(dfm_alloc(&run->error, (size_t)threads, sizeof *run->error, error));
+  dfm_pool_run(pool, (int)g->sample.n_columns, profile_task, run);
+  for (int i = 0; i < threads; i++) {
+    if (run->status[i] == DFM_OK) continue;
+    if (error) *error = run->error[i];
+    return run->status[i];
+  }
+  return DFM_OK;
+}
+
+/* Threads cost more than a small sample is worth. */
+enum { FEW_CELLS = 1 << 15 };
+
 dfm_status dfm_guess_profile(dfm_guess *g, size_t first_row, dfm_error *error) {
+  dfm_pool *pool;
+  profiling run = {.guess = g};
   g->first_row = first_row;
   if (!g->profiles) DFM_TRY(dfm_alloc(&g->profiles, g->sample.n_columns, sizeof *g->profiles, error));
-  for (size_t c = 0; c < g->sample.n_columns; c++)
-    DFM_TRY(dfm_profile_column(&g->sample, first_row, c, &g->profiles[c], error));
-  return DFM_OK;
+  DFM_TRY(dfm_pool_create_exact(g->sample.n_cells < FEW_CELLS ? 1 : g->options->threads, &pool, error));
+  const dfm_status status = profile_columns(g, pool, &run, error);
+  free(run.status);
+  free(run.error);
+  dfm_pool_free(pool);
+  return status;
 }
 
 /* ---- label and weight */

@@ -131,9 +131,10 @@ static dfm_status add_row(guess *g, const dfm_cell *cells, size_t n, dfm_error *
         error, DFM_ERROR_FORMAT, g->all->path, dfm_delimited_line(g->reader), 0,
         "this row has %zu cell%s, the first has %zu; fix the row, or quote cells that contain the separator", n,
         n == 1 ? "" : "s", s->n_columns);
+  DFM_TRY(dfm_guess_reserve(g->all, n, dfm_delimited_row_bytes(g->reader), error));
   for (size_t i = 0; i < n; i++) {
     const dfm_cell cell = g->all->schema->strip_spaces ? dfm_cell_strip(cells[i]) : cells[i];
-    DFM_TRY(dfm_guess_add_cell(g->all, cell.bytes, cell.n, error));
+    dfm_guess_put_cell(g->all, cell.bytes, cell.n);
   }
   s->n_rows++;
   return DFM_OK;

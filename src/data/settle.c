@@ -41,6 +41,8 @@ static void uncount_fields(void *context, int task, int thread) {
   const int64_t end = view->first + view->rows;
   dfm_row_reader reader = {0};
   (void)thread;
+  for (int table = task; table < view->encoder->F && run->status[task] == DFM_OK; table += run->tasks)
+    run->status[task] = dfm_vocabulary_builder_close(&run->builder[table], &run->error[task]);
   for (int64_t row = view->first; row < end && run->status[task] == DFM_OK; row += DFM_PACKED_ROWS) {
     const int n = end - row < DFM_PACKED_ROWS ? (int)(end - row) : DFM_PACKED_ROWS;
     run->status[task] = dfm_storage_read_ids(view->storage, row, n, &reader, &run->error[task]);
@@ -121,7 +123,7 @@ static dfm_status freeze_field(const freezing *run, int f, dfm_error *error) {
     return dfm_vocabulary_allocate(&field->vocabulary, 0, 0, run->folder, error);
   }
   at->is_large = builder->n > LARGE_PLACES;
-  dfm_vocabulary_builder_close(builder);
+  DFM_TRY(dfm_vocabulary_builder_close(builder, error));
   field->distinct = dfm_vocabulary_builder_seen(builder);
   DFM_TRY(dfm_slab_alloc(&at->place, builder->n, sizeof *at->place, error));
   if (builder->empty != DFM_ID_NONE)

@@ -14,8 +14,8 @@ typedef struct dfm_unknown_cell {
   int f;
 } dfm_unknown_cell;
 
-/* Takes the view's rows out of what the builders (F) counted: for rows that turn out to validate after they were
- * read. */
+/* Closes the builders (F) and takes the view's rows out of what they counted: for rows that turn out to validate after they
+ * were read. */
 dfm_status dfm_settle_uncount(dfm_vocabulary_builder *builder, const dfm_dataset *view, dfm_pool *pool,
                               dfm_error *error);
 

@@ -37,18 +37,31 @@ typedef struct training {
 typedef struct row_values {
   dfm_value *value;
   uint8_t *is_held;
+  uint32_t *number;
   size_t n, capacity;
 } row_values;
 
+static void free_values(row_values *values) {
+  free(values->value);
+  free(values->is_held);
+  free(values->number);
+}
+
+static dfm_status grow_values(row_values *to, size_t n, dfm_error *error) {
+  size_t capacity = to->capacity;
+  if (n <= to->capacity) return DFM_OK;
+  DFM_TRY(dfm_grow(&to->value, &capacity, n, sizeof *to->value, error));
+  capacity = to->capacity;
+  DFM_TRY(dfm_grow(&to->number, &capacity, n, sizeof *to->number, error));
+  capacity = to->capacity;
+  DFM_TRY(dfm_grow(&to->is_held, &capacity, n, 1, error));
+  to->capacity = capacity;
+  return DFM_OK;
+}
+
 static dfm_status take_values(row_values *to, const dfm_value *values, size_t n, bool is_held, dfm_error *error) {
   if (n == 0) return DFM_OK;
-  if (to->n + n > to->capacity) {
-    size_t capacity = to->capacity;
-    DFM_TRY(dfm_grow(&to->value, &capacity, to->n + n, sizeof *to->value, error));
-    capacity = to->capacity;
-    DFM_TRY(dfm_grow(&to->is_held, &capacity, to->n + n, 1, error));
-    to->capacity = capacity;
-  }
+  DFM_TRY(grow_values(to, to->n + n, error));
   memcpy(to->value + to->n, values, n * sizeof *values);
   memset(to->is_held + to->n, is_held, n);
   to->n += n;
@@ -75,12 +88,13 @@ static dfm_status number_rows(const training *run, dfm_block *block, int table, 
       const dfm_value *cell = cell_values(block, f, r, &n);
       if (n > 0) DFM_TRY(take_values(values, cell, n, is_held && is_held[r], error));
     }
-  DFM_TRY(dfm_vocabulary_builder_add_all(&run->builder[table], values->value, values->n, values->is_held, error));
+  DFM_TRY(dfm_vocabulary_builder_add_all(&run->builder[table], values->value, values->n, values->is_held,
+                                         values->number, error));
   for (int r = 0; r < block->rows; r++)
     for (int f = 0; f < block->F; f++) {
       if (run->encoder->category[f].table != table) continue;
       dfm_value *cell = cell_values(block, f, r, &n);
-      for (size_t i = 0; i < n; i++) cell[i].id = values->value[at++].id;
+      for (size_t i = 0; i < n; i++) cell[i].id = values->number[at++];
     }
   for (int f = 0; f < block->F; f++)
     if (run->encoder->category[f].table == table && !block->list[f].end) dfm_block_take_ids(block, f);
@@ -90,10 +104,8 @@ static dfm_status number_rows(const training *run, dfm_block *block, int table, 
 /* The values of a block in the one field of table `table`. */
 static dfm_status number_column(const training *run, dfm_block *block, int table, const uint8_t *is_held,
                                 dfm_error *error) {
-  dfm_value *values = dfm_block_value(block, table, 0);
-  DFM_TRY(dfm_vocabulary_builder_add_all(&run->builder[table], values, (size_t)block->rows, is_held, error));
-  dfm_block_take_ids(block, table);
-  return DFM_OK;
+  return dfm_vocabulary_builder_add_all(&run->builder[table], dfm_block_value(block, table, 0), (size_t)block->rows,
+                                        is_held, block->id + (size_t)table * DFM_BLOCK_STRIDE, error);
 }
 
 /* The values of the fields of one table by provisional number; the first task looks for the rows that are next. */
@@ -116,8 +128,7 @@ static void number_task(void *context, int task, int thread) {
     run->status[table] = is_column ? number_column(run, block, table, is_held, failure)
                                    : number_rows(run, block, table, is_held, &values, failure);
   }
-  free(values.value);
-  free(values.is_held);
+  free_values(&values);
 }
 
 /* `uncounted`: rows that do not make the vocabulary, as in dfm_destination; NULL: all do. */

@@ -102,6 +102,7 @@ dfm_status dfm_vocabulary_allocate(dfm_vocabulary *vocabulary, uint64_t n, uint6
     dfm_spill_seal(&vocabulary->spill);
   } else {
     DFM_TRY(dfm_alloc(&vocabulary->heap, size, 1, error));
+    dfm_pages_touch(vocabulary->heap, size);
   }
   const uint8_t *base = vocabulary->heap ? vocabulary->heap : vocabulary->spill.bytes;
   vocabulary->offsets = (const void *)base;

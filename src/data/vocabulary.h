@@ -23,20 +23,15 @@ void dfm_vocabulary_clear(dfm_vocabulary *vocabulary);
 /* Slots of the index of `n` values: at most half of them are taken, so every search ends at an empty one. */
 uint64_t dfm_vocabulary_index_size(uint64_t n);
 
-/* ---- builder: numbers, and counts, the values of one field. 16 bytes for a value, its text where that is longer than
- * eight bytes, and 10 to 20 bytes of index. In front of the index stand the short values that were met last: few values
- * are most cells, and those are then found with nothing else being read. */
+/* ---- builder: numbers, and counts, the values of one field. While values are taken each is an entry of one hash index,
+ * which holds a short value itself: it is found, compared and counted in one cache line. 20 to 40 bytes a value, and its text
+ * where that is longer than eight bytes. Closed, a builder has records by number instead. */
 
-typedef struct dfm_slot {
-  uint32_t hash;  /* lower half of the value's hash; the upper bits say where the search starts */
-  uint32_t value; /* provisional number + 1; 0: empty */
-} dfm_slot;
-
-typedef struct dfm_recent {
-  uint64_t head;  /* 1 where the length is 0: no value is here, for the empty value's is 0 */
-  uint32_t value; /* provisional number */
-  uint32_t meta;  /* times it was found here, not yet in its record << 4 | length, 8 at most */
-} dfm_recent;
+typedef struct dfm_entry {
+  uint64_t head; /* up to eight bytes: the value itself, zeros after its end; else tag << 44 | its place in the text */
+  uint32_t number; /* provisional number + 1; 0: empty */
+  uint32_t meta;   /* count << 4 | length + 1, 15 where it is longer; 0 where the entry is empty */
+} dfm_entry;
 
 typedef struct dfm_record {
   uint64_t head; /* up to eight bytes: the value itself, zeros after its end; else its place in the text */
@@ -47,41 +42,37 @@ typedef struct dfm_vocabulary_builder {
   const dfm_category_field *field; /* borrowed; its settings say what is kept */
   uint32_t n;                      /* provisional numbers given so far */
   uint32_t empty;                  /* the empty cell's, DFM_ID_NONE: not seen */
-  dfm_slot *slots;                 /* (n_slots), a power of two; open addressing, four in five taken at most */
-  size_t n_slots;
-  dfm_recent *recent; /* (n_recent), a power of two; each value has one place where it may be */
-  size_t n_recent;
-  uint64_t n_uncounted; /* values added since the counts of `recent` went to the records */
-  dfm_record **records; /* pieces that never move, by provisional number */
-  size_t n_pieces, pieces_capacity;
-  size_t first_records; /* room in the first piece, which alone is shorter at first */
+  dfm_entry *entries; /* (n_entries), a power of two; open addressing, four in five taken at most; NULL: closed */
+  size_t n_entries;
+  uint64_t n_uncounted; /* values added since entries' counts were carried */
+  uint32_t *carried; /* (n_carried) numbers of values that have occurred DFM_CARRY times more than their entry says */
+  size_t n_carried, carried_capacity;
+  dfm_record *records; /* (n) by provisional number; NULL: not closed */
   dfm_arena text;
 } dfm_vocabulary_builder;
 
 /* A builder without values, which takes no memory yet. */
 void dfm_vocabulary_builder_begin(dfm_vocabulary_builder *builder, const dfm_category_field *field);
 void dfm_vocabulary_builder_clear(dfm_vocabulary_builder *builder); /* zeroed memory accepted */
-/* Sets values[i].id to the value's provisional number, a new one where it was not seen before, DFM_ID_NONE where it is
+/* numbers[i] becomes the provisional number of values[i], a new one where it was not seen before, DFM_ID_NONE where it is
  * absent. Counts it, unless is_held[i] (NULL: none is). Of a field with `hash` the number is the bucket, and n + 1st
  * the empty cell's, which so stays known; nothing is kept. */
-dfm_status dfm_vocabulary_builder_add_all(dfm_vocabulary_builder *builder, dfm_value *values, size_t n,
-                                          const uint8_t *is_held, dfm_error *error);
-/* Takes one occurrence of a counted value back. */
-void dfm_vocabulary_builder_uncount(dfm_vocabulary_builder *builder, uint32_t value);
+dfm_status dfm_vocabulary_builder_add_all(dfm_vocabulary_builder *builder, const dfm_value *values, size_t n,
+                                          const uint8_t *is_held, uint32_t *numbers, dfm_error *error);
 
-/* Frees the index: no more values are taken, and from here on the records have all counts. */
-void dfm_vocabulary_builder_close(dfm_vocabulary_builder *builder);
+/* Makes the records: no more values are taken. Does nothing where they are made. */
+dfm_status dfm_vocabulary_builder_close(dfm_vocabulary_builder *builder, dfm_error *error);
+/* Takes one occurrence of a counted value of a closed builder back. */
+void dfm_vocabulary_builder_uncount(dfm_vocabulary_builder *builder, uint32_t value);
 /* Values of a closed builder with a count: those that only held rows have are left out. */
 int64_t dfm_vocabulary_builder_seen(const dfm_vocabulary_builder *builder);
 
 /* dfm_vocabulary_builder_add_all for one value. */
 static inline dfm_status dfm_vocabulary_builder_add(dfm_vocabulary_builder *builder, const char *bytes, size_t n,
                                                     bool is_held, uint32_t *number, dfm_error *error) {
-  dfm_value value = dfm_value_of(bytes, n);
+  const dfm_value value = dfm_value_of(bytes, n);
   const uint8_t held = is_held;
-  DFM_TRY(dfm_vocabulary_builder_add_all(builder, &value, 1, &held, error));
-  *number = value.id;
-  return DFM_OK;
+  return dfm_vocabulary_builder_add_all(builder, &value, 1, &held, number, error);
 }
 
 /* Which of a builder's values a vocabulary has, and what it has before them. */
@@ -101,15 +92,14 @@ dfm_status dfm_vocabulary_select(dfm_vocabulary_builder *builder, const dfm_sele
 
 /* Freezes the values that occur at least settings.min_count times, the settings.max_vocabulary most frequent of them,
  * in settings.order; ties by provisional number. place[number] (builder->n) becomes the value's index in `vocabulary`,
- * DFM_ID_NONE where it is not in it. Much goes to a file in `folder`. The builder's index is freed on the way: it takes
- * no more values. */
+ * DFM_ID_NONE where it is not in it. Much goes to a file in `folder`. The builder is closed on the way. */
 dfm_status dfm_vocabulary_settle(dfm_vocabulary_builder *builder, const char *folder, dfm_vocabulary *vocabulary,
                                  uint32_t *place, dfm_error *error);
 
-/* Where record `value` lies: for the builder's own files. */
-enum { DFM_PIECE_BITS = 16, DFM_PIECE_RECORDS = 1 << DFM_PIECE_BITS, DFM_LENGTH_BITS = 8, DFM_LONG_LENGTH = 255 };
+enum { DFM_LENGTH_BITS = 8, DFM_LONG_LENGTH = 255 };
+/* Of a closed builder. */
 static inline dfm_record *dfm_builder_record(const dfm_vocabulary_builder *builder, uint32_t value) {
-  return &builder->records[value >> DFM_PIECE_BITS][value & (DFM_PIECE_RECORDS - 1)];
+  return &builder->records[value];
 }
 /* The record's bytes; `*n` of them. */
 static inline const char *dfm_builder_bytes(const dfm_vocabulary_builder *builder, const dfm_record *record,

@@ -176,7 +176,7 @@ dfm_status dfm_vocabulary_select(dfm_vocabulary_builder *builder, const dfm_sele
   uint32_t *ranked = NULL;
   const size_t kept = selection->n_kept;
   size_t n = 0, room = 0;
-  dfm_vocabulary_builder_close(builder);
+  DFM_TRY(dfm_vocabulary_builder_close(builder, error));
   DFM_TRY(rank(builder, selection, &ranked, &n, &room, error));
   dfm_status status = check_size(builder, kept + n, error);
   if (status == DFM_OK)
