@@ -169,7 +169,8 @@ const cli_command cli_bench = {
     .arguments = "",
     .help = "Measures the speed of training and scoring on this machine, beside its limits",
     .details =
-        "Measures limits (matrix multiplies of the net's own shapes in float32 and, where the CPU has it, bfloat16, "
+        "Measures limits (matrix multiplies of the net's own shapes in float32, oneDNN's where the build has it, and, "
+        "where the CPU has it, in bfloat16, "
         "memory, random access to rows of tables), then whole training steps in both and their "
         "parts, the cost of exact Adam, of a large vocabulary and of one thread alone, scoring and memory, on random "
         "encoded rows in memory. Each "

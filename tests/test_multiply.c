@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "kernel/kernel.h"
+#include "kernel/onednn.h"
 #include "test.h"
 
 enum { PAD = 3 };
@@ -157,27 +158,75 @@ static void test_rows_stand_alone(void **state) {
       }
 }
 
-/* Infinities and NaN of A's rows, and of B's columns, stay in theirs. */
+/* Columns of C are the same bits whichever columns B has behind them. */
+static void test_columns_stand_alone(void **state) {
+  static const int widths[] = {1, 15, 16, 17, 48, 49, 74};
+  const dfm_kernel *kernel;
+  (void)state;
+  for (size_t k = 0; (kernel = dfm_kernel_at(k)) != NULL; k++)
+    for (int stored_as = 0; stored_as < N_FORMS; stored_as++)
+      for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
+        product p = set_up(kernel, (stored)stored_as, 13, 75, 300, true);
+        float *whole = malloc(p.c_size * sizeof *whole);
+        run(&p, 0, p.M);
+        memcpy(whole, p.C, p.c_size * sizeof *whole);
+        memcpy(p.C, p.before, p.c_size * sizeof *p.C);
+        p.N = widths[w];
+        kernel->pack(p.packed, p.B, (size_t)p.ldb, p.form == TRANS_B, p.K, p.N);
+        run(&p, 0, p.M);
+        for (int i = 0; i < p.M; i++)
+          assert_memory_equal(whole + i * p.ldc, p.C + i * p.ldc, (size_t)p.N * sizeof *whole);
+        free(whole);
+        tear_down(&p);
+      }
+}
+
+/* Infinities and NaN of A's rows, and of B's columns, the last one too, stay in theirs. */
 static void test_not_finite(void **state) {
   const dfm_kernel *kernel;
   (void)state;
   for (size_t k = 0; (kernel = dfm_kernel_at(k)) != NULL; k++)
     for (int stored_as = 0; stored_as < N_FORMS; stored_as++) {
       product p = set_up(kernel, (stored)stored_as, 11, 35, 20, false);
-      p.A[p.form == TRANS_A ? 3 * p.lda + 5 : 5 * p.lda + 3] = NAN;
+      p.A[p.form == TRANS_A ? 3 * p.lda + 5 : 5 * p.lda + 3] = INFINITY;
+      p.B[p.form == TRANS_B ? 34 * p.ldb + 7 : 7 * p.ldb + 34] = NAN;
+      kernel->pack(p.packed, p.B, (size_t)p.ldb, p.form == TRANS_B, p.K, p.N);
       run(&p, 0, p.M);
       for (int i = 0; i < p.M; i++)
-        for (int j = 0; j < p.N; j++) assert_int_equal(isnan(p.C[i * p.ldc + j]) != 0, i == 5);
+        for (int j = 0; j < p.N; j++) {
+          assert_int_equal(isnan(p.C[i * p.ldc + j]) != 0, j == 34);
+          assert_int_equal(isinf(p.C[i * p.ldc + j]) != 0, j != 34 && i == 5);
+        }
+      tear_down(&p);
+    }
+}
+
+/* What the bench compares with makes the same product. */
+static void test_onednn(void **state) {
+  static const int shapes[][3] = {{1, 1, 1}, {5, 16, 9}, {17, 19, 257}, {64, 40, 32}};
+  dfm_error error;
+  (void)state;
+  if (!dfm_onednn_runs()) skip();
+  for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+    for (int trans_b = 0; trans_b < 2; trans_b++) {
+      product p = set_up(dfm_kernel_at(0), trans_b ? TRANS_B : PLAIN, shapes[s][0], shapes[s][1], shapes[s][2], false);
+      dfm_onednn *onednn = NULL;
+      p.lda = p.K;
+      p.ldb = trans_b ? p.K : p.N;
+      p.ldc = p.N;
+      assert_ok(dfm_onednn_create(p.M, p.N, p.K, trans_b, p.B, &onednn, &error));
+      assert_ok(dfm_onednn_run(onednn, p.A, p.C, &error));
+      check(&p);
+      dfm_onednn_free(onednn);
       tear_down(&p);
     }
 }
 
 int main(int argc, char **argv) {
   static const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_products),
-      cmocka_unit_test(test_bias_and_relu),
-      cmocka_unit_test(test_rows_stand_alone),
-      cmocka_unit_test(test_not_finite),
+      cmocka_unit_test(test_products),         cmocka_unit_test(test_bias_and_relu),
+      cmocka_unit_test(test_rows_stand_alone), cmocka_unit_test(test_columns_stand_alone),
+      cmocka_unit_test(test_not_finite),       cmocka_unit_test(test_onednn),
   };
   return test_main(argc, argv, "multiply", tests, sizeof tests / sizeof *tests);
 }

@@ -26,7 +26,7 @@ KERNEL_INLINE void bf16_rows(float *restrict c, const uint16_t *restrict a, cons
       bits_vec even;
       memcpy(&even, b + p * 2 * LANES + i * 2 * (int)VEC, sizeof even);
       const vec low = (vec)(even << 16), high = (vec)(even & 0xffff0000u);
-#pragma GCC unroll 4
+      KERNEL_UNROLL(4)
       for (int r = 0; r < BF16_ROWS; r++) {
         const uint32_t bits[] = {(uint32_t)pair[r * 32] << 16, (uint32_t)pair[r * 32 + 1] << 16};
         float x[2];

@@ -1,6 +1,7 @@
 /* bfloat16 by the CPU's own instructions: AVX-512 BF16 (AMD since Zen 4, Intel since Cooper Lake), and AMX tiles on top
  * (Intel since Sapphire Rapids). bf16_body.h says what each function does. */
 #include "kernel/kernel_tables.h"
+#include "kernel/unroll.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -67,20 +68,19 @@ WIDE_INLINE void store_row(const dfm_bf16_block *block, int r, row x, columns ex
 /* y[c] = element c of x[0], ..., x[15]: pairs of a tile, by column instead of by row. */
 WIDE_INLINE void transpose_pairs(uint16_t *to, const __m512i x[PAIRS]) {
   __m512i a[PAIRS], b[PAIRS];
-#pragma GCC unroll 8
+  KERNEL_UNROLL(8)
   for (int i = 0; i < PAIRS; i += 2) {
     a[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
     a[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
   }
-#pragma GCC unroll 4
-  for (int i = 0; i < PAIRS; i += 4)
-#pragma GCC unroll 2
-    for (int j = 0; j < 2; j++) {
-      b[i + 2 * j] = _mm512_unpacklo_epi64(a[i + j], a[i + j + 2]);
-      b[i + 2 * j + 1] = _mm512_unpackhi_epi64(a[i + j], a[i + j + 2]);
-    }
-    /* b[4 q + j] has columns j, j + 4, j + 8, j + 12 of rows [4 q, 4 q + 4) */
-#pragma GCC unroll 4
+  KERNEL_UNROLL(4)
+  for (int i = 0; i < PAIRS; i += 4) KERNEL_UNROLL(2)
+  for (int j = 0; j < 2; j++) {
+    b[i + 2 * j] = _mm512_unpacklo_epi64(a[i + j], a[i + j + 2]);
+    b[i + 2 * j + 1] = _mm512_unpackhi_epi64(a[i + j], a[i + j + 2]);
+  }
+  /* b[4 q + j] has columns j, j + 4, j + 8, j + 12 of rows [4 q, 4 q + 4) */
+  KERNEL_UNROLL(4)
   for (int j = 0; j < 4; j++) {
     const __m512i even_a = _mm512_shuffle_i32x4(b[j], b[4 + j], 0x88),
                   odd_a = _mm512_shuffle_i32x4(b[j], b[4 + j], 0xdd);
@@ -184,15 +184,14 @@ enum { WIDE_ROWS = 8 };
 WIDE_INLINE void multiply_rows(float *c, const uint16_t *a, const dfm_bf16_strips *strips, bool adds) {
   const uint16_t *b[] = {strips->b[0], strips->b[1]};
   __m512 sum[WIDE_ROWS][2];
-#pragma GCC unroll 8
-  for (int r = 0; r < WIDE_ROWS; r++)
-#pragma GCC unroll 2
-    for (int half = 0; half < 2; half++)
-      sum[r][half] = adds ? _mm512_loadu_ps(c + r * DFM_BF16_BLOCK + half * HALF) : _mm512_setzero_ps();
+  KERNEL_UNROLL(8)
+  for (int r = 0; r < WIDE_ROWS; r++) KERNEL_UNROLL(2)
+  for (int half = 0; half < 2; half++)
+    sum[r][half] = adds ? _mm512_loadu_ps(c + r * DFM_BF16_BLOCK + half * HALF) : _mm512_setzero_ps();
   for (int tile = 0; tile < strips->depth; tile++, a += DFM_TILE_NUMBERS)
     for (int p = 0; p < PAIRS; p++, b[0] += 32, b[1] += 32) {
       const __m512bh low = (__m512bh)_mm512_loadu_si512(b[0]), high = (__m512bh)_mm512_loadu_si512(b[1]);
-#pragma GCC unroll 8
+      KERNEL_UNROLL(8)
       for (int r = 0; r < WIDE_ROWS; r++) {
         int pair;
         __builtin_memcpy(&pair, a + r * 32 + p * 2, sizeof pair);
@@ -201,10 +200,9 @@ WIDE_INLINE void multiply_rows(float *c, const uint16_t *a, const dfm_bf16_strip
         sum[r][1] = _mm512_dpbf16_ps(sum[r][1], x, high);
       }
     }
-#pragma GCC unroll 8
-  for (int r = 0; r < WIDE_ROWS; r++)
-#pragma GCC unroll 2
-    for (int half = 0; half < 2; half++) _mm512_storeu_ps(c + r * DFM_BF16_BLOCK + half * HALF, sum[r][half]);
+  KERNEL_UNROLL(8)
+  for (int r = 0; r < WIDE_ROWS; r++) KERNEL_UNROLL(2)
+  for (int half = 0; half < 2; half++) _mm512_storeu_ps(c + r * DFM_BF16_BLOCK + half * HALF, sum[r][half]);
 }
 
 WIDE static void multiply_wide(float *c, const dfm_bf16_strips *strips, bool adds, const dfm_bf16_block *before) {

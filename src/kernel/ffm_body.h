@@ -20,42 +20,43 @@ KERNEL_INLINE int ffm_next(const float *const *e, int F, int K, int *i, const fl
 /* Each of the sides adds up in a register of its own, so that sums do not wait for each other. Pairs within a group of fields share the sides. The
  * gradient takes rows in fours, twos and ones: factors summed so far are then read and written a quarter as often. The vector type needs no more
  * alignment than a float. */
-#define DEFINE_FFM(K)                                                                                               \
-  typedef float ffm_##K __attribute__((vector_size(K * sizeof(float)), aligned(sizeof(float)), may_alias));         \
-  KERNEL_INLINE void ffm_pairs_##K(float *lane, const float *const *e, int F) {                                     \
-    ffm_##K s[FFM_SIDES] = {{0}};                                                                                   \
-    for (int i = 0; i < F;) {                                                                                       \
-      const float *x[FFM_SIDES];                                                                                    \
-      size_t at[FFM_SIDES];                                                                                         \
-      const int n = ffm_next(e, F, K, &i, x, at);                                                                   \
-      for (int a = 0; a < n; a++)                                                                                   \
-        for (int b = a + 1; b < n; b++) s[a] += FFM_AT(K, x[a] + at[b]) * FFM_AT(K, x[b] + at[a]);                  \
-      if (n < FFM_SIDES) break; /* there are no more partners */                                                    \
-      for (int j = i; j < F; j++) {                                                                                 \
-        const float *y = e[j];                                                                                      \
-        if (!y) continue;                                                                                           \
-        _Pragma("GCC unroll 4") for (int a = 0; a < FFM_SIDES; a++) s[a] +=                                         \
-            FFM_AT(K, x[a] + j * K) * FFM_AT(K, y + at[a]);                                                         \
-      }                                                                                                             \
-    }                                                                                                               \
-    FFM_AT(K, lane) = (s[0] + s[1]) + (s[2] + s[3]);                                                                \
-  }                                                                                                                 \
-  KERNEL_INLINE void ffm_rows_##K(float *restrict g, const float *column, const uint32_t *piece, int F,             \
-                                  const uint32_t *row, const float *c, int n) {                                     \
-    const uint32_t *from[FFM_SIDES];                                                                                \
-    for (int r = 0; r < n; r++) from[r] = piece + (size_t)row[r] * (size_t)F;                                       \
-    for (int j = 0; j < F; j++) {                                                                                   \
-      ffm_##K sum = FFM_AT(K, g + j * K);                                                                           \
-      _Pragma("GCC unroll 4") for (int r = 0; r < n; r++) sum += FFM_AT(K, column + (size_t)from[r][j] * K) * c[r]; \
-      FFM_AT(K, g + j * K) = sum;                                                                                   \
-    }                                                                                                               \
-  }                                                                                                                 \
-  KERNEL_INLINE void ffm_gradient_##K(float *g, const float *column, const uint32_t *piece, int F,                  \
-                                      const uint32_t *row, const float *c, size_t rows) {                           \
-    size_t r = 0;                                                                                                   \
-    for (; r + 4 <= rows; r += 4) ffm_rows_##K(g, column, piece, F, row + r, c + r, 4);                             \
-    for (; r + 2 <= rows; r += 2) ffm_rows_##K(g, column, piece, F, row + r, c + r, 2);                             \
-    for (; r < rows; r++) ffm_rows_##K(g, column, piece, F, row + r, c + r, 1);                                     \
+#define DEFINE_FFM(K)                                                                                       \
+  typedef float ffm_##K __attribute__((vector_size(K * sizeof(float)), aligned(sizeof(float)), may_alias)); \
+  KERNEL_INLINE void ffm_pairs_##K(float *lane, const float *const *e, int F) {                             \
+    ffm_##K s[FFM_SIDES] = {{0}};                                                                           \
+    for (int i = 0; i < F;) {                                                                               \
+      const float *x[FFM_SIDES];                                                                            \
+      size_t at[FFM_SIDES];                                                                                 \
+      const int n = ffm_next(e, F, K, &i, x, at);                                                           \
+      for (int a = 0; a < n; a++)                                                                           \
+        for (int b = a + 1; b < n; b++) s[a] += FFM_AT(K, x[a] + at[b]) * FFM_AT(K, x[b] + at[a]);          \
+      if (n < FFM_SIDES) break; /* there are no more partners */                                            \
+      for (int j = i; j < F; j++) {                                                                         \
+        const float *y = e[j];                                                                              \
+        if (!y) continue;                                                                                   \
+        KERNEL_UNROLL(4)                                                                                    \
+        for (int a = 0; a < FFM_SIDES; a++) s[a] += FFM_AT(K, x[a] + j * K) * FFM_AT(K, y + at[a]);         \
+      }                                                                                                     \
+    }                                                                                                       \
+    FFM_AT(K, lane) = (s[0] + s[1]) + (s[2] + s[3]);                                                        \
+  }                                                                                                         \
+  KERNEL_INLINE void ffm_rows_##K(float *restrict g, const float *column, const uint32_t *piece, int F,     \
+                                  const uint32_t *row, const float *c, int n) {                             \
+    const uint32_t *from[FFM_SIDES];                                                                        \
+    for (int r = 0; r < n; r++) from[r] = piece + (size_t)row[r] * (size_t)F;                               \
+    for (int j = 0; j < F; j++) {                                                                           \
+      ffm_##K sum = FFM_AT(K, g + j * K);                                                                   \
+      KERNEL_UNROLL(4)                                                                                      \
+      for (int r = 0; r < n; r++) sum += FFM_AT(K, column + (size_t)from[r][j] * K) * c[r];                 \
+      FFM_AT(K, g + j * K) = sum;                                                                           \
+    }                                                                                                       \
+  }                                                                                                         \
+  KERNEL_INLINE void ffm_gradient_##K(float *g, const float *column, const uint32_t *piece, int F,          \
+                                      const uint32_t *row, const float *c, size_t rows) {                   \
+    size_t r = 0;                                                                                           \
+    for (; r + 4 <= rows; r += 4) ffm_rows_##K(g, column, piece, F, row + r, c + r, 4);                     \
+    for (; r + 2 <= rows; r += 2) ffm_rows_##K(g, column, piece, F, row + r, c + r, 2);                     \
+    for (; r < rows; r++) ffm_rows_##K(g, column, piece, F, row + r, c + r, 1);                             \
   }
 DEFINE_FFM(2)
 DEFINE_FFM(4)

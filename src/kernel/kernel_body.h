@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernel/kernel.h"
+#include "kernel/unroll.h"
 
 #define KERNEL KERNEL_TARGET static
 #define KERNEL_INLINE KERNEL_TARGET __attribute__((always_inline)) static inline
@@ -350,13 +351,12 @@ KERNEL_INLINE void fm_lanes(const float *restrict e, int F, int K, int k, float 
   const size_t width = (size_t)(K - k < LANES ? K - k : LANES);
   vec s[VECS] = {{0}}, q[VECS] = {{0}};
   size_t at = (size_t)k;
-  for (; at + LANES <= end; at += stride)
-#pragma GCC unroll 4
-    for (size_t i = 0; i < VECS; i++) {
-      const vec x = vec_load(e + at + i * VEC);
-      s[i] += x;
-      q[i] += x * x;
-    }
+  for (; at + LANES <= end; at += stride) KERNEL_UNROLL(4)
+  for (size_t i = 0; i < VECS; i++) {
+    const vec x = vec_load(e + at + i * VEC);
+    s[i] += x;
+    q[i] += x * x;
+  }
   memcpy(sum, s, sizeof s);
   memcpy(squares, q, sizeof q);
   for (; at < end; at += stride)

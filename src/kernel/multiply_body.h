@@ -10,10 +10,10 @@ enum {
   MULTIPLY_ROWS = VEC < 16 ? 4 : 8, /* with 16 registers, or 32 */
   UNROLLED = 4,
   LINE = 16,   /* floats of a cache line */
-  DEPTH = 144, /* rows of a strip that stay in the first-level cache while all of A's rows pass */
+  DEPTH = 144, /* rows of a strip, 27 KB with AVX-512, that stay in the first-level cache while all of A's rows pass */
   TRANSPOSED_DEPTH =
       136, /* the same where A and B are packed on the stack; not a power of two, where A's groups would collide */
-  LEFT_ROWS = 224, /* of an A that is packed there */
+  LEFT_ROWS = 224, /* of an A that is packed there: those of a gradient task (layer/dense_multiply.h) */
 };
 
 /* Vectors of the next strip of the `left` that there are; 3s and, where they do not come out even, 2s. */
@@ -31,7 +31,8 @@ typedef struct left {
   size_t row, step;
 } left;
 
-/* What will be wanted soon and comes into the second-level cache meanwhile: a line at `at`, and every `step` floats on. */
+/* What will be wanted soon and comes into the second-level cache meanwhile: a line at `at`, and every `step` floats on. It may lie
+ * beyond the end of what there is. */
 typedef struct ahead {
   const float *at;
   size_t step;
@@ -50,12 +51,12 @@ typedef struct strip {
 KERNEL_INLINE void multiply_step(vec sum[MULTIPLY_ROWS][STRIP_VECS], left a, const float *restrict b, int rows,
                                  int vecs) {
   vec x[STRIP_VECS];
-#pragma GCC unroll 3
+  KERNEL_UNROLL(3)
   for (int i = 0; i < vecs; i++) x[i] = vec_load(b + i * (int)VEC);
-#pragma GCC unroll 8
+  KERNEL_UNROLL(8)
   for (int r = 0; r < rows; r++) {
-    const vec y = a.at[(size_t)r * a.row] - (vec){0};
-#pragma GCC unroll 3
+    const vec y = a.at[(size_t)r * a.row] - (vec){0}; /* in every element; -0 + 0 would be 0 */
+    KERNEL_UNROLL(3)
     for (int i = 0; i < vecs; i++) sum[r][i] = KERNEL_MULTIPLY_ADD(y, x[i], sum[r][i]);
   }
 }
@@ -71,24 +72,22 @@ KERNEL_INLINE vec multiply_relu(vec x, vec bias) {
 KERNEL_INLINE void multiply_strip(float *restrict c, size_t ldc, left a, strip s, int rows, ahead next) {
   vec sum[MULTIPLY_ROWS][STRIP_VECS];
   int k = 0;
-#pragma GCC unroll 8
-  for (int r = 0; r < rows; r++)
-#pragma GCC unroll 3
-    for (int i = 0; i < s.vecs; i++) sum[r][i] = s.adds ? vec_load(c + (size_t)r * ldc + i * (int)VEC) : (vec){0};
+  KERNEL_UNROLL(8)
+  for (int r = 0; r < rows; r++) KERNEL_UNROLL(3)
+  for (int i = 0; i < s.vecs; i++) sum[r][i] = s.adds ? vec_load(c + (size_t)r * ldc + i * (int)VEC) : (vec){0};
   for (; k + UNROLLED <= s.depth; k += UNROLLED, next.at += next.step) {
     __builtin_prefetch(next.at, 0, 2);
-#pragma GCC unroll 4
+    KERNEL_UNROLL(4)
     for (int i = 0; i < UNROLLED; i++, a.at += a.step, s.b += s.vecs * (int)VEC)
       multiply_step(sum, a, s.b, rows, s.vecs);
   }
   for (; k < s.depth; k++, a.at += a.step, s.b += s.vecs * (int)VEC) multiply_step(sum, a, s.b, rows, s.vecs);
-#pragma GCC unroll 8
-  for (int r = 0; r < rows; r++)
-#pragma GCC unroll 3
-    for (int i = 0; i < s.vecs; i++) {
-      if (s.bias) sum[r][i] = multiply_relu(sum[r][i], vec_load(s.bias + i * (int)VEC));
-      memcpy(c + (size_t)r * ldc + i * (int)VEC, &sum[r][i], sizeof(vec));
-    }
+  KERNEL_UNROLL(8)
+  for (int r = 0; r < rows; r++) KERNEL_UNROLL(3)
+  for (int i = 0; i < s.vecs; i++) {
+    if (s.bias) sum[r][i] = multiply_relu(sum[r][i], vec_load(s.bias + i * (int)VEC));
+    memcpy(c + (size_t)r * ldc + i * (int)VEC, &sum[r][i], sizeof(vec));
+  }
 }
 
 /* The same of columns that do not fill their vectors: no float beyond them is touched. */
@@ -157,7 +156,7 @@ KERNEL_INLINE void pack_vecs(float *restrict to, const float *restrict from, siz
                              int columns) {
   const int whole = columns / (int)VEC < vecs ? columns / (int)VEC : vecs, rest = columns - whole * (int)VEC;
   for (int k = 0; k < depth; k++, to += vecs * (int)VEC, from += ld) {
-#pragma GCC unroll 3
+    KERNEL_UNROLL(3)
     for (int i = 0; i < vecs; i++) {
       vec x = {0};
       if (i < whole)
@@ -169,14 +168,19 @@ KERNEL_INLINE void pack_vecs(float *restrict to, const float *restrict from, siz
   }
 }
 
+/* The same with a number of vectors, and for whole ones of columns, that the compiler knows. */
 KERNEL_INLINE void pack_strip(float *restrict to, const float *restrict from, size_t ld, int depth, int vecs,
                               int columns) {
   if (vecs == 3 && columns >= 3 * (int)VEC)
     pack_vecs(to, from, ld, depth, 3, 3 * (int)VEC);
+  else if (vecs == 3)
+    pack_vecs(to, from, ld, depth, 3, columns);
   else if (vecs == 2 && columns >= 2 * (int)VEC)
     pack_vecs(to, from, ld, depth, 2, 2 * (int)VEC);
+  else if (vecs == 2)
+    pack_vecs(to, from, ld, depth, 2, columns);
   else
-    pack_vecs(to, from, ld, depth, vecs, columns < vecs * (int)VEC ? columns : vecs * (int)VEC);
+    pack_vecs(to, from, ld, depth, 1, columns);
 }
 
 /* to[i][r] = from[r][i] of 4 x 4 */
@@ -218,7 +222,8 @@ KERNEL void pack(float *packed, const float *B, size_t ldb, bool trans_b, int K,
   }
 }
 
-/* to (groups of MULTIPLY_ROWS columns; depth, MULTIPLY_ROWS) = `columns` columns of rows that are ld apart; further ones zero */
+/* to (groups of MULTIPLY_ROWS columns; depth, MULTIPLY_ROWS) = `columns` columns of rows that are ld apart; further ones are
+ * left as they are: nobody reads them */
 KERNEL_INLINE void pack_left(float *restrict to, const float *restrict from, size_t ld, int depth, int columns) {
   const int whole = columns / MULTIPLY_ROWS * MULTIPLY_ROWS;
   for (int k = 0; k < depth; k++, to += MULTIPLY_ROWS, from += ld) {

@@ -25,8 +25,9 @@ static dnnl_status_t layout_create(dfm_layout *layout, const dnnl_dims_t size, c
 static void layout_destroy(dfm_layout *layout) {
   if (*layout) dnnl_memory_desc_destroy(*layout);
 }
-static dnnl_status_t describe(dnnl_primitive_desc_t *description, dnnl_engine_t engine, const dfm_layout layout[3]) {
-  return dnnl_matmul_primitive_desc_create(description, engine, layout[0], layout[1], NULL, layout[2], NULL);
+static dnnl_status_t describe(dnnl_primitive_desc_t *description, dnnl_engine_t engine, const dfm_layout layout[3],
+                              dnnl_primitive_attr_t attributes) {
+  return dnnl_matmul_primitive_desc_create(description, engine, layout[0], layout[1], NULL, layout[2], attributes);
 }
 #else
 typedef dnnl_memory_desc_t dfm_layout;
@@ -42,21 +43,22 @@ static dnnl_status_t layout_create(dfm_layout *layout, const dnnl_dims_t size, c
 static void layout_destroy(dfm_layout *layout) {
   (void)layout;
 }
-static dnnl_status_t describe(dnnl_primitive_desc_t *description, dnnl_engine_t engine, const dfm_layout layout[3]) {
+static dnnl_status_t describe(dnnl_primitive_desc_t *description, dnnl_engine_t engine, const dfm_layout layout[3],
+                              dnnl_primitive_attr_t attributes) {
   dnnl_matmul_desc_t multiply;
   const dnnl_status_t status = dnnl_matmul_desc_init(&multiply, &layout[0], &layout[1], NULL, &layout[2]);
   if (status != dnnl_success) return status;
-  return dnnl_primitive_desc_create(description, &multiply, NULL, engine, NULL);
+  return dnnl_primitive_desc_create(description, &multiply, attributes, engine, NULL);
 }
 #endif
 
-enum { MATRIX_A, MATRIX_B, MATRIX_C, N_MATRICES };
+enum { MATRIX_A, MATRIX_B, MATRIX_C, SCRATCH, N_MEMORIES };
 
 struct dfm_onednn {
   dnnl_engine_t engine;
   dnnl_stream_t stream;
   dnnl_primitive_t multiply;
-  dnnl_memory_t memory[N_MATRICES]; /* B packed; A and C without data, which each run brings */
+  dnnl_memory_t memory[N_MEMORIES]; /* B packed; A and C without data, which each run brings */
 };
 
 static dfm_status failed(const char *what, dnnl_status_t status, dfm_error *error) {
@@ -89,22 +91,28 @@ static dnnl_status_t pack(dfm_onednn *onednn, const dfm_layout *plain, const flo
   return done;
 }
 
-static dnnl_status_t create_multiply(dfm_onednn *onednn, const dfm_layout layout[N_MATRICES]) {
-  static const dnnl_query_t what[N_MATRICES] = {dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_dst_md};
+static dnnl_status_t create_multiply(dfm_onednn *onednn, const dfm_layout layout[SCRATCH]) {
+  static const dnnl_query_t what[N_MEMORIES] = {dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_dst_md,
+                                                dnnl_query_scratchpad_md};
   dnnl_primitive_desc_t description = NULL;
-  dnnl_status_t done = describe(&description, onednn->engine, layout);
+  dnnl_primitive_attr_t attributes = NULL;
+  dnnl_status_t done = dnnl_primitive_attr_create(&attributes);
+  /* Scratch space of its own, or the thread that creates it would have to run it. */
+  if (done == dnnl_success) done = dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user);
+  if (done == dnnl_success) done = describe(&description, onednn->engine, layout, attributes);
   if (done == dnnl_success) done = dnnl_primitive_create(&onednn->multiply, description);
-  for (int m = 0; m < N_MATRICES && done == dnnl_success; m++)
+  for (int m = 0; m < N_MEMORIES && done == dnnl_success; m++)
     done = dnnl_memory_create(&onednn->memory[m], dnnl_primitive_desc_query_md(description, what[m], 0), onednn->engine,
-                              m == MATRIX_B ? DNNL_MEMORY_ALLOCATE : DNNL_MEMORY_NONE);
+                              m == MATRIX_B || m == SCRATCH ? DNNL_MEMORY_ALLOCATE : DNNL_MEMORY_NONE);
   if (description) dnnl_primitive_desc_destroy(description);
+  if (attributes) dnnl_primitive_attr_destroy(attributes);
   return done;
 }
 
 static dnnl_status_t create(dfm_onednn *onednn, int M, int N, int K, bool trans_b, const float *B) {
   const dnnl_dims_t a = {M, K}, b = {K, N}, c = {M, N}, a_stride = {K, 1}, c_stride = {N, 1};
   const dnnl_dims_t b_stride = {trans_b ? 1 : N, trans_b ? K : 1};
-  dfm_layout layout[N_MATRICES], plain;
+  dfm_layout layout[SCRATCH], plain;
   memset(layout, 0, sizeof layout);
   memset(&plain, 0, sizeof plain);
   dnnl_status_t done = dnnl_engine_create(&onednn->engine, dnnl_cpu, 0);
@@ -115,7 +123,7 @@ static dnnl_status_t create(dfm_onednn *onednn, int M, int N, int K, bool trans_
   if (done == dnnl_success) done = layout_create(&plain, b, b_stride);
   if (done == dnnl_success) done = create_multiply(onednn, layout);
   if (done == dnnl_success) done = pack(onednn, &plain, B);
-  for (int m = 0; m < N_MATRICES; m++) layout_destroy(&layout[m]);
+  for (int m = 0; m < SCRATCH; m++) layout_destroy(&layout[m]);
   layout_destroy(&plain);
   return done;
 }
@@ -134,7 +142,7 @@ dfm_status dfm_onednn_create(int M, int N, int K, bool trans_b, const float *B, 
 
 void dfm_onednn_free(dfm_onednn *onednn) {
   if (!onednn) return;
-  for (int m = 0; m < N_MATRICES; m++)
+  for (int m = 0; m < N_MEMORIES; m++)
     if (onednn->memory[m]) dnnl_memory_destroy(onednn->memory[m]);
   if (onednn->multiply) dnnl_primitive_destroy(onednn->multiply);
   if (onednn->stream) dnnl_stream_destroy(onednn->stream);
@@ -144,11 +152,13 @@ void dfm_onednn_free(dfm_onednn *onednn) {
 
 dfm_status dfm_onednn_run(const dfm_onednn *onednn, const float *A, float *C, dfm_error *error) {
   const dnnl_memory_t *memory = onednn->memory;
-  const dnnl_exec_arg_t args[N_MATRICES] = {
-      {DNNL_ARG_SRC, memory[MATRIX_A]}, {DNNL_ARG_WEIGHTS, memory[MATRIX_B]}, {DNNL_ARG_DST, memory[MATRIX_C]}};
+  const dnnl_exec_arg_t args[N_MEMORIES] = {{DNNL_ARG_SRC, memory[MATRIX_A]},
+                                            {DNNL_ARG_WEIGHTS, memory[MATRIX_B]},
+                                            {DNNL_ARG_DST, memory[MATRIX_C]},
+                                            {DNNL_ARG_SCRATCHPAD, memory[SCRATCH]}};
   dnnl_status_t done = dnnl_memory_set_data_handle(memory[MATRIX_A], (void *)A);
   if (done == dnnl_success) done = dnnl_memory_set_data_handle(memory[MATRIX_C], C);
-  if (done == dnnl_success) done = dnnl_primitive_execute(onednn->multiply, onednn->stream, N_MATRICES, args);
+  if (done == dnnl_success) done = dnnl_primitive_execute(onednn->multiply, onednn->stream, N_MEMORIES, args);
   if (done == dnnl_success) done = dnnl_stream_wait(onednn->stream);
   return done == dnnl_success ? DFM_OK : failed("multiply matrices", done, error);
 }

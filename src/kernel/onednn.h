@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 
-/* A multiply of one shape, of the thread that creates it, on as many threads as that one's OpenMP setting says. */
+/* A multiply of one shape: one thread at a time runs it, on as many as that one's OpenMP setting says, as when it is created. */
 typedef struct dfm_onednn dfm_onednn;
 
 /* Whether the build has oneDNN. */

@@ -7,7 +7,7 @@
 #include "base/memory.h"
 
 /* Rows of the batch per multiply of dW: both operands, and the sums of db, stay in the second-level cache. */
-enum { CHUNK = 272 };
+enum { CHUNK = 272 }; /* twice what kernel/multiply_body.h packs at a time */
 
 typedef struct own_layer {
   float *forward,
@@ -93,30 +93,31 @@ void dfm_dense_float32_forward(const dfm_dense_float32 *dense, const dfm_layer *
                                int b1) {
   const bool is_relu = layer->activation == DFM_RELU;
   float *y = dfm_value(pass, layer->out, b0, 0);
-  pass->kernel->multiply(&(dfm_multiply_args){.M = b1 - b0,
-                                              .N = layer->n_out,
-                                              .K = layer->n_in,
-                                              .A = dfm_value(pass, layer->in, b0, layer->from),
-                                              .lda = width(pass, layer->in),
-                                              .B = own_of(dense, layer)->forward,
-                                              .C = y,
-                                              .ldc = width(pass, layer->out),
-                                              .bias = is_relu ? dfm_weight(pass, layer, 1) : NULL});
+  dense->settings.kernel->multiply(&(dfm_multiply_args){.M = b1 - b0,
+                                                        .N = layer->n_out,
+                                                        .K = layer->n_in,
+                                                        .A = dfm_value(pass, layer->in, b0, layer->from),
+                                                        .lda = width(pass, layer->in),
+                                                        .B = own_of(dense, layer)->forward,
+                                                        .C = y,
+                                                        .ldc = width(pass, layer->out),
+                                                        .bias = is_relu ? dfm_weight(pass, layer, 1) : NULL});
   if (!is_relu)
-    pass->kernel->bias_act(y, b1 - b0, layer->n_out, layer->n_out, dfm_weight(pass, layer, 1), layer->activation);
+    pass->kernel->bias_act(y, b1 - b0, layer->n_out, (int)width(pass, layer->out), dfm_weight(pass, layer, 1),
+                           layer->activation);
 }
 
 void dfm_dense_float32_backward(const dfm_dense_float32 *dense, const dfm_layer *layer, const dfm_pass *pass, int b0,
                                 int b1) {
-  pass->kernel->multiply(&(dfm_multiply_args){.M = b1 - b0,
-                                              .N = layer->n_in,
-                                              .K = layer->n_out,
-                                              .A = dfm_dvalue(pass, layer->out, b0, 0),
-                                              .lda = width(pass, layer->out),
-                                              .B = own_of(dense, layer)->backward,
-                                              .C = dfm_dvalue(pass, layer->in, b0, layer->from),
-                                              .ldc = width(pass, layer->in),
-                                              .adds = layer->adds_dx});
+  dense->settings.kernel->multiply(&(dfm_multiply_args){.M = b1 - b0,
+                                                        .N = layer->n_in,
+                                                        .K = layer->n_out,
+                                                        .A = dfm_dvalue(pass, layer->out, b0, 0),
+                                                        .lda = width(pass, layer->out),
+                                                        .B = own_of(dense, layer)->backward,
+                                                        .C = dfm_dvalue(pass, layer->in, b0, layer->from),
+                                                        .ldc = width(pass, layer->in),
+                                                        .adds = layer->adds_dx});
 }
 
 /* db: a chunk's column sums while it is in the cache. */
@@ -134,6 +135,6 @@ void dfm_dense_float32_gradient(const dfm_layer *layer, const dfm_pass *pass, in
                                                            .C = dw,
                                                            .ldc = (size_t)layer->n_in,
                                                            .adds = b > 0});
-    pass->kernel->column_sums(db, dz, rows, h1 - h0, layer->n_out);
+    pass->kernel->column_sums(db, dz, rows, h1 - h0, (int)width(pass, layer->out));
   }
 }

@@ -1,5 +1,4 @@
-/* The multiplies of a net's dense layers, prepared once for shapes of whole blocks: edges and weights come in, edges and
- * gradients go out; operands are float32 (dense_float32.h), or rounded to bfloat16 with sums in float32 (dense_bf16.h).
+/* The multiplies of a net's dense layers: edges and weights come in, edges and gradients go out; operands are float32 (dense_float32.h), or rounded to bfloat16 with sums in float32 (dense_bf16.h).
  *
  * Weights are packed once a step into the form that multiplies fastest. */
 #ifndef DFM_LAYER_DENSE_MULTIPLY_H

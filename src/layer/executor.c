@@ -1,6 +1,7 @@
 /* Executor: a batch comes in; its blocks run through the net's program; logits and gradients go out. */
 #include "layer/executor.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -155,6 +156,7 @@ void dfm_executor_measure(dfm_executor *executor, dfm_busy *busy) {
 dfm_status dfm_executor_train(dfm_executor *executor, dfm_pool *pool, const dfm_plan *plans, const dfm_batch *batch,
                               int64_t step, double *loss, dfm_error *error) {
   dfm_pass *pass = &executor->pass;
+  assert(pass->dense || !dfm_net_has_dense(pass->net));
   executor->plans = plans;
   executor->batch = batch;
   pass->B = batch->rows;

@@ -14,7 +14,7 @@ typedef struct dfm_executor dfm_executor;
  * edges. The net and the kernel are kept by reference. */
 dfm_status dfm_executor_create(const dfm_net *net, const dfm_kernel *kernel, float *weight, float *dweight,
                                int capacity, uint64_t seed, dfm_executor **executor, dfm_error *error);
-/* Dense layers multiply by `dense` from here on, which stays the caller's and is for the executor's blocks; NULL where there are none. While
+/* Dense layers multiply by `dense` from here on, which stays the caller's and is for the executor's blocks: before the first run of a net that has any. While
  * training dfm_executor_begin takes the weights anew; for scoring the caller has taken them, and `room` is the row of dense's room that is this executor's. */
 void dfm_executor_use(dfm_executor *executor, struct dfm_dense *dense, int room);
 /* Rows of tables that are summed come as these sums, which stay the caller's. */

@@ -293,7 +293,7 @@ static void tell_all(const dfm_loop *loop) {
   if (W > 0) {
     const dfm_samples own = dfm_samples_scaled(&loop->own, 1e-9);
     tell(loop, "matrix multiply, float32", "GFLOP/s", &peak, NULL, NULL);
-    tell(loop, "matrix multiply, ours", "GFLOP/s", &own, "matrix multiply", &peak);
+    if (loop->peak_of.has_onednn) tell(loop, "matrix multiply, ours", "GFLOP/s", &own, "matrix multiply", &peak);
   }
   tell(loop, "random rows of the tables", "M rows/s", &random, NULL, NULL);
   tell(loop, "training step", "rows/s", &loop->step, bound, &limit);

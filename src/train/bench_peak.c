@@ -22,8 +22,7 @@ typedef struct multiply_run {
   const dfm_bench *bench;
   const dfm_peak *peak;
   const dfm_peak_multiply *multiply;
-  dfm_status status; /* of thread 0's task */
-  dfm_error *error;
+  _Atomic dfm_status status; /* of a task that failed */
   int repeats;
 } multiply_run;
 
@@ -33,9 +32,8 @@ static void onednn_task(void *context, int task, int thread) {
   dfm_error error;
   (void)thread;
   for (int i = 0; i < run->repeats; i++) {
-    const dfm_status status = dfm_onednn_run(run->multiply->onednn[task], A, C, task == 0 ? run->error : &error);
-    if (task == 0) run->status = status;
-    if (status != DFM_OK) return;
+    const dfm_status status = dfm_onednn_run(run->multiply->onednn[task], A, C, &error);
+    if (status != DFM_OK) run->status = status;
   }
 }
 
@@ -64,13 +62,13 @@ static void own_task(void *context, int task, int thread) {
 static dfm_status measure(const dfm_bench *bench, const dfm_peak *peak, const dfm_peak_multiply *multiply,
                           dfm_task_fn task, double *best, dfm_error *error) {
   const double flops = 2.0 * multiply->M * multiply->N * multiply->K * peak->threads;
-  multiply_run run = {.bench = bench, .peak = peak, .multiply = multiply, .error = error, .repeats = 1};
+  multiply_run run = {.bench = bench, .peak = peak, .multiply = multiply, .repeats = 1};
   *best = 0;
   for (int i = 0; i < TRIES; i++) {
     const double start = dfm_seconds();
     dfm_pool_run(bench->pool, peak->threads, task, &run);
     const double rate = flops * run.repeats / (dfm_seconds() - start);
-    if (run.status != DFM_OK) return run.status;
+    if (run.status != DFM_OK) return dfm_fail(error, run.status, "oneDNN could not multiply matrices");
     if (rate > *best) *best = rate;
     if (i == 0) run.repeats = (int)(TRY_SECONDS * rate / flops) + 1;
   }
