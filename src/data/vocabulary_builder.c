@@ -290,7 +290,8 @@ static dfm_status add_batch(dfm_vocabulary_builder *builder, const dfm_value *va
     if (i + AHEAD < n_rest) prefetch_text(builder, hashes[rest[i + AHEAD]]);
     DFM_TRY(add(builder, &values[at], hashes[at], is_held[at], &numbers[at], error));
   }
-  if ((builder->n_uncounted += n) >= DFM_CARRY) return carry(builder, error);
+  if ((builder->n_uncounted += n) > DFM_CARRY - BATCH)
+    return carry(builder, error); /* before a batch could outgrow an entry */
   return DFM_OK;
 }
 

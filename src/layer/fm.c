@@ -24,7 +24,7 @@ static void forward_sums(const dfm_layer *layer, const dfm_pass *pass, int b0, i
 
 static void forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {
   const int K = layer->K, F = layer->n_in / K, slots = pass->net->n_slots;
-  if (pass->table_sums) {
+  if (pass->table_sums && pass->net->n_summed > 0) {
     forward_sums(layer, pass, b0, b1);
     return;
   }

@@ -349,10 +349,17 @@ static void accumulate_task(void *context, int task, int thread) {
   }
 }
 
-static void apply_task(void *context, int t, int thread) {
-  const dfm_stepper *stepper = ((const dfm_step *)context)->stepper;
-  (void)thread;
-  dfm_table_apply(stepper->tables, t, stepper->plans, stepper->clip_scale);
+/* Tasks are what runs beside, the filling of the next batch, then the tables. */
+static void apply_task(void *context, int task, int thread) {
+  const dfm_step *step = context;
+  const dfm_stepper *stepper = step->stepper;
+  const int next = fill_tasks(stepper->next);
+  if (stepper->beside && task-- == 0)
+    stepper->beside(stepper->beside_context);
+  else if (task < next)
+    fill(step, stepper->next, task, thread);
+  else
+    dfm_table_apply(stepper->tables, task - next, stepper->plans, stepper->clip_scale);
 }
 
 /* Dense weights, one task per parameter. */
@@ -384,18 +391,18 @@ static bool has_swept_tables(const dfm_stepper *stepper) {
 static void update(dfm_step *step) {
   dfm_stepper *stepper = step->stepper;
   const bool clips = stepper->recipe->optimizer.clip_norm > 0;
+  const int before = (stepper->beside != NULL) + fill_tasks(stepper->next);
   stepper->clip_scale = 1;
   if (clips) choose_scale(step);
   if (has_swept_tables(stepper)) dfm_pool_run(stepper->pool, stepper->net->F * DFM_SWEEP_PARTS, sweep_task, step);
-  if (!clips) {
-    const int tasks = dfm_executor_tasks(stepper->executor) + fill_tasks(stepper->next) + n_groups(stepper);
-    dfm_pool_run(stepper->pool, (stepper->beside != NULL) + tasks, update_task, step);
-    stepper->is_next_filled = stepper->next->rows > 0;
-    return;
+  if (clips) {
+    dfm_pool_run(stepper->pool, stepper->net->n_params, apply_param_task, step);
+    dfm_pool_run(stepper->pool, before + stepper->net->F, apply_task, step);
+  } else {
+    const int dense = dfm_executor_tasks(stepper->executor);
+    dfm_pool_run(stepper->pool, before + dense + n_groups(stepper), update_task, step);
   }
-  if (stepper->beside) stepper->beside(stepper->beside_context);
-  dfm_pool_run(stepper->pool, stepper->net->n_params, apply_param_task, step);
-  dfm_pool_run(stepper->pool, stepper->net->F, apply_task, step);
+  stepper->is_next_filled = stepper->next->rows > 0;
 }
 
 /* Room for `needed` floats, if `*at` has fewer. */
@@ -437,6 +444,7 @@ dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int
                              dfm_optimizer_step_count(stepper->optimizer), &stepper->loss, error));
   DFM_TRY(reserve_gradients(stepper, error));
   update(&step);
+  stepper->is_filled = false; /* what is in the batch is done */
   return DFM_OK;
 }
 
@@ -453,56 +461,4 @@ int dfm_stepper_advance(dfm_stepper *stepper) {
 void dfm_stepper_measure(dfm_stepper *stepper, dfm_busy *busy) {
   stepper->busy = busy;
   dfm_executor_measure(stepper->executor, busy);
-}
-
-/* ---- reading and presetting weights */
-
-static const float *table_row(const void *context, int f, uint32_t id, float *scratch) {
-  return dfm_table_read(context, f, id, scratch);
-}
-
-dfm_row_source dfm_stepper_rows(const dfm_stepper *stepper) {
-  return (dfm_row_source){stepper->tables, table_row, NULL};
-}
-
-/* Those tensors of the file that the model has, `*found` of them. */
-static dfm_status read_preset(dfm_stepper *stepper, const dfm_st_file *file, const char *path, int *found,
-                              dfm_error *error) {
-  DFM_TRY(dfm_model_read_weights(file, path, stepper->net, false, stepper->weight, found, error));
-  for (int f = 0; f < stepper->net->F; f++) {
-    const float *table;
-    DFM_TRY(dfm_model_read_table(file, path, stepper->net, stepper->encoder, f, false, &table, error));
-    for (uint32_t id = 0; table && id < stepper->tables->table[f].V; id++) {
-      dfm_table_set(stepper->tables, f, id, table + (size_t)id * (size_t)stepper->tables->table[f].n);
-    }
-    *found += table != NULL;
-  }
-  return DFM_OK;
-}
-
-static dfm_status init_from(dfm_stepper *stepper, const dfm_st_file *file, const char *path, dfm_error *error) {
-  int found = 0;
-  dfm_error inner;
-  DFM_TRY(dfm_st_verify(file, error));
-  const dfm_status status = read_preset(stepper, file, path, &found, &inner);
-  if (status == DFM_ERROR_MISMATCH) {
-    return dfm_fail(
-        error, status,
-        "%s; train on the rows that it was made from with its settings (model, embedding.width, dnn.hidden), "
-        "or leave this tensor out of the initial weights",
-        inner.message);
-  }
-  if (status != DFM_OK) return dfm_fail(error, status, "%s", inner.message);
-  if (found > 0) return DFM_OK;
-  return dfm_fail(error, DFM_ERROR_MISMATCH,
-                  "%s has no tensor that this model has; it needs names such as 'table.FIELD' or '%s'", path,
-                  stepper->net->param[0].name);
-}
-
-dfm_status dfm_stepper_init_from(dfm_stepper *stepper, const char *path, dfm_error *error) {
-  dfm_st_file *file = NULL;
-  DFM_TRY(dfm_st_open(path, &file, error));
-  const dfm_status status = init_from(stepper, file, path, error);
-  dfm_st_close(file);
-  return status;
 }

@@ -252,7 +252,10 @@ static dfm_status run_batch(dfm_run *run, int rows, dfm_error *error) {
   const double start = dfm_seconds();
   DFM_TRY(dfm_stepper_run(run->stepper, run->trainer->train, rows, run->position.learning_rate, error));
   DFM_TRY(check_loss(run, error));
-  if (run->seen.status != DFM_OK) return dfm_fail(error, run->seen.status, "%s", run->seen.error.message);
+  if (run->seen.status != DFM_OK) {
+    if (error) *error = run->seen.error;
+    return run->seen.status;
+  }
   if (is_progressive(run)) DFM_TRY(dfm_progressive_add(run, rows, error));
   run->seen.seconds += dfm_seconds() - start;
   run->position.batch++;
