@@ -19,15 +19,33 @@ static void remove_pending(int signal_number) {
   raise(signal_number);
 }
 
-static void guard(const char *temporary) {
-  snprintf(pending, sizeof pending, "%s", temporary);
-  signal(SIGINT, remove_pending);
-  signal(SIGTERM, remove_pending);
+static const int ends[] = {SIGHUP, SIGINT, SIGTERM};
+enum { N_ENDS = sizeof ends / sizeof *ends };
+
+/* What is ignored stays so: nohup wants that. */
+static void on_ends(void (*handler)(int)) {
+  for (int i = 0; i < N_ENDS; i++)
+    if (signal(ends[i], handler) == SIG_IGN) signal(ends[i], SIG_IGN);
+}
+
+/* Makes the file and sees to it that a signal removes it, which waits meanwhile. -1: errno says why not. */
+static int create_guarded(char *temporary) {
+  sigset_t waiting, before;
+  sigemptyset(&waiting);
+  for (int i = 0; i < N_ENDS; i++) sigaddset(&waiting, ends[i]);
+  sigprocmask(SIG_BLOCK, &waiting, &before);
+  const int descriptor = mkstemp(temporary), reason = errno;
+  if (descriptor >= 0) {
+    snprintf(pending, sizeof pending, "%s", temporary);
+    on_ends(remove_pending);
+  }
+  sigprocmask(SIG_SETMASK, &before, NULL);
+  errno = reason;
+  return descriptor;
 }
 
 static void unguard(void) {
-  signal(SIGINT, SIG_DFL);
-  signal(SIGTERM, SIG_DFL);
+  on_ends(SIG_DFL);
 }
 
 /* `path` NULL: standard output. */
@@ -64,13 +82,12 @@ static int open_direct(cli_output *output) {
 /* A file in the same folder, with the permissions that the target would get. */
 static int open_temporary(cli_output *output) {
   if (asprintf(&output->temporary, "%s.XXXXXX", output->path) < 0) return CLI_FAILED;
-  const int descriptor = mkstemp(output->temporary);
+  const int descriptor = create_guarded(output->temporary);
   if (descriptor < 0) {
     free(output->temporary);
     output->temporary = NULL;
     return CLI_FAILED;
   }
-  guard(output->temporary);
   const mode_t mask = umask(0);
   umask(mask);
   output->file = fchmod(descriptor, 0666 & ~mask) == 0 ? fdopen(descriptor, "wb") : NULL;

@@ -92,6 +92,31 @@ def kill_after(seconds, number, words):
     return process.returncode
 
 
+def test_ended_writers_leave_nothing():
+    """Ctrl-C, a closed terminal, a stopping service: what was written so far goes, and what is ignored stays ignored."""
+    folder = path("ended")
+    os.makedirs(folder)
+    words = [CLI, "synth", "--rows", "100000000", "-o", os.path.join(folder, "rows.csv")]
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 60
+        while not os.listdir(folder):
+            check(time.monotonic() < end, "nothing is written within a minute")
+            time.sleep(0.01)
+        process.send_signal(number)
+        check(process.wait(timeout=60) == -number, f"signal {number}: exit {process.returncode}")
+        check(not os.listdir(folder), f"signal {number} leaves {os.listdir(folder)}")
+    ignoring = subprocess.Popen(["nohup", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    while not os.listdir(folder):
+        time.sleep(0.01)
+    ignoring.send_signal(signal.SIGHUP)
+    time.sleep(0.1)
+    check(ignoring.poll() is None, "nohup does not help")
+    ignoring.terminate()
+    ignoring.wait(timeout=60)
+    check(not os.listdir(folder), "something is left")
+
+
 def test_killed_at_random_moments():
     """Fifty kills: the model file is always whole, and going on from the last checkpoint ends with the bytes of the run that nobody killed."""
     whole, model, checkpoint = path("whole.safetensors"), path("killed.safetensors"), path("check.safetensors")

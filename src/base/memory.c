@@ -135,7 +135,7 @@ void dfm_slab_free(void *pointer, size_t n, size_t size) {
 }
 
 /* Makes a mapping shorter where it is, or longer elsewhere: where that is to be aligned, at a place kept free for it, which
- * the system gives up before it can fail. */
+ * the system gives up for it. */
 static void *remap(void *old, size_t old_size, size_t size) {
   if (size < HUGE_SLAB || size <= old_size) return mremap(old, old_size, size, MREMAP_MAYMOVE);
   char *to = map_aligned(size, PROT_NONE);

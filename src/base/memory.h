@@ -25,7 +25,7 @@ void dfm_pages_touch(void *bytes, size_t n);
 dfm_status dfm_slab_alloc(void *out_pointer, size_t n, size_t size, dfm_error *error);
 void dfm_slab_free(void *pointer, size_t n, size_t size); /* NULL accepted */
 /* Makes `n` elements of `old_n`: those behind them go, or zeroed ones come. Where both are pages, none is copied and no more
- * than the larger of both is held. `*pointer` may move; where it fails it stays. */
+ * memory than the larger of both is held, though address space for both. `*pointer` may move; where it fails it stays. */
 dfm_status dfm_slab_resize(void *pointer, size_t old_n, size_t n, size_t size, dfm_error *error);
 
 /* A copy of `text`; give back with free(). */

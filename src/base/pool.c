@@ -29,7 +29,7 @@
 
 enum { MAX_THREADS = 1024 };
 /* SPINS: about 20 microseconds, longer than the gap between two phases; ten times as many took up to a quarter of the speed where another program wants
- * one of the cores. YIELDS: up to a millisecond, longer than one thread waits for another's last tasks, which costs such a program nothing. To sleep at
+ * one of the cores. YIELDS: up to a millisecond, longer than one thread waits for another's last tasks; such a program gets the core meanwhile. To sleep at
  * once took a sixth of the speed of short steps, since a core of a virtual machine takes 50 to 100 microseconds to wake. */
 enum { SPINS = 500, YIELDS = 2000 };
 /* Tasks of one phase at most; more are run as several. */

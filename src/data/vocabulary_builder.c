@@ -93,8 +93,10 @@ static RARE bool has_text(const dfm_vocabulary_builder *builder, const dfm_entry
   return n == value->n && memcmp(bytes, value->bytes, n) == 0;
 }
 
+/* A long value's length is one that no entry has: its head is no bytes but where they are. */
 static inline bool is_short_value(const dfm_entry *entry, const dfm_value *value) {
-  return (entry->head == value->head) & ((entry->meta & LENGTH_MASK) == value->n + 1);
+  const size_t length = value->n + 1 + ((size_t)is_long(value) << COUNT_BITS);
+  return (entry->head == value->head) & ((entry->meta & LENGTH_MASK) == length);
 }
 
 static inline bool is_value(const dfm_vocabulary_builder *builder, const dfm_entry *entry, const dfm_value *value,

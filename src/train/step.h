@@ -61,7 +61,8 @@ dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int
                            dfm_error *error);
 
 /* Before a step the row numbers of the batch that follows may be put into stepper->next->row, and how many there are into stepper->next->rows (0: not
- * known). They are filled beside the step, after which dfm_stepper_advance makes them the batch at hand and returns how many they are. */
+ * known). They are filled beside the step, after which dfm_stepper_advance makes them the batch at hand, filled, so that its row numbers stay as they
+ * are, and returns how many they are. */
 int dfm_stepper_advance(dfm_stepper *stepper);
 
 /* Of that the second phase, over the batch as it is: the optimizer's step has begun, and there is room in the plans. */
