@@ -63,8 +63,8 @@ def test_memory_does_not_grow():
         check(sizes[3] < 200 * MB + sizes[2], "training holds more than its budget")
         check(sizes[4] < 500 * MB + sizes[2], "training maps more than its budget")
     first, middle, last = figures
-    # Rows lie in memory up to 64 MB, then in a file: 5 million are past that.
-    check(last[0] - middle[0] < 24 * MB, "encoding's memory grows with the rows")
+    # Rows lie in memory up to 64 MB, then in a file: 5 million are past that. What is kept of each row (of its chunk) is under a byte: 6 MB from 20 to 40 million.
+    check(last[0] - middle[0] < 32 * MB, "encoding's memory grows with the rows")
     # 4 bytes a row for exact metrics, up to 64 MB, and the window's row numbers: both end.
     check(last[3] - last[2] - (first[3] - first[2]) < 88 * MB, "training's memory grows with the rows")
 
