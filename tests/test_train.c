@@ -310,7 +310,7 @@ static void test_saved_model_scores_as_trained(void **state) {
   dfm_scorer *scorer = NULL;
   assert_ok(dfm_scorer_create(model, 1, &scorer, &error));
   assert_ok(dfm_scorer_score(scorer, rows, 100, 600, again, &error));
-  for (int i = 0; i < 600; i++) assert_near(again[i], probability[100 + i], 1e-6);
+  assert_memory_equal(again, probability + 100, sizeof *again * 600); /* in other company, by fewer threads */
   assert_int_equal(dfm_scorer_score(scorer, rows, 200, 600, again, &error), DFM_ERROR_VALUE);
   dfm_scorer_free(scorer);
   dfm_dataset_free(rows);

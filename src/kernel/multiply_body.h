@@ -12,7 +12,7 @@ enum {
   LINE = 16,   /* floats of a cache line */
   DEPTH = 144, /* rows of a strip, 27 KB with AVX-512, that stay in the first-level cache while all of A's rows pass */
   TRANSPOSED_DEPTH =
-      136, /* the same where A and B are packed on the stack; not a power of two, where A's groups would collide */
+      136,         /* the same with both on the stack; no power of two, or A's groups would collide in the cache */
   LEFT_ROWS = 224, /* of an A that is packed there: those of a gradient task (layer/dense_multiply.h) */
 };
 
@@ -73,8 +73,10 @@ KERNEL_INLINE void multiply_strip(float *restrict c, size_t ldc, left a, strip s
   vec sum[MULTIPLY_ROWS][STRIP_VECS];
   int k = 0;
   KERNEL_UNROLL(8)
-  for (int r = 0; r < rows; r++) KERNEL_UNROLL(3)
-  for (int i = 0; i < s.vecs; i++) sum[r][i] = s.adds ? vec_load(c + (size_t)r * ldc + i * (int)VEC) : (vec){0};
+  for (int r = 0; r < rows; r++) {
+    KERNEL_UNROLL(3)
+    for (int i = 0; i < s.vecs; i++) sum[r][i] = s.adds ? vec_load(c + (size_t)r * ldc + i * (int)VEC) : (vec){0};
+  }
   for (; k + UNROLLED <= s.depth; k += UNROLLED, next.at += next.step) {
     __builtin_prefetch(next.at, 0, 2);
     KERNEL_UNROLL(4)
@@ -83,10 +85,12 @@ KERNEL_INLINE void multiply_strip(float *restrict c, size_t ldc, left a, strip s
   }
   for (; k < s.depth; k++, a.at += a.step, s.b += s.vecs * (int)VEC) multiply_step(sum, a, s.b, rows, s.vecs);
   KERNEL_UNROLL(8)
-  for (int r = 0; r < rows; r++) KERNEL_UNROLL(3)
-  for (int i = 0; i < s.vecs; i++) {
-    if (s.bias) sum[r][i] = multiply_relu(sum[r][i], vec_load(s.bias + i * (int)VEC));
-    memcpy(c + (size_t)r * ldc + i * (int)VEC, &sum[r][i], sizeof(vec));
+  for (int r = 0; r < rows; r++) {
+    KERNEL_UNROLL(3)
+    for (int i = 0; i < s.vecs; i++) {
+      if (s.bias) sum[r][i] = multiply_relu(sum[r][i], vec_load(s.bias + i * (int)VEC));
+      memcpy(c + (size_t)r * ldc + i * (int)VEC, &sum[r][i], sizeof(vec));
+    }
   }
 }
 
