@@ -74,10 +74,12 @@ WIDE_INLINE void transpose_pairs(uint16_t *to, const __m512i x[PAIRS]) {
     a[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
   }
   KERNEL_UNROLL(4)
-  for (int i = 0; i < PAIRS; i += 4) KERNEL_UNROLL(2)
-  for (int j = 0; j < 2; j++) {
-    b[i + 2 * j] = _mm512_unpacklo_epi64(a[i + j], a[i + j + 2]);
-    b[i + 2 * j + 1] = _mm512_unpackhi_epi64(a[i + j], a[i + j + 2]);
+  for (int i = 0; i < PAIRS; i += 4) {
+    KERNEL_UNROLL(2)
+    for (int j = 0; j < 2; j++) {
+      b[i + 2 * j] = _mm512_unpacklo_epi64(a[i + j], a[i + j + 2]);
+      b[i + 2 * j + 1] = _mm512_unpackhi_epi64(a[i + j], a[i + j + 2]);
+    }
   }
   /* b[4 q + j] has columns j, j + 4, j + 8, j + 12 of rows [4 q, 4 q + 4) */
   KERNEL_UNROLL(4)
@@ -185,9 +187,11 @@ WIDE_INLINE void multiply_rows(float *c, const uint16_t *a, const dfm_bf16_strip
   const uint16_t *b[] = {strips->b[0], strips->b[1]};
   __m512 sum[WIDE_ROWS][2];
   KERNEL_UNROLL(8)
-  for (int r = 0; r < WIDE_ROWS; r++) KERNEL_UNROLL(2)
-  for (int half = 0; half < 2; half++)
-    sum[r][half] = adds ? _mm512_loadu_ps(c + r * DFM_BF16_BLOCK + half * HALF) : _mm512_setzero_ps();
+  for (int r = 0; r < WIDE_ROWS; r++) {
+    KERNEL_UNROLL(2)
+    for (int half = 0; half < 2; half++)
+      sum[r][half] = adds ? _mm512_loadu_ps(c + r * DFM_BF16_BLOCK + half * HALF) : _mm512_setzero_ps();
+  }
   for (int tile = 0; tile < strips->depth; tile++, a += DFM_TILE_NUMBERS)
     for (int p = 0; p < PAIRS; p++, b[0] += 32, b[1] += 32) {
       const __m512bh low = (__m512bh)_mm512_loadu_si512(b[0]), high = (__m512bh)_mm512_loadu_si512(b[1]);
@@ -201,8 +205,10 @@ WIDE_INLINE void multiply_rows(float *c, const uint16_t *a, const dfm_bf16_strip
       }
     }
   KERNEL_UNROLL(8)
-  for (int r = 0; r < WIDE_ROWS; r++) KERNEL_UNROLL(2)
-  for (int half = 0; half < 2; half++) _mm512_storeu_ps(c + r * DFM_BF16_BLOCK + half * HALF, sum[r][half]);
+  for (int r = 0; r < WIDE_ROWS; r++) {
+    KERNEL_UNROLL(2)
+    for (int half = 0; half < 2; half++) _mm512_storeu_ps(c + r * DFM_BF16_BLOCK + half * HALF, sum[r][half]);
+  }
 }
 
 WIDE static void multiply_wide(float *c, const dfm_bf16_strips *strips, bool adds, const dfm_bf16_block *before) {
