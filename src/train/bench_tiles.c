@@ -6,33 +6,33 @@
 static const double LEAST_SECONDS = 0.01;
 enum { ROWS = 512, TRIES = 4 };
 
-typedef struct bf16_run {
-  const dfm_bf16 *bf16;
+typedef struct tiles_run {
+  const dfm_tiles *tiles;
   const dfm_net *net;
   uint16_t *operand; /* as many numbers as any of the net's takes; all threads read them */
   int repeats;
-} bf16_run;
+} tiles_run;
 
 static int blocks_of(int n) {
-  return (n + DFM_BF16_BLOCK - 1) / DFM_BF16_BLOCK;
+  return (n + DFM_TILE_BLOCK - 1) / DFM_TILE_BLOCK;
 }
 
 /* All in blocks. The columns of B are outside, as in training. */
-static void multiply(const bf16_run *run, int M, int N, int K) {
+static void multiply(const tiles_run *run, int M, int N, int K) {
   const size_t strip = (size_t)K * DFM_TILE_NUMBERS;
-  _Alignas(64) float c[DFM_BF16_BLOCK_FLOATS];
+  _Alignas(64) float c[DFM_TILE_BLOCK_FLOATS];
   for (int n = 0; n < N; n++)
     for (int m = 0; m < M; m++) {
       const uint16_t *a = run->operand + (size_t)m * 2 * strip, *b = run->operand + (size_t)n * 2 * strip;
-      run->bf16->multiply(c, &(dfm_bf16_strips){.a = {a, a + strip}, .b = {b, b + strip}, .depth = K}, false, NULL);
+      run->tiles->multiply(c, &(dfm_tile_strips){.a = {a, a + strip}, .b = {b, b + strip}, .depth = K}, false, NULL);
     }
 }
 
 static void multiply_task(void *context, int task, int thread) {
-  const bf16_run *run = context;
+  const tiles_run *run = context;
   (void)task;
   (void)thread;
-  run->bf16->begin();
+  run->tiles->begin();
   for (int repeat = 0; repeat < run->repeats; repeat++)
     for (int i = 0; i < run->net->n_layers; i++) {
       const dfm_layer *layer = &run->net->layer[i];
@@ -42,7 +42,7 @@ static void multiply_task(void *context, int task, int thread) {
       multiply(run, rows, in, out);
       multiply(run, out, in, rows);
     }
-  run->bf16->end();
+  run->tiles->end();
 }
 
 /* What is padding does not count. */
@@ -59,8 +59,8 @@ dfm_status dfm_bench_bf16_peak(const dfm_bench *bench, const dfm_net *net, doubl
   int widest = ROWS;
   for (int edge = 0; edge < net->n_edges; edge++)
     if (net->edge_n[edge] > widest) widest = net->edge_n[edge];
-  const size_t side = (size_t)blocks_of(widest) * DFM_BF16_BLOCK;
-  bf16_run run = {.bf16 = dfm_kernel_bf16(bench->kernel), .net = net, .repeats = 1};
+  const size_t side = (size_t)blocks_of(widest) * DFM_TILE_BLOCK;
+  tiles_run run = {.tiles = dfm_kernel_tiles(bench->kernel, true), .net = net, .repeats = 1};
   DFM_TRY(dfm_pages_alloc(&run.operand, side * side * sizeof *run.operand, error));
   for (size_t i = 0; i < side * side; i++) run.operand[i] = (uint16_t)(0x3f80 + i % 64); /* from 1 on */
   *rate = 0;
