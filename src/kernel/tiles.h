@@ -49,11 +49,12 @@ typedef struct dfm_tile_block {
   bool adds;
 } dfm_tile_block;
 
-/* Two strips of A and of B, of `depth` tiles each: K = 32 depth. `ahead`: of what will be wanted later, AMX asks the memory
- * for `lines` lines per tile from there on; with no lines it may be NULL. */
+/* Two strips of A and of B, of `depth` tiles each: K = 32 depth. `rows` of A exist, 1 to 32; what the product has in the others is
+ * undefined. `ahead`: of what will be wanted later, AMX asks the memory for `lines` lines per tile from there on; with no lines it
+ * may be NULL. */
 typedef struct dfm_tile_strips {
   const uint16_t *a[2], *b[2];
-  int depth;
+  int depth, rows;
   const uint16_t *ahead;
   int lines;
 } dfm_tile_strips;

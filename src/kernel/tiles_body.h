@@ -107,7 +107,7 @@ KERNEL void float32_convert(const dfm_tile_block *block) {
 /* C = or += the product of part i of A and part j of B, of so many parts each. */
 KERNEL_INLINE void tiles_multiply(float *c, const dfm_tile_strips *strips, int parts, int i, int j, bool adds) {
   const int step = parts * DFM_TILE_NUMBERS;
-  for (int r = 0; r < DFM_TILE_BLOCK; r += TILES_ROWS)
+  for (int r = 0; r < strips->rows; r += TILES_ROWS)
     for (int half = 0; half < 2; half++)
       tiles_rows(c + r * DFM_TILE_BLOCK + half * LANES, strips->a[r / 16] + i * DFM_TILE_NUMBERS + r % 16 * 32,
                  strips->b[half] + j * DFM_TILE_NUMBERS, strips->depth, step, adds);

@@ -267,8 +267,13 @@ static void multiply(const product *of) {
     const uint16_t *a = strips_at(dense, of->a, row, of->depth), *b = strips_at(dense, of->b, column, of->depth);
     const int lines = column + 1 < of->N ? lines_ahead(dense, M) : 0;
     const uint16_t *ahead = b + 2 * strip + (size_t)(row * of->depth * lines * 32);
-    tiles->multiply(c[side], &(dfm_tile_strips){{a, a + strip}, {b, b + strip}, of->depth, ahead, lines}, false,
-                    before);
+    const dfm_tile_strips strips = {.a = {a, a + strip},
+                                    .b = {b, b + strip},
+                                    .depth = of->depth,
+                                    .rows = existing(of->b1 - of->b0, row * BLOCK),
+                                    .ahead = ahead,
+                                    .lines = lines};
+    tiles->multiply(c[side], &strips, false, before);
     before = &block[side];
     *before = (dfm_tile_block){.from = c[side], .ld = BLOCK};
     of->aim(of, row, column, before);
@@ -399,14 +404,20 @@ void dfm_dense_tiles_backward(const dfm_dense_tiles *dense, const dfm_layer *lay
 /* ---- gradients of W and b */
 
 /* Block (h, i) of dW += a chunk's rows; `n` blocks like it follow before the next column of blocks. */
-static void add_chunk(const dfm_dense_tiles *dense, const own_layer *own, int b, int depth, int h, int i, int n,
+static void add_chunk(const dfm_dense_tiles *dense, const dfm_layer *layer, int b, int depth, int h, int i, int n,
                       const dfm_tile_block *before) {
+  const own_layer *own = &dense->layer[layer - dense->settings.net->layer];
   const int chunk_depth = dense->chunk / BLOCK, lines = i + 1 < own->in ? lines_ahead(dense, n) : 0;
   const uint16_t *a = strips_at(dense, chunk_at(dense, own->dz_chunks, b, own->out), h, chunk_depth);
   const uint16_t *x = strips_at(dense, chunk_at(dense, own->x_chunks, b, own->in), i, chunk_depth);
   const size_t strip = (size_t)chunk_depth * dense->tile;
   const uint16_t *ahead = x + 2 * strip + (size_t)(h % n * depth * lines * 32);
-  const dfm_tile_strips strips = {{a, a + strip}, {x, x + strip}, depth, ahead, lines};
+  const dfm_tile_strips strips = {.a = {a, a + strip},
+                                  .b = {x, x + strip},
+                                  .depth = depth,
+                                  .rows = existing(layer->n_out, h * BLOCK),
+                                  .ahead = ahead,
+                                  .lines = lines};
   dense->tiles->multiply(own->dw + (size_t)(h * own->in + i) * DFM_TILE_BLOCK_FLOATS, &strips, b > 0, before);
 }
 
@@ -422,7 +433,7 @@ static void add_rows(const dfm_dense_tiles *dense, const dfm_layer *layer, int b
   dfm_tile_block block[2], *before = NULL;
   for (int at = 0; at < own->in * n; at++) {
     const int i = at / n, h = first + at % n;
-    add_chunk(dense, own, b, depth, h, i, n, before);
+    add_chunk(dense, layer, b, depth, h, i, n, before);
     if (!dw) continue;
     before = &block[at % 2];
     *before = (dfm_tile_block){.from = own->dw + (size_t)(h * own->in + i) * DFM_TILE_BLOCK_FLOATS,

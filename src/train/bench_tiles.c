@@ -24,7 +24,8 @@ static void multiply(const tiles_run *run, int M, int N, int K) {
   for (int n = 0; n < N; n++)
     for (int m = 0; m < M; m++) {
       const uint16_t *a = run->operand + (size_t)m * 2 * strip, *b = run->operand + (size_t)n * 2 * strip;
-      run->tiles->multiply(c, &(dfm_tile_strips){.a = {a, a + strip}, .b = {b, b + strip}, .depth = K}, false, NULL);
+      const dfm_tile_strips strips = {.a = {a, a + strip}, .b = {b, b + strip}, .depth = K, .rows = DFM_TILE_BLOCK};
+      run->tiles->multiply(c, &strips, false, NULL);
     }
 }
 
