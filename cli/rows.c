@@ -157,7 +157,7 @@ static int open_model(const cli_rows_options *o, cli_rows *rows) {
 static int settle_recipe(const cli_call *call, const cli_rows_options *o, cli_rows *rows) {
   const cli_recipe_base base = {.from = rows->from,
                                 .is_progressive = o->is_progressive,
-                                .dataset = rows->input ? dfm_input_dataset(rows->input) : NULL};
+                                .dataset = rows->input && !rows->from ? dfm_input_dataset(rows->input) : NULL};
   dfm_recipe_free(rows->recipe);
   rows->recipe = NULL;
   return cli_recipe(call, &base, &rows->recipe);

@@ -238,14 +238,14 @@ DFM_API DFM_MUST_USE dfm_status dfm_dataset_read_cached(dfm_input *train_input, 
                                                         const dfm_read_options *options, const dfm_cache_options *cache,
                                                         dfm_dataset **train, dfm_dataset **valid, char **note,
                                                         dfm_error *error);
-/* Reads rows as `model` encodes them, in the order of the text; the columns are found by name. Of a dataset file all
- * rows, in its own order (dfm_scorer_score_text restores the text's), if it was encoded with the model's
- * vocabularies. */
+/* Reads rows as `model` encodes them, in the order of the text; the columns are found by name. Of a dataset file that was
+ * encoded with the model's vocabularies all rows, in its own order (dfm_scorer_score_text restores the text's); of another
+ * one the values that its ids stand for, unless it has lost some. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_read(dfm_input *input, const dfm_model *model,
                                                  const dfm_read_options *options, dfm_dataset **dataset,
                                                  dfm_error *error);
 /* The same rows piece by piece, for data without end or larger than memory, and for answers while rows still come: of
- * text as many at a time as have come, some 10^4 at most; of a dataset file all at once, since they are mapped. */
+ * text as many at a time as have come, some 10^4 at most; of a dataset file with the model's vocabularies all at once, since they are mapped. */
 typedef struct dfm_reader dfm_reader;
 /* `input`, `model` and what the options point to must live as long. */
 DFM_API DFM_MUST_USE dfm_status dfm_reader_open(dfm_input *input, const dfm_model *model,
@@ -272,7 +272,8 @@ DFM_API DFM_MUST_USE dfm_status dfm_recipe_adopt_model(dfm_recipe *recipe, const
 /* Reads rows to train `model` on further (dfm_run_options.from): by its schema, through its vocabularies and what new
  * values `growth` admits, which get ids behind those that stay. The rows are split as the recipe says, or `valid_input`
  * validates. Settings of `recipe` that would make another model are an error (dfm_recipe_adopt_model takes the
- * model's). A dataset file has vocabularies of its own and is an error. */
+ * model's). Of a dataset file, whatever its split, cells are read as the values that its ids stand for; one that has
+ * lost some is an error. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_read_more(dfm_input *train_input, dfm_input *valid_input,
                                                       const dfm_model *model, const dfm_recipe *recipe,
                                                       const dfm_growth_options *growth, const dfm_read_options *options,

@@ -242,6 +242,10 @@ static dfm_status fail_label(const dataset_file *open, const dfm_read_options *o
   return DFM_OK;
 }
 
+static double number_of(const json_t *object, const char *key) {
+  return json_number_value(json_object_get(object, key));
+}
+
 static dfm_status view_all(dataset_file *open, dfm_encoder *encoder, dfm_dataset **dataset, dfm_error *error) {
   DFM_TRY(dfm_dataset_view(encoder, open->storage, 0, open->storage->rows, dataset, error));
   for (int i = 0; i < 2; i++) {
@@ -259,17 +263,30 @@ static dfm_status view_all(dataset_file *open, dfm_encoder *encoder, dfm_dataset
 dfm_status dfm_dataset_file_read(const char *path, dfm_encoder *encoder, const dfm_read_options *options,
                                  dfm_dataset **dataset, dfm_error *error) {
   dataset_file open;
-  DFM_TRY(open_file(path, &open, error));
   dfm_status status = DFM_OK;
-  if (open.encoder->F != encoder->F || open.encoder->D != encoder->D ||
-      dfm_encoder_hash(open.encoder) != dfm_encoder_hash(encoder)) {
-    status = dfm_fail(error, DFM_ERROR_MISMATCH,
-                      "%s was encoded with other fields or vocabularies than the model's; encode its rows with --like "
-                      "and the model, or give the text",
-                      path);
+  *dataset = NULL;
+  DFM_TRY(open_file(path, &open, error));
+  if (open.encoder->F == encoder->F && open.encoder->D == encoder->D &&
+      dfm_encoder_hash(open.encoder) == dfm_encoder_hash(encoder)) {
+    status = fail_label(&open, options, error);
+    if (status == DFM_OK) status = view_all(&open, encoder, dataset, error);
   }
-  if (status == DFM_OK) status = fail_label(&open, options, error);
-  if (status == DFM_OK) status = view_all(&open, encoder, dataset, error);
+  close_file(&open);
+  return status;
+}
+
+dfm_status dfm_dataset_file_text(const char *path, dfm_dataset **rows, dfm_error *error) {
+  dataset_file open;
+  dfm_status status;
+  DFM_TRY(open_file(path, &open, error));
+  const json_t *split = json_object_get(open.root, "split");
+  if (open.part[1] && number_of(split, "last") == 0 && number_of(split, "random") == 0)
+    status = dfm_fail(error, DFM_ERROR_MISMATCH,
+                      "%s has validation rows of another text, and vocabularies that are not the ones here; encode the "
+                      "two texts apart, or give them",
+                      path);
+  else
+    status = view_all(&open, open.encoder, rows, error);
   close_file(&open);
   return status;
 }
@@ -280,10 +297,6 @@ static dfm_status fail_setting(const char *path, const char *setting, dfm_error 
   return dfm_fail(error, DFM_ERROR_MISMATCH,
                   "%s was encoded with another %s than is asked for; leave it out, or encode the rows again with it",
                   path, setting);
-}
-
-static double number_of(const json_t *object, const char *key) {
-  return json_number_value(json_object_get(object, key));
 }
 
 static dfm_status check_split(const dataset_file *open, const dfm_data_settings *settings, dfm_error *error) {

@@ -30,9 +30,11 @@ dfm_status dfm_dataset_file_load(const char *path, const dfm_dataset *written, d
 dfm_status dfm_dataset_file_damaged(const dfm_st_file *file, const char *what, dfm_error *error);
 /* Reads and checks all of the file. */
 dfm_status dfm_dataset_file_verify(const char *path, dfm_error *error);
-/* All its rows as rows of `encoder`'s model, whose vocabularies must be the file's. */
+/* All its rows as rows of `encoder`'s model; NULL: its vocabularies are not the file's. */
 dfm_status dfm_dataset_file_read(const char *path, dfm_encoder *encoder, const dfm_read_options *options,
                                  dfm_dataset **dataset, dfm_error *error);
+/* All its rows by the file's own encoder, which must be of one text (dfm_dataset_text_order). */
+dfm_status dfm_dataset_file_text(const char *path, dfm_dataset **rows, dfm_error *error);
 /* Its rows to train on under `wanted`, an encoder fresh from a schema and settings, which takes the file's vocabularies
  * over; both must ask for what the file holds. */
 dfm_status dfm_dataset_file_training(const char *path, const dfm_data_settings *settings, dfm_encoder *wanted,

@@ -72,16 +72,7 @@ dfm_status dfm_read_to_write(dfm_input *train_input, dfm_input *valid_input, con
 
 /* ---- rows to train a model on further */
 
-static dfm_status check_growth(const dfm_input *train_input, const dfm_input *valid_input, const dfm_model *model,
-                               const dfm_growth_options *growth, dfm_error *error) {
-  const char *file = dfm_input_dataset(train_input);
-  if (!file && valid_input) file = dfm_input_dataset(valid_input);
-  if (file) {
-    return dfm_fail(error, DFM_ERROR_MISMATCH,
-                    "%s is a dataset file, whose vocabularies are settled, so no new value of it can be admitted; give "
-                    "the text it was encoded from",
-                    file);
-  }
+static dfm_status check_growth(const dfm_model *model, const dfm_growth_options *growth, dfm_error *error) {
   if (model->encoder->is_synthetic) {
     return dfm_fail(error, DFM_ERROR_MISMATCH,
                     "the model has vocabularies without values, so it cannot grow; train one on rows of text");
@@ -99,7 +90,7 @@ dfm_status dfm_dataset_read_more(dfm_input *train_input, dfm_input *valid_input,
   const dfm_growing growing = {.encoder = model->encoder, .ages = model->age, .options = growth};
   DFM_TRY(dfm_recipe_check(recipe, error));
   DFM_TRY(dfm_recipe_check_from(recipe, model, error));
-  DFM_TRY(check_growth(train_input, valid_input, model, growth, error));
+  DFM_TRY(check_growth(model, growth, error));
   return dfm_dataset_read_growing(train_input, valid_input, &growing, &settings, options, outcome, train, valid, error);
 }
 
