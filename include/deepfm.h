@@ -316,8 +316,8 @@ DFM_API void dfm_dataset_free(dfm_dataset *dataset);
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
                                                   const dfm_recipe *recipe, int threads, dfm_error *error);
 /* dfm_dataset_read_train of text and dfm_dataset_write to `path` in one, in less time than one after the other, for rows
- * go straight from the form that they are read in to the file's. `*train` and `*valid` are then the file's rows,
- * or, where a pipe, a device or standard output was written, which cannot be read back, what dfm_dataset_read_train
+ * go straight from the form that they are read in to the file's. `*train` and `*valid` are then the file's rows, which
+ * are opened before it appears: a failure leaves what was at `path`; or, where a pipe, a device or standard output was written, which cannot be read back, what dfm_dataset_read_train
  * gives. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_encode(dfm_input *train_input, dfm_input *valid_input,
                                                    const dfm_schema *schema, const dfm_recipe *recipe,

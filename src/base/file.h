@@ -41,6 +41,9 @@ dfm_status dfm_writer_write(dfm_writer *writer, const void *bytes, size_t size_b
 bool dfm_writer_has_places(const dfm_writer *writer);
 dfm_status dfm_writer_leave(dfm_writer *writer, uint64_t n, uint64_t *at, dfm_error *error);
 dfm_status dfm_writer_place(dfm_writer *writer, uint64_t at, const void *bytes, size_t size_bytes, dfm_error *error);
+/* Maps what was written; good beyond the commit, as what dfm_mapping_open gives of the file. Nothing is written after
+ * it. Only where there are places. */
+dfm_status dfm_writer_map(dfm_writer *writer, dfm_mapping *mapping, dfm_error *error);
 /* Makes the file appear and frees the writer, also on failure. A failure leaves the old file, and no temporary;
  * except where only the folder cannot be synced: then the new file is there, and the error says so. */
 dfm_status dfm_writer_commit(dfm_writer *writer, dfm_error *error);
