@@ -163,6 +163,15 @@ static int settle_recipe(const cli_call *call, const cli_rows_options *o, cli_ro
   return cli_recipe(call, &base, &rows->recipe);
 }
 
+/* What cannot be trained is said before rows are read. */
+static int check_run(const cli_rows_options *o, const dfm_schema *schema, const cli_rows *rows) {
+  dfm_error error;
+  if (!o->run) return CLI_OK;
+  dfm_run_options run = *o->run;
+  run.from = rows->from;
+  return dfm_trainer_check(rows->recipe, rows->input, schema, &run, &error) == DFM_OK ? CLI_OK : cli_fail(&error);
+}
+
 int cli_rows_read(const cli_call *call, const cli_rows_options *options, cli_rows *rows) {
   dfm_error error;
   dfm_schema *schema = NULL;
@@ -176,6 +185,7 @@ int cli_rows_read(const cli_call *call, const cli_rows_options *options, cli_row
   if (code == CLI_OK) code = settle_validation(call, options, rows->recipe);
   if (code == CLI_OK && dfm_recipe_check(rows->recipe, &error) != DFM_OK) code = cli_fail(&error);
   if (code == CLI_OK) code = read_schema(options, rows, &schema);
+  if (code == CLI_OK) code = check_run(options, schema, rows);
   if (code == CLI_OK) code = read_rows(options, schema, rows);
   dfm_schema_free(schema);
   return code;

@@ -546,6 +546,12 @@ typedef struct dfm_run_result {
   double objective;      /* L-BFGS only: sum of log losses + penalties at the optimum; else NaN */
 } dfm_run_result;
 
+/* Refuses what dfm_trainer_create and dfm_trainer_run would refuse whatever the rows are: settings, columns, options and
+ * files that do not go together. For before rows are read, which may take long, by the arguments of
+ * dfm_dataset_read_train; `schema` NULL also where options->from brings it. */
+DFM_API DFM_MUST_USE dfm_status dfm_trainer_check(const dfm_recipe *recipe, const dfm_input *train_input,
+                                                  const dfm_schema *schema, const dfm_run_options *options,
+                                                  dfm_error *error);
 /* Builds the model that `recipe` names over the fields of `train`. Keeps references to both datasets; `valid` may be
  * NULL. */
 DFM_API DFM_MUST_USE dfm_status dfm_trainer_create(const dfm_recipe *recipe, dfm_dataset *train, dfm_dataset *valid,

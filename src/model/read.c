@@ -41,6 +41,16 @@ static dfm_status settle_schema(const dfm_input *input, const dfm_schema *schema
   return status;
 }
 
+dfm_status dfm_read_fields(const dfm_input *input, const dfm_schema *schema, const dfm_recipe *recipe,
+                           dfm_encoder **encoder, dfm_error *error) {
+  const dfm_data_settings settings = data_settings(recipe);
+  dfm_schema *applied;
+  DFM_TRY(settle_schema(input, schema, recipe, &applied, error));
+  const dfm_status status = dfm_encoder_create(applied, &settings, encoder, error);
+  dfm_schema_free(applied);
+  return status;
+}
+
 /* dfm_dataset_read_training, or the same for rows that stay packed. */
 typedef dfm_status reading(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
                            const dfm_data_settings *settings, const dfm_read_options *options, dfm_dataset **train,

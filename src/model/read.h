@@ -1,4 +1,4 @@
-/* Reading and writing rows: what the cache needs to know of it. */
+/* Reading and writing rows: what the cache and checks before reading need to know of it. */
 #ifndef DFM_MODEL_READ_H
 #define DFM_MODEL_READ_H
 
@@ -16,5 +16,9 @@ dfm_status dfm_read_to_write(dfm_input *train_input, dfm_input *valid_input, con
 dfm_status dfm_write_rows(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
                           const dfm_recipe *recipe, int threads, dfm_dataset *written[2], uint64_t *digest,
                           dfm_error *error);
+
+/* The fields that rows would have, without values, by the arguments of dfm_dataset_read_train. */
+dfm_status dfm_read_fields(const dfm_input *input, const dfm_schema *schema, const dfm_recipe *recipe,
+                           dfm_encoder **encoder, dfm_error *error);
 
 #endif
