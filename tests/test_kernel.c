@@ -1,5 +1,5 @@
-/* Kernels: random spans of odd lengths at odd places come in; every table must give the same bits. That those are near a
- * double's is test_kernel_values.c's to say. */
+/* Kernels: random spans of odd lengths at odd places come in; every table must give the same bits. That those are near
+ * a double's is test_kernel_values.c's to say. */
 #include "test_kernel.h"
 
 /* One kernel on n floats of each span, `at` floats from its start. */

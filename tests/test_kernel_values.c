@@ -208,7 +208,8 @@ static void check_ffm(int F, int K) {
   free_apart(e, F);
 }
 
-/* The gradient of what a field keeps for each partner, over `rows` rows of a batch of five: some more than once, and pieces that several share. */
+/* The gradient of what a field keeps for each partner, over `rows` rows of a batch of five: some more than once, and
+ * pieces that several share. */
 static void check_ffm_gradient(int F, int K, size_t rows) {
   enum { BATCH = 5, PIECES = 8 };
   const int n = F * K;

@@ -83,7 +83,8 @@ static const char *const ADAGRAD[] = {"model=fm", "optimizer.name=adagrad", "tra
 static const char *const FFM[] = {"model=ffm", "embedding.width=4", "train.batch_size=300", "train.epochs=2", NULL};
 static const char *const LBFGS[] = {"model=lr", "optimizer.name=lbfgs", "l2.linear=0.01", NULL};
 
-/* The pools of a list of one item: the model of the category, byte for byte; but for fm, which adds a category's gradients up in another order. */
+/* The pools of a list of one item: the model of the category, byte for byte; but for fm, which adds a category's
+ * gradients up in another order. */
 static void one_item_is_a_category(void **state) {
   static const char *const kinds[] = {"kind: category", "kind: list, pool: sum", "kind: list, pool: mean",
                                       "kind: list, pool: max"};

@@ -1,5 +1,5 @@
-/* Memory: slabs of all sizes come in and are made larger and smaller; what they hold must stay, and what is new be zero.
- * Strings of all lengths come into an arena; each must stay where its place says. */
+/* Memory: slabs of all sizes come in and are made larger and smaller; what they hold must stay, and what is new be
+ * zero. Strings of all lengths come into an arena; each must stay where its place says. */
 #include "base/arena.h"
 #include "base/memory.h"
 #include "base/random.h"

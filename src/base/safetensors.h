@@ -36,7 +36,8 @@ dfm_status dfm_st_begin(dfm_st_writer *writer, const char *path, dfm_error *erro
 int dfm_st_order(const dfm_st_writer *writer, int position); /* -1 past the last */
 dfm_status dfm_st_write(dfm_st_writer *writer, const void *bytes, size_t size_bytes, dfm_error *error);
 /* In place of writing them one after the other: makes all tensors' bytes in pieces, on the pool's threads. `make` puts
- * bytes [from, from + n) of tensor `tensor` to `to`, any piece of it at any time; `thread` is for scratch space alone. */
+ * bytes [from, from + n) of tensor `tensor` to `to`, any piece of it at any time; `thread` is for scratch space
+ * alone. */
 typedef dfm_status (*dfm_st_make)(void *context, int thread, int tensor, uint64_t from, size_t n, void *to,
                                   dfm_error *error);
 dfm_status dfm_st_make_all(dfm_st_writer *writer, dfm_pool *pool, dfm_st_make make, void *context, dfm_error *error);

@@ -15,9 +15,9 @@ typedef struct dfm_dataset_origin {
   const char *recipe_json;           /* {"data.min_count": "1", ...}: the recipe's settings that shaped it */
 } dfm_dataset_origin;
 
-/* `valid` may be NULL; else it has the encoder of `train`. Either may be packed. `written` (NULL accepted) gets the parts
- * as the file has them, opened before it appears; NULL where it is written directly and cannot be read back. `*digest`
- * becomes the file's dfm_st_digest; NULL accepted. */
+/* `valid` may be NULL; else it has the encoder of `train`. Either may be packed. `written` (NULL accepted) gets the
+ * parts as the file has them, opened before it appears; NULL where it is written directly and cannot be read back.
+ * `*digest` becomes the file's dfm_st_digest; NULL accepted. */
 dfm_status dfm_dataset_file_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
                                   const dfm_dataset_origin *origin, dfm_pool *pool, dfm_dataset *written[2],
                                   uint64_t *digest, dfm_error *error);
