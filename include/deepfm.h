@@ -52,6 +52,9 @@ typedef struct dfm_error {
 
 DFM_API const char *dfm_version(void);
 DFM_API void dfm_string_free(char *string);
+/* Cores that this process may use, at least 1: those that it may run on, but no more than its control groups' quotas of
+ * processor time (cpu.max) pay for, rounded up. Where `threads` is 0 there is one for each. */
+DFM_API int dfm_cores(void);
 
 /* ---- MARK: arrow --------------------------------------------------------------------------------------------- */
 

@@ -235,14 +235,6 @@ void dfm_pool_run(dfm_pool *pool, int n_tasks, dfm_task_fn fn, void *context) {
 
 /* ---- life */
 
-/* Cores that this process may run on; 1 where the system does not say. */
-static int usable_cores(void) {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
-  const long cores = sysconf(_SC_NPROCESSORS_ONLN); /* more cores than a cpu_set_t holds */
-  return cores < 1 ? 1 : cores > MAX_THREADS ? MAX_THREADS : (int)cores;
-}
-
 /* base does not link OpenMP; but where oneDNN has brought it in, its multiplies must not start threads of their own. */
 static void find_openmp(dfm_pool *pool) {
   pool->omp_set = (void (*)(int))dlsym(RTLD_DEFAULT, "omp_set_num_threads");
@@ -271,7 +263,7 @@ static dfm_status create(int n_threads, bool is_exact, dfm_pool **pool, dfm_erro
   if (n_threads < 0 || n_threads > MAX_THREADS)
     return dfm_fail(error, DFM_ERROR_VALUE, "threads is %d; it must be in [0, %d], 0 for one per core", n_threads,
                     (int)MAX_THREADS);
-  const int cores = usable_cores();
+  const int cores = dfm_cores();
   dfm_pool *made;
   DFM_TRY(dfm_pages_alloc(&made, sizeof *made, error));
   made->is_exact = is_exact;
