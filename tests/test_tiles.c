@@ -137,14 +137,15 @@ enum {
   RIGHT = 64,
   LEFT_T = 128,
   RIGHT_T = 256,
-  ALL = 512
+  POSITIVE = 512,
+  ALL = 1024
 };
 enum { LD = SIDE + 5, ROOM = PARTS * DFM_TILE_NUMBERS };
 
 /* What a conversion reads and writes. */
 typedef struct blocks {
   float from[SIDE * LD], to[SIDE * LD], bias[SIDE], sum[SIDE];
-  uint16_t active[2][ROOM];
+  uint32_t active[SIDE], positive[SIDE];
   uint16_t left[2][ROOM], right[2][ROOM], left_t[2][ROOM], right_t[2][ROOM];
 } blocks;
 
@@ -160,8 +161,10 @@ static void fill(blocks *x, int rows, int columns) {
     x->bias[c] = random_float(&seed);
     x->sum[c] = random_float(&seed);
   }
-  for (int i = 0; i < 2 * DFM_TILE_NUMBERS; i++)
-    x->active[i / DFM_TILE_NUMBERS][i % DFM_TILE_NUMBERS] = random_float(&seed) > 0 ? 0x3f80 : (i % 2) << 15;
+  for (int r = 0; r < SIDE; r++) {
+    x->active[r] = 0;
+    for (int c = 0; c < SIDE; c++) x->active[r] |= (uint32_t)(random_float(&seed) > 0) << c;
+  }
 }
 
 static dfm_tile_block describe(blocks *x, int rows, int columns, int flags) {
@@ -170,8 +173,9 @@ static dfm_tile_block describe(blocks *x, int rows, int columns, int flags) {
   if (flags & BIAS) block.bias = x->bias;
   if (flags & SUM) block.sum = x->sum;
   if (flags & TO) block.to = x->to;
+  if (flags & ACTIVE) block.active = x->active;
+  if (flags & POSITIVE) block.positive = x->positive;
   for (int i = 0; i < 2; i++) {
-    if (flags & ACTIVE) block.active[i] = x->active[i];
     if (flags & LEFT) block.left[i] = x->left[i];
     if (flags & RIGHT) block.right[i] = x->right[i];
     if (flags & LEFT_T) block.left_transposed[i] = x->left_t[i];
@@ -194,9 +198,10 @@ static void expect(blocks *x, int parts, int rows, int columns, int flags) {
       const bool exists = r < rows && c < columns;
       float y = exists ? x->from[r * LD + c] : 0;
       if (exists && flags & BIAS) y = fmaxf(y + x->bias[c], 0);
-      if (exists && flags & ACTIVE && value(*in_left(x->active, r, c)) <= 0) y = 0;
+      if (exists && flags & ACTIVE && !(x->active[r] >> c & 1)) y = 0;
       if (exists && flags & SUM) x->sum[c] += y;
       if (exists && flags & TO) x->to[r * LD + c] = flags & ADDS ? x->to[r * LD + c] + y : y;
+      if (flags & POSITIVE) x->positive[r] = (c > 0 ? x->positive[r] : 0) | (uint32_t)(y > 0) << c;
       for (int i = 0; i < parts; i++) {
         const int at = i * DFM_TILE_NUMBERS;
         const uint16_t number = part_of(y, i);

@@ -30,15 +30,16 @@ enum {
 };
 
 /* What becomes of a block of float32, `rows` and `columns` of which exist; the rest counts as zeros. First, in this order,
- * what is not NULL: `bias` (columns) is added to each row and relu applied, relu(NaN) = NaN; where `active` is not above
- * zero, a number becomes zero; column sums are added to `sum` (columns), row after row. */
+ * what is not NULL: `bias` (columns) is added to each row and relu applied, relu(NaN) = NaN; where `active` says no, a number
+ * becomes zero; column sums are added to `sum` (columns), row after row. */
 typedef struct dfm_tile_block {
   const float *from;
   size_t ld;
   int rows, columns; /* 1 to 32 */
   const float *bias;
-  const uint16_t *active[2]; /* LEFT tiles, of rows [0, 16) and [16, 32); the first part is read; both or none */
+  const uint32_t *active; /* (32) bit c of word r: whether the number of row r, column c stays */
   float *sum;
+  uint32_t *positive; /* (32) bit c of word r becomes whether x is above zero there; what does not exist is not */
   /* Where the block x (rows, columns) in its parts goes; both or none of each */
   uint16_t *left[2];             /* x as A: rows [0, 16) and [16, 32) */
   uint16_t *right[2];            /* x as B: columns [0, 16) and [16, 32) */

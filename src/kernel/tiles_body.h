@@ -55,10 +55,16 @@ KERNEL_INLINE void tiles_row(const dfm_tile_block *block, int r, float *restrict
   for (int c = 0; c < columns; c++) x[c] = from[c];
   if (block->bias)
     for (int c = 0; c < columns; c++) x[c] = x[c] + block->bias[c] <= 0 ? 0 : x[c] + block->bias[c];
-  if (block->active[0])
-    for (int c = 0; c < columns; c++) x[c] = (int16_t)block->active[r / 16][r % 16 * 32 + c] > 0 ? x[c] : 0;
+  if (block->active)
+    for (int c = 0; c < columns; c++) x[c] = block->active[r] >> c & 1 ? x[c] : 0;
   if (block->sum)
     for (int c = 0; c < columns; c++) block->sum[c] += x[c];
+}
+
+KERNEL_INLINE uint32_t tiles_positive(const float *x) {
+  uint32_t positive = 0;
+  for (int c = 0; c < DFM_TILE_BLOCK; c++) positive |= (uint32_t)(x[c] > 0) << c;
+  return positive;
 }
 
 KERNEL_INLINE void tiles_store(const dfm_tile_block *block, int r, const float *restrict x) {
@@ -84,6 +90,7 @@ KERNEL_INLINE void tiles_convert(const dfm_tile_block *block, int parts) {
   for (int r = 0; r < DFM_TILE_BLOCK; r++) {
     float x[DFM_TILE_BLOCK];
     tiles_row(block, r, x);
+    if (block->positive) block->positive[r] = tiles_positive(x);
     if (block->to && r < block->rows) tiles_store(block, r, x);
     for (int c = 0; c < DFM_TILE_BLOCK; c++) {
       float rest = x[c];

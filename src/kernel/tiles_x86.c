@@ -44,13 +44,16 @@ WIDE_INLINE row load_row(const dfm_tile_block *block, int r, columns exist, row 
     x.low = _mm512_max_ps(_mm512_setzero_ps(), _mm512_add_ps(x.low, bias.low));
     x.high = _mm512_max_ps(_mm512_setzero_ps(), _mm512_add_ps(x.high, bias.high));
   }
-  if (block->active[0]) {
-    const __m512i active = _mm512_loadu_si512(block->active[r / HALF] + r % HALF * DFM_TILE_BLOCK);
-    const __mmask32 is_active = _mm512_cmpgt_epi16_mask(active, _mm512_setzero_si512());
-    x.low = _mm512_maskz_mov_ps((__mmask16)is_active, x.low);
-    x.high = _mm512_maskz_mov_ps((__mmask16)(is_active >> HALF), x.high);
+  if (block->active) {
+    x.low = _mm512_maskz_mov_ps((__mmask16)block->active[r], x.low);
+    x.high = _mm512_maskz_mov_ps((__mmask16)(block->active[r] >> HALF), x.high);
   }
   return x;
+}
+
+WIDE_INLINE uint32_t positive_of(row x) {
+  const __m512 zero = _mm512_setzero_ps();
+  return _mm512_cmp_ps_mask(x.low, zero, _CMP_GT_OQ) | (uint32_t)_mm512_cmp_ps_mask(x.high, zero, _CMP_GT_OQ) << HALF;
 }
 
 WIDE_INLINE void store_row(const dfm_tile_block *block, int r, row x, columns exist) {
@@ -152,6 +155,10 @@ WIDE_INLINE void convert_rows(conversion *now, int r, int parts) {
   if (block->sum) {
     now->sum.low = _mm512_add_ps(_mm512_add_ps(now->sum.low, x.low), y.low);
     now->sum.high = _mm512_add_ps(_mm512_add_ps(now->sum.high, x.high), y.high);
+  }
+  if (block->positive) {
+    block->positive[r] = positive_of(x);
+    block->positive[r + 1] = positive_of(y);
   }
   if (block->to) {
     store_row(block, r, x, exist);

@@ -9,12 +9,20 @@
 
 enum { BLOCK = DFM_TILE_BLOCK };
 
+/* Room for left operands of blocks, each of which is wanted for a short time: layers take turns in it. So it stays in the second-level cache. */
+typedef struct left_operand {
+  uint16_t *tiles; /* LEFT: (rows, the widest of them) */
+  int width;       /* in blocks */
+  int until;       /* while it is shared out: the last one's end */
+} left_operand;
+
 /* Every matrix of tiles, in padded sizes. What the batch has beyond its rows is zero. */
 typedef struct own_layer {
   int in, out;                      /* n_in and n_out in blocks; 0: not a dense layer */
   int fed_by, feeds;                /* dense layers with nothing between; -1: none */
   uint16_t *w_forward, *w_backward; /* RIGHT: W^T (n_in, n_out), W (n_out, n_in) */
-  uint16_t *x, *dz;                 /* LEFT: (rows, n_in), (rows, n_out), a block's where its room is (dfm_pass) */
+  const left_operand *x, *dz;       /* (rows, n_in), (rows, n_out), a block's where its room is (dfm_pass) */
+  uint32_t *positive;               /* of x, where it is fed: (blocks of rows, in) blocks of 32 words */
   uint16_t *x_chunks, *dz_chunks;   /* of a piece, by chunk; RIGHT: x (chunk, n_in); LEFT: dz^T (n_out, chunk) */
   float *dw;                        /* (out, in) blocks */
   float *db;                        /* (blocks of rows, n_out) column sums of dz */
@@ -26,6 +34,8 @@ struct dfm_dense_tiles {
   size_t tile; /* numbers of a tile in all its parts */
   own_layer layer[DFM_MAX_LAYERS];
   int dense[DFM_MAX_LAYERS], n_dense; /* indices of the dense ones */
+  left_operand left[2 * DFM_MAX_LAYERS];
+  int n_left;
   int rows, piece, chunk; /* room for rows; pieces of them, in whole chunks, whose operands of dW share room */
   char *operands;
   size_t operands_bytes;
@@ -88,16 +98,41 @@ static size_t lay_out(dfm_dense_tiles *dense) {
     own_layer *own = &dense->layer[dense->dense[i]];
     const size_t in = (size_t)own->in, out = (size_t)own->out;
     own->w_forward = cut(dense, &at, in * out * block_bytes);
-    own->x = cut(dense, &at, rows * in * block_bytes);
     if (dense->settings.capacity == 0) continue;
     own->w_backward = cut(dense, &at, in * out * block_bytes);
     own->x_chunks = cut(dense, &at, piece * in * block_bytes);
-    own->dz = cut(dense, &at, rows * out * block_bytes);
+    if (own->fed_by >= 0) own->positive = cut(dense, &at, rows * in * BLOCK * sizeof *own->positive);
     own->dz_chunks = cut(dense, &at, piece * out * block_bytes);
     own->dw = cut(dense, &at, in * out * DFM_TILE_BLOCK_FLOATS * sizeof(float));
     own->db = cut(dense, &at, row_blocks * out * BLOCK * sizeof(float));
   }
+  for (int i = 0; i < dense->n_left; i++)
+    dense->left[i].tiles = cut(dense, &at, rows * (size_t)dense->left[i].width * block_bytes);
   return at;
+}
+
+/* Room of `width` blocks that is free from time `from` to `until`. */
+static const left_operand *take_left(dfm_dense_tiles *dense, int from, int until, int width) {
+  int i = 0;
+  while (i < dense->n_left && dense->left[i].until >= from) i++;
+  if (i == dense->n_left) dense->n_left++;
+  if (width > dense->left[i].width) dense->left[i].width = width;
+  dense->left[i].until = until;
+  return &dense->left[i];
+}
+
+/* Layer i goes forward at time i and backward as far from the end. Its x is wanted from when it is made, by the layer that feeds it or by itself,
+ * until it has gone forward; its dz likewise until it has gone backward. */
+static void share_left(dfm_dense_tiles *dense) {
+  const int end = 2 * dense->settings.net->n_layers;
+  for (int time = 0; time <= end; time++)
+    for (int d = 0; d < dense->n_dense; d++) {
+      const int i = dense->dense[d];
+      own_layer *own = &dense->layer[i];
+      const int x_from = own->fed_by >= 0 ? own->fed_by : i, dz_from = end - (own->feeds >= 0 ? own->feeds : i);
+      if (time == x_from) own->x = take_left(dense, time, i, own->in);
+      if (time == dz_from && dense->settings.capacity > 0) own->dz = take_left(dense, time, end - i, own->out);
+    }
 }
 
 static bool has_barrier(const dfm_net *net) {
@@ -143,6 +178,7 @@ dfm_status dfm_dense_tiles_create(const dfm_dense_settings *settings, dfm_dense_
   dense->tile = (size_t)settings->tiles->parts * DFM_TILE_NUMBERS;
   list_layers(dense);
   cut_rows(dense);
+  share_left(dense);
   dense->operands_bytes = lay_out(dense);
   const dfm_status status = dfm_pages_alloc(&dense->operands, dense->operands_bytes, error);
   if (status != DFM_OK) {
@@ -177,6 +213,21 @@ static void tiles_at(const dfm_dense_tiles *dense, uint16_t *tile[2], uint16_t *
   tile[1] = tile[0] + (size_t)depth * dense->tile;
 }
 
+/* The strips of `depth` tiles that are those of row block i of a left operand. */
+static uint16_t *left_at(const dfm_dense_tiles *dense, const left_operand *left, int i) {
+  return strips_at(dense, left->tiles, i, left->width);
+}
+
+/* The same of them in turn, where block (i, k) goes. */
+static void aim_left(const dfm_dense_tiles *dense, dfm_tile_block *block, const left_operand *left, int i, int k,
+                     int depth) {
+  tiles_at(dense, block->left, left_at(dense, left, i), 0, k, depth);
+}
+
+static uint32_t *positive_at(const own_layer *own, int i, int k) {
+  return own->positive + (size_t)(i * own->in + k) * BLOCK;
+}
+
 /* The matrix of the chunk that row b lies in, of `width` blocks of columns. */
 static uint16_t *chunk_at(const dfm_dense_tiles *dense, uint16_t *chunks, int b, int width) {
   return strips_at(dense, chunks, b % dense->piece / dense->chunk * dense->chunk / BLOCK, width);
@@ -184,7 +235,8 @@ static uint16_t *chunk_at(const dfm_dense_tiles *dense, uint16_t *chunks, int b,
 
 /* Where block i of x's columns goes, of 32 rows from b on, which have the room from `room` on. */
 static void aim_x(const dfm_dense_tiles *dense, const own_layer *own, int b, int room, int i, dfm_tile_block *block) {
-  tiles_at(dense, block->left, own->x, room / BLOCK, i, own->in);
+  aim_left(dense, block, own->x, room / BLOCK, i, own->in);
+  if (own->positive) block->positive = positive_at(own, room / BLOCK, i);
   if (own->x_chunks)
     tiles_at(dense, block->right, chunk_at(dense, own->x_chunks, b, own->in), i, b % dense->chunk / BLOCK,
              dense->chunk / BLOCK);
@@ -196,7 +248,7 @@ static float *sums_at(const dfm_dense_tiles *dense, const own_layer *own, int b)
 
 /* The same of dz, with the column sums of a block's rows. */
 static void aim_dz(const dfm_dense_tiles *dense, const own_layer *own, int b, int room, int h, dfm_tile_block *block) {
-  tiles_at(dense, block->left, own->dz, room / BLOCK, h, own->out);
+  aim_left(dense, block, own->dz, room / BLOCK, h, own->out);
   tiles_at(dense, block->left_transposed, chunk_at(dense, own->dz_chunks, b, own->out), h, b % dense->chunk / BLOCK,
            dense->chunk / BLOCK);
   block->sum = sums_at(dense, own, b) + h * BLOCK;
@@ -241,7 +293,8 @@ typedef struct product {
   int at; /* the layer */
   const dfm_pass *pass;
   int b0, b1; /* rows */
-  uint16_t *a, *b;
+  const left_operand *a;
+  uint16_t *b;
   int N, depth; /* in blocks */
   void (*aim)(const struct product *of, int row, int column, dfm_tile_block *block);
 } product;
@@ -264,7 +317,8 @@ static void multiply(const product *of) {
   tiles->begin();
   for (int i = 0; i < of->N * M; i++) {
     const int column = i / M, row = i % M, side = i % 2;
-    const uint16_t *a = strips_at(dense, of->a, row, of->depth), *b = strips_at(dense, of->b, column, of->depth);
+    const uint16_t *a = left_at(dense, of->a, of->pass->room / BLOCK + row);
+    const uint16_t *b = strips_at(dense, of->b, column, of->depth);
     const int lines = column + 1 < of->N ? lines_ahead(dense, M) : 0;
     const uint16_t *ahead = b + 2 * strip + (size_t)(row * of->depth * lines * 32);
     const dfm_tile_strips strips = {.a = {a, a + strip},
@@ -331,7 +385,7 @@ void dfm_dense_tiles_forward(const dfm_dense_tiles *dense, const dfm_layer *laye
                       .pass = pass,
                       .b0 = b0,
                       .b1 = b1,
-                      .a = strips_at(dense, own->x, pass->room / BLOCK, own->in),
+                      .a = own->x,
                       .b = own->w_forward,
                       .N = own->out,
                       .depth = own->in,
@@ -351,10 +405,7 @@ static void aim_backward(const product *of, int row, int column, dfm_tile_block 
   block->rows = existing(of->b1, b);
   block->columns = existing(layer->n_in, i);
   if (own->fed_by >= 0) {
-    uint16_t *active[2];
-    tiles_at(dense, active, own->x, room / BLOCK, column, own->in);
-    block->active[0] = active[0];
-    block->active[1] = active[1];
+    block->active = positive_at(own, room / BLOCK, column);
     aim_dz(dense, &dense->layer[own->fed_by], b, room, column, block);
   } else {
     block->to = dfm_dvalue(of->pass, layer->in, b, layer->from + i);
@@ -394,7 +445,7 @@ void dfm_dense_tiles_backward(const dfm_dense_tiles *dense, const dfm_layer *lay
                       .pass = pass,
                       .b0 = b0,
                       .b1 = b1,
-                      .a = strips_at(dense, own->dz, pass->room / BLOCK, own->out),
+                      .a = own->dz,
                       .b = own->w_backward,
                       .N = own->in,
                       .depth = own->out,
