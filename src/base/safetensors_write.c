@@ -254,8 +254,9 @@ dfm_status dfm_st_write(dfm_st_writer *writer, const void *bytes, size_t size_by
 
 /* ---- in pieces */
 
-/* Pieces of the data: whole blocks of checksums, few enough bytes for the second-level cache. */
-enum { PIECE_BYTES = 64 * DFM_CHECKSUM_BLOCK };
+/* Pieces begin at multiples of this in the file: whole pages cost the system less than parts of them. Few enough
+ * bytes for the second-level cache. */
+enum { PIECE_BYTES = 256 << 10 };
 
 typedef struct making {
   dfm_st_writer *writer;
@@ -263,7 +264,7 @@ typedef struct making {
   void *context;
   uint64_t at;      /* of the data in the file; where it takes no places nothing */
   uint64_t *start;  /* (n + 1) where each tensor begins in the data, in file order */
-  uint8_t **buffer; /* (threads) PIECE_BYTES each */
+  uint8_t **buffer; /* (threads) for a piece, and what its last block of checksums has behind it */
   dfm_status *status;
   dfm_error *error;
   atomic_int next; /* piece: whatever task makes it, they are made from the first to the last, as the disk takes them */
@@ -296,28 +297,39 @@ static dfm_status make_piece(const making *run, uint64_t at, size_t n, int threa
   return DFM_OK;
 }
 
+static size_t round_up(uint64_t n) {
+  return (size_t)((n + DFM_CHECKSUM_BLOCK - 1) / DFM_CHECKSUM_BLOCK * DFM_CHECKSUM_BLOCK);
+}
+
+/* Of the blocks that begin in the `n` bytes of the data from `at` on, which are at `bytes` with the end of the last one. */
 static void set_checksums(const dfm_st_writer *writer, const uint8_t *bytes, uint64_t at, size_t n) {
-  uint8_t *to = writer->checksum + (1 + at / DFM_CHECKSUM_BLOCK) * DFM_CHECKSUM_BYTES;
-  for (size_t done = 0; done < n; done += DFM_CHECKSUM_BLOCK) {
-    const uint64_t hash = XXH3_64bits(bytes + done, n - done < DFM_CHECKSUM_BLOCK ? n - done : DFM_CHECKSUM_BLOCK);
+  for (uint64_t block = round_up(at); block < at + n; block += DFM_CHECKSUM_BLOCK) {
+    const uint64_t left = writer->declared - block, size = left < DFM_CHECKSUM_BLOCK ? left : DFM_CHECKSUM_BLOCK;
+    const uint64_t hash = XXH3_64bits(bytes + (block - at), (size_t)size);
+    uint8_t *to = writer->checksum + (1 + block / DFM_CHECKSUM_BLOCK) * DFM_CHECKSUM_BYTES;
     for (int i = 0; i < DFM_CHECKSUM_BYTES; i++) *to++ = (uint8_t)(hash >> (8 * i));
   }
 }
 
+/* Makes the data's bytes in a piece of the file, and sets their checksums. The last block that begins there is made to its end; the
+ * piece behind makes that part again. */
 static void make_task(void *context, int task, int thread) {
   making *run = context;
-  const uint64_t at = (uint64_t)atomic_fetch_add(&run->next, 1) * PIECE_BYTES, left = run->writer->declared - at;
-  const size_t n = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
-  const bool is_placed = dfm_writer_has_places(run->writer->file);
+  const uint64_t declared = run->writer->declared,
+                 piece = run->at / PIECE_BYTES + (uint64_t)atomic_fetch_add(&run->next, 1), from = piece * PIECE_BYTES,
+                 at = from > run->at ? from - run->at : 0, to = from + PIECE_BYTES - run->at,
+                 end = to < declared ? to : declared, whole = round_up(end);
+  uint8_t *bytes = run->buffer[thread];
   dfm_status *status = &run->status[thread];
   dfm_error *error = &run->error[thread];
   (void)task;
   if (*status != DFM_OK) return;
-  *status = make_piece(run, at, n, thread, error);
+  *status = make_piece(run, at, (size_t)((whole < declared ? whole : declared) - at), thread, error);
   if (*status != DFM_OK) return;
-  set_checksums(run->writer, run->buffer[thread], at, n);
-  *status = is_placed ? dfm_writer_place(run->writer->file, run->at + at, run->buffer[thread], n, error)
-                      : dfm_writer_write(run->writer->file, run->buffer[thread], n, error);
+  set_checksums(run->writer, bytes, at, (size_t)(end - at));
+  *status = dfm_writer_has_places(run->writer->file)
+                ? dfm_writer_place(run->writer->file, run->at + at, bytes, (size_t)(end - at), error)
+                : dfm_writer_write(run->writer->file, bytes, (size_t)(end - at), error);
 }
 
 static dfm_status begin_making(making *run, int threads, dfm_error *error) {
@@ -326,7 +338,7 @@ static dfm_status begin_making(making *run, int threads, dfm_error *error) {
   DFM_TRY(dfm_alloc(&run->status, (size_t)threads, sizeof *run->status, error));
   DFM_TRY(dfm_alloc(&run->error, (size_t)threads, sizeof *run->error, error));
   DFM_TRY(dfm_alloc(&run->buffer, (size_t)threads, sizeof *run->buffer, error));
-  for (int i = 0; i < threads; i++) DFM_TRY(dfm_alloc(&run->buffer[i], PIECE_BYTES, 1, error));
+  for (int i = 0; i < threads; i++) DFM_TRY(dfm_alloc(&run->buffer[i], PIECE_BYTES + DFM_CHECKSUM_BLOCK, 1, error));
   for (size_t place = 0; place < writer->n; place++)
     run->start[place + 1] = run->start[place] + writer->tensor[writer->order[place]].size_bytes;
   return dfm_writer_has_places(writer->file) ? dfm_writer_leave(writer->file, writer->declared, &run->at, error)
@@ -336,8 +348,9 @@ static dfm_status begin_making(making *run, int threads, dfm_error *error) {
 /* What takes bytes in their order alone is written by one thread. */
 static dfm_status run_making(making *run, dfm_pool *pool, int threads, dfm_error *error) {
   dfm_st_writer *writer = run->writer;
-  const int n = (int)((writer->declared + PIECE_BYTES - 1) / PIECE_BYTES);
   DFM_TRY(begin_making(run, threads, error));
+  const uint64_t end = run->at + writer->declared;
+  const int n = writer->declared > 0 ? (int)((end + PIECE_BYTES - 1) / PIECE_BYTES - run->at / PIECE_BYTES) : 0;
   if (dfm_writer_has_places(writer->file))
     dfm_pool_run(pool, n, make_task, run);
   else

@@ -50,6 +50,33 @@ size_t dfm_delimited_starts(const dfm_row_span *span, char separator, const char
   return n;
 }
 
+/* Text is read as it comes from memory, and the processor by itself asks for no more than the page it is in. */
+enum { AHEAD = 1024 };
+
+const char *dfm_delimited_find_line(const char *line, const char *end, char separator, const char *limit, size_t most,
+                                    uint32_t *start, size_t *n) {
+  const size_t length = (size_t)(end - line);
+  size_t cells = 0, at = 0;
+  uint64_t stop = 0;
+  start[cells++] = 0;
+  for (; at < length && stop == 0; at += DFM_MATCH_BYTES) {
+    const size_t left = (size_t)(limit - line) - at;
+    uint64_t found = dfm_match(line + at, left, separator);
+    stop = dfm_match(line + at, left, '\n');
+    if (length - at < DFM_MATCH_BYTES) stop |= UINT64_C(1) << (length - at);
+    const uint64_t here = (stop & -stop) - 1;
+    __builtin_prefetch(line + at + AHEAD);
+    if (dfm_match(line + at, left, '"') & here) return NULL;
+    found &= here;
+    if (cells > most) continue;
+    for (; found; found &= found - 1) start[cells++] = (uint32_t)at + (uint32_t)__builtin_ctzll(found) + 1;
+  }
+  const size_t to = stop ? at - DFM_MATCH_BYTES + (size_t)__builtin_ctzll(stop) : length;
+  start[cells] = (uint32_t)(to - (to > 0 && line[to - 1] == '\r')) + 1;
+  *n = cells;
+  return line + to;
+}
+
 /* ---- rows with quotes */
 
 typedef struct place {

@@ -29,6 +29,11 @@ void dfm_cells_clear(dfm_cells *cells);
  * `start` has room for DFM_MATCH_BYTES more than `most` + 1. The number of cells; more than `most` are not told apart. */
 size_t dfm_delimited_starts(const dfm_row_span *span, char separator, const char *limit, size_t most, uint32_t *start);
 
+/* The same where nothing is known of the line but that it ends before `end`: returns where, and `*n` cells; NULL: it has a
+ * quote. A carriage return at its end is not the last cell's. */
+const char *dfm_delimited_find_line(const char *line, const char *end, char separator, const char *limit, size_t most,
+                                    uint32_t *start, size_t *n);
+
 /* ---- one row after the other: for headers and first looks */
 
 /* Reads a feed (borrowed) from its window's first byte on. `comment` is the beginning of lines to skip; NULL or "":

@@ -111,17 +111,36 @@ static dfm_status put_plain(dfm_row *row, dfm_error *error) {
   return source->has_truth ? dfm_row_put_truth(row, cell_at(row, source->truth_at), error) : DFM_OK;
 }
 
+static dfm_status reserve_starts(const dfm_source *source, dfm_row_scratch *scratch, dfm_error *error) {
+  return dfm_grow(&scratch->start, &scratch->start_capacity, source->n_cells + 2 + DFM_MATCH_BYTES,
+                  sizeof *scratch->start, error);
+}
+
 /* Finds the row's cells, where it is one of these. */
 static dfm_status find_plain(dfm_row *row, bool *is_plain, dfm_error *error) {
   const dfm_source *source = row->source;
   dfm_row_scratch *scratch = row->scratch;
   *is_plain = source->has_plain_rows && !row->span->has_quote && row->watched < 0;
   if (!*is_plain) return DFM_OK;
-  DFM_TRY(dfm_grow(&scratch->start, &scratch->start_capacity, source->n_cells + 1 + DFM_MATCH_BYTES,
-                   sizeof *scratch->start, error));
+  if (row->n_starts > 0) {
+    *is_plain = row->n_starts == source->n_cells;
+    return DFM_OK;
+  }
+  DFM_TRY(reserve_starts(source, scratch, error));
   *is_plain = dfm_delimited_starts(row->span, source->encoder->schema->separator, row->limit, source->n_cells,
                                    scratch->start) == source->n_cells;
   return DFM_OK;
+}
+
+/* Without room for cells, which reading the row will say, it is the line alone. */
+static const char *find_line(dfm_row *row, const char *line, const char *end) {
+  dfm_row_scratch *scratch = row->scratch;
+  row->n_starts = 0;
+  if (reserve_starts(row->source, scratch, NULL) == DFM_OK)
+    return dfm_delimited_find_line(line, end, row->encoder->schema->separator, row->limit, row->source->n_cells,
+                                   scratch->start, &row->n_starts);
+  const char *lf = memchr(line, '\n', (size_t)(end - line)), *to = lf ? lf : end;
+  return memchr(line, '"', (size_t)(to - line)) ? NULL : to;
 }
 
 /* ---- any row */
@@ -231,4 +250,5 @@ const dfm_format dfm_format_delimited = {.name = "delimited",
                                          .guess = dfm_guess_delimited,
                                          .open = open_first,
                                          .open_next = open_next,
+                                         .find_line = find_line,
                                          .read = read_row};

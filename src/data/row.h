@@ -35,6 +35,7 @@ struct dfm_row {
   const char *limit;          /* where the bytes around the span, or the cell that is put, can be read up to */
   dfm_row_scratch *scratch;
   dfm_block *block;
+  size_t n_starts;  /* cells that the format found with the line; 0: they are yet to be found */
   int watched;      /* the field whose first value that the vocabulary lacks is looked for; -1: none */
   dfm_cell unknown; /* that; bytes NULL: not met */
 };

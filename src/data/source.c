@@ -27,30 +27,33 @@ static dfm_status read_row(const dfm_source *source, size_t i, dfm_row *row, dfm
 }
 
 /* Text that does not stand in the source does not move while the block's values point into it: there is room first. */
+dfm_status dfm_source_fill_row(const dfm_source *source, size_t number, int i, dfm_row *row) {
+  dfm_block *block = row->block;
+  block->at[block->rows] = i;
+  const dfm_status status = read_row(source, number, row, &block->error);
+  if (status != DFM_ERROR_FORMAT || source->n_bad_allowed == 0) return status;
+  leave_out(block, i);
+  return DFM_OK;
+}
+
 static dfm_status fill(const dfm_source *source, size_t first, int n, dfm_row_scratch *scratch, dfm_block *block) {
   const size_t bytes = source->kind->text_bytes(source, first, n);
   dfm_row row = {.source = source, .encoder = source->encoder, .scratch = scratch, .block = block, .watched = -1};
   if (bytes > 0) DFM_TRY(dfm_grow(&block->text, &block->text_capacity, bytes, 1, &block->error));
   dfm_row_scratch_use(scratch, block->text, block->text_capacity);
-  for (int i = 0; i < n; i++) {
-    block->at[block->rows] = i;
-    const dfm_status status = read_row(source, first + (size_t)i, &row, &block->error);
-    if (status == DFM_ERROR_FORMAT && source->n_bad_allowed > 0) {
-      leave_out(block, i);
-    } else if (status != DFM_OK) {
-      return status;
-    }
-  }
+  for (int i = 0; i < n; i++) DFM_TRY(dfm_source_fill_row(source, first + (size_t)i, i, &row));
   return DFM_OK;
 }
 
 static void fill_task(void *context, int task, int thread) {
-  const dfm_source *source = context;
+  dfm_source *source = context;
   dfm_block *block = source->block[task];
+  dfm_row_scratch *scratch = &source->scratch[thread];
   const size_t first = (size_t)task * DFM_BLOCK_ROWS, left = source->n_at_hand - first;
   dfm_block_clear(block);
-  block->status =
-      fill(source, first, left < DFM_BLOCK_ROWS ? (int)left : DFM_BLOCK_ROWS, &source->scratch[thread], block);
+  block->status = source->n_pieces > 0
+                      ? source->kind->fill(source, task, scratch, block)
+                      : fill(source, first, left < DFM_BLOCK_ROWS ? (int)left : DFM_BLOCK_ROWS, scratch, block);
 }
 
 /* ---- rows that are wrong */
@@ -98,13 +101,20 @@ static dfm_status count_bad(dfm_source *source, int task, dfm_error *error) {
   return DFM_OK;
 }
 
+/* A row of a piece did not know its line when it was read. */
+static dfm_status fail_block(dfm_source *source, int task, dfm_error *error) {
+  const dfm_block *block = source->block[task];
+  dfm_row row = {.watched = -1};
+  if (block->status == DFM_ERROR_FORMAT && source->n_pieces > 0)
+    return read_again(source, task, block->at[block->rows], &row, error);
+  if (error) *error = block->error;
+  return block->status;
+}
+
 static dfm_status check_blocks(dfm_source *source, dfm_error *error) {
   for (int i = 0; i < source->n_blocks; i++) {
-    const dfm_block *block = source->block[i];
     DFM_TRY(count_bad(source, i, error));
-    if (block->status == DFM_OK) continue;
-    if (error) *error = block->error;
-    return block->status;
+    if (source->block[i]->status != DFM_OK) return fail_block(source, i, error);
   }
   return DFM_OK;
 }
@@ -132,11 +142,15 @@ void dfm_source_look_ahead(dfm_source *source) {
 }
 
 dfm_status dfm_source_next(dfm_source *source, dfm_error *error) {
+  bool is_end;
   do {
     DFM_TRY(source->kind->next(source, error));
-    source->n_blocks = (int)((source->n_at_hand + DFM_BLOCK_ROWS - 1) / DFM_BLOCK_ROWS);
+    const size_t known = (source->n_at_hand + DFM_BLOCK_ROWS - 1) / DFM_BLOCK_ROWS;
+    source->n_blocks = (int)(source->n_pieces > 0 ? source->n_pieces : known);
+    is_end = source->n_blocks == 0;
     dfm_pool_run(source->pool, source->n_blocks, fill_task, source);
+    if (source->n_pieces > 0) source->kind->settle(source);
     DFM_TRY(check_blocks(source, error));
-  } while (source->n_blocks > 0 && dfm_source_rows(source) == 0);
+  } while (!is_end && dfm_source_rows(source) == 0);
   return DFM_OK;
 }

@@ -14,19 +14,31 @@
 typedef struct dfm_source_kind {
   /* Opens the input and places the columns. */
   dfm_status (*open)(dfm_source *source, dfm_error *error);
-  /* Rows for the next blocks, `n_at_hand` of them; 0 at the end. */
+  /* Rows for the next blocks, `n_at_hand` of them, or `n_pieces` with rows that are yet to be found; both 0 at the end. */
   dfm_status (*next)(dfm_source *source, dfm_error *error);
+  /* Fills a block with the rows of piece `task`; and keeps those of the `n_blocks` that hold, when all are filled. */
+  dfm_status (*fill)(dfm_source *source, int task, dfm_row_scratch *scratch, dfm_block *block);
+  void (*settle)(dfm_source *source);
   /* Finds rows for the call of `next` after this one's blocks are filled, which stay valid. NULL: not done ahead. */
   void (*look_ahead)(dfm_source *source);
   /* Room for the text of `n` rows' values from row `row` at hand on, that does not stand in the source as it is: bytes. */
   size_t (*text_bytes)(const dfm_source *source, size_t row, int n);
-  /* Puts the cells of row `row` at hand into the next row of to->block; such text goes where to->scratch says. */
+  /* Puts the cells of row `row` at hand (of a piece: its number there, and DFM_BLOCK_ROWS for each piece before) into the next row of to->block; such text goes where to->scratch says. */
   dfm_status (*read)(const dfm_source *source, size_t row, dfm_row *to, dfm_error *error);
   void (*close)(dfm_source *source);
 } dfm_source_kind;
 
 typedef struct dfm_arrow_rows dfm_arrow_rows;
 typedef struct dfm_file_rows dfm_file_rows;
+
+/* Text that fills one block. */
+typedef struct dfm_source_piece {
+  const char *bytes;
+  size_t n, used; /* bytes; used: of those lines that the block had room for, before any quote */
+  long long line; /* the first one's */
+  int lines;      /* used, whether they are rows or not */
+  bool has_quote;
+} dfm_source_piece;
 
 struct dfm_source {
   const dfm_source_kind *kind;
@@ -50,6 +62,7 @@ struct dfm_source {
   size_t text_capacity;
 
   size_t capacity, n_at_hand; /* rows */
+  size_t n_pieces;            /* in place of rows at hand; 0: the rows are known */
   dfm_block **block; /* (n_blocks_made), of which (n_blocks) are filled: block i by the rows from i DFM_BLOCK_ROWS on */
   int n_blocks, n_blocks_made;
   dfm_row_scratch *scratch; /* (threads of the pool) */
@@ -65,6 +78,12 @@ struct dfm_source {
   dfm_row_span *spans;       /* (capacity) of the rows at hand */
   dfm_row_span *spans_ahead; /* (capacity) of those that come next, as far as they were looked for: */
   size_t n_ahead;
+  bool has_quotes;         /* a quote may have a meaning */
+  dfm_text_piece *cuts;    /* (n_blocks_made) */
+  dfm_source_piece *piece; /* (n_blocks_made), of which (n_pieces) are at hand */
+  size_t piece_bytes;      /* to take for one */
+  int care,
+      next_care; /* so many times rows are told apart before they are handed out: quotes were met; and when that is so again */
   /* Of formats whose cells have names: what they stand for, by a hash index of place + 1 (0 empty). */
   dfm_place *place;     /* (n_places) */
   uint32_t *place_slot; /* (place_slots), a power of two */
@@ -106,6 +125,9 @@ const char *dfm_source_name(const dfm_source *source);
 dfm_status dfm_source_first(dfm_source *source, dfm_error *error);
 /* Lets scratch 0 read row `row` at hand alone: what it unescapes goes to source->text. */
 dfm_status dfm_source_alone(dfm_source *source, size_t row, dfm_error *error);
+/* Reads row `number` at hand, the `i`th that its block is filled from, into the block's next row, or leaves it out. Where it
+ * fails, block->at of that row says which it was. */
+dfm_status dfm_source_fill_row(const dfm_source *source, size_t number, int i, dfm_row *row);
 dfm_status dfm_source_fail_empty(const dfm_source *source, dfm_error *error);
 
 #endif

@@ -248,14 +248,21 @@ static bool is_for_excel(const dfm_text_rows *rows, const dfm_row_span *span) {
   return span->line == 1 && rows->separator != 0 && span->n == 5 && memcmp(span->bytes, "sep=", 4) == 0;
 }
 
+static bool is_comment(const dfm_text_rows *rows, const char *line, size_t n) {
+  return rows->comment_n && n >= rows->comment_n && memcmp(line, rows->comment, rows->comment_n) == 0;
+}
+
+bool dfm_text_rows_is_row(const dfm_text_rows *rows, const char *line, size_t n) {
+  return n > 0 && !is_comment(rows, line, n);
+}
+
 static found read_row(dfm_text_rows *rows, dfm_row_span *span, dfm_error *error) {
   const char *from = rows->at, *line_end;
   found result = find_line_end(rows, from, &line_end, error);
   if (result != ROW) return result;
-  const bool is_comment = rows->comment_n && (size_t)(line_end - from) >= rows->comment_n &&
-                          memcmp(from, rows->comment, rows->comment_n) == 0;
+  const bool is_none = is_comment(rows, from, (size_t)(line_end - from));
   long long lines = 1;
-  span->has_quote = !is_comment && has_quote_before(rows, line_end);
+  span->has_quote = !is_none && has_quote_before(rows, line_end);
   if (span->has_quote) {
     result = find_quoted_end(rows, &line_end, error);
     if (result != ROW) return result;
@@ -269,7 +276,7 @@ static found read_row(dfm_text_rows *rows, dfm_row_span *span, dfm_error *error)
     rows->named_separator = span->bytes[4];
     return NO_ROW;
   }
-  return span->n == 0 || is_comment ? NO_ROW : ROW;
+  return span->n == 0 || is_none ? NO_ROW : ROW;
 }
 
 /* Rows of the window, up to what is wrong, or cut by its end: `*result`. */
@@ -296,4 +303,40 @@ dfm_status dfm_text_rows_next(dfm_text_rows *rows, dfm_row_span *span, size_t ca
     if (result == BAD) return DFM_ERROR_FORMAT;
     DFM_TRY(slide(rows, error));
   }
+}
+
+/* ---- pieces */
+
+/* The end of the piece that starts at `from`: behind the last line that ends within `size` bytes, or else behind its first
+ * line. NULL: there is none in the window, or it is too long for a row. */
+static const char *piece_end(const dfm_text_rows *rows, const char *from, size_t size) {
+  const size_t there = (size_t)(rows->end - from), most = there < ROW_LIMIT ? there : ROW_LIMIT;
+  if (there <= size && rows->is_last) return rows->end;
+  const char *lf = memrchr(from, '\n', size < most ? size : most);
+  if (!lf && size < most) lf = memchr(from + size, '\n', most - size);
+  if (lf) return lf + 1;
+  return rows->is_last && there == most ? rows->end : NULL;
+}
+
+dfm_status dfm_text_rows_pieces(dfm_text_rows *rows, size_t size, dfm_text_piece *piece, size_t capacity, size_t *n,
+                                dfm_error *error) {
+  *n = 0;
+  if (rows->line == 1 && rows->separator != 0) return DFM_OK; /* it may be for Excel */
+  while (!rows->is_last && rows->end - rows->at < ROW_LIMIT && !piece_end(rows, rows->at, size))
+    DFM_TRY(slide(rows, error));
+  for (const char *from = rows->at, *to; *n < capacity && from < rows->end; from = to, (*n)++) {
+    to = piece_end(rows, from, size);
+    if (!to) break;
+    piece[*n] = (dfm_text_piece){from, (size_t)(to - from)};
+  }
+  return DFM_OK;
+}
+
+void dfm_text_rows_go(dfm_text_rows *rows, const char *at, long long line) {
+  rows->at = at;
+  rows->line = line;
+}
+
+long long dfm_text_rows_line(const dfm_text_rows *rows) {
+  return rows->line;
 }

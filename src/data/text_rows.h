@@ -28,6 +28,24 @@ dfm_status dfm_text_rows_open(dfm_feed *feed, const dfm_row_syntax *syntax, bool
 dfm_status dfm_text_rows_restart(dfm_text_rows *rows, const dfm_row_syntax *syntax, dfm_error *error);
 /* The next rows, up to `capacity` of them; `*n` = 0 at the end. After an error only close and restart are left. */
 dfm_status dfm_text_rows_next(dfm_text_rows *rows, dfm_row_span *span, size_t capacity, size_t *n, dfm_error *error);
+/* Whole lines of text. */
+typedef struct dfm_text_piece {
+  const char *bytes;
+  size_t n;
+} dfm_text_piece;
+
+/* The other way to read, by threads side by side: the text that comes next in up to `capacity` pieces of about `size` bytes.
+ * Lines of a piece without a quote are rows, but for those that dfm_text_rows_is_row says are none; in one with quotes, and
+ * behind it, nothing is known. None where the text ends, or where dfm_text_rows_next is to be asked. */
+dfm_status dfm_text_rows_pieces(dfm_text_rows *rows, size_t size, dfm_text_piece *piece, size_t capacity, size_t *n,
+                                dfm_error *error);
+/* Goes to `at`, the start of the text's line `line`, in or behind the pieces that were given last: either way to read goes on
+ * there. */
+void dfm_text_rows_go(dfm_text_rows *rows, const char *at, long long line);
+/* Line of the text that the next row starts on at the earliest. */
+long long dfm_text_rows_line(const dfm_text_rows *rows);
+/* Whether a line, without its end, is a row: it has a byte and is no comment. */
+bool dfm_text_rows_is_row(const dfm_text_rows *rows, const char *line, size_t n);
 /* The separator that the first line names, once a row was read; 0: none. */
 char dfm_text_rows_named_separator(const dfm_text_rows *rows);
 /* The next rows that can be seen without letting go of any; how many. The spans that dfm_text_rows_next gave stay valid. */
