@@ -145,15 +145,13 @@ const cli_command cli_eval = {
     .arguments = "MODEL DATA...",
     .help = "Measures a model on labelled rows",
     .details =
-        "DATA is text, or what deepfm encode --like MODEL (or, for its own training rows, deepfm encode) wrote. Prints "
-        "log loss, AUC over all rows (exact up to 2^24 rows, beyond with its error bound), accuracy at 0.5, the mean "
-        "of the predicted probabilities beside the "
-        "observed rate, "
-        "and for each field how many cells (of a list items) had a value that the model does not know, beside the "
-        "share to be expected of "
-        "rows like the training rows (those under min_count there, or that would be with one row fewer). Where there "
-        "are "
-        "far more, a warning says so.",
+        "DATA is text, or what deepfm encode wrote, best with --like MODEL: a file with other vocabularies is read "
+        "value "
+        "by value, and must not have lost any. Prints log loss, AUC over all rows (exact up to 2^24 rows, beyond with "
+        "its error bound), accuracy at 0.5, and the mean of the predicted probabilities beside the observed rate; then "
+        "each field where cells (of a list items) had a value that the model does not know, with their share beside "
+        "the share to be expected of rows like the training rows (those under min_count there, or that would be with "
+        "one row fewer). Where there are far more, a warning says so.",
     .example = "deepfm eval model.safetensors test.csv",
     .run = run,
     .options = options,

@@ -84,10 +84,9 @@ const cli_command cli_predict = {
     .help = "Prints the probability of each row",
     .details =
         "Prints one probability a line, in the order of the rows, as they come: a pipe that waits for an answer gets "
-        "it, and memory does not grow with the rows. DATA holds raw rows as training had them, as text or "
-        "encoded by deepfm encode --like MODEL; its "
-        "columns are found by "
-        "name, others are ignored, and the label may be absent. A value that training did not see is no error: it "
+        "it, and memory does not grow with the rows. DATA holds raw rows as training had them, as text or encoded by "
+        "deepfm encode, best with --like MODEL (see deepfm eval --help); its columns are found by name, others are "
+        "ignored, and the label may be absent. A value that training did not see is no error: it "
         "counts as unknown. Where a field has far more of them than training lets expect, a warning on standard error "
         "says so.",
     .example = "deepfm predict model.safetensors rows.csv -o predictions.txt",

@@ -211,6 +211,20 @@ def test_dataset_file_goes_on_as_its_text():
         check(read(path("text.safetensors")) == read(path("file.safetensors")), f"{data} and {held} make another model")
 
 
+def test_long_dataset_file_goes_on_at_any_number_of_threads():
+    """More rows than are read at once, in another order than the text's."""
+    plain = write("plain.yaml", MANY_SCHEMA.replace(", PRICE", "").replace(", WORD", ""))
+    model, encoded, tuesday = path("mon.safetensors"), path("long.safetensors"), many_rows("long.csv", 20000, 2, 6)
+    succeeds("train", many_rows("mon.csv", 900, 1, 0), "--schema", plain, "-o", model, "-q", *SMALL)
+    succeeds("encode", tuesday, "--schema", plain, "-o", encoded, "-q", *KEPT)
+    succeeds("train", tuesday, "--from", model, "-q", "-o", path("text.safetensors"), "--epochs", "1", "--batch-size", "512")
+    for threads in ("1", "2", "3", "8"):
+        succeeds("train", encoded, "--from", model, "-q", "-o", path("file.safetensors"), "--epochs", "1", "--batch-size", "512",
+                 "--threads", threads)
+        check(read(path("text.safetensors")) == read(path("file.safetensors")), f"{threads} threads make another model")
+    check(succeeds("predict", model, encoded).out == succeeds("predict", model, tuesday).out, "other probabilities")
+
+
 def test_dataset_file_that_has_lost_values():
     tuesday, model, encoded, output = many_rows("tue.csv", 700, 2, 6), path("m.safetensors"), path("t.safetensors"), path("n.safetensors")
     plain = write("plain.yaml", MANY_SCHEMA.replace(", PRICE", "").replace(", WORD", ""))

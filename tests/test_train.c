@@ -151,6 +151,24 @@ static void test_resume_of_a_finished_run(void **state) {
   }
 }
 
+/* A run whose patience ends with its last epoch has made all of them. */
+static void test_the_last_epoch_is_no_early_stop(void **state) {
+  static const char *const early[] = {
+      "model=fm", "optimizer.learning_rate=0.2", "train.batch_size=100", "train.patience=2", "train.epochs=50", NULL};
+  char epochs[16];
+  dfm_setup setup;
+  dfm_error error;
+  (void)state;
+  set_up(&setup, make_rows("rows.csv", ROWS, 0), early);
+  const dfm_run_result cut = train(&setup, &(dfm_run_options){.threads = 2});
+  snprintf(epochs, sizeof epochs, "%d", cut.epochs);
+  assert_ok(dfm_recipe_set(setup.recipe, "train.epochs", epochs, &error));
+  const dfm_run_result whole = train(&setup, &(dfm_run_options){.threads = 2});
+  assert_true(cut.stopped_early && !whole.stopped_early);
+  assert_int_equal(whole.epochs, cut.epochs);
+  tear_down(&setup);
+}
+
 static void expect_resume_error(const dfm_setup *setup, const char *checkpoint, const char *message) {
   dfm_trainer *trainer = NULL;
   dfm_run_result result;
@@ -429,6 +447,7 @@ int main(int argc, char **argv) {
                                             cmocka_unit_test(test_evaluation_changes_nothing),
                                             cmocka_unit_test(test_resume),
                                             cmocka_unit_test(test_resume_of_a_finished_run),
+                                            cmocka_unit_test(test_the_last_epoch_is_no_early_stop),
                                             cmocka_unit_test(test_resume_errors),
                                             cmocka_unit_test(test_exact_equals_sweep),
                                             cmocka_unit_test(test_lbfgs_is_the_optimum),

@@ -353,9 +353,11 @@ static dfm_status finish_epoch(dfm_run *run, bool *is_stopped, dfm_error *error)
   return DFM_OK;
 }
 
+/* Whether the run ends before its last epoch. */
 static bool out_of_patience(const dfm_run *run) {
-  const int patience = run->trainer->recipe->train.patience;
-  return run->predictor && patience > 0 && run->position.epochs_since_best >= patience;
+  const dfm_recipe *recipe = run->trainer->recipe;
+  return run->predictor && recipe->train.patience > 0 && run->position.epochs_since_best >= recipe->train.patience &&
+         run->position.epoch <= recipe->train.epochs;
 }
 
 static dfm_status run_epochs(dfm_run *run, dfm_error *error) {
