@@ -32,10 +32,10 @@ typedef struct dfm_arrow_rows dfm_arrow_rows;
 
 /* Text that fills one block. */
 typedef struct dfm_source_piece {
-  const char *bytes;
-  size_t n, used; /* bytes; used: of those lines that the block had room for, before any quote */
-  long long line; /* the first one's */
-  int lines;      /* used, whether they are rows or not */
+  const char *bytes; /* set where the block is filled, like all of it but `line` */
+  size_t n, used;    /* bytes; used: of those lines that the block had room for, before any quote */
+  long long line;    /* the first one's */
+  int lines;         /* used, whether they are rows or not */
   bool has_quote;
 } dfm_source_piece;
 
@@ -77,10 +77,10 @@ struct dfm_source {
   dfm_row_span *spans;       /* (capacity) of the rows at hand */
   dfm_row_span *spans_ahead; /* (capacity) of those that come next, as far as they were looked for: */
   size_t n_ahead;
-  bool has_quotes;         /* a quote may have a meaning */
-  dfm_text_piece *cuts;    /* (n_blocks_made) */
-  dfm_source_piece *piece; /* (n_blocks_made), of which (n_pieces) are at hand */
-  size_t piece_bytes;      /* to take for one */
+  bool has_quotes;               /* a quote may have a meaning */
+  dfm_source_piece *piece;       /* (n_blocks_made), of which (n_pieces) are at hand */
+  const char *lines, *lines_end; /* that the pieces are of, */
+  size_t piece_bytes;            /* about as many bytes each */
   int care,
       next_care; /* so many times rows are told apart before they are handed out: quotes were met; and when that is so again */
   /* Of formats whose cells have names: what they stand for, by a hash index of place + 1 (0 empty). */
