@@ -6,11 +6,11 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 export JOBS
 
-.PHONY: help deps build demo test test-long ci asan tsan fuzz bench format check-format check-includes check-symbols check-install \
+.PHONY: help deps build demo test test-long ci asan tsan arm64 fuzz bench format check-format check-includes check-symbols check-install \
   check-readme install clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 deps: ## install what the build needs (Debian, Ubuntu, Fedora); silent when it is there
 	@scripts/deps.sh
@@ -37,6 +37,9 @@ asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 tsan: ## the tests that use threads under ThreadSanitizer
 	@scripts/build.sh tsan
 	@scripts/run-tests.sh tsan
+
+arm64: ## build for arm64 and run the C tests under qemu (Debian, Ubuntu)
+	@scripts/arm64.sh
 
 fuzz: ## every fuzz target for a minute (ARGS=SECONDS), with clang's libFuzzer
 	@scripts/fuzz.sh $(or $(ARGS),60)

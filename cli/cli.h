@@ -142,7 +142,8 @@ typedef struct cli_output {
   FILE *file;
   char *path, *temporary; /* NULL: written directly */
 } cli_output;
-/* `path` NULL, "-" or CLI_STANDARD_OUTPUT: standard output. Each returns CLI_OK, or CLI_FAILED after saying why, or CLI_CLOSED. */
+/* `path` NULL, "-" or CLI_STANDARD_OUTPUT: standard output. Each returns CLI_OK, or CLI_FAILED after saying why, or
+ * CLI_CLOSED. */
 int cli_output_open(cli_output *output, const char *path);
 int cli_output_write(cli_output *output, const void *bytes, size_t n);
 /* Whether the folder of a file that --`flag` will write is there and can be written to: better said before training

@@ -133,13 +133,24 @@ static int64_t rows_of(const encode_run *run) {
 
 static int print_json(const encode_run *run, const dfm_stats *stats, double rate) {
   const char *output = run->options->output;
-  json_t *json = cli_stats_json(stats);
+  json_t *json = stats ? cli_stats_json(stats) : json_object();
   if (!json) return CLI_FAILED;
   json_object_set_new(json, "dataset", cli_json_text(output, strlen(output)));
   json_object_set_new(json, "seconds", cli_json_number(run->seconds));
   json_object_set_new(json, "rows_per_second", cli_json_number(rate));
   cli_memory_add(&run->memory, json);
   return cli_print_json(json);
+}
+
+/* NULL where there are none: the file is there, whatever becomes of them. */
+static dfm_stats *make_stats(const encode_run *run) {
+  const encode_options *o = run->options;
+  dfm_stats *stats = NULL;
+  dfm_error error;
+  if (dfm_dataset_stats(run->rows.train, run->rows.valid, (size_t)o->top, (int)o->threads, &stats, &error) == DFM_OK)
+    return stats;
+  cli_warn("%s is written, but there are no statistics of it: %s", o->output, error.message);
+  return NULL;
 }
 
 static int report(const encode_run *run) {
@@ -150,12 +161,9 @@ static int report(const encode_run *run) {
     fprintf(stderr, "Encoded %s rows in %s, %s rows/s. Saved %s\n", cli_thousands(rows, rows_of(run)),
             cli_duration(seconds, run->seconds), cli_thousands(speed, (int64_t)rate), cli_quoted(output, o->output));
   if ((!o->is_json && o->is_quiet) || o->is_piped) return CLI_OK;
-  dfm_error error;
-  dfm_stats *stats = NULL;
-  if (dfm_dataset_stats(run->rows.train, run->rows.valid, (size_t)o->top, (int)o->threads, &stats, &error) != DFM_OK)
-    return cli_fail(&error);
+  dfm_stats *stats = make_stats(run);
   const int code = o->is_json ? print_json(run, stats, rate) : CLI_OK;
-  if (!o->is_json) cli_print_stats(stats);
+  if (stats && !o->is_json) cli_print_stats(stats);
   dfm_stats_free(stats);
   return code;
 }

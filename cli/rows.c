@@ -157,10 +157,19 @@ static int open_model(const cli_rows_options *o, cli_rows *rows) {
 static int settle_recipe(const cli_call *call, const cli_rows_options *o, cli_rows *rows) {
   const cli_recipe_base base = {.from = rows->from,
                                 .is_progressive = o->is_progressive,
-                                .dataset = rows->input ? dfm_input_dataset(rows->input) : NULL};
+                                .dataset = rows->input && !rows->from ? dfm_input_dataset(rows->input) : NULL};
   dfm_recipe_free(rows->recipe);
   rows->recipe = NULL;
   return cli_recipe(call, &base, &rows->recipe);
+}
+
+/* What cannot be trained is said before rows are read. */
+static int check_run(const cli_rows_options *o, const dfm_schema *schema, const cli_rows *rows) {
+  dfm_error error;
+  if (!o->run) return CLI_OK;
+  dfm_run_options run = *o->run;
+  run.from = rows->from;
+  return dfm_trainer_check(rows->recipe, rows->input, schema, &run, &error) == DFM_OK ? CLI_OK : cli_fail(&error);
 }
 
 int cli_rows_read(const cli_call *call, const cli_rows_options *options, cli_rows *rows) {
@@ -176,6 +185,7 @@ int cli_rows_read(const cli_call *call, const cli_rows_options *options, cli_row
   if (code == CLI_OK) code = settle_validation(call, options, rows->recipe);
   if (code == CLI_OK && dfm_recipe_check(rows->recipe, &error) != DFM_OK) code = cli_fail(&error);
   if (code == CLI_OK) code = read_schema(options, rows, &schema);
+  if (code == CLI_OK) code = check_run(options, schema, rows);
   if (code == CLI_OK) code = read_rows(options, schema, rows);
   dfm_schema_free(schema);
   return code;

@@ -29,9 +29,10 @@ typedef struct cli_rows_options {
   const char *from;  /* a model that is to be trained further; NULL: a new one */
   dfm_growth_options growth;
   bool is_progressive;
-  const char *output;    /* rows beyond memory's budget lie in its folder meanwhile; NULL: in the system's */
-  const char *encode_to; /* the rows are written there as a dataset file; NULL: they are not */
-  bool keeps_all;        /* no rows are held out by lot: rows to look at, not to train on */
+  const char *output;         /* rows beyond memory's budget lie in its folder meanwhile; NULL: in the system's */
+  const char *encode_to;      /* the rows are written there as a dataset file; NULL: they are not */
+  const dfm_run_options *run; /* of the training that the rows are for, but its `from`; NULL: none */
+  bool keeps_all;             /* no rows are held out by lot: rows to look at, not to train on */
 } cli_rows_options;
 
 typedef struct cli_rows {

@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli.h"
 
@@ -73,8 +72,7 @@ static int write_rows(cli_output *output, slab *slabs, int n_slabs, uint64_t n) 
 }
 
 static int thread_count(int64_t wanted) {
-  const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-  const int64_t n = wanted > 0 ? wanted : cores;
+  const int64_t n = wanted > 0 ? wanted : dfm_cores();
   return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (int)n;
 }
 

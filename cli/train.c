@@ -131,8 +131,27 @@ static int check_places(const cli_call *call) {
   return code;
 }
 
+/* What training gets, but the model to go on from. */
+static dfm_run_options run_options(train_run *run) {
+  const train_options *o = run->options;
+  return (dfm_run_options){.model_path = o->output,
+                           .checkpoint_path = o->checkpoint,
+                           .checkpoint_every = o->checkpoint_every,
+                           .history_path = o->history,
+                           .init_path = o->init,
+                           .resume_path = o->resume,
+                           .keep_state = o->keeps_state,
+                           .is_progressive = o->is_progressive,
+                           .window = o->window,
+                           .eval_every = o->eval_every,
+                           .threads = (int)o->threads,
+                           .on_progress = on_progress,
+                           .context = run};
+}
+
 static int read_rows(const cli_call *call, train_run *run) {
   const train_options *o = run->options;
+  const dfm_run_options training = run_options(run);
   const cli_rows_options reading = {.valid = o->valid,
                                     .schema = o->schema,
                                     .label = o->label,
@@ -145,6 +164,7 @@ static int read_rows(const cli_call *call, train_run *run) {
                                     .from = o->from,
                                     .growth = {.admit = o->admit, .expire_after = o->expire_after},
                                     .is_progressive = o->is_progressive,
+                                    .run = &training,
                                     .output = o->output};
   return cli_rows_read(call, &reading, &run->rows);
 }
@@ -217,22 +237,9 @@ static int say_summary(const train_run *run) {
 
 static int train(train_run *run) {
   dfm_error error;
-  const train_options *o = run->options;
-  const dfm_run_options how = {.model_path = o->output,
-                               .checkpoint_path = o->checkpoint,
-                               .checkpoint_every = o->checkpoint_every,
-                               .history_path = o->history,
-                               .init_path = o->init,
-                               .resume_path = o->resume,
-                               .from = run->rows.from,
-                               .keep_state = o->keeps_state,
-                               .is_progressive = o->is_progressive,
-                               .window = o->window,
-                               .eval_every = o->eval_every,
-                               .threads = (int)o->threads,
-                               .on_progress = on_progress,
-                               .context = run};
-  cli_progress_start(&run->progress, o->is_quiet);
+  dfm_run_options how = run_options(run);
+  how.from = run->rows.from;
+  cli_progress_start(&run->progress, run->options->is_quiet);
   catch_signals();
   const dfm_status status = dfm_trainer_run(run->trainer, &how, &run->result, &error);
   cli_progress_end(&run->progress);

@@ -52,6 +52,9 @@ typedef struct dfm_error {
 
 DFM_API const char *dfm_version(void);
 DFM_API void dfm_string_free(char *string);
+/* Cores that this process may use, at least 1: those that it may run on, but no more than its control groups' quotas of
+ * processor time (cpu.max) pay for, rounded up. Where `threads` is 0 there is one for each. */
+DFM_API int dfm_cores(void);
 
 /* ---- MARK: arrow --------------------------------------------------------------------------------------------- */
 
@@ -238,14 +241,15 @@ DFM_API DFM_MUST_USE dfm_status dfm_dataset_read_cached(dfm_input *train_input, 
                                                         const dfm_read_options *options, const dfm_cache_options *cache,
                                                         dfm_dataset **train, dfm_dataset **valid, char **note,
                                                         dfm_error *error);
-/* Reads rows as `model` encodes them, in the order of the text; the columns are found by name. Of a dataset file all
- * rows, in its own order (dfm_scorer_score_text restores the text's), if it was encoded with the model's
- * vocabularies. */
+/* Reads rows as `model` encodes them, in the order of the text; the columns are found by name. Of a dataset file that
+ * was encoded with the model's vocabularies all rows, in its own order (dfm_scorer_score_text restores the text's); of
+ * another one the values that its ids stand for, unless it has lost some. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_read(dfm_input *input, const dfm_model *model,
                                                  const dfm_read_options *options, dfm_dataset **dataset,
                                                  dfm_error *error);
 /* The same rows piece by piece, for data without end or larger than memory, and for answers while rows still come: of
- * text as many at a time as have come, some 10^4 at most; of a dataset file all at once, since they are mapped. */
+ * text as many at a time as have come, some 10^4 at most; of a dataset file with the model's vocabularies all at once,
+ * since they are mapped. */
 typedef struct dfm_reader dfm_reader;
 /* `input`, `model` and what the options point to must live as long. */
 DFM_API DFM_MUST_USE dfm_status dfm_reader_open(dfm_input *input, const dfm_model *model,
@@ -272,7 +276,8 @@ DFM_API DFM_MUST_USE dfm_status dfm_recipe_adopt_model(dfm_recipe *recipe, const
 /* Reads rows to train `model` on further (dfm_run_options.from): by its schema, through its vocabularies and what new
  * values `growth` admits, which get ids behind those that stay. The rows are split as the recipe says, or `valid_input`
  * validates. Settings of `recipe` that would make another model are an error (dfm_recipe_adopt_model takes the
- * model's). A dataset file has vocabularies of its own and is an error. */
+ * model's). Of a dataset file, whatever its split, cells are read as the values that its ids stand for; one that has
+ * lost some is an error. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_read_more(dfm_input *train_input, dfm_input *valid_input,
                                                       const dfm_model *model, const dfm_recipe *recipe,
                                                       const dfm_growth_options *growth, const dfm_read_options *options,
@@ -314,10 +319,10 @@ DFM_API void dfm_dataset_free(dfm_dataset *dataset);
  * per core. The same rows give the same bytes. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
                                                   const dfm_recipe *recipe, int threads, dfm_error *error);
-/* dfm_dataset_read_train of text and dfm_dataset_write to `path` in one, in less time than one after the other, for rows
- * go straight from the form that they are read in to the file's. `*train` and `*valid` are then the file's rows,
- * or, where a pipe, a device or standard output was written, which cannot be read back, what dfm_dataset_read_train
- * gives. */
+/* dfm_dataset_read_train of text and dfm_dataset_write to `path` in one, in less time than one after the other, for
+ * rows go straight from the form that they are read in to the file's. `*train` and `*valid` are then the file's rows,
+ * which are opened before it appears: a failure leaves what was at `path`; or, where a pipe, a device or standard
+ * output was written, which cannot be read back, what dfm_dataset_read_train gives. */
 DFM_API DFM_MUST_USE dfm_status dfm_dataset_encode(dfm_input *train_input, dfm_input *valid_input,
                                                    const dfm_schema *schema, const dfm_recipe *recipe,
                                                    const dfm_read_options *options, const char *path,
@@ -545,13 +550,19 @@ typedef struct dfm_run_result {
   double objective;      /* L-BFGS only: sum of log losses + penalties at the optimum; else NaN */
 } dfm_run_result;
 
+/* Refuses what dfm_trainer_create and dfm_trainer_run would refuse whatever the rows are: settings, columns, options
+ * and files that do not go together. For before rows are read, which may take long, by the arguments of
+ * dfm_dataset_read_train; `schema` NULL also where options->from brings it. */
+DFM_API DFM_MUST_USE dfm_status dfm_trainer_check(const dfm_recipe *recipe, const dfm_input *train_input,
+                                                  const dfm_schema *schema, const dfm_run_options *options,
+                                                  dfm_error *error);
 /* Builds the model that `recipe` names over the fields of `train`. Keeps references to both datasets; `valid` may be
  * NULL. */
 DFM_API DFM_MUST_USE dfm_status dfm_trainer_create(const dfm_recipe *recipe, dfm_dataset *train, dfm_dataset *valid,
                                                    dfm_trainer **trainer, dfm_error *error);
 DFM_API DFM_MUST_USE dfm_status dfm_trainer_summary(const dfm_trainer *trainer, char **text, dfm_error *error);
-/* What its matrix multiplies run in: "float32" or "bf16", a constant. `*is_emulated` (NULL accepted): in bf16 without instructions for it, so to the
- * same rounding but slower than float32. */
+/* What its matrix multiplies run in: "float32" or "bf16", a constant. `*is_emulated` (NULL accepted): in bf16 without
+ * instructions for it, so to the same rounding but slower than float32. */
 DFM_API const char *dfm_trainer_precision(const dfm_trainer *trainer, bool *is_emulated);
 /* Trains to the end, or until stopped. Once per trainer. */
 DFM_API DFM_MUST_USE dfm_status dfm_trainer_run(dfm_trainer *trainer, const dfm_run_options *options,
@@ -566,10 +577,10 @@ typedef struct dfm_scorer dfm_scorer;
 /* `threads` 0: one per core. */
 DFM_API DFM_MUST_USE dfm_status dfm_scorer_create(const dfm_model *model, int threads, dfm_scorer **scorer,
                                                   dfm_error *error);
-/* What dense layers multiply in from here on: "float32", as it starts; "bf16", operands in bfloat16 and sums in float32,
- * several times as fast where the CPU has instructions for it, with probabilities that differ in their third digit or so;
- * "auto", bf16 where it has. `*is_emulated` (NULL accepted): bf16 without them, to the same rounding but slower than
- * float32. While no thread scores. An unknown word is DFM_ERROR_VALUE. */
+/* What dense layers multiply in from here on: "float32", as it starts; "bf16", operands in bfloat16 and sums in
+ * float32, several times as fast where the CPU has instructions for it, with probabilities that differ in their third
+ * digit or so; "auto", bf16 where it has. `*is_emulated` (NULL accepted): bf16 without them, to the same rounding but
+ * slower than float32. While no thread scores. An unknown word is DFM_ERROR_VALUE. */
 DFM_API DFM_MUST_USE dfm_status dfm_scorer_set_precision(dfm_scorer *scorer, const char *precision, bool *is_emulated,
                                                          dfm_error *error);
 /* Probabilities of rows [first, first + n) of `dataset` into `probability` (n). The dataset must have been read with
@@ -597,8 +608,9 @@ DFM_API void dfm_synth_free(dfm_synth *synth);
 
 /* ---- MARK: bench --------------------------------------------------------------------------------------------- */
 
-/* What to measure. Shapes are S, M, L, XL (26 category fields, 13 numbers, a net) and W (39 category fields, AdaGrad, as wide models train); each
- * stands for an embedding width, hidden layers, a number of ids and a batch size, which the other members replace. */
+/* What to measure. Shapes are S, M, L, XL (26 category fields, 13 numbers, a net) and W (39 category fields, AdaGrad,
+ * as wide models train); each stands for an embedding width, hidden layers, a number of ids and a batch size, which the
+ * other members replace. */
 typedef struct dfm_bench_options {
   const char *shape; /* "M"; "all": one after the other */
   const char *model; /* "deepfm"; "all": those that the shape is for */
@@ -613,8 +625,8 @@ typedef struct dfm_bench_options {
 } dfm_bench_options;
 enum { DFM_BENCH_REPEATS = 99 };
 
-/* One line of the result. Strings are valid until the sink returns. Where all numbers are NaN, `what` is a note: what cannot be
- * measured here, and why. */
+/* One line of the result. Strings are valid until the sink returns. Where all numbers are NaN, `what` is a note: what
+ * cannot be measured here, and why. */
 typedef struct dfm_measure {
   const char *shape, *model;      /* "" where it is the machine's */
   const char *what;               /* "training step" */

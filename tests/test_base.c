@@ -343,7 +343,8 @@ static int memory_areas(void) {
   return areas;
 }
 
-/* The system allows a process some 65,000 areas: pieces set apart must be one with the rest again when they are spent. */
+/* The system allows a process some 65,000 areas: pieces set apart must be one with the rest again when they are
+ * spent. */
 static void spent_pages_are_no_areas_of_their_own(void **state) {
   (void)state;
   enum { PIECE = 8 << 12, PIECES = 200 };

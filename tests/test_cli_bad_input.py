@@ -458,5 +458,32 @@ def test_skipping_rows_of_a_dataset_file_is_said_to_do_nothing():
         check("--skip-bad-rows" not in succeeds(*words).err, words)
 
 
+def test_what_cannot_be_trained_is_said_before_rows_are_read():
+    """The last row is wrong: whoever reads it says so."""
+    data = write("wrong_end.csv", rows_text(400) + "2,v1,w1,3\n")
+    schema = write("fields.yaml", "columns:\n  - {name: label, kind: label}\n  - {name: C1, kind: CATEGORY}\n"
+                   "  - {name: C2, kind: category}\n  - {name: I1, kind: number}\n")
+    category = write("plain.yaml", read(schema).decode().replace("CATEGORY", "category"))
+    listed = write("list.yaml", read(schema).decode().replace("CATEGORY", "list, pool: max"))
+    initial = write("initial.yaml", read(schema).decode().replace("CATEGORY", f"category, initial: {path('no.txt')}"))
+    missing, lbfgs = path("missing.safetensors"), ["--model", "lr", "--optimizer", "lbfgs"]
+    ways = [
+        (category, ["--init", missing], ["missing.safetensors"]),
+        (category, ["--init", category], ["plain.yaml", "no valid safetensors"]),
+        (category, ["--resume", missing], ["missing.safetensors"]),
+        (category, ["--resume", model_file()], ["is no checkpoint"]),
+        (category, [*lbfgs, "--keep-state"], ["has no state to keep"]),
+        (category, [*lbfgs, "--progressive"], ["leave progressive validation out"]),
+        (category, [*lbfgs, "--init", model_file()], ["do not change what lbfgs finds"]),
+        (listed, lbfgs, ["list 'C1' is pooled by max"]),
+        (category, ["--set", "fields.C1.width=3"], ["field 'C2' has embedding width"]),
+        (category, ["--set", "data.category_into=linear", "--set", "data.number_into=linear"], ["no field goes into"]),
+        (initial, [], ["no.txt"]),
+    ]
+    for yaml, words, parts in ways:
+        fails("train", data, "--schema", yaml, "-o", path("no.safetensors"), *words, parts=parts, output=path("no.safetensors"))
+    fails("train", data, "--schema", category, "-o", path("no.safetensors"), parts=["wrong_end.csv:402:"], output=path("no.safetensors"))
+
+
 if __name__ == "__main__":
     sys.exit(main("cli_bad_input", globals()))

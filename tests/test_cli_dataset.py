@@ -257,7 +257,9 @@ def test_messages():
     fails("encode", rows(), "--like", model, "--min-count", "3", "-o", output, parts=["--like"], code=2, output=output)
     fails("eval", dataset, rows(), parts=["no deepfm model"])
     other = encode("other.safetensors", data=write("other.csv", rows_text(700, seed=9).replace("v1", "x1")))
-    fails("eval", model, other, parts=["other.safetensors", "--like"])
+    check(succeeds("eval", model, other).out == succeeds("eval", model, path("other.csv")).out, "values were not read as values")
+    lossy = encode("lossy.safetensors", "--min-count", "200", data=path("other.csv"))
+    fails("eval", model, lossy, parts=["lossy.safetensors has lost the values of", "data.min_count=1", "--like and the model"])
     fails("eval", model, dataset, "--truth", "truth", parts=["--truth truth"])
     fails("schema", dataset, parts=["deepfm inspect"])
 

@@ -3,6 +3,7 @@
 
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -161,6 +162,26 @@ def test_interrupt_saves_and_resumes():
     succeeds("summary", model)
     succeeds("train", ROWS, *words, "-o", model, "--resume", checkpoint)
     check(read(model) == read(whole), "the resumed run ends with other bytes")
+
+
+def test_encoding_in_too_little_memory():
+    """Whatever it is that finds no memory: the file is the old one, or the new one is there and the exit code says so."""
+    if is_sanitized():
+        print("skipped: a sanitizer takes more address space than it may")
+        return
+    rows, output = path("many.csv"), path("encoded.safetensors")
+    succeeds("synth", "--rows", "300000", "-o", rows)
+    succeeds("encode", ROWS, "-q", "-o", output)
+    old, codes = read(output), set()
+    for limit in range(150 << 20, 250 << 20, 4 << 20):
+        result = subprocess.run([CLI, "encode", rows, "-q", "--threads", "2", "-o", output], capture_output=True, text=True,
+                                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+        codes.add(result.returncode)
+        is_old = read(output) == old
+        check((result.returncode, is_old) in ((0, False), (1, True)), f"{limit >> 20} MB: {result.returncode}, {is_old}: {result.stderr}")
+        with open(output, "wb") as file:
+            file.write(old)
+    check(codes == {0, 1}, f"all of them ended with {codes}")
 
 
 if __name__ == "__main__":

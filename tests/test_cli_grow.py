@@ -157,9 +157,90 @@ def test_wrong_rows():
     contains(done.err, "Left out ")
     check(json.loads(done.out)["train_rows"] + json.loads(done.out)["valid_rows"] == 601, done.out)
     check(json.loads(done.out)["growth"]["kept"] == 45, done.out)
-    succeeds("encode", rows_file(), "-o", path("rows.safetensors"), "-q")
-    fails("train", path("rows.safetensors"), "--from", model, "-q", "-o", output, output=output,
-          parts=["is a dataset file", "give the text it was encoded from"])
+
+
+# Everything that turns cells into values: lists with weights, a shared table, buckets, hashes, logarithms, gaps.
+MANY_SCHEMA = """missing: ["?"]
+label: {positive: ["yes"], negative: ["no"]}
+columns:
+  - {name: label, kind: label}
+  - {name: a, kind: category}
+  - {name: b, kind: category, share: a}
+  - {name: tags, kind: list, separator: "|", weights: ":"}
+  - {name: price, kind: category, PRICE}
+  - {name: word, kind: category, WORD}
+  - {name: count, kind: category, transform: log2}
+  - {name: x, kind: number}
+  - {name: w, kind: weight}
+"""
+KEPT = ["--set", "data.vocabulary_from=all"]
+
+
+def many_rows(name, rows, seed, low):
+    """Values of a and b rise with `low`."""
+    dice, lines = random.Random(seed), ["label,a,b,tags,price,word,count,x,w"]
+    for _ in range(rows):
+        a, b = low + int(dice.expovariate(0.2)), low + int(dice.expovariate(0.3))
+        tags = "|".join(f"t{dice.randrange(low, low + 9)}:{dice.randrange(1, 9) / 4}" for _ in range(dice.randrange(4)))
+        cells = [["yes", "no", "0", "1"][dice.randrange(4)], f"value number {a}", dice.choice(["?", "", f"value number {b}"]), tags,
+                 dice.choice(["", f"{dice.randrange(999) / 7:.3f}"]), dice.choice(["", "?", f"w{dice.randrange(low, 99)}"]),
+                 dice.choice(["", str(dice.randrange(5000))]), dice.choice(["?", f"{dice.uniform(-9, 9):.4f}"]), "0.5"]
+        lines.append(",".join(cells))
+    return write(name, "\n".join(lines) + "\n")
+
+
+def test_dataset_file_goes_on_as_its_text():
+    """A file's values get the ids that its text's would: however both runs split their rows, the models are the same."""
+    monday, tuesday, later = many_rows("mon.csv", 900, 1, 0), many_rows("tue.csv", 700, 2, 6), many_rows("wed.csv", 300, 3, 8)
+    with_buckets = write("buckets.yaml", MANY_SCHEMA.replace("PRICE", "buckets: 8").replace("WORD", "hash: 50"))
+    plain = write("plain.yaml", MANY_SCHEMA.replace(", PRICE", "").replace(", WORD", ""))
+    model, encoded, valid = path("mon.safetensors"), path("tue.safetensors"), path("wed.safetensors")
+    succeeds("train", monday, "--schema", with_buckets, "--keep-state", "-o", model, "-q", "--min-count", "2", *SMALL)
+    succeeds("encode", later, "--schema", plain, "-o", valid, "-q", *KEPT)
+    ways = [[], ["--valid-split", "0.3"], ["--progressive"], ["--admit", "1", "--expire-after", "400", "--threads", "3"]]
+    for split in (["--valid-fraction-random", "0"], ["--valid-fraction-random", "0.3"], ["--valid-split", "0.2"]):
+        succeeds("encode", tuesday, "--schema", plain, "-o", encoded, "-q", *KEPT, *split)
+        for way in ways:
+            succeeds("train", tuesday, "--from", model, "-q", "-o", path("text.safetensors"), *way)
+            succeeds("train", encoded, "--from", model, "-q", "-o", path("file.safetensors"), *way)
+            check(read(path("text.safetensors")) == read(path("file.safetensors")), f"{split} {way} make another model")
+        check(succeeds("predict", model, encoded).out == succeeds("predict", model, tuesday).out, "other probabilities")
+    succeeds("train", tuesday, "--valid", later, "--from", model, "-q", "-o", path("text.safetensors"))
+    for data, held in ((encoded, valid), (tuesday, valid), (encoded, later)):
+        succeeds("train", data, "--valid", held, "--from", model, "-q", "-o", path("file.safetensors"))
+        check(read(path("text.safetensors")) == read(path("file.safetensors")), f"{data} and {held} make another model")
+
+
+def test_dataset_file_that_has_lost_values():
+    tuesday, model, encoded, output = many_rows("tue.csv", 700, 2, 6), path("m.safetensors"), path("t.safetensors"), path("n.safetensors")
+    plain = write("plain.yaml", MANY_SCHEMA.replace(", PRICE", "").replace(", WORD", ""))
+    succeeds("train", many_rows("mon.csv", 900, 1, 0), "--schema", plain, "-o", model, "-q", *SMALL)
+    schema = read(plain).decode()
+    other = write("other.csv", read(tuesday).decode().replace(",a,", ",other,"))
+    ways = [
+        (tuesday, schema, [], ["has lost the values of", "cells of column 'a'", "data.vocabulary_from=all"]),
+        (tuesday, schema, [*KEPT, "--min-count", "2"], ["has lost the values of", "data.min_count=1"]),
+        (tuesday, schema, [*KEPT, "--set", "fields.word.hash=50"], ["has buckets in place of values in column 'word'"]),
+        (tuesday, schema, [*KEPT, "--set", "fields.price.buckets=5"], ["has buckets in place of values in column 'price'"]),
+        (tuesday, schema.replace('"?"', '"?", "none"'), KEPT, ["other missing words, spaces or labels"]),
+        (tuesday, schema.replace("x, kind: number", "x, kind: category"), KEPT, ["another schema", "column 'x'"]),
+        (tuesday, schema.replace("price, kind: category", "price, kind: number"), KEPT, ["another schema", "column 'price'"]),
+        (tuesday, schema.replace(', weights: ":"', ""), KEPT, ["another schema", "column 'tags'"]),
+        (other, schema.replace("name: a,", "name: other,").replace("share: a", "share: other"), KEPT, ["has no column 'a'"]),
+        (tuesday, schema, [*KEPT, "--valid", tuesday], ["has validation rows of another text"]),
+    ]
+    for data, yaml, words, parts in ways:
+        succeeds("encode", data, "--schema", write("way.yaml", yaml), "-o", encoded, "-q", *words)
+        fails("train", encoded, "--from", model, "-q", "-o", output, parts=["t.safetensors", *parts], output=output)
+    succeeds("encode", tuesday, "--schema", write("text.yaml", schema.replace("count, kind: category, transform: log2", "count, kind: category")),
+             "-o", encoded, "-q", *KEPT)
+    succeeds("train", encoded, "--from", model, "-q", "-o", output)
+    strict = write("strict.yaml", schema.replace("name: word,", "name: word, unknown: error,"))
+    succeeds("train", tuesday, "--schema", strict, "-o", model, "-q", "--valid-fraction-random", "0", *SMALL)
+    bad = write("bad.csv", read(tuesday).decode() + "1,,,,,never seen,,,1\n")
+    succeeds("encode", bad, "--schema", plain, "-o", encoded, "-q", *KEPT)
+    fails("train", encoded, "--from", model, "-q", "-o", path("strict.st"), "--valid-split", "0.01", output=path("strict.st"),
+          parts=["t.safetensors, row 701: column 'word' has a value that the vocabulary lacks: 'never seen'"])
 
 
 def test_progressive_does_as_told():

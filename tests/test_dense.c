@@ -1,5 +1,5 @@
 /* Dense layers: batches of every shape come in; y, dx, dW and db must be those of the operands (in bfloat16: as rounded),
- * computed in double, on every kernel table; also where a batch is followed by a shorter one, and where layers feed each
+ * computed in double, on every kernel table, with and without tiles; also where a batch is followed by a shorter one, and where layers feed each
  * other. */
 #include <math.h>
 #include <stdlib.h>
@@ -20,8 +20,8 @@ typedef struct fixture {
   dfm_pass pass;
   dfm_pool *pool;
   dfm_layer *layer;
-  int capacity, first; /* rows: of the largest batch; of the piece at hand */
-  bool is_bf16;
+  int capacity, first;    /* rows: of the largest batch; of the piece at hand */
+  const dfm_tiles *tiles; /* NULL: float32 as it lies */
   float *memory;
   size_t memory_bytes;
 } fixture;
@@ -31,14 +31,26 @@ static float random_float(uint64_t *state) {
   return (float)(int32_t)(*state >> 33) * 0x1p-30f - 1;
 }
 
-/* An operand as it is multiplied: in bfloat16 the nearest, ties to even (tests/test_bf16.c). */
+/* An operand as it is multiplied: in bfloat16 the nearest, ties to even (tests/test_tiles.c). */
 static double operand(const fixture *f, float x) {
   uint32_t bits;
-  if (!f->is_bf16) return (double)x;
+  if (!f->tiles || f->tiles->parts > 1) return (double)x;
   memcpy(&bits, &x, sizeof bits);
   bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
   memcpy(&x, &bits, sizeof x);
   return (double)x;
+}
+
+/* All that a table may be asked to multiply with: nothing but itself, tiles in plain C, and those that it chooses. */
+enum { WAYS = 5 };
+static const dfm_tiles *tiles_of(const dfm_kernel *kernel, size_t way) {
+  const dfm_tiles *const ways[WAYS] = {NULL, &kernel->plain_bf16, &kernel->plain_float32,
+                                       dfm_kernel_tiles(kernel, true), dfm_kernel_tiles(kernel, false)};
+  return ways[way];
+}
+
+static int parts_of(const dfm_tiles *tiles) {
+  return tiles ? tiles->parts : 0;
 }
 
 static void add_layer(fixture *f, int n_in, int n_out, bool adds_dx) {
@@ -60,16 +72,17 @@ static void add_layer(fixture *f, int n_in, int n_out, bool adds_dx) {
   assert_ok(dfm_net_add_param(net, f->layer, 1, "bias", n_out, 0, DFM_PART_FREE, &param, &error));
 }
 
-static void set_up(fixture *f, const dfm_kernel *kernel, bool is_bf16, int capacity, int n_in, int n_out,
+static void set_up(fixture *f, const dfm_kernel *kernel, const dfm_tiles *tiles, int capacity, int n_in, int n_out,
                    bool adds_dx) {
   dfm_error error;
   uint64_t seed = (uint64_t)(capacity * 7 + n_in);
   memset(f, 0, sizeof *f);
   add_layer(f, n_in, n_out, adds_dx);
   f->capacity = capacity;
-  f->is_bf16 = is_bf16;
+  f->tiles = tiles;
   dfm_pass *pass = &f->pass;
-  *pass = (dfm_pass){.net = &f->net, .kernel = kernel, .is_train = true, .block = dfm_dense_block(capacity, is_bf16)};
+  *pass = (dfm_pass){
+      .net = &f->net, .kernel = kernel, .is_train = true, .block = dfm_dense_block(capacity, parts_of(tiles))};
   const size_t rows = (size_t)((capacity + pass->block - 1) / pass->block * pass->block);
   const size_t edges = rows * (size_t)(n_in + BESIDE + n_out);
   f->memory_bytes = (2 * f->net.n_weights + 2 * edges) * sizeof(float);
@@ -82,7 +95,7 @@ static void set_up(fixture *f, const dfm_kernel *kernel, bool is_bf16, int capac
   pass->dvalue[OUT] = pass->dvalue[IN] + rows * (size_t)(n_in + BESIDE);
   for (size_t i = 0; i < f->net.n_weights; i++) pass->weight[i] = random_float(&seed) / sqrtf((float)n_in);
   assert_ok(dfm_pool_create(2, &f->pool, &error));
-  const dfm_dense_settings settings = {&f->net, kernel, pass->block, capacity, 2, is_bf16};
+  const dfm_dense_settings settings = {&f->net, kernel, pass->block, capacity, 2, tiles};
   assert_ok(dfm_dense_create(&settings, &pass->dense, &error));
 }
 
@@ -238,10 +251,10 @@ static void test_against_doubles(void **state) {
   const dfm_kernel *kernel;
   (void)state;
   for (size_t k = 0; (kernel = dfm_kernel_at(k)) != NULL; k++)
-    for (size_t c = 0; c < 2 * (sizeof cases / sizeof *cases); c++) {
+    for (size_t c = 0; c < WAYS * (sizeof cases / sizeof *cases); c++) {
       fixture f;
-      const size_t i = c / 2;
-      set_up(&f, kernel, c % 2, cases[i].capacity, cases[i].n_in, cases[i].n_out, i % 2);
+      const size_t i = c / WAYS;
+      set_up(&f, kernel, tiles_of(kernel, c % WAYS), cases[i].capacity, cases[i].n_in, cases[i].n_out, i % 2);
       run_batch(&f, cases[i].capacity);
       run_nan(&f, IN);
       run_batch(&f, cases[i].capacity * 2 / 3 + 1 - cases[i].capacity / 40 % 2);
@@ -250,7 +263,7 @@ static void test_against_doubles(void **state) {
       run_batch(&f, cases[i].capacity);
       tear_down(&f);
     }
-  if (!dfm_kernel_has_bf16(dfm_kernel_at(0))) printf("not run: bfloat16 by instructions, which this CPU lacks\n");
+  if (!dfm_kernel_has_bf16(dfm_kernel_at(0))) printf("not run: tiles by instructions, which this CPU lacks\n");
 }
 
 /* ---- layers that feed each other */
@@ -265,7 +278,7 @@ static float small(uint64_t *seed, int one_in) {
 }
 
 /* relu layers of 40, 70 and 33 units on top of each other, of which the first two feed the next. */
-static void set_up_stack(fixture *f, const dfm_kernel *kernel, int capacity, bool is_bf16) {
+static void set_up_stack(fixture *f, const dfm_kernel *kernel, int capacity, const dfm_tiles *tiles) {
   static const int units[LAYERS] = {40, 70, 33};
   uint64_t seed = 5;
   dfm_param *param;
@@ -286,7 +299,8 @@ static void set_up_stack(fixture *f, const dfm_kernel *kernel, int capacity, boo
     assert_ok(dfm_net_add_param(&f->net, layer, 1, "bias", units[i], 0, DFM_PART_FREE, &param, &error));
   }
   dfm_pass *pass = &f->pass;
-  *pass = (dfm_pass){.net = &f->net, .kernel = kernel, .is_train = true, .block = dfm_dense_block(capacity, is_bf16)};
+  *pass = (dfm_pass){
+      .net = &f->net, .kernel = kernel, .is_train = true, .block = dfm_dense_block(capacity, parts_of(tiles))};
   size_t floats = 2 * f->net.n_weights;
   const size_t rows = (size_t)(capacity + 512);
   for (int edge = 0; edge < f->net.n_edges; edge++) floats += 2 * rows * (size_t)f->net.edge_n[edge];
@@ -303,7 +317,7 @@ static void set_up_stack(fixture *f, const dfm_kernel *kernel, int capacity, boo
   }
   for (size_t i = 0; i < f->net.n_weights; i++) pass->weight[i] = small(&seed, 8);
   assert_ok(dfm_pool_create(2, &f->pool, &error));
-  const dfm_dense_settings settings = {&f->net, kernel, pass->block, capacity, 2, is_bf16};
+  const dfm_dense_settings settings = {&f->net, kernel, pass->block, capacity, 2, tiles};
   assert_ok(dfm_dense_create(&settings, &pass->dense, &error));
 }
 
@@ -330,11 +344,11 @@ static void run_stack(fixture *f, int B) {
     dfm_pool_run(f->pool, f->layer->kind->tasks(f->layer), gradient_task, f);
 }
 
-/* In bfloat16, where no float32 is between the layers, against float32, where all is: y, dx and all gradients. */
-static void check_stack(const dfm_kernel *kernel, int capacity) {
+/* In tiles, where no float32 is between the layers, against float32, where all is: y, dx and all gradients. */
+static void check_stack(const dfm_kernel *kernel, const dfm_tiles *tiles, int capacity) {
   fixture plain, f;
-  set_up_stack(&plain, kernel, capacity, false);
-  set_up_stack(&f, kernel, capacity, true);
+  set_up_stack(&plain, kernel, capacity, NULL);
+  set_up_stack(&f, kernel, capacity, tiles);
   for (int i = 0; i < LAYERS; i++) assert_int_equal(dfm_dense_feeds(f.pass.dense, &f.net.layer[i]), i < LAYERS - 1);
   const int batches[] = {capacity, capacity / 2 + 1, 1, capacity};
   for (int i = 0; i < 4; i++) {
@@ -357,7 +371,11 @@ static void test_stack(void **state) {
   const dfm_kernel *kernel;
   (void)state;
   for (size_t k = 0; (kernel = dfm_kernel_at(k)) != NULL; k++)
-    for (size_t i = 0; i < sizeof capacities / sizeof *capacities; i++) check_stack(kernel, capacities[i]);
+    for (size_t way = 0; way < WAYS; way++) {
+      const dfm_tiles *tiles = tiles_of(kernel, way);
+      for (size_t i = 0; tiles && i < sizeof capacities / sizeof *capacities; i++)
+        check_stack(kernel, tiles, capacities[i]);
+    }
 }
 
 /* Tasks tile the layer's outputs without a gap, whatever their number. */

@@ -434,8 +434,8 @@ static void failed_calls_leave_the_old_file(void **state) {
   assert_int_equal(try_all("rename", "fail", check_failure), 1);
 }
 
-/* Only between its naming and its renaming does a file that takes another one's place have a name that may stay, until the next
- * write. */
+/* Only between its naming and its renaming does a file that takes another one's place have a name that may stay, until
+ * the next write. */
 static void check_killed(const char *fault, int status, const char *folder) {
   assert_true(status == 0 || status == 99);
   const bool is_named = strncmp(fault, "rename", 6) == 0;

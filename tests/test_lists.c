@@ -267,7 +267,8 @@ static size_t resident_file_bytes(void) {
   return shared * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Offsets of 96 MB, ids and weights of 64 MB each: a step of 32 MB of the offsets and one of both others is in memory. */
+/* Offsets of 96 MB, ids and weights of 64 MB each: a step of 32 MB of the offsets and one of both others is in
+ * memory. */
 static void lists_that_grow_give_pages_back(void **state) {
   (void)state;
   enum { PIECES = 192, ROWS = 1 << 16, ITEMS = 87382 };

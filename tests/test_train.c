@@ -58,18 +58,10 @@ static void check_threads(const char *rows, const char *const *settings) {
 }
 
 static void test_threads(void **state) {
+  static const char *const *const all[] = {FULL, CLIPPED, BF16, BF16_FED, ODD_BLOCKS, ADAGRAD, FFM, LAZY, LR, LBFGS};
   const char *rows = make_rows("rows.csv", ROWS, 0);
   (void)state;
-  check_threads(rows, FULL);
-  check_threads(rows, CLIPPED);
-  check_threads(rows, BF16);
-  check_threads(rows, BF16_FED);
-  check_threads(rows, ODD_BLOCKS);
-  check_threads(rows, ADAGRAD);
-  check_threads(rows, FFM);
-  check_threads(rows, LAZY);
-  check_threads(rows, LR);
-  check_threads(rows, LBFGS);
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) check_threads(rows, all[i]);
 }
 
 static void test_evaluation_changes_nothing(void **state) {
@@ -118,13 +110,10 @@ static void check_resume(const char *rows, const char *const *settings) {
 }
 
 static void test_resume(void **state) {
+  static const char *const *const some[] = {FULL, CLIPPED, BF16, ADAGRAD, FFM};
   const char *rows = make_rows("rows.csv", ROWS, 0);
   (void)state;
-  check_resume(rows, FULL);
-  check_resume(rows, CLIPPED);
-  check_resume(rows, BF16);
-  check_resume(rows, ADAGRAD);
-  check_resume(rows, FFM);
+  for (size_t i = 0; i < sizeof some / sizeof *some; i++) check_resume(rows, some[i]);
 }
 
 /* A run that has come to its end, by patience or by a limit of steps, ends as it did when it is resumed: no step

@@ -196,8 +196,8 @@ static void values_are_numbered_counted_and_ordered_as_defined(void **state) {
 
 static void values_with_one_hash_stay_apart(void **state) {
   (void)state;
-  /* The empty value and zeros have one head; so have "a" and what follows it up to eight bytes. Of the long ones' XXH3-64
-   * the upper five bits and the lower 32 are equal, which is more than a small index sees of them. */
+  /* The empty value and zeros have one head; so have "a" and what follows it up to eight bytes. Of the long ones'
+   * XXH3-64 the upper five bits and the lower 32 are equal, which is more than a small index sees of them. */
   static const struct {
     const char *bytes;
     uint32_t n;

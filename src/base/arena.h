@@ -14,8 +14,8 @@ typedef struct dfm_arena {
   size_t used; /* of the last piece */
 } dfm_arena;
 
-/* A place is a piece's number and, in the lower bits, an offset in it: a piece that is longer than these can say holds one
- * string, at its start. */
+/* A place is a piece's number and, in the lower bits, an offset in it: a piece that is longer than these can say holds
+ * one string, at its start. */
 enum { DFM_ARENA_OFFSET_BITS = 20, DFM_ARENA_PLACE_BITS = 44 };
 
 /* Room for `n` bytes, to be written at once, at `*place`. */

@@ -1,5 +1,5 @@
-/* Busy: what threads do comes in, kind by kind; seconds of each thread and kind go out. For `deepfm bench`; training does
- * not look at the clock. */
+/* Busy: what threads do comes in, kind by kind; seconds of each thread and kind go out. For `deepfm bench`; training
+ * does not look at the clock. */
 #ifndef DFM_BASE_BUSY_H
 #define DFM_BASE_BUSY_H
 

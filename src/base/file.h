@@ -27,20 +27,23 @@ void dfm_mapping_close(dfm_mapping *mapping); /* also of {0} */
 /* A file that appears whole or not at all: written without a name in the folder of `path`, fsynced, named, where there
  * is an older one beside it and renamed over it, folder fsynced. An existing file keeps its permissions, and must be
  * writable; a link stays and what it points to is replaced. A target that exists and is no regular file (pipe,
- * /dev/...), and standard output (/dev/stdout), whatever it goes to, are written directly. A killed process leaves nothing, unless it dies between naming and renaming: then
- * ".NAME.NUMBER.tmp", whole, stays beside the target until the next writer takes its place; or the file system has no files
- * without a name: then one of such a name may stay. */
+ * /dev/...), and standard output (/dev/stdout), whatever it goes to, are written directly. A killed process leaves
+ * nothing, unless it dies between naming and renaming: then ".NAME.NUMBER.tmp", whole, stays beside the target until
+ * the next writer takes its place; or the file system has no files without a name: then one of such a name may stay. */
 typedef struct dfm_writer dfm_writer;
 dfm_status dfm_writer_open(const char *path, dfm_writer **writer, dfm_error *error);
 /* False: what is at `path` would be written directly, and cannot be read back. */
 bool dfm_writer_replaces(const char *path);
 /* Buffered. After a failure only dfm_writer_abort is left to call. */
 dfm_status dfm_writer_write(dfm_writer *writer, const void *bytes, size_t size_bytes, dfm_error *error);
-/* Leaves out the next `n` bytes, which dfm_writer_place writes, in any order, on any thread; `*at` says where they begin.
- * False: the target is written directly, and takes bytes in their order alone. */
+/* Leaves out the next `n` bytes, which dfm_writer_place writes, in any order, on any thread; `*at` says where they
+ * begin. False: the target is written directly, and takes bytes in their order alone. */
 bool dfm_writer_has_places(const dfm_writer *writer);
 dfm_status dfm_writer_leave(dfm_writer *writer, uint64_t n, uint64_t *at, dfm_error *error);
 dfm_status dfm_writer_place(dfm_writer *writer, uint64_t at, const void *bytes, size_t size_bytes, dfm_error *error);
+/* Maps what was written; good beyond the commit, as what dfm_mapping_open gives of the file. Nothing is written after
+ * it. Only where there are places. */
+dfm_status dfm_writer_map(dfm_writer *writer, dfm_mapping *mapping, dfm_error *error);
 /* Makes the file appear and frees the writer, also on failure. A failure leaves the old file, and no temporary;
  * except where only the folder cannot be synced: then the new file is there, and the error says so. */
 dfm_status dfm_writer_commit(dfm_writer *writer, dfm_error *error);

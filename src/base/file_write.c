@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -85,7 +86,7 @@ static dfm_status folder_of_target(const dfm_writer *writer, dfm_text *folder, d
  * file system has it, and its name comes through /proc. */
 static bool open_nameless(dfm_writer *writer, const char *folder) {
   if (access("/proc/self/fd", X_OK) != 0) return false;
-  writer->fd = open(folder, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+  writer->fd = open(folder, O_RDWR | O_TMPFILE | O_CLOEXEC, 0666);
   return writer->fd >= 0;
 }
 
@@ -111,7 +112,7 @@ static dfm_status create_temporary(dfm_writer *writer, dfm_error *error) {
     uint64_t random;
     if (getrandom(&random, sizeof random, 0) != sizeof random) continue;
     DFM_TRY(temporary_path(writer, random, &writer->temporary, error));
-    writer->fd = open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    writer->fd = open(writer->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (writer->fd >= 0) return DFM_OK;
     reason = errno;
     free(writer->temporary);
@@ -245,6 +246,18 @@ dfm_status dfm_writer_place(dfm_writer *writer, uint64_t at, const void *bytes, 
   return DFM_OK;
 }
 
+dfm_status dfm_writer_map(dfm_writer *writer, dfm_mapping *mapping, dfm_error *error) {
+  struct stat info;
+  DFM_TRY(flush(writer, error));
+  if (fstat(writer->fd, &info) != 0) return fail_write(writer, errno, error);
+  void *bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, writer->fd, 0);
+  if (bytes == MAP_FAILED)
+    return dfm_fail(error, DFM_ERROR_MEMORY, "cannot map %s, which was to take its place: %s; free some memory",
+                    writer->path, strerror(errno));
+  *mapping = (dfm_mapping){.bytes = bytes, .size_bytes = (size_t)info.st_size};
+  return DFM_OK;
+}
+
 /* The descriptor is gone whatever close says (Linux), also after EINTR. */
 static dfm_status close_file(dfm_writer *writer, dfm_error *error) {
   const int fd = writer->fd;
@@ -259,23 +272,22 @@ static int sync_to_disk(int fd) {
   return result;
 }
 
-/* Makes the rename itself survive a power cut. Folders that may not be read, and file systems that cannot sync one,
- * do without. */
-static dfm_status sync_folder(const dfm_writer *writer, dfm_error *error) {
+/* The target's folder; -1: it may not be read. */
+static dfm_status open_folder(const dfm_writer *writer, int *fd, dfm_error *error) {
   dfm_text folder = {0};
-  dfm_status status = folder_of_target(writer, &folder, error);
-  if (status == DFM_OK) {
-    const int fd = open(folder.bytes, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0 && sync_to_disk(fd) != 0 && errno != EINVAL && errno != ENOTSUP) {
-      status =
-          dfm_fail(error, DFM_ERROR_IO,
-                   "%s was written, but a power cut may still undo it: its folder cannot be synced: %s; check the disk",
-                   writer->path, strerror(errno));
-    }
-    if (fd >= 0) close(fd);
-  }
+  const dfm_status status = folder_of_target(writer, &folder, error);
+  if (status == DFM_OK) *fd = open(folder.bytes, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   free(folder.bytes);
   return status;
+}
+
+/* Makes the rename itself survive a power cut. Folders that may not be read, and file systems that cannot sync one,
+ * do without. */
+static dfm_status sync_folder(const dfm_writer *writer, int fd, dfm_error *error) {
+  if (fd < 0 || sync_to_disk(fd) == 0 || errno == EINVAL || errno == ENOTSUP) return DFM_OK;
+  return dfm_fail(error, DFM_ERROR_IO,
+                  "%s was written, but a power cut may still undo it: its folder cannot be synced: %s; check the disk",
+                  writer->path, strerror(errno));
 }
 
 /* Returns 0 or errno. */
@@ -328,13 +340,18 @@ static dfm_status appear(dfm_writer *writer, dfm_error *error) {
   return reason == 0 ? DFM_OK : fail_write(writer, reason, error);
 }
 
-/* The sync has said that all of it is on the disk, so closing has nothing more to say. */
+/* The sync has said that all of it is on the disk, so closing has nothing more to say. Once the file is there nothing
+ * asks for memory any more. */
 static dfm_status commit(dfm_writer *writer, dfm_error *error) {
+  int folder;
   DFM_TRY(flush(writer, error));
   if (!writer->target) return close_file(writer, error);
   if (sync_to_disk(writer->fd) != 0) return fail_write(writer, errno, error);
-  DFM_TRY(appear(writer, error));
-  return sync_folder(writer, error);
+  DFM_TRY(open_folder(writer, &folder, error));
+  dfm_status status = appear(writer, error);
+  if (status == DFM_OK) status = sync_folder(writer, folder, error);
+  if (folder >= 0) close(folder);
+  return status;
 }
 
 dfm_status dfm_writer_commit(dfm_writer *writer, dfm_error *error) {

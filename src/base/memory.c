@@ -77,8 +77,8 @@ static void *map_huge(size_t size) {
   return made;
 }
 
-/* What `size_bytes` take where they are huge pages from `huge_from` bytes on. Huge mappings end on a 2 MiB boundary as they
- * start on one. Where the system's page is more than 4 KiB, munmap rounds up by itself. */
+/* What `size_bytes` take where they are huge pages from `huge_from` bytes on. Huge mappings end on a 2 MiB boundary as
+ * they start on one. Where the system's page is more than 4 KiB, munmap rounds up by itself. */
 static size_t mapped_size(size_t size_bytes, size_t huge_from) {
   return size_bytes < huge_from ? round_up(size_bytes ? size_bytes : 1, PAGE) : round_up(size_bytes, HUGE_PAGE);
 }
@@ -112,8 +112,8 @@ void dfm_pages_touch(void *bytes, size_t n) {
   if (to > from) (void)madvise((char *)bytes + (from - (size_t)(uintptr_t)bytes), to - from, MADV_POPULATE_WRITE);
 }
 
-/* Slabs come and go, and a virtual machine often has to find the memory of a huge page first, some milliseconds: they are
- * for slabs so large that small ones would not be found in the processor's table of pages. */
+/* Slabs come and go, and a virtual machine often has to find the memory of a huge page first, some milliseconds: they
+ * are for slabs so large that small ones would not be found in the processor's table of pages. */
 enum { BLOCK_BYTES = 128 << 10, HUGE_SLAB = 32 << 20 };
 
 dfm_status dfm_slab_alloc(void *out_pointer, size_t n, size_t size, dfm_error *error) {
@@ -134,8 +134,8 @@ void dfm_slab_free(void *pointer, size_t n, size_t size) {
     munmap(pointer, mapped_size(n * size, HUGE_SLAB));
 }
 
-/* Makes a mapping shorter where it is, or longer elsewhere: where that is to be aligned, at a place kept free for it, which
- * the system gives up for it. */
+/* Makes a mapping shorter where it is, or longer elsewhere: where that is to be aligned, at a place kept free for it,
+ * which the system gives up for it. */
 static void *remap(void *old, size_t old_size, size_t size) {
   if (size < HUGE_SLAB || size <= old_size) return mremap(old, old_size, size, MREMAP_MAYMOVE);
   char *to = map_aligned(size, PROT_NONE);

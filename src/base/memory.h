@@ -16,16 +16,18 @@ dfm_status dfm_grow(void *pointer, size_t *capacity, size_t needed, size_t size,
 dfm_status dfm_pages_alloc(void *out_pointer, size_t size_bytes, dfm_error *error);
 void dfm_pages_free(void *pointer, size_t size_bytes);
 
-/* Bytes that will all be written: asks the system for their pages in one call instead of one by one, as they are met; the
- * latter is dear where several threads run and a page is read first. */
+/* Bytes that will all be written: asks the system for their pages in one call instead of one by one, as they are met;
+ * the latter is dear where several threads run and a page is read first. */
 void dfm_pages_touch(void *bytes, size_t n);
 
 /* Zeroed bytes that grow too large for the heap: from 128 KB on pages of their own, so that freeing them gives them
- * back to the system, whatever else was allocated since; these are there at once. Give back with dfm_slab_free, same size. */
+ * back to the system, whatever else was allocated since; these are there at once. Give back with dfm_slab_free, same
+ * size. */
 dfm_status dfm_slab_alloc(void *out_pointer, size_t n, size_t size, dfm_error *error);
 void dfm_slab_free(void *pointer, size_t n, size_t size); /* NULL accepted */
-/* Makes `n` elements of `old_n`: those behind them go, or zeroed ones come. Where both are pages, none is copied and no more
- * memory than the larger of both is held, though address space for both. `*pointer` may move; where it fails it stays. */
+/* Makes `n` elements of `old_n`: those behind them go, or zeroed ones come. Where both are pages, none is copied and no
+ * more memory than the larger of both is held, though address space for both. `*pointer` may move; where it fails it
+ * stays. */
 dfm_status dfm_slab_resize(void *pointer, size_t old_n, size_t n, size_t size, dfm_error *error);
 
 /* A copy of `text`; give back with free(). */

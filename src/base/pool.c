@@ -1,11 +1,10 @@
 /* A function and a number of tasks come in; workers and the caller draw tasks from one ticket until none is left.
  *
- * A phase is one dfm_pool_run. The ticket holds the phase's number beside the tasks that are left, so a worker that comes
- * late can take nothing from a phase that is over, and the caller need not wait for workers that took no task. Every
- * other thread draws from the end: the same tasks of the same phase of a step then mostly fall to the same thread, whose
- * caches still hold what they worked on.
- * Waiting spins a little first, because phases follow each other within microseconds; then it offers its core to whoever else wants it, again and
- * again; then it sleeps on a futex. */
+ * A phase is one dfm_pool_run. The ticket holds the phase's number beside the tasks that are left, so a worker that
+ * comes late can take nothing from a phase that is over, and the caller need not wait for workers that took no task.
+ * Every other thread draws from the end: the same tasks of the same phase of a step then mostly fall to the same
+ * thread, whose caches still hold what they worked on. Waiting spins a little first, because phases follow each other
+ * within microseconds; then it offers its core to whoever else wants it, again and again; then it sleeps on a futex. */
 #include "base/pool.h"
 
 #include <dlfcn.h>
@@ -28,9 +27,10 @@
 #include "base/memory.h"
 
 enum { MAX_THREADS = 1024 };
-/* SPINS: about 20 microseconds, longer than the gap between two phases; ten times as many took up to a quarter of the speed where another program wants
- * one of the cores. YIELDS: up to a millisecond, longer than one thread waits for another's last tasks; such a program gets the core meanwhile. To sleep at
- * once took a sixth of the speed of short steps, since a core of a virtual machine takes 50 to 100 microseconds to wake. */
+/* SPINS: about 20 microseconds, longer than the gap between two phases; ten times as many took up to a quarter of the
+ * speed where another program wants one of the cores. YIELDS: up to a millisecond, longer than one thread waits for
+ * another's last tasks; such a program gets the core meanwhile. To sleep at once took a sixth of the speed of short
+ * steps, since a core of a virtual machine takes 50 to 100 microseconds to wake. */
 enum { SPINS = 500, YIELDS = 2000 };
 /* Tasks of one phase at most; more are run as several. */
 enum { MOST_TASKS = UINT16_MAX };
@@ -235,14 +235,6 @@ void dfm_pool_run(dfm_pool *pool, int n_tasks, dfm_task_fn fn, void *context) {
 
 /* ---- life */
 
-/* Cores that this process may run on; 1 where the system does not say. */
-static int usable_cores(void) {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
-  const long cores = sysconf(_SC_NPROCESSORS_ONLN); /* more cores than a cpu_set_t holds */
-  return cores < 1 ? 1 : cores > MAX_THREADS ? MAX_THREADS : (int)cores;
-}
-
 /* base does not link OpenMP; but where oneDNN has brought it in, its multiplies must not start threads of their own. */
 static void find_openmp(dfm_pool *pool) {
   pool->omp_set = (void (*)(int))dlsym(RTLD_DEFAULT, "omp_set_num_threads");
@@ -271,7 +263,7 @@ static dfm_status create(int n_threads, bool is_exact, dfm_pool **pool, dfm_erro
   if (n_threads < 0 || n_threads > MAX_THREADS)
     return dfm_fail(error, DFM_ERROR_VALUE, "threads is %d; it must be in [0, %d], 0 for one per core", n_threads,
                     (int)MAX_THREADS);
-  const int cores = usable_cores();
+  const int cores = dfm_cores();
   dfm_pool *made;
   DFM_TRY(dfm_pages_alloc(&made, sizeof *made, error));
   made->is_exact = is_exact;

@@ -14,7 +14,7 @@ typedef struct dfm_pool dfm_pool;
  * runs in. */
 typedef void (*dfm_task_fn)(void *context, int task, int thread);
 
-/* `n_threads` 0: one per core the process may use; at most 1024. The calling thread is one of them. */
+/* `n_threads` 0: one per core (dfm_cores); at most 1024. The calling thread is one of them. */
 dfm_status dfm_pool_create(int n_threads, dfm_pool **pool, dfm_error *error);
 /* A pool whose tasks leave denormals as they are: for reading, where a number is what its text says. */
 dfm_status dfm_pool_create_exact(int n_threads, dfm_pool **pool, dfm_error *error);

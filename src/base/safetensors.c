@@ -349,13 +349,22 @@ void dfm_st_ahead(const dfm_st_file *file, const void *bytes, size_t n) {
 
 /* ---- life */
 
-dfm_status dfm_st_open(const char *path, dfm_st_file **out, dfm_error *error) {
+dfm_status dfm_st_open(const char *path, dfm_st_file **file, dfm_error *error) {
+  dfm_mapping mapping;
+  DFM_TRY(dfm_mapping_open(path, &mapping, error));
+  return dfm_st_open_mapped(path, &mapping, file, error);
+}
+
+dfm_status dfm_st_open_mapped(const char *path, dfm_mapping *mapping, dfm_st_file **out, dfm_error *error) {
   dfm_st_file *file = NULL;
-  dfm_status status;
-  DFM_TRY(dfm_alloc(&file, 1, sizeof *file, error));
+  dfm_status status = dfm_alloc(&file, 1, sizeof *file, error);
+  if (status != DFM_OK) {
+    dfm_mapping_close(mapping);
+    return status;
+  }
   atomic_init(&file->owners, 1);
+  file->mapping = *mapping;
   DFM_TRY_GOTO(status, dfm_copy_text(&file->path, path, error), fail);
-  DFM_TRY_GOTO(status, dfm_mapping_open(path, &file->mapping, error), fail);
   DFM_TRY_GOTO(status, read_header(file, error), fail);
   DFM_TRY_GOTO(status, check_header(file, error), fail);
   *out = file;

@@ -36,10 +36,15 @@ dfm_status dfm_st_begin(dfm_st_writer *writer, const char *path, dfm_error *erro
 int dfm_st_order(const dfm_st_writer *writer, int position); /* -1 past the last */
 dfm_status dfm_st_write(dfm_st_writer *writer, const void *bytes, size_t size_bytes, dfm_error *error);
 /* In place of writing them one after the other: makes all tensors' bytes in pieces, on the pool's threads. `make` puts
- * bytes [from, from + n) of tensor `tensor` to `to`, any piece of it at any time; `thread` is for scratch space alone. */
+ * bytes [from, from + n) of tensor `tensor` to `to`, any piece of it at any time; `thread` is for scratch space
+ * alone. */
 typedef dfm_status (*dfm_st_make)(void *context, int thread, int tensor, uint64_t from, size_t n, void *to,
                                   dfm_error *error);
 dfm_status dfm_st_make_all(dfm_st_writer *writer, dfm_pool *pool, dfm_st_make make, void *context, dfm_error *error);
+/* Opens, before it appears, what was written whole, as dfm_st_open will at `path`; only dfm_st_commit and dfm_st_abort
+ * are left then. NULL: the target is written directly and cannot be read. */
+typedef struct dfm_st_file dfm_st_file;
+dfm_status dfm_st_reopen(dfm_st_writer *writer, const char *path, dfm_st_file **file, dfm_error *error);
 /* Fails if fewer or more bytes were written than declared. Makes the file appear; frees the writer in any case.
  * `*digest` becomes the file's dfm_st_digest; NULL accepted. */
 dfm_status dfm_st_commit(dfm_st_writer *writer, uint64_t *digest, dfm_error *error);
@@ -47,7 +52,6 @@ void dfm_st_abort(dfm_st_writer *writer); /* NULL accepted */
 
 /* ---- reading: the whole header is validated (JSON, unique names, dtypes, sizes, offsets without gaps or overlaps,
  * within the file, and its checksum) */
-typedef struct dfm_st_file dfm_st_file;
 typedef struct dfm_tensor {
   const char *name; /* as in the file */
   dfm_dtype dtype;
@@ -57,6 +61,8 @@ typedef struct dfm_tensor {
   size_t size_bytes;
 } dfm_tensor;
 dfm_status dfm_st_open(const char *path, dfm_st_file **file, dfm_error *error);
+/* The same of a file that is mapped; takes the mapping over in any case. */
+dfm_status dfm_st_open_mapped(const char *path, dfm_mapping *mapping, dfm_st_file **file, dfm_error *error);
 /* Checks the data against the checksums, all of it; the error names the damaged part. A file without them passes. */
 dfm_status dfm_st_verify(const dfm_st_file *file, dfm_error *error);
 /* The same for the blocks that [bytes, bytes + n), a part of the data, lies in; those that passed before are taken as

@@ -29,6 +29,7 @@ struct dfm_st_writer {
   XXH3_state_t *hash;         /* of the block at hand */
   uint8_t *checksum;          /* as they stand in the file */
   size_t n_checksums;
+  bool has_ended; /* the checksums are written */
 };
 
 static dfm_status no_memory(dfm_error *error) {
@@ -377,13 +378,24 @@ dfm_status dfm_st_make_all(dfm_st_writer *writer, dfm_pool *pool, dfm_st_make ma
 }
 
 static dfm_status write_end(dfm_st_writer *writer, dfm_error *error) {
+  if (writer->has_ended) return DFM_OK;
   if (writer->written != writer->declared) {
     return dfm_fail(error, DFM_ERROR_VALUE, "%llu bytes are written of the %llu declared; write all",
                     (unsigned long long)writer->written, (unsigned long long)writer->declared);
   }
   if (writer->n_checksums < dfm_checksum_count(writer->declared))
     keep_checksum(writer, XXH3_64bits_digest(writer->hash));
+  writer->has_ended = true;
   return dfm_writer_write(writer->file, writer->checksum, writer->n_checksums * DFM_CHECKSUM_BYTES, error);
+}
+
+dfm_status dfm_st_reopen(dfm_st_writer *writer, const char *path, dfm_st_file **file, dfm_error *error) {
+  dfm_mapping mapping;
+  *file = NULL;
+  if (!dfm_writer_has_places(writer->file)) return DFM_OK;
+  DFM_TRY(write_end(writer, error));
+  DFM_TRY(dfm_writer_map(writer->file, &mapping, error));
+  return dfm_st_open_mapped(path, &mapping, file, error);
 }
 
 dfm_status dfm_st_commit(dfm_st_writer *writer, uint64_t *digest, dfm_error *error) {

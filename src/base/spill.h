@@ -21,8 +21,9 @@ const char *dfm_spill_folder(void);
  * signal when the bytes are touched. */
 dfm_status dfm_spill_grow(dfm_spill *spill, size_t size_bytes, bool to_file, const char *folder, dfm_error *error);
 /* An array that is filled from its start on need not be mapped for it, which takes a page fault for every page: a file
- * is opened beside what is in memory (at {0} too), bytes are written to it at places of their own, any thread, and at last
- * the file's first `size_bytes` are the array. What was in memory is then freed. A file takes no space before it is written. */
+ * is opened beside what is in memory (at {0} too), bytes are written to it at places of their own, any thread, and at
+ * last the file's first `size_bytes` are the array. What was in memory is then freed. A file takes no space before it
+ * is written. */
 dfm_status dfm_spill_open(dfm_spill *spill, const char *folder, dfm_error *error);
 dfm_status dfm_spill_write(const dfm_spill *spill, size_t at, const void *bytes, size_t n, const char *folder,
                            dfm_error *error);
@@ -38,8 +39,8 @@ void dfm_spill_spent(const dfm_spill *spill, size_t at, size_t n);
 
 /* Tells the system that [bytes, bytes + n) of a mapped file ([mapping, mapping + size)) is not needed for now: it no
  * longer counts as this process's memory and comes back from the file when touched; so does what the system had mapped
- * around it. It ends dfm_pages_apart, which else would leave the process as many memory areas as pieces were ever apart:
- * the system allows some 65,000. Not for memory that is no file's. */
+ * around it. It ends dfm_pages_apart, which else would leave the process as many memory areas as pieces were ever
+ * apart: the system allows some 65,000. Not for memory that is no file's. */
 void dfm_pages_spent(const void *bytes, size_t n, const void *mapping, size_t size);
 /* Until dfm_pages_spent the system maps none of what lies around [bytes, bytes + n) of a mapped file, which may be 2 MB
  * for a page. */

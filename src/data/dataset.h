@@ -35,8 +35,8 @@ typedef struct dfm_batch {
 dfm_status dfm_dataset_read_training(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
                                      const dfm_data_settings *settings, const dfm_read_options *options,
                                      dfm_dataset **train, dfm_dataset **valid, dfm_error *error);
-/* The same for rows that are to be written: they stay packed, as they were read. Until dfm_dataset_unpack nothing may be
- * done with them but dfm_dataset_file_write. */
+/* The same for rows that are to be written: they stay packed, as they were read. Until dfm_dataset_unpack nothing may
+ * be done with them but dfm_dataset_file_write. */
 dfm_status dfm_dataset_read_packed(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
                                    const dfm_data_settings *settings, const dfm_read_options *options,
                                    dfm_dataset **train, dfm_dataset **valid, dfm_error *error);
@@ -117,7 +117,8 @@ dfm_status dfm_dataset_text_order(const dfm_dataset *dataset, int64_t first, int
 
 /* Random rows for benchmarks and tests, from (seed, row): normal numbers, 25 % positive, ids within each field
  *  - by a power law, as values occur: P(id) falls as 1 / id;
- *  - or evenly, the hard case for memory: each id of a single-valued field in every n-th row, n ids, in an order of its own; lists by the power law. */
+ *  - or evenly, the hard case for memory: each id of a single-valued field in every n-th row, n ids, in an order of its
+ *    own; lists by the power law. */
 typedef enum dfm_draw { DFM_DRAW_POWER, DFM_DRAW_EVEN } dfm_draw;
 dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, dfm_draw draw, uint64_t seed,
                                  dfm_dataset **dataset, dfm_error *error);

@@ -145,48 +145,46 @@ static dfm_status load_encoder(dataset_file *open, dfm_error *error) {
   return open->encoder->is_synthetic ? dfm_dataset_file_damaged(open->file, "it has no vocabularies", error) : DFM_OK;
 }
 
-/* The encoder that the file was written with, which needs no check. */
-static dfm_status take_encoder(dataset_file *open, dfm_encoder *encoder, dfm_error *error) {
-  char hash[17];
-  const char *written = json_string_value(json_object_get(open->root, "encoder_hash"));
-  snprintf(hash, sizeof hash, "%016" PRIx64, dfm_encoder_hash(encoder));
-  open->encoder = dfm_encoder_retain(encoder);
-  if (written && strcmp(written, hash) == 0) return DFM_OK;
-  return dfm_fail(error, DFM_ERROR_MISMATCH, "another run has replaced %s meanwhile; run this one again",
-                  dfm_st_path(open->file));
-}
-
-static dfm_status open_parts(const char *path, dfm_encoder *encoder, dataset_file *open, dfm_error *error) {
-  DFM_TRY(dfm_st_open(path, &open->file, error));
+/* What comes after the file and, where it is known, its encoder. */
+static dfm_status open_parts(dataset_file *open, dfm_error *error) {
   DFM_TRY(check_format(open->file, error));
   DFM_TRY(read_json(open->file, "dataset", &open->root, error));
-  DFM_TRY(encoder ? take_encoder(open, encoder, error) : load_encoder(open, error));
+  if (!open->encoder) DFM_TRY(load_encoder(open, error));
   DFM_TRY(dfm_storage_create(open->encoder, (dfm_storage_has){0}, "", &open->storage, error));
   DFM_TRY(dfm_storage_map(open->storage, open->file, open->encoder, error));
   DFM_TRY(dfm_storage_check_begin(open->storage, open->encoder, error));
   return view_parts(open->file, open->root, open->encoder, open->storage, open->part, error);
 }
 
-static dfm_status open_with(const char *path, dfm_encoder *encoder, dataset_file *open, dfm_error *error) {
+static dfm_status open_file(const char *path, dataset_file *open, dfm_error *error) {
   *open = (dataset_file){0};
-  const dfm_status status = open_parts(path, encoder, open, error);
+  DFM_TRY(dfm_st_open(path, &open->file, error));
+  const dfm_status status = open_parts(open, error);
   if (status != DFM_OK) close_file(open);
   return status;
 }
 
-static dfm_status open_file(const char *path, dataset_file *open, dfm_error *error) {
-  return open_with(path, NULL, open, error);
+static void take_parts(dataset_file *open, dfm_dataset *part[2]) {
+  for (int i = 0; i < 2; i++) {
+    part[i] = open->part[i];
+    open->part[i] = NULL;
+  }
 }
 
-dfm_status dfm_dataset_file_load(const char *path, const dfm_dataset *written, dfm_dataset **train, dfm_dataset **valid,
-                                 dfm_error *error) {
+dfm_status dfm_dataset_file_load(const char *path, dfm_dataset *part[2], dfm_error *error) {
   dataset_file open;
-  DFM_TRY(open_with(path, written ? written->encoder : NULL, &open, error));
-  *train = open.part[0];
-  *valid = open.part[1];
-  open.part[0] = open.part[1] = NULL;
+  DFM_TRY(open_file(path, &open, error));
+  take_parts(&open, part);
   close_file(&open);
   return DFM_OK;
+}
+
+dfm_status dfm_dataset_file_take(dfm_st_file *file, dfm_encoder *encoder, dfm_dataset *part[2], dfm_error *error) {
+  dataset_file open = {.file = file, .encoder = dfm_encoder_retain(encoder)};
+  const dfm_status status = open_parts(&open, error);
+  if (status == DFM_OK) take_parts(&open, part);
+  close_file(&open);
+  return status;
 }
 
 /* ---- all of it at once */
@@ -242,6 +240,10 @@ static dfm_status fail_label(const dataset_file *open, const dfm_read_options *o
   return DFM_OK;
 }
 
+static double number_of(const json_t *object, const char *key) {
+  return json_number_value(json_object_get(object, key));
+}
+
 static dfm_status view_all(dataset_file *open, dfm_encoder *encoder, dfm_dataset **dataset, dfm_error *error) {
   DFM_TRY(dfm_dataset_view(encoder, open->storage, 0, open->storage->rows, dataset, error));
   for (int i = 0; i < 2; i++) {
@@ -259,17 +261,30 @@ static dfm_status view_all(dataset_file *open, dfm_encoder *encoder, dfm_dataset
 dfm_status dfm_dataset_file_read(const char *path, dfm_encoder *encoder, const dfm_read_options *options,
                                  dfm_dataset **dataset, dfm_error *error) {
   dataset_file open;
-  DFM_TRY(open_file(path, &open, error));
   dfm_status status = DFM_OK;
-  if (open.encoder->F != encoder->F || open.encoder->D != encoder->D ||
-      dfm_encoder_hash(open.encoder) != dfm_encoder_hash(encoder)) {
-    status = dfm_fail(error, DFM_ERROR_MISMATCH,
-                      "%s was encoded with other fields or vocabularies than the model's; encode its rows with --like "
-                      "and the model, or give the text",
-                      path);
+  *dataset = NULL;
+  DFM_TRY(open_file(path, &open, error));
+  if (open.encoder->F == encoder->F && open.encoder->D == encoder->D &&
+      dfm_encoder_hash(open.encoder) == dfm_encoder_hash(encoder)) {
+    status = fail_label(&open, options, error);
+    if (status == DFM_OK) status = view_all(&open, encoder, dataset, error);
   }
-  if (status == DFM_OK) status = fail_label(&open, options, error);
-  if (status == DFM_OK) status = view_all(&open, encoder, dataset, error);
+  close_file(&open);
+  return status;
+}
+
+dfm_status dfm_dataset_file_text(const char *path, dfm_dataset **rows, dfm_error *error) {
+  dataset_file open;
+  dfm_status status;
+  DFM_TRY(open_file(path, &open, error));
+  const json_t *split = json_object_get(open.root, "split");
+  if (open.part[1] && number_of(split, "last") == 0 && number_of(split, "random") == 0)
+    status = dfm_fail(error, DFM_ERROR_MISMATCH,
+                      "%s has validation rows of another text, and vocabularies that are not the ones here; encode the "
+                      "two texts apart, or give them",
+                      path);
+  else
+    status = view_all(&open, open.encoder, rows, error);
   close_file(&open);
   return status;
 }
@@ -280,10 +295,6 @@ static dfm_status fail_setting(const char *path, const char *setting, dfm_error 
   return dfm_fail(error, DFM_ERROR_MISMATCH,
                   "%s was encoded with another %s than is asked for; leave it out, or encode the rows again with it",
                   path, setting);
-}
-
-static double number_of(const json_t *object, const char *key) {
-  return json_number_value(json_object_get(object, key));
 }
 
 static dfm_status check_split(const dataset_file *open, const dfm_data_settings *settings, dfm_error *error) {

@@ -64,12 +64,9 @@ static json_t *parts_json(const parts *written) {
 
 static json_t *describe(const parts *written, const dfm_data_settings *settings) {
   const dfm_encoder *encoder = written->part[0]->encoder;
-  char hash[17];
   json_t *autos = json_array();
   for (int d = 0; d < encoder->D; d++) json_array_append_new(autos, json_boolean(encoder->number[d].is_auto));
-  snprintf(hash, sizeof hash, "%016" PRIx64, dfm_encoder_hash(encoder));
-  json_t *root =
-      json_pack("{s:s, s:o, s:o}", "encoder_hash", hash, "parts", parts_json(written), "transform_was_auto", autos);
+  json_t *root = json_pack("{s:o, s:o}", "parts", parts_json(written), "transform_was_auto", autos);
   if (root && settings) {
     json_object_set_new(root, "split",
                         json_pack("{s:f, s:f, s:b}", "last", settings->valid_split, "random", settings->valid_random,
@@ -314,10 +311,19 @@ static void release(output *out, int threads) {
   free(out->list);
 }
 
+/* The rows as the file has them, which has no name yet: what cannot be opened does not appear. */
+static dfm_status reopen(dfm_st_writer *writer, const char *path, dfm_encoder *encoder, dfm_dataset *part[2],
+                         dfm_error *error) {
+  dfm_st_file *file;
+  DFM_TRY(dfm_st_reopen(writer, path, &file, error));
+  return file ? dfm_dataset_file_take(file, encoder, part, error) : DFM_OK;
+}
+
 dfm_status dfm_dataset_file_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
-                                  const dfm_dataset_origin *origin, dfm_pool *pool, uint64_t *digest,
-                                  dfm_error *error) {
+                                  const dfm_dataset_origin *origin, dfm_pool *pool, dfm_dataset *written[2],
+                                  uint64_t *digest, dfm_error *error) {
   output out = {.written = {{train, valid}}};
+  dfm_dataset *part[2] = {NULL, NULL};
   dfm_st_writer *writer;
   DFM_TRY(check_rows(&out.written, error));
   DFM_TRY(dfm_st_writer_create(&writer, error));
@@ -325,8 +331,17 @@ dfm_status dfm_dataset_file_write(const char *path, const dfm_dataset *train, co
   if (status == DFM_OK) status = declare_all(writer, &out, origin, error);
   if (status == DFM_OK) status = dfm_st_begin(writer, path, error);
   if (status == DFM_OK) status = dfm_st_make_all(writer, pool, make_tensor, &out, error);
+  if (status == DFM_OK && written) status = reopen(writer, path, train->encoder, part, error);
   release(&out, dfm_pool_threads(pool));
-  if (status == DFM_OK) return dfm_st_commit(writer, digest, error);
-  dfm_st_abort(writer);
+  if (status == DFM_OK)
+    status = dfm_st_commit(writer, digest, error);
+  else
+    dfm_st_abort(writer);
+  for (int i = 0; i < 2; i++) {
+    if (status != DFM_OK)
+      dfm_dataset_free(part[i]);
+    else if (written)
+      written[i] = part[i];
+  }
   return status;
 }

@@ -148,7 +148,9 @@ dfm_status dfm_dataset_read_encoded(dfm_input *input, dfm_encoder *encoder, cons
                                     dfm_dataset **dataset, dfm_error *error) {
   const char *file = dfm_input_dataset(input);
   reading run = {.dataset = NULL};
-  if (file) return dfm_dataset_file_read(file, encoder, options, dataset, error);
+  *dataset = NULL;
+  if (file) DFM_TRY(dfm_dataset_file_read(file, encoder, options, dataset, error));
+  if (*dataset) return DFM_OK;
   dfm_status status = open_reading(input, encoder, options, &run, error);
   if (status == DFM_OK) status = read_dataset(&run, true, dataset, error);
   close_reading(&run);
@@ -159,17 +161,15 @@ dfm_status dfm_dataset_read_encoded(dfm_input *input, dfm_encoder *encoder, cons
 
 struct dfm_reader {
   dfm_read_options options;
-  reading run;             /* of text */
-  dfm_dataset *file, *end; /* a dataset file's rows, until they are given out, and then none; NULL: text */
+  reading run;             /* of a source */
+  dfm_dataset *file, *end; /* a dataset file's rows as they are, until they are given out, and then none; NULL: read */
 };
 
 static dfm_status open_reader(dfm_input *input, dfm_encoder *encoder, dfm_reader *reader, dfm_error *error) {
   const char *file = dfm_input_dataset(input);
   reader->run.encoder = dfm_encoder_retain(encoder);
-  if (file) {
-    DFM_TRY(dfm_dataset_file_read(file, encoder, &reader->options, &reader->file, error));
-    return dfm_dataset_view(encoder, reader->file->storage, 0, 0, &reader->end, error);
-  }
+  if (file) DFM_TRY(dfm_dataset_file_read(file, encoder, &reader->options, &reader->file, error));
+  if (reader->file) return dfm_dataset_view(encoder, reader->file->storage, 0, 0, &reader->end, error);
   dfm_input_hurry(input);
   return open_reading(input, encoder, &reader->options, &reader->run, error);
 }

@@ -15,7 +15,8 @@ static uint32_t random_id(const dfm_encoder *encoder, int f, float u) {
   return first + (rank < n ? rank : n - 1);
 }
 
-/* Row i's table row where every one is as frequent: i times a prime that is larger than any table, modulo their number. */
+/* Row i's table row where every one is as frequent: i times a prime that is larger than any table, modulo their
+ * number. */
 static uint32_t even_id(const dfm_encoder *encoder, int f, int64_t i) {
   const uint32_t rows = dfm_encoder_rows(encoder, f), first = dfm_encoder_first(encoder, f), n = rows - first;
   if (n == 0) return first == 1 ? 0 : DFM_ID_NONE;
@@ -23,7 +24,8 @@ static uint32_t even_id(const dfm_encoder *encoder, int f, int64_t i) {
   return first + (uint32_t)scattered;
 }
 
-/* Row `row`'s list of up to five items, their weights normal where they have some; the numbers are those of (key, row). */
+/* Row `row`'s list of up to five items, their weights normal where they have some; the numbers are those of (key,
+ * row). */
 static dfm_status random_list(dfm_storage *storage, const dfm_encoder *encoder, int f, uint64_t key, int64_t row,
                               dfm_error *error) {
   const uint64_t counter = 2 * (uint64_t)row;
@@ -58,7 +60,8 @@ static dfm_status random_row(dfm_storage *storage, const dfm_encoder *encoder, i
   return DFM_OK;
 }
 
-/* Rows that are made room for at once: as where rows are read, arrays in memory do not grow page by page, and large pages hold them. */
+/* Rows that are made room for at once: as where rows are read, arrays in memory do not grow page by page, and large
+ * pages hold them. */
 enum { PIECE = 1 << 18 };
 
 dfm_status dfm_dataset_synthetic(dfm_encoder *encoder, int64_t rows, dfm_draw draw, uint64_t seed,

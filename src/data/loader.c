@@ -1,5 +1,6 @@
 /* Loader: seed, epoch and the number of rows come in; the rows' order, batch by batch, goes out. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "base/random.h"
@@ -42,14 +43,22 @@ static int64_t larger(int64_t a, int64_t b) {
   return a > b ? a : b;
 }
 
-/* Fisher-Yates: Durstenfeld, "Algorithm 235: Random permutation", CACM 1964. Draw i is number `counter + i` of `key`.
- */
+/* Fisher-Yates: Durstenfeld, "Algorithm 235: Random permutation", CACM 1964. Draw i is number `counter + i` of `key`. What is exchanged may lie all over
+ * some megabytes, so several draws are made, and their places asked for, before the first one is used. */
 static void shuffle(int64_t *values, int64_t n, uint64_t key, uint64_t counter) {
-  for (int64_t i = n - 1; i > 0; i--) {
-    const int64_t j = (int64_t)dfm_random_below(key, counter + (uint64_t)i, (uint64_t)i + 1);
-    const int64_t value = values[i];
-    values[i] = values[j];
-    values[j] = value;
+  enum { DRAWS = 64 };
+  int64_t j[DRAWS];
+  for (int64_t i = n - 1; i > 0;) {
+    const int64_t last = larger(i - DRAWS, 0);
+    for (int64_t k = i; k > last; k--) {
+      j[i - k] = (int64_t)dfm_random_below(key, counter + (uint64_t)k, (uint64_t)k + 1);
+      __builtin_prefetch(&values[j[i - k]], 1);
+    }
+    for (const int64_t first = i; i > last; i--) {
+      const int64_t value = values[i];
+      values[i] = values[j[first - i]];
+      values[j[first - i]] = value;
+    }
   }
 }
 
@@ -154,7 +163,9 @@ static dfm_status allocate(dfm_loader *loader, dfm_error *error) {
   const int64_t row_bytes = dfm_dataset_row_bytes(loader->dataset);
   const int64_t fitting = LIVE_BYTES / (row_bytes * CHUNK_ROWS + count_arrays(loader->dataset) * AROUND_BYTES);
   loader->n_chunks = (loader->rows + CHUNK_ROWS - 1) / CHUNK_ROWS;
-  loader->live = smaller(larger(fitting, 1), loader->n_chunks);
+  /* Around all rows together there is nothing. */
+  loader->live =
+      loader->rows * row_bytes <= LIVE_BYTES ? loader->n_chunks : smaller(larger(fitting, 1), loader->n_chunks);
   loader->ahead = larger(AHEAD_BYTES / (row_bytes * CHUNK_ROWS), 1);
   if (!loader->is_shuffled) return DFM_OK;
   DFM_TRY(dfm_alloc(&loader->chunk, (size_t)loader->n_chunks, sizeof *loader->chunk, error));
@@ -213,15 +224,19 @@ dfm_status dfm_loader_seek(dfm_loader *loader, int64_t epoch, int64_t batch, dfm
   return DFM_OK;
 }
 
-static dfm_status next_row(dfm_loader *loader, int64_t *row, dfm_error *error) {
+/* The next rows, at most n of them, of what is at hand: `*got`. */
+static dfm_status take_rows(dfm_loader *loader, int64_t *row, int64_t n, int64_t *got, dfm_error *error) {
   if (loader->is_shuffled) {
     while (loader->position >= loader->piece_start + loader->piece_rows) DFM_TRY(next_piece(loader, error));
-    *row = loader->piece[loader->position - loader->piece_start];
+    const int64_t at = loader->position - loader->piece_start;
+    *got = smaller(n, loader->piece_rows - at);
+    memcpy(row, loader->piece + at, (size_t)*got * sizeof *row);
   } else {
     if (loader->position == loader->scan.first + loader->scan.n) DFM_TRY(dfm_scan_next(&loader->scan, error));
-    *row = loader->position;
+    *got = smaller(n, loader->scan.first + loader->scan.n - loader->position);
+    for (int64_t i = 0; i < *got; i++) row[i] = loader->position + i;
   }
-  loader->position++;
+  loader->position += *got;
   return DFM_OK;
 }
 
@@ -229,6 +244,6 @@ dfm_status dfm_loader_next(dfm_loader *loader, int64_t *row, int *n, dfm_error *
   /* The batch before is done with: so are the chunks that the piece at hand takes nothing of. */
   if (loader->mixed) spend(loader, smaller(loader->next_piece - loader->live, loader->entered));
   *n = (int)smaller(loader->batch_size, loader->rows - loader->position);
-  for (int i = 0; i < *n; i++) DFM_TRY(next_row(loader, &row[i], error));
+  for (int64_t i = 0, got; i < *n; i += got) DFM_TRY(take_rows(loader, row + i, *n - i, &got, error));
   return DFM_OK;
 }

@@ -1,5 +1,5 @@
-/* Placing: rows with provisional values, packed, come in; rows with ids go out, as a dataset's arrays have them. Private
- * to the dataset's own files. */
+/* Placing: rows with provisional values, packed, come in; rows with ids go out, as a dataset's arrays have them.
+ * Private to the dataset's own files. */
 #ifndef DFM_DATA_PLACING_H
 #define DFM_DATA_PLACING_H
 
@@ -16,8 +16,8 @@ typedef struct dfm_field_place {
   uint32_t first, unknown;
   bool is_large;  /* `place` lies outside the first caches, so that asking ahead pays */
   bool is_sharer; /* `place` is the one of the field that it shares with */
-  /* Of the cells that were counted, so many have a value with an id and are empty; known < 0: not known, as of lists and of
-   * fields that share. */
+  /* Of the cells that were counted, so many have a value with an id and are empty; known < 0: not known, as of lists
+   * and of fields that share. */
   int64_t known, missing;
 } dfm_field_place;
 
@@ -41,8 +41,8 @@ static inline uint32_t dfm_place_id(const dfm_field_place *at, uint32_t value) {
 
 /* From here on the storage, still empty, packs its rows, on as many threads. */
 dfm_status dfm_storage_pack(dfm_storage *storage, int threads, dfm_error *error);
-/* Packs `n` rows of a block, `at` (n) of them, as the storage's packed block `number`; block row r is row `row` + r of the
- * text. */
+/* Packs `n` rows of a block, `at` (n) of them, as the storage's packed block `number`; block row r is row `row` + r of
+ * the text. */
 dfm_status dfm_storage_pack_rows(const dfm_storage *storage, size_t number, int thread, const dfm_block *block,
                                  const int *at, int n, int64_t row, dfm_error *error);
 

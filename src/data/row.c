@@ -14,7 +14,7 @@ dfm_status dfm_row_fail(const dfm_row *row, const dfm_cell *cell, const char *na
   char shown[DFM_SHOW_BYTES], column[DFM_SHOW_BYTES];
   dfm_show(column, name, strlen(name));
   dfm_show(shown, cell->bytes, cell->n);
-  if (source->arrow)
+  if (!row->span)
     return dfm_fail(error, DFM_ERROR_FORMAT, "%s, row %lld: column '%s' %s: '%s'; %s", dfm_source_name(source),
                     (long long)row->number, column, problem, shown, remedy);
   return dfm_fail_at(error, DFM_ERROR_FORMAT, dfm_source_name(source), row->span->line, (long long)cell->column,

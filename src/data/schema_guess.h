@@ -27,8 +27,8 @@ dfm_status dfm_guess_jsonl(dfm_guess *guess, dfm_error *error);
 
 /* ---- for formats */
 
-/* Appends a cell to the sample: those of a row from the left, row by row. Or has room for some, with so many bytes together,
- * which then are put there. */
+/* Appends a cell to the sample: those of a row from the left, row by row. Or has room for some, with so many bytes
+ * together, which then are put there. */
 dfm_status dfm_guess_reserve(dfm_guess *guess, size_t n_cells, size_t n_bytes, dfm_error *error);
 void dfm_guess_put_cell(dfm_guess *guess, const char *bytes, size_t n);
 dfm_status dfm_guess_add_cell(dfm_guess *guess, const char *bytes, size_t n, dfm_error *error);

@@ -115,7 +115,8 @@ static size_t drop_missing(dfm_profile *p, dfm_profile_value *cells, size_t n) {
   return kept;
 }
 
-/* Different cells of numbers -> what their texts tell; and their order, which is the rows' where no two rows are equal. */
+/* Different cells of numbers -> what their texts tell; and their order, which is the rows' where no two rows are
+ * equal. */
 static void profile_text(dfm_profile *p, const dfm_profile_value *cells, const counted_number *numbers, size_t n) {
   p->is_whole = true;
   p->is_ordered = n == p->n_rows - p->n_missing;

@@ -1,5 +1,5 @@
-/* Source: rows of some kind, text of one or more files or Arrow batches, and the columns that an encoder wants come in;
- * blocks of typed cells go out. */
+/* Source: rows of some kind, text of one or more files, Arrow batches or a dataset file, and the columns that an encoder
+ * wants come in; blocks of typed cells go out. */
 #ifndef DFM_DATA_SOURCE_H
 #define DFM_DATA_SOURCE_H
 
@@ -29,6 +29,7 @@ typedef struct dfm_source_kind {
 } dfm_source_kind;
 
 typedef struct dfm_arrow_rows dfm_arrow_rows;
+typedef struct dfm_file_rows dfm_file_rows;
 
 /* Text that fills one block. */
 typedef struct dfm_source_piece {
@@ -88,7 +89,8 @@ struct dfm_source {
   uint32_t *place_slot; /* (place_slots), a power of two */
   size_t n_places, place_slots;
 
-  dfm_arrow_rows *arrow; /* NULL: text */
+  dfm_arrow_rows *arrow;    /* NULL: no Arrow */
+  dfm_file_rows *file_rows; /* a dataset file's; NULL: none */
 };
 
 #define DFM_ABSENT SIZE_MAX
@@ -111,7 +113,7 @@ dfm_status dfm_source_unknown(dfm_source *source, int block, int r, int f, dfm_e
 
 /* ---- for the source's own files, and formats */
 
-extern const dfm_source_kind dfm_source_text, dfm_source_arrow;
+extern const dfm_source_kind dfm_source_text, dfm_source_arrow, dfm_source_file;
 
 /* Finds the columns by name among `n` cells, in any order, or by position in rows of `n` cells; those that must be there
  * and are not are an error. */

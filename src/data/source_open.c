@@ -54,11 +54,15 @@ static dfm_status open_source(dfm_source *source, dfm_error *error) {
   return check_label(source, error);
 }
 
+static const dfm_source_kind *kind_of(const dfm_input *input) {
+  return dfm_input_arrow(input) ? &dfm_source_arrow : dfm_input_dataset(input) ? &dfm_source_file : &dfm_source_text;
+}
+
 dfm_status dfm_source_open(dfm_input *input, const dfm_encoder *encoder, const dfm_read_options *options,
                            dfm_pool *pool, dfm_source *source, dfm_error *error) {
   const dfm_read_options none = {0};
   if (!options) options = &none;
-  dfm_source made = {.kind = dfm_input_arrow(input) ? &dfm_source_arrow : &dfm_source_text,
+  dfm_source made = {.kind = kind_of(input),
                      .input = input,
                      .encoder = encoder,
                      .pool = pool,

@@ -94,8 +94,8 @@ static size_t memory_bytes(const dfm_storage *storage) {
   return bytes;
 }
 
-/* How many things of `size` bytes, `n` of them there, to make room for, `more` at least: doubles in memory; a file grows
- * by steps. */
+/* How many things of `size` bytes, `n` of them there, to make room for, `more` at least: doubles in memory; a file
+ * grows by steps. */
 static size_t next_capacity(const dfm_storage *storage, size_t n, size_t more, size_t size, bool *to_file) {
   size_t added = n < FIRST_ROWS ? FIRST_ROWS : n;
   if (added < more) added = more;
@@ -184,8 +184,8 @@ static dfm_status make_room(dfm_storage *storage, size_t more, dfm_pool *pool, d
   return is_first || (size_t)storage->capacity < more ? open_window(storage, row_bytes, more, error) : DFM_OK;
 }
 
-/* Array `i` of a list, of which `used` bytes are written, grows to `size` bytes; of a file these are given back, so that
- * no more than a step of it is in memory. */
+/* Array `i` of a list, of which `used` bytes are written, grows to `size` bytes; of a file these are given back, so
+ * that no more than a step of it is in memory. */
 static dfm_status grow_list(const dfm_storage *storage, dfm_list *list, int i, size_t used, size_t size, bool to_file,
                             dfm_error *error) {
   DFM_TRY(dfm_spill_grow(&list->spill[i], size, to_file, storage->folder, error));

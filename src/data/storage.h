@@ -1,9 +1,10 @@
 /* Storage: the rows behind datasets. Only the dataset's own files include this; everyone else goes through dataset.h.
  *
  * Each column group is one array over all rows; a list field has one over the rows, where their items begin, and one or
- * two over the items. While rows are read the arrays grow, up to a budget in memory. Beyond it rows go to unlinked files,
- * a window of them at a time, which are mapped when there are no more; lists' arrays are mapped files from then on, given
- * back step by step. A dataset file's arrays are its tensors, mapped. Either way memory does not grow with the rows. */
+ * two over the items. While rows are read the arrays grow, up to a budget in memory. Beyond it rows go to unlinked
+ * files, a window of them at a time, which are mapped when there are no more; lists' arrays are mapped files from then
+ * on, given back step by step. A dataset file's arrays are its tensors, mapped. Either way memory does not grow with
+ * the rows. */
 #ifndef DFM_DATA_STORAGE_H
 #define DFM_DATA_STORAGE_H
 
@@ -96,9 +97,9 @@ struct dfm_dataset {
 dfm_status dfm_storage_create(const dfm_encoder *encoder, dfm_storage_has has, const char *folder,
                               dfm_storage **storage, dfm_error *error);
 void dfm_storage_release(dfm_storage *storage); /* NULL accepted */
-/* Makes room for `n` more rows, whose parts the caller fills, at [rows - n - written, rows - written) of the arrays, before
- * the next call; or where they are packed, packs. Their lists are empty. Arrays may move. Where rows are written to files, the pool's threads do it
- * (NULL: this one). */
+/* Makes room for `n` more rows, whose parts the caller fills, at [rows - n - written, rows - written) of the arrays,
+ * before the next call; or where they are packed, packs. Their lists are empty. Arrays may move. Where rows are written
+ * to files, the pool's threads do it (NULL: this one). */
 dfm_status dfm_storage_add(dfm_storage *storage, int64_t n, dfm_pool *pool, dfm_error *error);
 /* There are no more rows: from here on the arrays hold all of them. Due after the last
  * dfm_storage_add, before rows are read; a second call does nothing. */
@@ -108,8 +109,8 @@ dfm_status dfm_storage_finish(dfm_storage *storage, dfm_pool *pool, dfm_error *e
 bool dfm_storage_exceeds_memory(const dfm_storage *storage);
 dfm_status dfm_storage_open_arrays(dfm_storage *storage, bool to_file, dfm_error *error);
 dfm_status dfm_storage_close_arrays(dfm_storage *storage, dfm_error *error);
-/* Makes room for the `n` items of row `row`'s list of field f, in the order of rows: the caller fills `ids` and `weights`
- * of the list from the index `*first` on. Arrays may move. */
+/* Makes room for the `n` items of row `row`'s list of field f, in the order of rows: the caller fills `ids` and
+ * `weights` of the list from the index `*first` on. Arrays may move. */
 dfm_status dfm_storage_add_items(dfm_storage *storage, int f, int64_t row, size_t n, uint64_t *first, dfm_error *error);
 /* Rows [first, first + n) are not needed for now; where they lie in a file, their memory goes back. Any thread. */
 void dfm_storage_spent(const dfm_storage *storage, int64_t first, int64_t n);
@@ -119,7 +120,8 @@ void dfm_storage_apart(const dfm_storage *storage, int64_t first, int64_t n);
 void dfm_storage_scattered(const dfm_storage *storage);
 /* They are needed soon: where they lie in a file, it is read meanwhile. */
 void dfm_storage_ahead(const dfm_storage *storage, int64_t first, int64_t n);
-/* Has the rows of a dataset file, which is retained, in a storage fresh from dfm_storage_create for the file's encoder. */
+/* Has the rows of a dataset file, which is retained, in a storage fresh from dfm_storage_create for the file's
+ * encoder. */
 dfm_status dfm_storage_map(dfm_storage *storage, dfm_st_file *file, const dfm_encoder *encoder, dfm_error *error);
 /* Whoever hands out a file's rows calls dfm_storage_check for them first: checksums, ids against the tables that
  * `encoder` has, finiteness; what passed before is taken as good. Any thread. */
@@ -171,7 +173,8 @@ dfm_status dfm_dataset_view(dfm_encoder *encoder, dfm_storage *storage, int64_t 
 int64_t dfm_dataset_cells(const dfm_dataset *dataset, int f);
 /* Counts the view's positive labels and its empty number cells. */
 void dfm_dataset_count(dfm_dataset *dataset);
-/* Adds the empty number cells of the view's rows [first, first + rows) to `counts` (D); returns their positive labels. */
+/* Adds the empty number cells of the view's rows [first, first + rows) to `counts` (D); returns their positive
+ * labels. */
 int64_t dfm_dataset_count_rows(const dfm_dataset *dataset, int64_t first, int64_t rows, dfm_cell_counts *counts);
 
 #endif

@@ -76,8 +76,8 @@ static dfm_value *cell_values(const dfm_block *block, int f, int r, size_t *n) {
   return *n > 0 ? block->list[f].item + first : NULL; /* a block of empty lists has no items to point at */
 }
 
-/* The values of a block in all fields of table `table`, row by row: what several fields or a list bring has an order only
- * so that does not depend on where blocks end. */
+/* The values of a block in all fields of table `table`, row by row: what several fields or a list bring has an order
+ * only so that does not depend on where blocks end. */
 static dfm_status number_rows(const training *run, dfm_block *block, int table, const uint8_t *is_held,
                               row_values *values, dfm_error *error) {
   size_t n, at = 0;

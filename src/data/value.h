@@ -25,8 +25,8 @@ typedef struct dfm_value {
 
 #define DFM_VALUE_ABSENT UINT32_MAX
 
-/* The hash of a value wherever it is kept: indices of frozen vocabularies, buckets, fingerprints. XXH3-64. Values of eight
- * bytes, as hashed ids in click logs are, have the branches on length folded away. */
+/* The hash of a value wherever it is kept: indices of frozen vocabularies, buckets, fingerprints. XXH3-64. Values of
+ * eight bytes, as hashed ids in click logs are, have the branches on length folded away. */
 uint64_t dfm_value_hash_any(const char *bytes, size_t n);
 static inline uint64_t dfm_value_hash(const char *bytes, size_t n) {
   return n == DFM_VALUE_HEAD ? XXH3_64bits(bytes, DFM_VALUE_HEAD) : dfm_value_hash_any(bytes, n);

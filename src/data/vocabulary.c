@@ -84,7 +84,7 @@ void dfm_vocabulary_find_all(const dfm_vocabulary *vocabulary, dfm_value *values
 uint64_t dfm_vocabulary_find(const dfm_vocabulary *vocabulary, const char *bytes, size_t n) {
   if (!vocabulary->index) return UINT64_MAX;
   const dfm_value value = dfm_value_of(bytes, n);
-  const uint32_t i = find(vocabulary, &value, dfm_value_hash_of(&value));
+  const uint32_t i = find(vocabulary, &value, dfm_value_hash(bytes, n));
   return i == DFM_ID_NONE ? UINT64_MAX : i;
 }
 

@@ -28,18 +28,23 @@ size_t dfm_packed_floats(int K, int N) {
   return (size_t)K * (size_t)((N + WIDEST - 1) / WIDEST * WIDEST);
 }
 
-const dfm_bf16 *dfm_bf16_at(size_t i) {
+const dfm_tiles *dfm_tiles_at(size_t i) {
 #if defined(__x86_64__)
-  if (dfm_bf16_runs_amx() && i-- == 0) return &dfm_bf16_amx;
-  if (dfm_bf16_runs_avx512() && i == 0) return &dfm_bf16_avx512;
+  if (dfm_tiles_runs_amx()) {
+    if (i == 0) return &dfm_tiles_amx_float32;
+    if (i == 1) return &dfm_tiles_amx;
+    i -= 2;
+  }
+  if (dfm_tiles_runs_avx512() && i == 0) return &dfm_tiles_avx512;
 #endif
   (void)i;
   return NULL;
 }
 
-static const dfm_bf16 *own_bf16(const dfm_kernel *kernel) {
+static const dfm_tiles *own_bf16(const dfm_kernel *kernel) {
 #if defined(__x86_64__)
-  if (kernel == &dfm_kernel_avx512) return dfm_bf16_at(0);
+  if (kernel == &dfm_kernel_amx) return &dfm_tiles_amx;
+  if (kernel == &dfm_kernel_avx512 && dfm_tiles_runs_avx512()) return &dfm_tiles_avx512;
 #endif
   (void)kernel;
   return NULL;
@@ -49,9 +54,13 @@ bool dfm_kernel_has_bf16(const dfm_kernel *kernel) {
   return own_bf16(kernel) != NULL;
 }
 
-const dfm_bf16 *dfm_kernel_bf16(const dfm_kernel *kernel) {
-  const dfm_bf16 *own = own_bf16(kernel);
-  return own ? own : &kernel->bf16;
+const dfm_tiles *dfm_kernel_tiles(const dfm_kernel *kernel, bool is_bf16) {
+  const dfm_tiles *own = own_bf16(kernel);
+  if (is_bf16) return own ? own : &kernel->plain_bf16;
+#if defined(__x86_64__)
+  if (kernel == &dfm_kernel_amx) return &dfm_tiles_amx_float32;
+#endif
+  return NULL;
 }
 
 /* Best first. */
@@ -60,6 +69,7 @@ static const struct {
   bool (*runs)(void);
 } tables[] = {
 #if defined(__x86_64__)
+    {&dfm_kernel_amx, dfm_tiles_runs_amx},
     {&dfm_kernel_avx512, runs_avx512},
     {&dfm_kernel_avx2, runs_avx2},
 #endif

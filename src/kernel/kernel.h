@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "kernel/bf16.h"
+#include "kernel/tiles.h"
 
 /* relu'(0) = 0, and relu(NaN) = NaN so that divergence is seen. tanh is within 4 ulp. */
 typedef enum dfm_activation { DFM_LINEAR, DFM_RELU, DFM_SIGMOID, DFM_TANH } dfm_activation;
@@ -82,8 +82,9 @@ typedef struct dfm_sum_field {
 } dfm_sum_field;
 
 typedef struct dfm_kernel {
-  const char *name; /* "generic", "avx2", "avx512" */
-  dfm_bf16 bf16;    /* in plain C: what a multiply in bfloat16 is. dfm_kernel_bf16 says which one to use. */
+  const char *name; /* "generic", "avx2", "avx512", "amx" */
+  /* In plain C: what multiplies in tiles are. dfm_kernel_tiles says which to use. */
+  dfm_tiles plain_bf16, plain_float32;
 
   /* packed (dfm_packed_floats(K, N)): B (K, N) in the form that `multiply` of the same table reads. trans_b: B is stored
    * (N, K). */
@@ -152,9 +153,10 @@ typedef struct dfm_kernel {
 dfm_status dfm_kernel_find(const char *name, const dfm_kernel **kernel, dfm_error *error);
 /* dfm_kernel_find of the environment's DFM_KERNEL: what every trainer and scorer uses. */
 dfm_status dfm_kernel_pick(const dfm_kernel **kernel, dfm_error *error);
-/* How this table multiplies in bfloat16: the widest table by the CPU's own instructions where it has them, else in plain C. */
-const dfm_bf16 *dfm_kernel_bf16(const dfm_kernel *kernel);
-/* Whether that is worth its while: there are instructions for it. */
+/* What dense layers multiply with: in bfloat16 by the CPU's own instructions where this table has them, else in plain C; in
+ * float32 NULL, which is `multiply` and its like, but where tiles are faster. */
+const dfm_tiles *dfm_kernel_tiles(const dfm_kernel *kernel, bool is_bf16);
+/* Whether bfloat16 is worth its while: there are instructions for it. */
 bool dfm_kernel_has_bf16(const dfm_kernel *kernel);
 /* Floats of a packed (K, N), of any table. */
 size_t dfm_packed_floats(int K, int N);

@@ -12,7 +12,16 @@
 #define KERNEL_VECTOR_BYTES 64
 #define KERNEL_MULTIPLY_WIDE(x, y) _mm512_mul_epu32((__m512i)(x), (__m512i)(y))
 #define KERNEL_MULTIPLY_ADD(x, y, z) (vec) _mm512_fmadd_ps((__m512)(x), (__m512)(y), (__m512)(z))
+#include "kernel/kernel_body.h"
+
 #define KERNEL_TABLE dfm_kernel_avx512
 #define KERNEL_NAME "avx512"
-#include "kernel/kernel_body.h"
+#include "kernel/kernel_entries.h"
+
+/* The same where the CPU has tiles of numbers, too (AMX): kernel.c knows what for. */
+#undef KERNEL_TABLE
+#undef KERNEL_NAME
+#define KERNEL_TABLE dfm_kernel_amx
+#define KERNEL_NAME "amx"
+#include "kernel/kernel_entries.h"
 #endif

@@ -1,5 +1,5 @@
 /* Every kernel once, in plain C: the including file says for which CPU (KERNEL_TARGET, and KERNEL_VECTOR_BYTES of its
- * registers), how x y + z is made (KERNEL_MULTIPLY_ADD) and what the table is called (KERNEL_TABLE, KERNEL_NAME); out comes that table. Plain
+ * registers) and how x y + z is made (KERNEL_MULTIPLY_ADD); kernel_entries.h makes a table of them. Plain
  * loops are written so that gcc and clang vectorise them at -O3 without reassociating a sum; where a sum must stay in
  * registers across a loop, gcc needs the vector type spelled out. */
 #include <math.h>
@@ -455,42 +455,8 @@ KERNEL float fm_rows(const float *const *e, int F, int K, float *restrict sum) {
   return 0.5f * total;
 }
 
-#include "kernel/bf16_body.h"
 #include "kernel/ffm_body.h"
 #include "kernel/fm_sums_body.h"
 #include "kernel/multiply_body.h"
 #include "kernel/optim_body.h"
-
-const dfm_kernel KERNEL_TABLE = {
-    .name = KERNEL_NAME,
-    .pack = pack,
-    .multiply = multiply,
-    .multiply_transposed = multiply_transposed,
-    .bf16 = {"plain", bf16_nothing, bf16_nothing, bf16_multiply, bf16_convert},
-    .add = add,
-    .axpy = axpy,
-    .scale = scale,
-    .dot = dot,
-    .sum_squares = sum_squares,
-    .bias_act = bias_act,
-    .act_backward = act_backward,
-    .column_sums = column_sums,
-    .scatter = scatter,
-    .dropout = dropout,
-    .fm_forward = fm_forward,
-    .fm_backward = fm_backward,
-    .fm_rows = fm_rows,
-    .fm_sums = fm_sums,
-    .fm_take_own = fm_take_own,
-    .ffm_forward = ffm_forward,
-    .ffm_gradient = ffm_gradient,
-    .sgd = sgd,
-    .adagrad = adagrad,
-    .adam = adam,
-    .sgd_rows = sgd_rows,
-    .adagrad_rows = adagrad_rows,
-    .adam_rows = adam_rows,
-    .adam_gap = adam_gap,
-    .adam_steps = adam_steps,
-    .sigmoid = sigmoid,
-};
+#include "kernel/tiles_body.h"

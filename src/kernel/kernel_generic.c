@@ -8,6 +8,8 @@
 #define KERNEL_TARGET
 #define KERNEL_VECTOR_BYTES 16
 #define KERNEL_MULTIPLY_ADD(x, y, z) ((x) * (y) + (z))
+#include "kernel/kernel_body.h"
+
 #define KERNEL_TABLE dfm_kernel_generic
 #define KERNEL_NAME "generic"
-#include "kernel/kernel_body.h"
+#include "kernel/kernel_entries.h"

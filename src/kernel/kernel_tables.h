@@ -7,10 +7,10 @@
 extern const dfm_kernel dfm_kernel_generic;
 #if defined(__x86_64__)
 extern const dfm_kernel dfm_kernel_avx2;
-extern const dfm_kernel dfm_kernel_avx512;
+extern const dfm_kernel dfm_kernel_avx512, dfm_kernel_amx;
 
-extern const dfm_bf16 dfm_bf16_avx512, dfm_bf16_amx;
-bool dfm_bf16_runs_avx512(void), dfm_bf16_runs_amx(void);
+extern const dfm_tiles dfm_tiles_avx512, dfm_tiles_amx, dfm_tiles_amx_float32;
+bool dfm_tiles_runs_avx512(void), dfm_tiles_runs_amx(void);
 #endif
 
 #endif

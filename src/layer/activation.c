@@ -1,4 +1,5 @@
-/* Activation in place: pre-activations come in, act(.) goes out on the same edge; for nets with batch norm between dense and activation. */
+/* Activation in place: pre-activations come in, act(.) goes out on the same edge; for nets with batch norm between
+ * dense and activation. */
 #include "layer/layer.h"
 
 static void forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {

@@ -1,12 +1,13 @@
-/* Batch norm: x (B, n) comes in; y = gamma (x - mean) / sqrt(var + epsilon) + beta goes out, over the batch while training, by running
- * statistics otherwise. Ioffe, Szegedy, ICML 2015.
+/* Batch norm: x (B, n) comes in; y = gamma (x - mean) / sqrt(var + epsilon) + beta goes out, over the batch while
+ * training, by running statistics otherwise. Ioffe, Szegedy, ICML 2015.
  *
- * dx = gamma / sqrt(var + epsilon) (dy - mean(dy) - xhat mean(dy xhat)); dgamma = sum dy xhat; dbeta = sum dy.
- * Running variance takes the unbiased batch variance, as PyTorch does. A batch of one row has no variance: it is normalised by the running
- * statistics, which it does not change.
+ * dx = gamma / sqrt(var + epsilon) (dy - mean(dy) - xhat mean(dy xhat)); dgamma = sum dy xhat; dbeta = sum dy. Running
+ * variance takes the unbiased batch variance, as PyTorch does. A batch of one row has no variance: it is normalised by
+ * the running statistics, which it does not change.
  *
- * sums (double): per block two rows of n, then two rows for the whole batch that end as (mean, 1 / sqrt(var + epsilon)), then two that
- * hold (mean(dy), mean(dy xhat)). Blocks keep their own mean and sum of squares around it, merged in block order (Chan, Golub, LeVeque 1979). */
+ * sums (double): per block two rows of n, then two rows for the whole batch that end as (mean, 1 / sqrt(var +
+ * epsilon)), then two that hold (mean(dy), mean(dy xhat)). Blocks keep their own mean and sum of squares around it,
+ * merged in block order (Chan, Golub, LeVeque 1979). */
 #include <math.h>
 #include <string.h>
 

@@ -1,15 +1,15 @@
-/* Multiplies of dense layers: blocks of edges come in; those of dense_float32.c or dense_bf16.c run. */
+/* Multiplies of dense layers: blocks of edges come in; those of dense_float32.c or dense_tiles.c run. */
 #include "layer/dense_multiply.h"
 
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "layer/dense_bf16.h"
 #include "layer/dense_float32.h"
+#include "layer/dense_tiles.h"
 
 struct dfm_dense { /* one of the two, the other NULL */
   dfm_dense_float32 *float32;
-  dfm_dense_bf16 *bf16;
+  dfm_dense_tiles *tiles;
 };
 
 static int round_up(int n, int step) {
@@ -18,10 +18,10 @@ static int round_up(int n, int step) {
 
 /* 128 rows run the matrix multiply at full speed and leave a block's activations in the second-level cache; small batches are
  * cut finer so that several threads have work. */
-int dfm_dense_block(int capacity, bool is_bf16) {
+int dfm_dense_block(int capacity, int parts) {
   enum { MOST = 128 };
   const int sixteenth = (capacity / 16 + 15) / 16 * 16;
-  if (is_bf16) return dfm_dense_bf16_block(capacity);
+  if (parts > 0) return dfm_dense_tiles_block(capacity, parts);
   return sixteenth < DFM_MIN_BLOCK ? DFM_MIN_BLOCK : sixteenth > MOST ? MOST : sixteenth;
 }
 
@@ -30,7 +30,7 @@ int dfm_dense_tasks(const dfm_layer *layer) {
 }
 
 void dfm_dense_task(const dfm_layer *layer, int task, int *h0, int *h1) {
-  const int n = dfm_dense_tasks(layer), rows = round_up((layer->n_out + n - 1) / n, DFM_BF16_BLOCK);
+  const int n = dfm_dense_tasks(layer), rows = round_up((layer->n_out + n - 1) / n, DFM_TILE_BLOCK);
   *h0 = task * rows;
   *h1 = *h0 + rows < layer->n_out ? *h0 + rows : layer->n_out;
 }
@@ -40,8 +40,8 @@ dfm_status dfm_dense_create(const dfm_dense_settings *settings, dfm_dense **out,
   *out = NULL;
   if (!dfm_net_has_dense(settings->net)) return DFM_OK;
   DFM_TRY(dfm_alloc(&dense, 1, sizeof *dense, error));
-  const dfm_status status = settings->is_bf16 ? dfm_dense_bf16_create(settings, &dense->bf16, error)
-                                              : dfm_dense_float32_create(settings, &dense->float32, error);
+  const dfm_status status = settings->tiles ? dfm_dense_tiles_create(settings, &dense->tiles, error)
+                                            : dfm_dense_float32_create(settings, &dense->float32, error);
   if (status == DFM_OK)
     *out = dense;
   else
@@ -52,18 +52,18 @@ dfm_status dfm_dense_create(const dfm_dense_settings *settings, dfm_dense **out,
 void dfm_dense_free(dfm_dense *dense) {
   if (!dense) return;
   dfm_dense_float32_free(dense->float32);
-  dfm_dense_bf16_free(dense->bf16);
+  dfm_dense_tiles_free(dense->tiles);
   free(dense);
 }
 
 int dfm_dense_begin_tasks(const dfm_dense *dense) {
   if (!dense) return 0;
-  return dense->bf16 ? dfm_dense_bf16_begin_tasks(dense->bf16) : dfm_dense_float32_begin_tasks(dense->float32);
+  return dense->tiles ? dfm_dense_tiles_begin_tasks(dense->tiles) : dfm_dense_float32_begin_tasks(dense->float32);
 }
 
 void dfm_dense_begin_task(dfm_dense *dense, const float *weight, int task) {
-  if (dense->bf16)
-    dfm_dense_bf16_begin_task(dense->bf16, weight, task);
+  if (dense->tiles)
+    dfm_dense_tiles_begin_task(dense->tiles, weight, task);
   else
     dfm_dense_float32_begin_task(dense->float32, weight, task);
 }
@@ -85,42 +85,42 @@ void dfm_dense_begin(dfm_dense *dense, const float *weight, dfm_pool *pool) {
 }
 
 bool dfm_dense_feeds(const dfm_dense *dense, const dfm_layer *layer) {
-  return dense->bf16 && dfm_dense_bf16_feeds(dense->bf16, layer);
+  return dense->tiles && dfm_dense_tiles_feeds(dense->tiles, layer);
 }
 
 void dfm_dense_forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {
-  if (pass->dense->bf16)
-    dfm_dense_bf16_forward(pass->dense->bf16, layer, pass, b0, b1);
+  if (pass->dense->tiles)
+    dfm_dense_tiles_forward(pass->dense->tiles, layer, pass, b0, b1);
   else
     dfm_dense_float32_forward(pass->dense->float32, layer, pass, b0, b1);
 }
 
 void dfm_dense_backward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {
-  if (pass->dense->bf16)
-    dfm_dense_bf16_backward(pass->dense->bf16, layer, pass, b0, b1);
+  if (pass->dense->tiles)
+    dfm_dense_tiles_backward(pass->dense->tiles, layer, pass, b0, b1);
   else
     dfm_dense_float32_backward(pass->dense->float32, layer, pass, b0, b1);
 }
 
 int dfm_dense_piece(const dfm_dense *dense) {
-  return dense && dense->bf16 ? dfm_dense_bf16_piece(dense->bf16) : 0;
+  return dense && dense->tiles ? dfm_dense_tiles_piece(dense->tiles) : 0;
 }
 
 void dfm_dense_accumulate(const dfm_layer *layer, const dfm_pass *pass, int task, int b0) {
   int h0, h1;
   dfm_dense_task(layer, task, &h0, &h1);
-  dfm_dense_bf16_accumulate(pass->dense->bf16, layer, pass->B, b0, h0, h1, NULL);
+  dfm_dense_tiles_accumulate(pass->dense->tiles, layer, pass->B, b0, h0, h1, NULL);
 }
 
-bool dfm_dense_is_bf16(const dfm_dense *dense) {
-  return dense && dense->bf16;
+int dfm_dense_parts(const dfm_dense *dense) {
+  return dense && dense->tiles ? dfm_dense_tiles_parts(dense->tiles) : 0;
 }
 
 void dfm_dense_gradient(const dfm_layer *layer, const dfm_pass *pass, int task, float *dw, float *db) {
   int h0, h1;
   dfm_dense_task(layer, task, &h0, &h1);
-  if (pass->dense->bf16)
-    dfm_dense_bf16_gradient(pass->dense->bf16, layer, pass, h0, h1, dw, db);
+  if (pass->dense->tiles)
+    dfm_dense_tiles_gradient(pass->dense->tiles, layer, pass, h0, h1, dw, db);
   else
     dfm_dense_float32_gradient(layer, pass, h0, h1, dw, db);
 }

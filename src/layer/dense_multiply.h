@@ -1,4 +1,5 @@
-/* The multiplies of a net's dense layers: edges and weights come in, edges and gradients go out; operands are float32 (dense_float32.h), or rounded to bfloat16 with sums in float32 (dense_bf16.h).
+/* The multiplies of a net's dense layers: edges and weights come in, edges and gradients go
+ * out; operands are float32 as it lies (dense_float32.h) or become tiles (dense_tiles.h: bfloat16, or float32 in three parts).
  *
  * Weights are packed once a step into the form that multiplies fastest. */
 #ifndef DFM_LAYER_DENSE_MULTIPLY_H
@@ -14,16 +15,16 @@ typedef struct dfm_dense dfm_dense;
 typedef struct dfm_dense_settings {
   const dfm_net *net;
   const dfm_kernel *kernel;
-  int block;    /* rows of a forward or backward multiply, dfm_dense_block; edges hold whole blocks */
-  int capacity; /* rows of a batch that is trained on, at most; 0: nothing but forward runs */
-  int threads;  /* that multiply at a time, at most; with capacity 0 each has a block's room (dfm_pass) */
-  bool is_bf16;
+  int block;              /* rows of a forward or backward multiply, dfm_dense_block; edges hold whole blocks */
+  int capacity;           /* rows of a batch that is trained on, at most; 0: nothing but forward runs */
+  int threads;            /* that multiply at a time, at most; with capacity 0 each has a block's room (dfm_pass) */
+  const dfm_tiles *tiles; /* dfm_kernel_tiles; NULL: float32 as it lies */
 } dfm_dense_settings;
 
-/* Rows per block for batches of up to `capacity` rows: a function of it and the precision alone, so that results do not depend
- * on threads. */
+/* Rows per block for batches of up to `capacity` rows: a function of it and the parts of a number in tiles (0: no tiles) alone, so
+ * that results do not depend on threads. */
 enum { DFM_MIN_BLOCK = 32 };
-int dfm_dense_block(int capacity, bool is_bf16);
+int dfm_dense_block(int capacity, int parts);
 
 /* NULL goes out where the net has no dense layers. Net and kernel are kept by reference. */
 dfm_status dfm_dense_create(const dfm_dense_settings *settings, dfm_dense **dense, dfm_error *error);
@@ -54,8 +55,8 @@ void dfm_dense_backward(const dfm_layer *layer, const dfm_pass *pass, int b0, in
 int dfm_dense_piece(const dfm_dense *dense);
 /* Adds the piece that starts at row b0 to dW, of gradient task `task`. */
 void dfm_dense_accumulate(const dfm_layer *layer, const dfm_pass *pass, int task, int b0);
-/* Whether it multiplies in bfloat16. NULL accepted: no. */
-bool dfm_dense_is_bf16(const dfm_dense *dense);
+/* Parts of a number where it multiplies in tiles; else, and of NULL, 0. */
+int dfm_dense_parts(const dfm_dense *dense);
 /* dW = dz^T x and db += column sums of dz over the whole batch, of gradient task `task`: rows [h0, h1) of W as
  * dfm_dense_task says. */
 void dfm_dense_gradient(const dfm_layer *layer, const dfm_pass *pass, int task, float *dw, float *db);

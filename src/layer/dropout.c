@@ -1,8 +1,9 @@
-/* Dropout: activations come in; while training each is zero with probability `rate`, else scaled by 1 / (1 - rate); otherwise they pass.
+/* Dropout: activations come in; while training each is zero with probability `rate`, else scaled by 1 / (1 - rate);
+ * otherwise they pass.
  *
- * Srivastava et al., JMLR 2014. The mask is a function of (seed, layer, step, row, unit), so backward makes it again instead of storing it. It works
- * in place where the layer before is a relu (whose derivative the zeros do not hurt), else from one edge to another: the derivative of sigmoid and
- * tanh needs their own output. */
+ * Srivastava et al., JMLR 2014. The mask is a function of (seed, layer, step, row, unit), so backward makes it again
+ * instead of storing it. It works in place where the layer before is a relu (whose derivative the zeros do not hurt),
+ * else from one edge to another: the derivative of sigmoid and tanh needs their own output. */
 #include <string.h>
 
 #include "base/random.h"

@@ -32,8 +32,8 @@ static void build_program(dfm_executor *executor, bool is_train) {
 
 size_t dfm_executor_edge_rows(int capacity) {
   size_t most = 0;
-  for (int is_bf16 = 0; is_bf16 < 2; is_bf16++) {
-    const size_t block = (size_t)dfm_dense_block(capacity, is_bf16);
+  for (int parts = 0; parts <= DFM_FLOAT32_PARTS; parts++) {
+    const size_t block = (size_t)dfm_dense_block(capacity, parts);
     const size_t rows = ((size_t)capacity + block - 1) / block * block;
     if (rows > most) most = rows;
   }
@@ -234,7 +234,7 @@ fail:
 /* Whether making the layer's gradients reads its edges. */
 static bool reads_edges(const dfm_layer *layer, const dfm_dense *dense) {
   if (!layer->kind->gradient || layer->kind->partial) return false;
-  return layer->kind != &dfm_layer_dense || !dfm_dense_is_bf16(dense);
+  return layer->kind != &dfm_layer_dense || dfm_dense_parts(dense) == 0;
 }
 
 /* Edges pass where no layer's gradient, no table and no barrier wants them after their block. */
@@ -244,7 +244,7 @@ static void find_passing(dfm_executor *executor, const dfm_dense *dense) {
   for (int i = 0; i < net->n_layers; i++) executor->has_barrier |= net->layer[i].kind->reduce_forward != NULL;
   for (int edge = 0; edge < net->n_edges; edge++) {
     const bool may =
-        executor->pass.is_train && dfm_dense_is_bf16(dense) && !executor->has_barrier && edge != DFM_EDGE_LOGIT;
+        executor->pass.is_train && dfm_dense_parts(dense) > 0 && !executor->has_barrier && edge != DFM_EDGE_LOGIT;
     executor->is_passing[edge] = may && edge != DFM_EDGE_NUMBER;
     executor->d_is_passing[edge] = may && edge != DFM_EDGE_EMBED && edge != net->fm_sums;
   }
@@ -258,7 +258,7 @@ void dfm_executor_use(dfm_executor *executor, struct dfm_dense *dense, int room)
   executor->pass.dense = dense;
   executor->pass.room = room;
   find_passing(executor, dense);
-  executor->pass.block = dfm_dense_block(executor->capacity, dfm_dense_is_bf16(dense));
+  executor->pass.block = dfm_dense_block(executor->capacity, dfm_dense_parts(dense));
 }
 
 void dfm_executor_sum_from(dfm_executor *executor, const struct dfm_sums *sums) {

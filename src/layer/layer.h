@@ -1,16 +1,19 @@
-/* Layers: activations come in, activations go out; and gradients the way back. A net is a list of layers over shared edges.
+/* Layers: activations come in, activations go out; and gradients the way back. A net is a list of layers over shared
+ * edges.
  *
- * One letter per dimension: B rows of the batch, F category fields, D number fields, K embedding width, H hidden units, V vocabulary.
- * An edge is a matrix (B, n), row-major, of values and, while training, of gradients; it holds the whole batch. A layer works on the
- * rows [b0, b1) of a block, so that all layers of a block run while its activations are in the cache; blocks are the unit of parallel work. */
+ * One letter per dimension: B rows of the batch, F category fields, D number fields, K embedding width, H hidden units,
+ * V vocabulary. An edge is a matrix (B, n), row-major, of values and, while training, of gradients; it holds the whole
+ * batch. A layer works on the rows [b0, b1) of a block, so that all layers of a block run while its activations are in
+ * the cache; blocks are the unit of parallel work. */
 #ifndef DFM_LAYER_LAYER_H
 #define DFM_LAYER_LAYER_H
 
 #include "base/pool.h"
 #include "kernel/kernel.h"
 
-/* Edges that every net has. EMBED holds the embedded fields side by side, then the numbers that the DNN sees. FIRST is the sum of the first-order
- * weights. WITHIN has one column where items of lists pair with each other: the sum of their inner products. */
+/* Edges that every net has. EMBED holds the embedded fields side by side, then the numbers that the DNN sees. FIRST is
+ * the sum of the first-order weights. WITHIN has one column where items of lists pair with each other: the sum of their
+ * inner products. */
 enum { DFM_EDGE_EMBED, DFM_EDGE_FIRST, DFM_EDGE_NUMBER, DFM_EDGE_LOGIT, DFM_EDGE_WITHIN, DFM_EDGES_FIXED };
 
 /* 16 hidden layers of four (dense, batch norm, activation, dropout) and what stands around them. */
@@ -61,7 +64,8 @@ typedef struct dfm_net_field { /* of a category field */
   bool has_within; /* a list whose items pair with each other */
 } dfm_net_field;
 
-/* What a row of the table that a field owns holds: a first-order weight (1) or none (0), then `width` factors; both 0 where no field uses it. */
+/* What a row of the table that a field owns holds: a first-order weight (1) or none (0), then `width` factors; both 0
+ * where no field uses it. */
 typedef struct dfm_net_table {
   int first, width;
   bool is_summed; /* training needs nothing of it but sums over fields (table/sum.h) */
@@ -79,9 +83,10 @@ typedef struct dfm_net {
   int fm_width;
   bool is_field_aware; /* ffm: K factors for each partner */
   int n_pairs;         /* category fields and numbers that fm or ffm sees */
-  /* Without a dnn nothing needs the embedded fields side by side: fm and ffm read table rows where they lie, through n_slots = n_pairs pointers a
-   * row of the batch, numbers first. EMBED then holds only what is no table row (numbers, pooled lists), and `tile` rows go through all layers
-   * at once, as many as the first-level cache holds. 0: EMBED is read. */
+  /* Without a dnn nothing needs the embedded fields side by side: fm and ffm read table rows where they lie, through
+   * n_slots = n_pairs pointers a row of the batch, numbers first. EMBED then holds only what is no table row (numbers,
+   * pooled lists), and `tile` rows go through all layers at once, as many as the first-level cache holds. 0: EMBED is
+   * read. */
   int n_slots, tile;
   int slot_width;   /* factors of a slot: K; ffm: n_slots K */
   int n_summed;     /* slots at the end that are sums while training: single-valued fields of tables that are summed */
@@ -136,16 +141,18 @@ struct dfm_layer_kind {
   const char *name; /* as the summary prints it */
   /* Values of rows [b0, b1) of the output from those of the input. */
   void (*forward)(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
-  /* Gradient of the input's rows from that of the output's; may overwrite the output's gradient with that before the activation. */
+  /* Gradient of the input's rows from that of the output's; may overwrite the output's gradient with that before the
+   * activation. */
   void (*backward)(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
-  /* Gradients of the parameters over the whole batch, split into tasks that own their part of the output; each fills its spans (at most two)
-   * and returns how many. NULL: no parameters, or made by reduce_backward. */
+  /* Gradients of the parameters over the whole batch, split into tasks that own their part of the output; each fills
+   * its spans (at most two) and returns how many. NULL: no parameters, or made by reduce_backward. */
   int (*tasks)(const dfm_layer *layer);
   int (*gradient)(const dfm_layer *layer, const dfm_pass *pass, int task, dfm_span span[2]);
-  /* Floats that backward leaves of each block, for `gradient` to add up in order; then it reads no edge but DFM_EDGE_LOGIT. NULL:
-   * none. */
+  /* Floats that backward leaves of each block, for `gradient` to add up in order; then it reads no edge but
+   * DFM_EDGE_LOGIT. NULL: none. */
   size_t (*partial)(const dfm_layer *layer);
-  /* Layers that need the whole batch (batch norm): block sums before forward / backward, then one thread's reduction of them in block order. */
+  /* Layers that need the whole batch (batch norm): block sums before forward / backward, then one thread's reduction of
+   * them in block order. */
   void (*sums_forward)(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);
   void (*reduce_forward)(const dfm_layer *layer, const dfm_pass *pass);
   void (*sums_backward)(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1);

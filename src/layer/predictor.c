@@ -45,7 +45,11 @@ dfm_status dfm_predictor_create(const dfm_net *net, const dfm_kernel *kernel, fl
   DFM_TRY(dfm_alloc(&predictor, 1, sizeof *predictor, error));
   predictor->source = *source;
   predictor->weight = weight;
-  predictor->settings = (dfm_dense_settings){.net = net, .kernel = kernel, .block = DFM_SCORE_ROWS, .threads = threads};
+  predictor->settings = (dfm_dense_settings){.net = net,
+                                             .kernel = kernel,
+                                             .block = DFM_SCORE_ROWS,
+                                             .threads = threads,
+                                             .tiles = dfm_kernel_tiles(kernel, false)};
   predictor->threads = threads;
   DFM_TRY_GOTO(status, dfm_alloc(&predictor->worker, (size_t)threads, sizeof *predictor->worker, error), fail);
   for (int i = 0; i < threads; i++) {
@@ -98,7 +102,7 @@ static void begin(const dfm_predictor *predictor, dfm_pool *pool) {
 dfm_status dfm_predictor_fix(dfm_predictor *predictor, bool is_bf16, dfm_pool *pool, dfm_error *error) {
   dfm_dense_settings settings = predictor->settings;
   dfm_dense *dense = NULL;
-  settings.is_bf16 = is_bf16;
+  settings.tiles = dfm_kernel_tiles(settings.kernel, is_bf16);
   DFM_TRY(dfm_dense_create(&settings, &dense, error));
   if (dense) dfm_dense_begin(dense, predictor->weight, pool);
   use(predictor, dense);

@@ -1,9 +1,9 @@
-/* Pairs within lists: the sum of inner products of each list's items comes in (DFM_EDGE_WITHIN, made where items are pooled) and is added to the
- * logit, so that with the fm branch a list's items are fields of their own.
+/* Pairs within lists: the sum of inner products of each list's items comes in (DFM_EDGE_WITHIN, made where items are
+ * pooled) and is added to the logit, so that with the fm branch a list's items are fields of their own.
  *
- * For s = sum_p c_p v_p: sum_{p<q} c_p c_q <v_p, v_q> = 1/2 (|s|^2 - sum_p c_p^2 |v_p|^2). Backward adds dlogit s to the gradient of s; what belongs
- * to one item alone, -dlogit c_p^2 v_p, its table takes (table/update.c). In ffm v_p are the factors that the list has for itself,
- * and s comes back as that of a partner. */
+ * For s = sum_p c_p v_p: sum_{p<q} c_p c_q <v_p, v_q> = 1/2 (|s|^2 - sum_p c_p^2 |v_p|^2). Backward adds dlogit s to
+ * the gradient of s; what belongs to one item alone, -dlogit c_p^2 v_p, its table takes (table/update.c). In ffm v_p
+ * are the factors that the list has for itself, and s comes back as that of a partner. */
 #include "layer/layer.h"
 
 static void forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {

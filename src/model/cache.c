@@ -261,8 +261,8 @@ static dfm_status read_file(const cache *c, const source *from, parts *rows, dfm
 static dfm_status keep(const cache *c, const source *from, parts *rows, dfm_error *error) {
   uint64_t digest; /* as it was written: what lies there by then may be another run's, made with other settings */
   parts kept = {0};
-  DFM_TRY(
-      dfm_write_rows(c->dataset_path, rows->train, rows->valid, from->recipe, from->options->threads, &digest, error));
+  DFM_TRY(dfm_write_rows(c->dataset_path, rows->train, rows->valid, from->recipe, from->options->threads, NULL, &digest,
+                         error));
   const dfm_status status = write_json(c, digest, error);
   if (status != DFM_OK) {
     unlink(c->dataset_path); /* of no use to anybody, and may be large */

@@ -62,8 +62,8 @@ dfm_status dfm_model_read_table(const dfm_st_file *file, const char *path, const
 
 /* Whether a run by `recipe` may go on from `model`: settings that make a model what it is must be the model's. */
 dfm_status dfm_recipe_check_from(const dfm_recipe *recipe, const dfm_model *model, dfm_error *error);
-/* Whether a run by `recipe` may resume from the checkpoint at `path`, whose recipe is `saved_yaml`: all settings must be
- * the same; the first that is not is named. */
+/* Whether a run by `recipe` may resume from the checkpoint at `path`, whose recipe is `saved_yaml`: all settings must
+ * be the same; the first that is not is named. */
 dfm_status dfm_recipe_check_resume(const dfm_recipe *recipe, const char *saved_yaml, const char *path,
                                    dfm_error *error);
 

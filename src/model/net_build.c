@@ -68,8 +68,8 @@ static dfm_status describe_fields(dfm_net *net, const dfm_encoder *encoder, cons
   return DFM_OK;
 }
 
-/* Tables whose rows training has no need to see side by side: without a dnn and field-aware pairs, each of their fields has one value a row, and
- * takes part in all that the table holds. */
+/* Tables whose rows training has no need to see side by side: without a dnn and field-aware pairs, each of their fields
+ * has one value a row, and takes part in all that the table holds. */
 static void find_summed(dfm_net *net, const dfm_encoder *encoder, const dfm_model_kind *kind) {
   if ((kind->branches & DFM_INTO_DNN) || net->is_field_aware) return;
   for (int f = 0; f < net->F; f++) net->table[net->field[f].table].is_summed = true;
@@ -82,7 +82,8 @@ static void find_summed(dfm_net *net, const dfm_encoder *encoder, const dfm_mode
   for (int t = 0; t < net->F; t++) net->has_sums |= net->table[t].is_summed;
 }
 
-/* Slots for the fields of the pair branch, of which summed ones come last: field-aware factors are in the order of fields. */
+/* Slots for the fields of the pair branch, of which summed ones come last: field-aware factors are in the order of
+ * fields. */
 static void give_field_slots(dfm_net *net, const dfm_encoder *encoder, const dfm_model_kind *kind) {
   for (int is_summed = 0; is_summed < 2; is_summed++)
     for (int f = 0; f < net->F; f++) {
@@ -118,8 +119,8 @@ static dfm_status give_slots(dfm_net *net, const dfm_encoder *encoder, const dfm
   return DFM_OK;
 }
 
-/* EMBED is [numbers' factors][fm only][fm and dnn][dnn only][numbers for the dnn]: fm reads a prefix and the dnn a suffix of it, so that neither
- * copies anything. Where the net has slots it is [numbers' factors][lists]. */
+/* EMBED is [numbers' factors][fm only][fm and dnn][dnn only][numbers for the dnn]: fm reads a prefix and the dnn a
+ * suffix of it, so that neither copies anything. Where the net has slots it is [numbers' factors][lists]. */
 static dfm_status lay_out(dfm_net *net, const dfm_recipe *recipe, const dfm_encoder *encoder,
                           const dfm_model_kind *kind, dfm_error *error) {
   int column = 0;

@@ -41,6 +41,16 @@ static dfm_status settle_schema(const dfm_input *input, const dfm_schema *schema
   return status;
 }
 
+dfm_status dfm_read_fields(const dfm_input *input, const dfm_schema *schema, const dfm_recipe *recipe,
+                           dfm_encoder **encoder, dfm_error *error) {
+  const dfm_data_settings settings = data_settings(recipe);
+  dfm_schema *applied;
+  DFM_TRY(settle_schema(input, schema, recipe, &applied, error));
+  const dfm_status status = dfm_encoder_create(applied, &settings, encoder, error);
+  dfm_schema_free(applied);
+  return status;
+}
+
 /* dfm_dataset_read_training, or the same for rows that stay packed. */
 typedef dfm_status reading(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
                            const dfm_data_settings *settings, const dfm_read_options *options, dfm_dataset **train,
@@ -72,16 +82,7 @@ dfm_status dfm_read_to_write(dfm_input *train_input, dfm_input *valid_input, con
 
 /* ---- rows to train a model on further */
 
-static dfm_status check_growth(const dfm_input *train_input, const dfm_input *valid_input, const dfm_model *model,
-                               const dfm_growth_options *growth, dfm_error *error) {
-  const char *file = dfm_input_dataset(train_input);
-  if (!file && valid_input) file = dfm_input_dataset(valid_input);
-  if (file) {
-    return dfm_fail(error, DFM_ERROR_MISMATCH,
-                    "%s is a dataset file, whose vocabularies are settled, so no new value of it can be admitted; give "
-                    "the text it was encoded from",
-                    file);
-  }
+static dfm_status check_growth(const dfm_model *model, const dfm_growth_options *growth, dfm_error *error) {
   if (model->encoder->is_synthetic) {
     return dfm_fail(error, DFM_ERROR_MISMATCH,
                     "the model has vocabularies without values, so it cannot grow; train one on rows of text");
@@ -99,7 +100,7 @@ dfm_status dfm_dataset_read_more(dfm_input *train_input, dfm_input *valid_input,
   const dfm_growing growing = {.encoder = model->encoder, .ages = model->age, .options = growth};
   DFM_TRY(dfm_recipe_check(recipe, error));
   DFM_TRY(dfm_recipe_check_from(recipe, model, error));
-  DFM_TRY(check_growth(train_input, valid_input, model, growth, error));
+  DFM_TRY(check_growth(model, growth, error));
   return dfm_dataset_read_growing(train_input, valid_input, &growing, &settings, options, outcome, train, valid, error);
 }
 
@@ -118,7 +119,11 @@ bool dfm_dataset_is_at(const char *path) {
 }
 
 dfm_status dfm_dataset_load(const char *path, dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
-  return dfm_dataset_file_load(path, NULL, train, valid, error);
+  dfm_dataset *part[2];
+  DFM_TRY(dfm_dataset_file_load(path, part, error));
+  *train = part[0];
+  *valid = part[1];
+  return DFM_OK;
 }
 
 dfm_status dfm_dataset_verify(const char *path, dfm_error *error) {
@@ -143,7 +148,8 @@ dfm_status dfm_shaping_json(const dfm_recipe *recipe, char **text, dfm_error *er
 }
 
 dfm_status dfm_write_rows(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
-                          const dfm_recipe *recipe, int threads, uint64_t *digest, dfm_error *error) {
+                          const dfm_recipe *recipe, int threads, dfm_dataset *written[2], uint64_t *digest,
+                          dfm_error *error) {
   char *text = NULL;
   dfm_pool *pool;
   dfm_data_settings settings;
@@ -155,7 +161,7 @@ dfm_status dfm_write_rows(const char *path, const dfm_dataset *train, const dfm_
   }
   dfm_status status = dfm_pool_create_exact(threads, &pool, error);
   if (status == DFM_OK) {
-    status = dfm_dataset_file_write(path, train, valid, &origin, pool, digest, error);
+    status = dfm_dataset_file_write(path, train, valid, &origin, pool, written, digest, error);
     dfm_pool_free(pool);
   }
   free(text);
@@ -164,40 +170,28 @@ dfm_status dfm_write_rows(const char *path, const dfm_dataset *train, const dfm_
 
 dfm_status dfm_dataset_write(const char *path, const dfm_dataset *train, const dfm_dataset *valid,
                              const dfm_recipe *recipe, int threads, dfm_error *error) {
-  return dfm_write_rows(path, train, valid, recipe, threads, NULL, error);
+  return dfm_write_rows(path, train, valid, recipe, threads, NULL, NULL, error);
 }
 
-/* The rows that were written are those of the file from here on; what goes to a pipe or the like is not read back. */
-static dfm_status take_written(const char *path, int threads, dfm_dataset **train, dfm_dataset **valid,
-                               dfm_error *error) {
-  dfm_dataset *written[2] = {NULL, NULL};
-  if (!dfm_writer_replaces(path)) return dfm_dataset_unpack(*train, *valid, threads, error);
-  DFM_TRY(dfm_dataset_file_load(path, *train, &written[0], &written[1], error));
-  dfm_dataset_take_skipped(written[0], *train);
-  if (written[1]) dfm_dataset_take_skipped(written[1], *valid);
-  dfm_dataset_free(*train);
-  dfm_dataset_free(*valid);
-  *train = written[0];
-  *valid = written[1];
-  return DFM_OK;
+/* The rows that were written are those of the file from here on. */
+static void replace(dfm_dataset **rows, dfm_dataset *written) {
+  if (written) dfm_dataset_take_skipped(written, *rows);
+  dfm_dataset_free(*rows);
+  *rows = written;
 }
 
 dfm_status dfm_dataset_encode(dfm_input *train_input, dfm_input *valid_input, const dfm_schema *schema,
                               const dfm_recipe *recipe, const dfm_read_options *options, const char *path,
                               dfm_dataset **train, dfm_dataset **valid, dfm_error *error) {
-  dfm_dataset *read[2] = {NULL, NULL};
+  dfm_dataset *read[2] = {NULL, NULL}, *written[2] = {NULL, NULL};
   const int threads = options ? options->threads : 0;
   dfm_status status = dfm_read_to_write(train_input, valid_input, schema, recipe, options, &read[0], &read[1], error);
-  if (status == DFM_OK) status = dfm_write_rows(path, read[0], read[1], recipe, threads, NULL, error);
-  if (status == DFM_OK) status = take_written(path, threads, &read[0], &read[1], error);
-  if (status != DFM_OK) {
-    dfm_dataset_free(read[0]);
-    dfm_dataset_free(read[1]);
-    return status;
-  }
+  if (status == DFM_OK) status = dfm_write_rows(path, read[0], read[1], recipe, threads, written, NULL, error);
+  if (status == DFM_OK && !written[0]) status = dfm_dataset_unpack(read[0], read[1], threads, error);
+  for (int i = 0; i < 2 && (status != DFM_OK || written[0]); i++) replace(&read[i], written[i]);
   *train = read[0];
   *valid = read[1];
-  return DFM_OK;
+  return status;
 }
 
 /* What has its value already is not set again: validation.random, once set, no longer follows validation.split, which

@@ -18,8 +18,8 @@ enum {
 /* What is left of a motion after `live` steps; also the error that interpolation may make. */
 static const double negligible = 1e-8;
 
-/* All rows last touched at one step, at `start` of the pool: `terms` floats c_k after the current step, as many after the step before, and u.
- * terms = 0: sum step by step. */
+/* All rows last touched at one step, at `start` of the pool: `terms` floats c_k after the current step, as many after
+ * the step before, and u. terms = 0: sum step by step. */
 typedef struct idle_gap {
   size_t start;
   int terms;
@@ -160,8 +160,9 @@ static double root_of_step(const dfm_adam_idle *idle, int64_t t) {
   return idle->epsilon_keras ? 1 : sqrt(correction(idle->beta2, t));
 }
 
-/* Terms that keep the error of 1 / (1 + y d), |d| <= reach, under `negligible` of it. The polynomial that meets it at Chebyshev's nodes errs by
- * T_N(2 y - 1) / T_N(x) of it, where x = -2 / d - 1 is its pole's place and |x| at least 2 / reach - 1. */
+/* Terms that keep the error of 1 / (1 + y d), |d| <= reach, under `negligible` of it. The polynomial that meets it at
+ * Chebyshev's nodes errs by T_N(2 y - 1) / T_N(x) of it, where x = -2 / d - 1 is its pole's place and |x| at least 2 /
+ * reach - 1. */
 static int terms_for(double reach) {
   const double terms = ceil(acosh(1 / negligible) / acosh(2 / reach - 1));
   return terms <= MAX_TERMS ? (int)fmax(terms, 1) : 0;
@@ -188,8 +189,9 @@ static void open_gap(dfm_adam_idle *idle, int64_t last) {
   idle->pool_length += 2 * (size_t)terms + 1;
 }
 
-/* c += a times the factors of the polynomial that is 1 / (1 + y d) at Chebyshev's nodes. With T the rule's polynomial and q = -d that is
- * (1 - T(y) / T(1 / q)) / (1 - q y): divided out, y^k has the factor q^k over T(1 / q) q^N of its terms above k. */
+/* c += a times the factors of the polynomial that is 1 / (1 + y d) at Chebyshev's nodes. With T the rule's polynomial
+ * and q = -d that is (1 - T(y) / T(1 / q)) / (1 - q y): divided out, y^k has the factor q^k over T(1 / q) q^N of its
+ * terms above k. */
 static void add_term(double *c, const idle_rule *rule, int terms, double a, double d) {
   double power[MAX_TERMS + 1], above[MAX_TERMS + 1];
   power[0] = 1;

@@ -26,6 +26,21 @@ static dfm_status list_members(dfm_tables *tables, dfm_error *error) {
   return DFM_OK;
 }
 
+/* A table's shape; returns the words that its rows take. */
+static size_t shape_table(const dfm_tables_settings *settings, int f, dfm_tables *tables) {
+  dfm_table *table = &tables->table[f];
+  table->field = f;
+  table->first = settings->first[f];
+  table->n = settings->first[f] + settings->width[f];
+  table->V = table->n > 0 ? dfm_encoder_rows(settings->encoder, f) : 0;
+  table->is_summed = settings->is_summed[f];
+  table->is_frozen = settings->encoder->category[f].settings.trainable == 0;
+  table->stride = table->n * (1 + (table->is_frozen ? 0 : tables->states)) + 1;
+  table->is_swept = !settings->lazy && !table->is_frozen &&
+                    ((table->first && settings->l2_first > 0) || (settings->width[f] > 0 && settings->l2_factors > 0));
+  return (size_t)table->V * (size_t)table->stride;
+}
+
 dfm_status dfm_tables_create(const dfm_tables_settings *settings, dfm_tables **out, dfm_error *error) {
   const int F = settings->encoder->F;
   dfm_tables *tables = NULL;
@@ -43,20 +58,7 @@ dfm_status dfm_tables_create(const dfm_tables_settings *settings, dfm_tables **o
   DFM_TRY_GOTO(status, dfm_alloc(&tables->table, (size_t)F, sizeof *tables->table, error), fail);
   DFM_TRY_GOTO(status, list_members(tables, error), fail);
   size_t words = 0;
-  for (int f = 0; f < F; f++) {
-    dfm_table *table = &tables->table[f];
-    table->field = f;
-    table->first = settings->first[f];
-    table->n = settings->first[f] + settings->width[f];
-    table->V = table->n > 0 ? dfm_encoder_rows(settings->encoder, f) : 0;
-    table->is_summed = settings->is_summed[f];
-    table->is_frozen = settings->encoder->category[f].settings.trainable == 0;
-    table->stride = table->n * (1 + (table->is_frozen ? 0 : tables->states)) + 1;
-    table->is_swept =
-        !settings->lazy && !table->is_frozen &&
-        ((table->first && settings->l2_first > 0) || (settings->width[f] > 0 && settings->l2_factors > 0));
-    words += (size_t)table->V * (size_t)table->stride;
-  }
+  for (int f = 0; f < F; f++) words += shape_table(settings, f, tables);
   tables->size_bytes = words * sizeof(float);
   DFM_TRY_GOTO(status, dfm_pages_alloc(&tables->pages, tables->size_bytes, error), fail);
   float *rows = tables->pages;

@@ -97,8 +97,9 @@ void dfm_peak_free(dfm_peak *peak);
 dfm_status dfm_peak_measure(const dfm_bench *bench, const dfm_peak *peak, double *onednn, double *own,
                             dfm_error *error);
 
-/* ---- bench_bf16.c: the same multiplies by tiles in bfloat16, of 512 rows, without the conversions around them */
-dfm_status dfm_bench_bf16_peak(const dfm_bench *bench, const dfm_net *net, double *rate, dfm_error *error);
+/* ---- bench_tiles.c: the same multiplies in tiles, of 512 rows, without the conversions around them */
+dfm_status dfm_bench_tiles_peak(const dfm_bench *bench, const dfm_net *net, const dfm_tiles *tiles, double *rate,
+                                dfm_error *error);
 
 /* ---- the parts of the result */
 dfm_status dfm_bench_kernels(const dfm_bench *bench, const dfm_net *net, dfm_error *error);

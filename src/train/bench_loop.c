@@ -141,12 +141,15 @@ static dfm_status measure_limits(dfm_loop *loop, dfm_error *error) {
   const dfm_tables *tables = loop->main.stepper->tables;
   const dfm_table *table = &tables->table[0];
   const size_t row_bytes = (size_t)table->stride * sizeof(float);
+  const dfm_tiles *tiles = dfm_kernel_tiles(loop->bench->kernel, false);
   double rate, own;
   DFM_TRY(dfm_peak_measure(loop->bench, &loop->peak_of, &rate, &own, error));
+  if (tiles) DFM_TRY(dfm_bench_tiles_peak(loop->bench, loop->main.stepper->net, tiles, &own, error));
   dfm_sample(&loop->peak, loop->peak_of.has_onednn ? rate : own);
   dfm_sample(&loop->own, own);
   if (loop->bf16) {
-    DFM_TRY(dfm_bench_bf16_peak(loop->bench, loop->main.stepper->net, &rate, error));
+    DFM_TRY(dfm_bench_tiles_peak(loop->bench, loop->main.stepper->net, dfm_kernel_tiles(loop->bench->kernel, true),
+                                 &rate, error));
     dfm_sample(&loop->bf16_peak, rate);
   }
   dfm_sample(&loop->rows, dfm_bench_random_rows(loop->bench, tables->pages, tables->size_bytes / row_bytes, row_bytes));

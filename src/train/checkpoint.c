@@ -129,12 +129,28 @@ done:
 
 /* ---- resuming */
 
-static dfm_status check_same(const dfm_run *run, const dfm_st_file *file, const char *path, const char *data,
-                             dfm_error *error) {
-  char fingerprint[20];
+/* Its position; an error where the file is none, or another recipe's. */
+static dfm_status find_position(const dfm_recipe *recipe, const dfm_st_file *file, const char *path,
+                                const char **position, dfm_error *error) {
   const char *saved = dfm_st_metadata(file, "recipe");
+  *position = dfm_st_metadata(file, "checkpoint");
+  if (!*position)
+    return dfm_fail(error, DFM_ERROR_FORMAT, "%s is no checkpoint; give --resume a file that --checkpoint wrote", path);
   if (!saved) return dfm_fail(error, DFM_ERROR_FORMAT, "checkpoint %s lacks its recipe; the file is damaged", path);
-  DFM_TRY(dfm_recipe_check_resume(run->trainer->recipe, saved, path, error));
+  return dfm_recipe_check_resume(recipe, saved, path, error);
+}
+
+dfm_status dfm_checkpoint_check(const dfm_recipe *recipe, const char *path, dfm_error *error) {
+  dfm_st_file *file;
+  const char *position;
+  DFM_TRY(dfm_st_open(path, &file, error));
+  const dfm_status status = find_position(recipe, file, path, &position, error);
+  dfm_st_close(file);
+  return status;
+}
+
+static dfm_status check_data(const dfm_run *run, const char *path, const char *data, dfm_error *error) {
+  char fingerprint[20];
   snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, run->fingerprint);
   if (strcmp(fingerprint, data) == 0) return DFM_OK;
   return dfm_fail(
@@ -145,12 +161,11 @@ static dfm_status check_same(const dfm_run *run, const dfm_st_file *file, const 
 }
 
 static dfm_status read_position(dfm_run *run, const dfm_st_file *file, const char *path, dfm_error *error) {
-  const char *text = dfm_st_metadata(file, "checkpoint"), *data;
+  const char *text, *data;
   json_int_t epoch, batch, best_epoch, since_best, since_drop;
   dfm_position *position = &run->position;
   json_t *best, *valid;
-  if (!text)
-    return dfm_fail(error, DFM_ERROR_FORMAT, "%s is no checkpoint; give --resume a file that --checkpoint wrote", path);
+  DFM_TRY(find_position(run->trainer->recipe, file, path, &text, error));
   json_t *json = json_loads(text, 0, NULL);
   if (!json ||
       json_unpack(json, "{s:I, s:I, s:F, s:o, s:I, s:I, s:I, s:o, s:s}", "epoch", &epoch, "batch", &batch,
@@ -168,7 +183,7 @@ static dfm_status read_position(dfm_run *run, const dfm_st_file *file, const cha
   position->best_epoch = best_epoch;
   position->epochs_since_best = since_best;
   position->epochs_since_drop = since_drop;
-  const dfm_status status = check_same(run, file, path, data, error);
+  const dfm_status status = check_data(run, path, data, error);
   json_decref(json);
   return status;
 }

@@ -172,22 +172,9 @@ static void store(const dfm_solver_state *solver, const double *x) {
   }
 }
 
-/* The largest of some weights has corners, where L-BFGS stops. */
-static dfm_status check_pools(const dfm_stepper *stepper, dfm_error *error) {
-  for (int f = 0; f < stepper->net->F; f++) {
-    if (!stepper->net->field[f].pools_max) continue;
-    return dfm_fail(error, DFM_ERROR_VALUE,
-                    "list '%s' is pooled by max, which lbfgs cannot solve; pool it by sum or mean, or set "
-                    "optimizer.name to adam",
-                    stepper->encoder->category[f].name);
-  }
-  return DFM_OK;
-}
-
 static dfm_status solve(dfm_solver_state *solver, double **x, double *objective, dfm_error *error) {
   const dfm_stepper *stepper = solver->run->stepper;
   const dfm_layer *layer = linear_layer(stepper->net);
-  DFM_TRY(check_pools(stepper, error));
   DFM_TRY(dfm_alloc(&solver->first, (size_t)stepper->net->F, sizeof *solver->first, error));
   for (int f = 0; f < stepper->net->F; f++) {
     solver->first[f] = solver->n;

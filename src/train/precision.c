@@ -1,4 +1,5 @@
-/* Precision: the recipe's choice meets the net's layers and the CPU. Never by timing: the same machine chooses the same. */
+/* Precision: the recipe's choice meets the net's layers and the CPU. Never by timing: the same machine chooses the
+ * same. */
 #include "train/precision.h"
 
 #include "train/run.h"

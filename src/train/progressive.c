@@ -16,11 +16,6 @@ dfm_status dfm_progressive_open(dfm_run *run, int64_t window, dfm_error *error) 
   dfm_progressive *progressive = &run->progressive;
   const int64_t rows = dfm_dataset_rows(run->trainer->train);
   const int64_t share = rows / 20 > DFM_SMALLEST_WINDOW ? rows / 20 : DFM_SMALLEST_WINDOW;
-  if (run->trainer->recipe->optimizer.name == DFM_SOLVER_LBFGS) {
-    return dfm_fail(error, DFM_ERROR_VALUE,
-                    "optimizer.name is lbfgs, which sees all rows at once, so none can be scored before it is trained "
-                    "on; leave progressive validation out, or set optimizer.name to adam");
-  }
   progressive->window_rows = window > 0 ? window : share;
   DFM_TRY(dfm_predictor_create(run->stepper->net, run->stepper->kernel, run->stepper->weight, &rows_now,
                                run->stepper->pool, &progressive->predictor, error));

@@ -92,12 +92,19 @@ size_t dfm_progressive_list(const dfm_progressive *progressive, dfm_extra_tensor
 /* Where the run was resumed: the meters as they were. */
 dfm_status dfm_progressive_resume(dfm_run *run, const dfm_st_file *file, const char *path, dfm_error *error);
 
+/* Options that contradict the recipe or each other; what the recipe cannot train of the net's fields. */
+dfm_status dfm_run_check(const dfm_recipe *recipe, const dfm_run_options *options, dfm_error *error);
+dfm_status dfm_run_check_net(const dfm_recipe *recipe, const dfm_net *net, const dfm_encoder *encoder,
+                             dfm_error *error);
+
 /* The model's weights now, as a model file whose metrics are those of `epoch` (valid NULL: none). */
 dfm_status dfm_run_save_model(dfm_run *run, const char *path, int64_t epoch, const dfm_metrics *valid,
                               dfm_error *error);
 
 /* The same plus raw table rows, optimizer state and position. */
 dfm_status dfm_checkpoint_save(dfm_run *run, const char *path, dfm_error *error);
+/* Whether `path` is a checkpoint of this recipe. */
+dfm_status dfm_checkpoint_check(const dfm_recipe *recipe, const char *path, dfm_error *error);
 /* Puts a fresh run where the checkpoint was made; an error where data or recipe differ. */
 dfm_status dfm_checkpoint_resume(dfm_run *run, const char *path, dfm_error *error);
 

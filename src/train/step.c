@@ -88,12 +88,13 @@ static dfm_status create_weights(dfm_stepper *stepper, dfm_error *error) {
 
 dfm_status dfm_stepper_dense(const dfm_stepper *stepper, int batch_size, bool is_bf16, dfm_dense **dense,
                              dfm_error *error) {
+  const dfm_tiles *tiles = dfm_kernel_tiles(stepper->kernel, is_bf16);
   const dfm_dense_settings settings = {.net = stepper->net,
                                        .kernel = stepper->kernel,
-                                       .block = dfm_dense_block(batch_size, is_bf16),
+                                       .block = dfm_dense_block(batch_size, tiles ? tiles->parts : 0),
                                        .capacity = batch_size,
                                        .threads = dfm_pool_threads(stepper->pool),
-                                       .is_bf16 = is_bf16};
+                                       .tiles = tiles};
   return dfm_dense_create(&settings, dense, error);
 }
 

@@ -33,6 +33,7 @@ dfm_status dfm_trainer_create(const dfm_recipe *recipe, dfm_dataset *train, dfm_
   trainer->encoder = dfm_encoder_retain((dfm_encoder *)dfm_dataset_encoder(train));
   DFM_TRY_GOTO(status, dfm_recipe_copy(recipe, &trainer->recipe, error), fail);
   DFM_TRY_GOTO(status, dfm_net_build(trainer->recipe, trainer->encoder, &trainer->net, error), fail);
+  DFM_TRY_GOTO(status, dfm_run_check_net(trainer->recipe, trainer->net, trainer->encoder, error), fail);
   DFM_TRY_GOTO(status, dfm_kernel_pick(&trainer->kernel, error), fail);
   trainer->wanted_precision = (dfm_precision)trainer->recipe->precision;
   trainer->recipe->precision = dfm_precision_choose(trainer->recipe, trainer->net, trainer->kernel);
@@ -113,21 +114,6 @@ static dfm_status continue_run(dfm_run *run, dfm_error *error) {
 /* What the run starts with instead of the initialiser's weights. */
 static dfm_status preset_weights(dfm_run *run, dfm_error *error) {
   const dfm_run_options *options = run->options;
-  const bool is_lbfgs = run->trainer->recipe->optimizer.name == DFM_SOLVER_LBFGS;
-  if (is_lbfgs && options->keep_state) {
-    return dfm_fail(error, DFM_ERROR_VALUE,
-                    "optimizer.name is lbfgs, which has no state to keep; leave keep_state out, or train with adam");
-  }
-  if (options->init_path && is_lbfgs) {
-    return dfm_fail(error, DFM_ERROR_VALUE,
-                    "initial weights (%s) do not change what lbfgs finds; leave them out, or train with adam",
-                    options->init_path);
-  }
-  if (options->init_path && options->from) {
-    return dfm_fail(error, DFM_ERROR_VALUE,
-                    "both a model to go on from and initial weights (%s) were given; leave one of them out",
-                    options->init_path);
-  }
   if (options->init_path) return dfm_stepper_init_from(run->stepper, options->init_path, error);
   return options->from ? dfm_run_go_on(run, options->resume_path == NULL, error) : DFM_OK;
 }
@@ -136,6 +122,7 @@ static dfm_status open_run(dfm_run *run, dfm_error *error) {
   const dfm_trainer *trainer = run->trainer;
   const dfm_recipe *recipe = trainer->recipe;
   const int size = batch_size(trainer), piece = size > DFM_SCAN_ROWS ? size : DFM_SCAN_ROWS;
+  DFM_TRY(dfm_run_check(recipe, run->options, error));
   DFM_TRY(dfm_stepper_create(recipe, trainer->train, size, run->options->threads, &run->stepper, error));
   DFM_TRY(preset_weights(run, error));
   DFM_TRY(dfm_loader_create(trainer->train, size, recipe->train.shuffle, recipe->train.seed, &run->loader, error));
