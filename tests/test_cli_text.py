@@ -117,6 +117,45 @@ def test_pieces_and_threads():
             check(read(path("again.safetensors")) == expected, (data, threads))
 
 
+def long_rows(n=30000):
+    """Rows of lengths from 10 to 800 bytes, with blank lines; many pieces' worth."""
+    lines = []
+    for i in range(n):
+        lines.append(f"{i % 3 == 0:d},v{i * i % 977},{'w' * (i * 7919 % 40 * (20 if i // 5000 % 2 else 1))}{i % 11},{i % 257 + 0.5}")
+        if i % 997 == 0:
+            lines.append("")
+    return lines
+
+
+def test_quotes_anywhere_change_nothing():
+    """Lines are rows until there is a quote: the same rows, where some or all of them are quoted, have the same bytes."""
+    lines = long_rows()
+    all_quoted = [line and '"' + line.replace(",", '",', 1) for line in lines]
+    some = [quoted if i in (3, 9001, 9002, 20000, len(lines) - 1) or 15000 < i < 15100 else line
+            for i, (line, quoted) in enumerate(zip(lines, all_quoted))]
+    expected = None
+    for name, rows in ("none", lines), ("some", some), ("all", all_quoted):
+        text = write(f"quotes_{name}.csv", "\n".join(["label,a,b,n"] + rows) + "\n")
+        for threads in ("1", "3"):
+            succeeds("encode", text, "-o", path("quotes.safetensors"), "--label", "label", "--threads", threads)
+            content = read(path("quotes.safetensors"))
+            expected = expected or content
+            check(content == expected, f"rows of which {name} are quoted differ, {threads} threads")
+
+
+def test_wrong_rows_are_told_by_their_lines():
+    """Far from the text's start, among lines that are no rows, and behind rows left out."""
+    lines = long_rows()
+    succeeds("schema", write("lines.csv", "\n".join(["label,a,b,n"] + lines) + "\n"), "-o", path("lines.yaml"))
+    for number in (7, 12345, 29000):
+        wrong = lines[: number - 2] + ["1,x,y,many"] + lines[number - 2 :]
+        text = write("wrong.csv", "\n".join(["label,a,b,n"] + wrong) + "\n")
+        for threads in ("1", "3"):
+            options = ["-o", path("lines.safetensors"), "--schema", path("lines.yaml"), "--threads", threads]
+            fails("encode", text, *options, parts=[f"wrong.csv:{number}:7: column 'n' is numeric but has text: 'many'"])
+            contains(succeeds("encode", text, *options, "--skip-bad-rows", "1").err, "Left out 1 ", f"wrong.csv:{number}:7:")
+
+
 def test_wide_rows():
     """100,000 columns: the guess, the split and the table of fields stand it."""
     n = 100000

@@ -67,7 +67,10 @@ static dfm_status put_numbers(dfm_row *row, dfm_error *error) {
   return DFM_OK;
 }
 
-/* ---- rows without quotes, whose cells are what they hold as they stand: most */
+/* ---- rows without quotes, whose cells are what they hold as they stand, and behind which there is text: most */
+
+enum { BEHIND = DFM_SHORT_BYTES };
+_Static_assert((int)BEHIND >= (int)DFM_VALUE_HEAD, "any cell of a plain row can be loaded");
 
 static inline dfm_cell cell_at(const dfm_row *row, size_t at) {
   const uint32_t *start = row->scratch->start;
@@ -83,7 +86,7 @@ static void put_plain_categories(dfm_row *row) {
     if (at == DFM_ABSENT)
       dfm_row_put_absent(row, f);
     else
-      dfm_value_set(value, row->span->bytes + start[at], start[at + 1] - 1 - start[at], row->limit);
+      dfm_value_load(value, row->span->bytes + start[at], start[at + 1] - 1 - start[at]);
   }
 }
 
@@ -95,7 +98,7 @@ static dfm_status put_plain_numbers(dfm_row *row, dfm_error *error) {
     const size_t at = source->number_at[d];
     if (at == DFM_ABSENT)
       number[d] = NAN;
-    else if (!dfm_read_short(row->span->bytes + start[at], start[at + 1] - 1 - start[at], row->limit, &number[d]))
+    else if (!dfm_load_short(row->span->bytes + start[at], start[at + 1] - 1 - start[at], &number[d]))
       DFM_TRY(dfm_row_put_number(row, d, cell_at(row, at), error));
   }
   return DFM_OK;
@@ -120,7 +123,8 @@ static dfm_status reserve_starts(const dfm_source *source, dfm_row_scratch *scra
 static dfm_status find_plain(dfm_row *row, bool *is_plain, dfm_error *error) {
   const dfm_source *source = row->source;
   dfm_row_scratch *scratch = row->scratch;
-  *is_plain = source->has_plain_rows && !row->span->has_quote && row->watched < 0;
+  *is_plain = source->has_plain_rows && !row->span->has_quote && row->watched < 0 &&
+              row->limit - (row->span->bytes + row->span->n) >= BEHIND;
   if (!*is_plain) return DFM_OK;
   if (row->n_starts > 0) {
     *is_plain = row->n_starts == source->n_cells;

@@ -15,7 +15,7 @@
 #include "base/prefetch.h"
 #include "base/spill.h"
 
-enum { PIECE_BYTES = 1 << 20, FIRST_BYTES = 64 << 10, ALIGNMENT = 8 };
+enum { PIECE_BYTES = 1 << 20, FIRST_BYTES = 64 << 10, TOUCH_BYTES = 64 << 10, ALIGNMENT = 8 };
 /* Of a width: the column's cells are numbers, by value. */
 enum { WHOLE = 0x80 };
 
@@ -34,7 +34,7 @@ typedef struct block {
 /* What a thread fills. */
 typedef struct desk {
   uint32_t piece;
-  size_t fill;
+  size_t size, fill, touched; /* bytes of the piece; written; that memory is there for */
   bool has_piece;
 } desk;
 
@@ -116,10 +116,9 @@ static dfm_status add_piece(dfm_packed *packed, desk *to, dfm_error *error) {
   piece made = {.size = size};
   DFM_TRY(dfm_grow(&packed->pieces, &packed->pieces_capacity, packed->n_pieces + 1, sizeof *packed->pieces, error));
   DFM_TRY(dfm_pages_alloc(&made.bytes, size, error));
-  dfm_pages_touch(made.bytes, size);
   packed->pieces[packed->n_pieces] = made;
   packed->memory_bytes += size;
-  *to = (desk){.piece = (uint32_t)packed->n_pieces++, .has_piece = true};
+  *to = (desk){.piece = (uint32_t)packed->n_pieces++, .size = size, .has_piece = true};
   return DFM_OK;
 }
 
@@ -135,7 +134,7 @@ static dfm_status file_piece(dfm_packed *packed, desk *from, dfm_error *error) {
     packed->pieces[from->piece] = (piece){.at = packed->filed_bytes};
     packed->pieces[packed->n_pieces] = full;
     packed->filed_bytes += from->fill;
-    *from = (desk){.piece = (uint32_t)packed->n_pieces++, .fill = from->fill, .has_piece = true};
+    from->piece = (uint32_t)packed->n_pieces++;
   }
   const uint64_t at = packed->filed_bytes - from->fill;
   pthread_mutex_unlock(&packed->lock);
@@ -162,6 +161,15 @@ static dfm_status make_room(dfm_packed *packed, desk *to, unsigned char **base, 
   return DFM_OK;
 }
 
+/* Memory is asked for some blocks ahead: that of a whole piece takes long enough for other threads to wait for this one. */
+static void touch(const dfm_packed *packed, desk *to, unsigned char *base) {
+  const size_t needed = to->fill + packed->block_bytes, ahead = (needed / TOUCH_BYTES + 1) * TOUCH_BYTES;
+  if (needed <= to->touched) return;
+  const size_t end = ahead < to->size ? ahead : to->size;
+  dfm_pages_touch(base + to->touched, end - to->touched);
+  to->touched = end;
+}
+
 /* ---- packing */
 
 static void begin_section(dfm_packing *packing) {
@@ -186,6 +194,7 @@ dfm_status dfm_packing_begin(dfm_packed *packed, size_t number, int thread, dfm_
   block *at = &packed->blocks[number];
   *packing = (dfm_packing){.packed = packed, .block = number, .thread = thread, .rows = (int)(at[1].first - at->first)};
   DFM_TRY(make_room(packed, to, &packing->base, error));
+  touch(packed, to, packing->base);
   at->piece = to->piece;
   packing->to = packing->base + to->fill;
   begin_section(packing);

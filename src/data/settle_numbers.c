@@ -39,11 +39,15 @@ static dfm_status fit_rows(const fitting *run, int64_t row, int n, int range, in
                                    &run->error[thread]));
   numbers = run->reader[thread].numbers;
   for (int d = 0; d < run->encoder->D; d++, numbers += DFM_READER_STRIDE) {
-    run->missing[at + (size_t)d] += count_missing(numbers, n);
-    if (!needs_fit(&run->encoder->number[d])) continue;
-    const dfm_column_moments further =
-        dfm_moments_of(&run->encoder->number[d].settings, run->encoder->logs, numbers, 1, n);
-    dfm_moments_add(&run->moments[at + (size_t)d], &further);
+    const dfm_number_field *field = &run->encoder->number[d];
+    int missing;
+    if (needs_fit(field)) {
+      const dfm_column_moments further = dfm_moments_of(&field->settings, run->encoder->logs, numbers, n, &missing);
+      dfm_moments_add(&run->moments[at + (size_t)d], &further);
+    } else {
+      missing = count_missing(numbers, n);
+    }
+    run->missing[at + (size_t)d] += missing;
   }
   return DFM_OK;
 }

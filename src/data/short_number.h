@@ -23,16 +23,14 @@ static inline bool dfm_read_eight(uint64_t digits, uint32_t *number) {
   return are_digits;
 }
 
+enum { DFM_SHORT_BYTES = 9 /* a sign and eight more */ };
+
 /* Whole numbers of up to seven digits, which floats hold exactly, are read at once, moved behind leading zeros; the empty
- * cell is NaN. Lengths are as good as random, so nothing branches on them. The text can be read up to `limit`. */
-static inline bool dfm_read_short(const char *bytes, size_t n, const char *limit, float *number) {
+ * cell is NaN. Lengths are as good as random, so nothing branches on them. DFM_SHORT_BYTES can be read. */
+static inline bool dfm_load_short(const char *bytes, size_t n, float *number) {
   enum { MOST_DIGITS = 7 };
   uint64_t digits;
   uint32_t whole;
-  if (limit - bytes < 9) { /* a sign and eight bytes */
-    *number = NAN;
-    return n == 0;
-  }
   const bool is_empty = n == 0, is_negative = !is_empty & (*bytes == '-');
   n -= is_negative;
   memcpy(&digits, bytes + is_negative, sizeof digits);
@@ -43,6 +41,13 @@ static inline bool dfm_read_short(const char *bytes, size_t n, const char *limit
   const float value = is_negative ? -(float)whole : (float)whole;
   *number = is_empty ? NAN : value;
   return is_read;
+}
+
+/* The same of text that can be read up to `limit`. */
+static inline bool dfm_read_short(const char *bytes, size_t n, const char *limit, float *number) {
+  if (limit - bytes >= DFM_SHORT_BYTES) return dfm_load_short(bytes, n, number);
+  *number = NAN;
+  return n == 0;
 }
 
 #endif

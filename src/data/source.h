@@ -23,7 +23,8 @@ typedef struct dfm_source_kind {
   void (*look_ahead)(dfm_source *source);
   /* Room for the text of `n` rows' values from row `row` at hand on, that does not stand in the source as it is: bytes. */
   size_t (*text_bytes)(const dfm_source *source, size_t row, int n);
-  /* Puts the cells of row `row` at hand (of a piece: its number there, and DFM_BLOCK_ROWS for each piece before) into the next row of to->block; such text goes where to->scratch says. */
+  /* Puts the cells of row `row` at hand (of a piece: its number there, and DFM_BLOCK_ROWS for each before) into the next
+   * row of to->block; such text goes where to->scratch says. */
   dfm_status (*read)(const dfm_source *source, size_t row, dfm_row *to, dfm_error *error);
   void (*close)(dfm_source *source);
 } dfm_source_kind;
@@ -33,10 +34,10 @@ typedef struct dfm_file_rows dfm_file_rows;
 
 /* Text that fills one block. */
 typedef struct dfm_source_piece {
-  const char *bytes;
-  size_t n, used; /* bytes; used: of those lines that the block had room for, before any quote */
-  long long line; /* the first one's */
-  int lines;      /* used, whether they are rows or not */
+  const char *bytes; /* set where the block is filled, like all of it but `line` */
+  size_t n, used;    /* bytes; used: of those lines that the block had room for, before any quote */
+  long long line;    /* the first one's */
+  int lines;         /* used, whether they are rows or not */
   bool has_quote;
 } dfm_source_piece;
 
@@ -78,12 +79,11 @@ struct dfm_source {
   dfm_row_span *spans;       /* (capacity) of the rows at hand */
   dfm_row_span *spans_ahead; /* (capacity) of those that come next, as far as they were looked for: */
   size_t n_ahead;
-  bool has_quotes;         /* a quote may have a meaning */
-  dfm_text_piece *cuts;    /* (n_blocks_made) */
-  dfm_source_piece *piece; /* (n_blocks_made), of which (n_pieces) are at hand */
-  size_t piece_bytes;      /* to take for one */
-  int care,
-      next_care; /* so many times rows are told apart before they are handed out: quotes were met; and when that is so again */
+  bool has_quotes;               /* a quote may have a meaning */
+  dfm_source_piece *piece;       /* (n_blocks_made), of which (n_pieces) are at hand */
+  const char *lines, *lines_end; /* that the pieces are of, */
+  size_t piece_bytes;            /* about as many bytes each */
+  int care, next_care; /* rows are told apart beforehand so many times, as quotes were met; and when that is so again */
   /* Of formats whose cells have names: what they stand for, by a hash index of place + 1 (0 empty). */
   dfm_place *place;     /* (n_places) */
   uint32_t *place_slot; /* (place_slots), a power of two */
@@ -125,8 +125,8 @@ const char *dfm_source_name(const dfm_source *source);
 dfm_status dfm_source_first(dfm_source *source, dfm_error *error);
 /* Lets scratch 0 read row `row` at hand alone: what it unescapes goes to source->text. */
 dfm_status dfm_source_alone(dfm_source *source, size_t row, dfm_error *error);
-/* Reads row `number` at hand, the `i`th that its block is filled from, into the block's next row, or leaves it out. Where it
- * fails, block->at of that row says which it was. */
+/* Reads row `number` at hand, the `i`th that its block is filled from, into the block's next row, or leaves it out. Where
+ * it fails, block->at of that row says which it was. */
 dfm_status dfm_source_fill_row(const dfm_source *source, size_t number, int i, dfm_row *row);
 dfm_status dfm_source_fail_empty(const dfm_source *source, dfm_error *error);
 

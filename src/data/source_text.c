@@ -48,11 +48,14 @@ enum { PIECE_ROWS = DFM_BLOCK_ROWS / 8 * 7, FIRST_PIECE = 16 << 10, LEAST_PIECE 
 /* Times that rows are told apart beforehand because of quotes, at most. */
 enum { MOST_CARE = 64 };
 
-static dfm_status take_pieces(dfm_source *source, dfm_error *error) {
-  DFM_TRY(dfm_text_rows_pieces(source->rows, source->piece_bytes, source->cuts, (size_t)source->n_blocks_made,
-                               &source->n_pieces, error));
-  for (size_t i = 0; i < source->n_pieces; i++)
-    source->piece[i] = (dfm_source_piece){.bytes = source->cuts[i].bytes, .n = source->cuts[i].n};
+static dfm_status take_lines(dfm_source *source, dfm_error *error) {
+  const size_t most = (size_t)source->n_blocks_made;
+  size_t n;
+  DFM_TRY(dfm_text_rows_lines(source->rows, most * source->piece_bytes, &source->lines, &n, error));
+  if (n == 0) return DFM_OK;
+  const size_t pieces = (n + source->piece_bytes - 1) / source->piece_bytes;
+  source->lines_end = source->lines + n;
+  source->n_pieces = pieces < most ? pieces : most; /* of one line that is longer */
   return DFM_OK;
 }
 
@@ -75,7 +78,7 @@ static dfm_status next(dfm_source *source, dfm_error *error) {
   }
   source->n_at_hand = 0;
   do {
-    if (source->care == 0) DFM_TRY(take_pieces(source, error));
+    if (source->care == 0) DFM_TRY(take_lines(source, error));
     if (source->n_pieces > 0) return DFM_OK;
     DFM_TRY(dfm_text_rows_next(source->rows, source->spans, source->capacity, &source->n_at_hand, error));
     if (source->n_at_hand > 0) return DFM_OK;
@@ -109,9 +112,17 @@ static bool is_row(const dfm_source *source, const char *at, const char *to, lon
   return dfm_text_rows_is_row(source->rows, at, span->n);
 }
 
+/* Where piece `i` begins: with the first line that does so from its share of the bytes on. */
+static const char *piece_start(const dfm_source *source, size_t i) {
+  if (i == 0) return source->lines;
+  const size_t at = i * source->piece_bytes - 1, there = (size_t)(source->lines_end - source->lines);
+  const char *lf = i < source->n_pieces && at < there ? memchr(source->lines + at, '\n', there - at) : NULL;
+  return lf ? lf + 1 : source->lines_end;
+}
+
 static dfm_status fill_piece(dfm_source *source, int task, dfm_row_scratch *scratch, dfm_block *block) {
   dfm_source_piece *piece = &source->piece[task];
-  const char *at = piece->bytes, *end = at + piece->n, *to;
+  const char *at = piece_start(source, (size_t)task), *end = piece_start(source, (size_t)task + 1), *to;
   dfm_row_span span;
   dfm_row row = {.source = source,
                  .encoder = source->encoder,
@@ -120,6 +131,7 @@ static dfm_status fill_piece(dfm_source *source, int task, dfm_row_scratch *scra
                  .scratch = scratch,
                  .block = block,
                  .watched = -1};
+  *piece = (dfm_source_piece){.bytes = at, .n = (size_t)(end - at)};
   piece->has_quote = source->has_quotes && !finds_lines(source) && memchr(at, '"', piece->n);
   if (source->format->copies_text) DFM_TRY(dfm_grow(&block->text, &block->text_capacity, piece->n, 1, &block->error));
   dfm_row_scratch_use(scratch, block->text, block->text_capacity);
@@ -194,7 +206,6 @@ static dfm_status open_rows(dfm_source *source, dfm_error *error) {
   source->format = source->encoder->schema->format;
   DFM_TRY(dfm_alloc(&source->spans, source->capacity, sizeof *source->spans, error));
   DFM_TRY(dfm_alloc(&source->spans_ahead, source->capacity, sizeof *source->spans_ahead, error));
-  DFM_TRY(dfm_alloc(&source->cuts, (size_t)source->n_blocks_made, sizeof *source->cuts, error));
   DFM_TRY(dfm_alloc(&source->piece, (size_t)source->n_blocks_made, sizeof *source->piece, error));
   source->piece_bytes = FIRST_PIECE;
   DFM_TRY(open_file(source, 0, error));
@@ -209,7 +220,6 @@ static void close_rows(dfm_source *source) {
   free(source->place_slot);
   free(source->spans);
   free(source->spans_ahead);
-  free(source->cuts);
   free(source->piece);
 }
 

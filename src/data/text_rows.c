@@ -305,30 +305,28 @@ dfm_status dfm_text_rows_next(dfm_text_rows *rows, dfm_row_span *span, size_t ca
   }
 }
 
-/* ---- pieces */
+/* ---- lines */
 
-/* The end of the piece that starts at `from`: behind the last line that ends within `size` bytes, or else behind its first
- * line. NULL: there is none in the window, or it is too long for a row. */
-static const char *piece_end(const dfm_text_rows *rows, const char *from, size_t size) {
-  const size_t there = (size_t)(rows->end - from), most = there < ROW_LIMIT ? there : ROW_LIMIT;
+/* The end of the lines that start at the next one: behind the last that ends within `size` bytes, or else behind the first.
+ * NULL: there is none in the window, or it is too long for a row. */
+static const char *lines_end(const dfm_text_rows *rows, size_t size) {
+  const size_t there = (size_t)(rows->end - rows->at), most = there < ROW_LIMIT ? there : ROW_LIMIT;
   if (there <= size && rows->is_last) return rows->end;
-  const char *lf = memrchr(from, '\n', size < most ? size : most);
-  if (!lf && size < most) lf = memchr(from + size, '\n', most - size);
+  const char *lf = memrchr(rows->at, '\n', size < most ? size : most);
+  if (!lf && size < most) lf = memchr(rows->at + size, '\n', most - size);
   if (lf) return lf + 1;
   return rows->is_last && there == most ? rows->end : NULL;
 }
 
-dfm_status dfm_text_rows_pieces(dfm_text_rows *rows, size_t size, dfm_text_piece *piece, size_t capacity, size_t *n,
-                                dfm_error *error) {
+dfm_status dfm_text_rows_lines(dfm_text_rows *rows, size_t size, const char **bytes, size_t *n, dfm_error *error) {
+  const char *end;
   *n = 0;
   if (rows->line == 1 && rows->separator != 0) return DFM_OK; /* it may be for Excel */
-  while (!rows->is_last && rows->end - rows->at < ROW_LIMIT && !piece_end(rows, rows->at, size))
+  while (!(end = lines_end(rows, size)) && !rows->is_last && rows->end - rows->at < ROW_LIMIT)
     DFM_TRY(slide(rows, error));
-  for (const char *from = rows->at, *to; *n < capacity && from < rows->end; from = to, (*n)++) {
-    to = piece_end(rows, from, size);
-    if (!to) break;
-    piece[*n] = (dfm_text_piece){from, (size_t)(to - from)};
-  }
+  if (!end) return DFM_OK;
+  *bytes = rows->at;
+  *n = (size_t)(end - rows->at);
   return DFM_OK;
 }
 

@@ -28,18 +28,11 @@ dfm_status dfm_text_rows_open(dfm_feed *feed, const dfm_row_syntax *syntax, bool
 dfm_status dfm_text_rows_restart(dfm_text_rows *rows, const dfm_row_syntax *syntax, dfm_error *error);
 /* The next rows, up to `capacity` of them; `*n` = 0 at the end. After an error only close and restart are left. */
 dfm_status dfm_text_rows_next(dfm_text_rows *rows, dfm_row_span *span, size_t capacity, size_t *n, dfm_error *error);
-/* Whole lines of text. */
-typedef struct dfm_text_piece {
-  const char *bytes;
-  size_t n;
-} dfm_text_piece;
-
-/* The other way to read, by threads side by side: the text that comes next in up to `capacity` pieces of about `size` bytes.
- * Lines of a piece without a quote are rows, but for those that dfm_text_rows_is_row says are none; in one with quotes, and
- * behind it, nothing is known. None where the text ends, or where dfm_text_rows_next is to be asked. */
-dfm_status dfm_text_rows_pieces(dfm_text_rows *rows, size_t size, dfm_text_piece *piece, size_t capacity, size_t *n,
-                                dfm_error *error);
-/* Goes to `at`, the start of the text's line `line`, in or behind the pieces that were given last: either way to read goes on
+/* The other way to read, by threads side by side: whole lines of the text that comes next, of about `size` bytes, `*n` in all.
+ * Lines without a quote are rows, but for those that dfm_text_rows_is_row says are none; of what is behind a quote nothing is
+ * known. None where the text ends, or where dfm_text_rows_next is to be asked. */
+dfm_status dfm_text_rows_lines(dfm_text_rows *rows, size_t size, const char **bytes, size_t *n, dfm_error *error);
+/* Goes to `at`, the start of the text's line `line`, in or behind the lines that were given last: either way to read goes on
  * there. */
 void dfm_text_rows_go(dfm_text_rows *rows, const char *at, long long line);
 /* Line of the text that the next row starts on at the earliest. */

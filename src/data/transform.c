@@ -7,10 +7,6 @@
  * largest value far above the mean; and where at most one value in a hundred is lost to the log's floor at -1. */
 static const double HEAVY_SKEWNESS = 3, HEAVY_MAXIMUM = 20, FLOORED_SHARE = 0.01;
 
-static double value_of(const dfm_field_settings *settings, float raw) {
-  return isnan(raw) ? settings->missing : (double)raw;
-}
-
 /* Sums run in four lanes, because each addition to one waits for the last. `x` has room for a whole number of lanes. */
 enum { LANES = 4 };
 
@@ -40,38 +36,55 @@ static void spread_of(double *x, int n, double mean, double *spread, double *ske
   *skew = cube[0] + cube[1] + cube[2] + cube[3];
 }
 
-static void range_of(double *x, int n, dfm_column_moments *made) {
-  double least[LANES], most[LANES];
-  int low[LANES] = {0};
-  fill_lanes(x, n, x[0]);
-  for (int k = 0; k < LANES; k++) least[k] = most[k] = x[0];
-  for (int i = 0; i < n; i += LANES)
-    for (int k = 0; k < LANES; k++) {
-      least[k] = x[i + k] < least[k] ? x[i + k] : least[k];
-      most[k] = x[i + k] > most[k] ? x[i + k] : most[k];
-      low[k] += (i + k < n) & (x[i + k] <= -1);
+/* Least and greatest have no order, so they are looked for where values are narrowest. NaN is neither; `missing` counts, too. */
+enum { RANGE_LANES = 8 };
+
+static void range_of(const float *raw, int n, double missing, dfm_column_moments *made) {
+  float least[RANGE_LANES], most[RANGE_LANES];
+  int i = 0, low = 0;
+  for (int k = 0; k < RANGE_LANES; k++) least[k] = INFINITY, most[k] = -INFINITY;
+  for (; i + RANGE_LANES <= n; i += RANGE_LANES)
+    for (int k = 0; k < RANGE_LANES; k++) {
+      least[k] = raw[i + k] < least[k] ? raw[i + k] : least[k];
+      most[k] = raw[i + k] > most[k] ? raw[i + k] : most[k];
     }
-  made->minimum = least[0];
-  made->maximum = most[0];
-  for (int k = 0; k < LANES; k++) {
-    made->minimum = least[k] < made->minimum ? least[k] : made->minimum;
-    made->maximum = most[k] > made->maximum ? most[k] : made->maximum;
-    made->n_at_most_minus_one += low[k];
+  for (; i < n; i++) {
+    least[0] = raw[i] < least[0] ? raw[i] : least[0];
+    most[0] = raw[i] > most[0] ? raw[i] : most[0];
   }
+  made->minimum = made->maximum = missing;
+  for (int k = 0; k < RANGE_LANES; k++) {
+    made->minimum = fmin(made->minimum, least[k]);
+    made->maximum = fmax(made->maximum, most[k]);
+  }
+  made->minimum += 0.0; /* of -0 and 0 it is 0, whichever came first */
+  made->maximum += 0.0;
+  for (i = 0; i < n && made->minimum <= -1; i++) low += (isnan(raw[i]) ? missing : (double)raw[i]) <= -1;
+  made->n_at_most_minus_one = low;
+}
+
+/* The values side by side; how many. Those of the empty cells, `*n_empty`, are `missing`; NaN: none. */
+static int take_values(const float *raw, int n, double missing, double *x, int *n_empty) {
+  const int kept = !isnan(missing);
+  int m = 0, empty = 0;
+  for (int i = 0; i < n; i++) {
+    const int is_empty = isnan(raw[i]) != 0;
+    x[m] = is_empty ? missing : (double)raw[i];
+    m += kept | (is_empty ^ 1);
+    empty += is_empty;
+  }
+  *n_empty = empty;
+  return m;
 }
 
 dfm_column_moments dfm_moments_of(const dfm_field_settings *settings, const double logs[DFM_LOGS], const float *raw,
-                                  size_t stride, int n) {
+                                  int n, int *n_empty) {
   dfm_column_moments made = {0};
   double x[DFM_MOMENTS_ROWS + LANES], skew_log;
-  int m = 0;
-  for (int i = 0; i < n; i++) {
-    x[m] = value_of(settings, raw[(size_t)i * stride]);
-    m += !isnan(x[m]);
-  }
+  const int m = take_values(raw, n, settings->missing, x, n_empty);
   if (m == 0) return made;
   made.n = m;
-  range_of(x, m, &made);
+  range_of(raw, n, *n_empty > 0 ? settings->missing : NAN, &made);
   made.mean = mean_of(x, m);
   spread_of(x, m, made.mean, &made.spread, &made.skew);
   if (settings->transform != DFM_TRANSFORM_AUTO) return made;

@@ -16,9 +16,9 @@ typedef struct dfm_column_moments {
 /* Rows that dfm_moments_of takes at most. */
 enum { DFM_MOMENTS_ROWS = 512 };
 
-/* The moments of the values raw[i * stride], i < n; NaN: an empty cell. */
+/* The moments of the values raw[i], i < n; NaN: an empty cell. `*n_empty` of them. */
 dfm_column_moments dfm_moments_of(const dfm_field_settings *settings, const double logs[DFM_LOGS], const float *raw,
-                                  size_t stride, int n);
+                                  int n, int *n_empty);
 /* Those of the values behind both. Sums round, so the order of additions is part of the result. */
 void dfm_moments_add(dfm_column_moments *moments, const dfm_column_moments *further);
 /* Sets the field's shift and scale, and its transform where that was `auto`. */

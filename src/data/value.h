@@ -40,18 +40,27 @@ static inline uint64_t dfm_value_hash_of(const dfm_value *value) {
   return dfm_value_hash(dfm_value_bytes(value), value->n);
 }
 
-/* Makes the value of `n` < DFM_VALUE_ABSENT bytes, of text that can be read up to `limit`; leaves the id. */
-static inline void dfm_value_set(dfm_value *value, const char *bytes, size_t n, const char *limit) {
+/* Makes the value of `n` < DFM_VALUE_ABSENT bytes; leaves the id. DFM_VALUE_HEAD bytes can be read: one load and a mask, in place
+ * of a call for a few bytes. */
+static inline void dfm_value_load(dfm_value *value, const char *bytes, size_t n) {
   value->n = (uint32_t)n;
   if (n > DFM_VALUE_HEAD) {
     value->bytes = bytes;
-  } else if (limit - bytes >= DFM_VALUE_HEAD) { /* one load and a mask, in place of a call for a few bytes */
-    memcpy(&value->head, bytes, DFM_VALUE_HEAD);
-    value->head &= n == 0 ? 0 : UINT64_MAX >> (64 - 8 * n);
-  } else {
-    value->head = 0;
-    if (n > 0) memcpy(&value->head, bytes, n);
+    return;
   }
+  memcpy(&value->head, bytes, DFM_VALUE_HEAD);
+  value->head &= n == 0 ? 0 : UINT64_MAX >> (64 - 8 * n);
+}
+
+/* The same of text that can be read up to `limit`. */
+static inline void dfm_value_set(dfm_value *value, const char *bytes, size_t n, const char *limit) {
+  if (n > DFM_VALUE_HEAD || limit - bytes >= DFM_VALUE_HEAD) {
+    dfm_value_load(value, bytes, n);
+    return;
+  }
+  value->n = (uint32_t)n;
+  value->head = 0;
+  if (n > 0) memcpy(&value->head, bytes, n);
 }
 
 static inline dfm_value dfm_value_of(const char *bytes, size_t n) {
