@@ -1,5 +1,5 @@
-/* What comes in: the name of a shape. What goes out: how fast this machine trains and scores models of that shape, part by part, and how near that
- * is to its limits. */
+/* What comes in: the name of a shape. What goes out: how fast this machine trains and scores models of that shape,
+ * part by part, and how near that is to its limits. */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>

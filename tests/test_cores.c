@@ -1,4 +1,5 @@
-/* Cores: files as the system has them, of groups within groups and their quotas, come in; the least quota must go out. */
+/* Cores: files as the system has them, of groups within groups and their quotas, come in; the least quota must go
+ * out. */
 #include <limits.h>
 #include <sched.h>
 #include <sys/stat.h>

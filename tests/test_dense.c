@@ -1,6 +1,6 @@
-/* Dense layers: batches of every shape come in; y, dx, dW and db must be those of the operands (in bfloat16: as rounded),
- * computed in double, on every kernel table, with and without tiles; also where a batch is followed by a shorter one, and where layers feed each
- * other. */
+/* Dense layers: batches of every shape come in; y, dx, dW and db must be those of the operands (in bfloat16: as
+ * rounded), computed in double, on every kernel table, with and without tiles; also where a batch is followed by a
+ * shorter one, and where layers feed each other. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -122,7 +122,8 @@ static void gradient_task(void *context, int task, int thread) {
   assert_int_equal(f->layer->kind->gradient(f->layer, &f->pass, task, span), 2);
 }
 
-/* Every row of the edges of the batch, with what dx is added to; what lies behind the batch is what no sum may contain. */
+/* Every row of the edges of the batch, with what dx is added to; what lies behind the batch is what no sum may
+ * contain. */
 static void fill(fixture *f, int B, float **dx, float **dy) {
   const size_t in = (size_t)f->net.edge_n[IN], out = (size_t)f->net.edge_n[OUT];
   uint64_t seed = (uint64_t)B;
@@ -243,7 +244,8 @@ static void run_batch(fixture *f, int B) {
   free(dy);
 }
 
-/* Batches of one block and of several, of one chunk of dW and of two, with a part left; layers of one task and of two, and odd ones. */
+/* Batches of one block and of several, of one chunk of dW and of two, with a part left; layers of one task and of
+ * two, and odd ones. */
 static void test_against_doubles(void **state) {
   static const struct {
     int capacity, n_in, n_out;
@@ -270,7 +272,8 @@ static void test_against_doubles(void **state) {
 
 enum { LAYERS = 3, UNITS = DFM_EDGES_FIXED };
 
-/* Small whole numbers, all of whose sums are exact in bfloat16 and float32: so whichever way is taken, the bits are the same. */
+/* Small whole numbers, all of whose sums are exact in bfloat16 and float32: so whichever way is taken, the bits are
+ * the same. */
 static float small(uint64_t *seed, int one_in) {
   *seed = *seed * 6364136223846793005u + 1442695040888963407u;
   const uint32_t draw = (uint32_t)(*seed >> 33);

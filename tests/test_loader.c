@@ -160,7 +160,8 @@ static void live_chunks_are_mixed_evenly(void **state) {
   dfm_dataset_free(dataset);
 }
 
-/* A chunk of 100 lists lies in 202 arrays, and around each 64 KB may be mapped: 256 MB hold 18 chunks of 220, or 217 of all. */
+/* A chunk of 100 lists lies in 202 arrays, and around each 64 KB may be mapped: 256 MB hold 18 chunks of 220, or 217
+ * of all. */
 static void arrays_of_lists_count_for_the_window(void **state) {
   (void)state;
   enum { F = 100, CHUNK = 1024, N = 220 * CHUNK, FEW = 25 };

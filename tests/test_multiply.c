@@ -1,5 +1,5 @@
-/* Matrix multiplies in float32: matrices of every shape come in; C must be near the sums in double on every kernel table, the same
- * bits however many rows and columns are made with an element, and nothing beside C written. */
+/* Matrix multiplies in float32: matrices of every shape come in; C must be near the sums in double on every kernel
+ * table, the same bits however many rows and columns are made with an element, and nothing beside C written. */
 #include <math.h>
 #include <stdlib.h>
 

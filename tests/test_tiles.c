@@ -1,6 +1,6 @@
-/* Tiles: numbers and blocks come in; rounding must be to the nearest, parts must add up to their number, conversions must put each where
- * kernel/tiles.h says, products must be near a double's. The plain ones must give the same bits on every table. What this CPU cannot run is
- * said. */
+/* Tiles: numbers and blocks come in; rounding must be to the nearest, parts must add up to their number, conversions
+ * must put each where kernel/tiles.h says, products must be near a double's. The plain ones must give the same bits
+ * on every table. What this CPU cannot run is said. */
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -67,8 +67,8 @@ static float random_float(uint64_t *state) {
 
 /* ---- rounding */
 
-/* One in three: a bfloat16 stays what it is; what lies between it and the next goes to the nearer, the middle to the even one. From
- * `from` on: instructions take what is below 2^-126 for zero. */
+/* One in three: a bfloat16 stays what it is; what lies between it and the next goes to the nearer, the middle to the
+ * even one. From `from` on: instructions take what is below 2^-126 for zero. */
 static void check_rounding(const dfm_tiles *tiles, uint32_t from) {
   for (uint32_t i = from; i < 0x7f80; i += 3) /* up to the largest, whose next is infinity */
     for (uint32_t sign = 0; sign < 2; sign++) {

@@ -52,8 +52,8 @@ float dfm_random_uniform(uint64_t key, uint64_t counter) {
 }
 
 uint64_t dfm_random_below(uint64_t key, uint64_t counter, uint64_t bound) {
-  /* The lowest 2^64 mod bound values are refused, so that what is left is a multiple of bound. They are less than bound, which
-   * saves most numbers the division. */
+  /* The lowest 2^64 mod bound values are refused, so that what is left is a multiple of bound. They are less than
+   * bound, which saves most numbers the division. */
   uint64_t retry = 0, bits;
   do bits = philox_u64(key, counter, retry++);
   while (bits < bound && bits < (0 - bound) % bound);

@@ -301,7 +301,8 @@ static size_t round_up(uint64_t n) {
   return (size_t)((n + DFM_CHECKSUM_BLOCK - 1) / DFM_CHECKSUM_BLOCK * DFM_CHECKSUM_BLOCK);
 }
 
-/* Of the blocks that begin in the `n` bytes of the data from `at` on, which are at `bytes` with the end of the last one. */
+/* Of the blocks that begin in the `n` bytes of the data from `at` on, which are at `bytes` with the end of the last
+ * one. */
 static void set_checksums(const dfm_st_writer *writer, const uint8_t *bytes, uint64_t at, size_t n) {
   for (uint64_t block = round_up(at); block < at + n; block += DFM_CHECKSUM_BLOCK) {
     const uint64_t left = writer->declared - block, size = left < DFM_CHECKSUM_BLOCK ? left : DFM_CHECKSUM_BLOCK;
@@ -311,8 +312,8 @@ static void set_checksums(const dfm_st_writer *writer, const uint8_t *bytes, uin
   }
 }
 
-/* Makes the data's bytes in a piece of the file, and sets their checksums. The last block that begins there is made to its end; the
- * piece behind makes that part again. */
+/* Makes the data's bytes in a piece of the file, and sets their checksums. The last block that begins there is made
+ * to its end; the piece behind makes that part again. */
 static void make_task(void *context, int task, int thread) {
   making *run = context;
   const uint64_t declared = run->writer->declared,

@@ -25,12 +25,13 @@ typedef struct dfm_cells {
 dfm_status dfm_delimited_split(const dfm_row_span *span, char separator, const char *path, const char *limit,
                                dfm_cells *cells, dfm_error *error);
 void dfm_cells_clear(dfm_cells *cells);
-/* Where the cells of a row without a quote begin, counted from its first byte: cell i is [start[i], start[i + 1] - 1).
- * `start` has room for DFM_MATCH_BYTES more than `most` + 1. The number of cells; more than `most` are not told apart. */
+/* Where the cells of a row without a quote begin, counted from its first byte: cell i is [start[i], start[i + 1] -
+ * 1). `start` has room for DFM_MATCH_BYTES more than `most` + 1. The number of cells; more than `most` are not told
+ * apart. */
 size_t dfm_delimited_starts(const dfm_row_span *span, char separator, const char *limit, size_t most, uint32_t *start);
 
-/* The same where nothing is known of the line but that it ends before `end`: returns where, and `*n` cells; NULL: it has a
- * quote. A carriage return at its end is not the last cell's. */
+/* The same where nothing is known of the line but that it ends before `end`: returns where, and `*n` cells; NULL: it
+ * has a quote. A carriage return at its end is not the last cell's. */
 const char *dfm_delimited_find_line(const char *line, const char *end, char separator, const char *limit, size_t most,
                                     uint32_t *start, size_t *n);
 

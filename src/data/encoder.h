@@ -103,8 +103,8 @@ uint32_t dfm_encoder_first(const dfm_encoder *encoder, int f);
 bool dfm_encoder_fingerprint(const dfm_encoder *encoder, int f, uint32_t id, uint64_t *fingerprint);
 /* Asks the memory for what the fingerprints of n values take, before they are made one by one: each is two misses. */
 void dfm_encoder_ask_fingerprints(const dfm_encoder *encoder, int f, const uint32_t *id, size_t n);
-/* What value `i` of field f is for people: its bytes; of a bucket the name of what falls into it, written to `room`. `*n`
- * bytes, not terminated. */
+/* What value `i` of field f is for people: its bytes; of a bucket the name of what falls into it, written to `room`.
+ * `*n` bytes, not terminated. */
 enum { DFM_VALUE_NAME_BYTES = 96 };
 const char *dfm_encoder_value_name(const dfm_encoder *encoder, int f, uint32_t i, char room[DFM_VALUE_NAME_BYTES],
                                    size_t *n);

@@ -29,8 +29,8 @@ typedef struct dfm_format {
   dfm_status (*open)(dfm_source *source, dfm_error *error);
   /* The same in a further one, which must be built alike. NULL: there is nothing to look for. */
   dfm_status (*open_next)(dfm_source *source, dfm_error *error);
-  /* Where rows are plain (source.h): the end of the line that starts at `line`, before `end`, and what is to be found of its
-   * cells on the way; NULL: it has a quote. No function: nothing is found with it. */
+  /* Where rows are plain (source.h): the end of the line that starts at `line`, before `end`, and what is to be
+   * found of its cells on the way; NULL: it has a quote. No function: nothing is found with it. */
   const char *(*find_line)(dfm_row *row, const char *line, const char *end);
   /* Reads a row into its block's next row. */
   dfm_status (*read)(dfm_row *row, dfm_error *error);

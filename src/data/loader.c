@@ -43,8 +43,9 @@ static int64_t larger(int64_t a, int64_t b) {
   return a > b ? a : b;
 }
 
-/* Fisher-Yates: Durstenfeld, "Algorithm 235: Random permutation", CACM 1964. Draw i is number `counter + i` of `key`. What is exchanged may lie all over
- * some megabytes, so several draws are made, and their places asked for, before the first one is used. */
+/* Fisher-Yates: Durstenfeld, "Algorithm 235: Random permutation", CACM 1964. Draw i is number `counter + i` of
+ * `key`. What is exchanged may lie all over some megabytes, so several draws are made, and their places asked for,
+ * before the first one is used. */
 static void shuffle(int64_t *values, int64_t n, uint64_t key, uint64_t counter) {
   enum { DRAWS = 64 };
   int64_t j[DRAWS];

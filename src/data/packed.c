@@ -1,7 +1,8 @@
 /* Packed rows: columns of cells come in; narrow columns in pieces of memory, or of a file, go out, and back.
  *
- * A block's section is its columns' widths, a byte each, and the columns, each from a multiple of 8 bytes on. A thread
- * fills pieces of its own; what is full stays in memory while the budget lasts, and is written to the file after that. */
+ * A block's section is its columns' widths, a byte each, and the columns, each from a multiple of 8 bytes on. A
+ * thread fills pieces of its own; what is full stays in memory while the budget lasts, and is written to the file
+ * after that. */
 #include "data/packed.h"
 
 #include <errno.h>
@@ -161,7 +162,8 @@ static dfm_status make_room(dfm_packed *packed, desk *to, unsigned char **base, 
   return DFM_OK;
 }
 
-/* Memory is asked for some blocks ahead: that of a whole piece takes long enough for other threads to wait for this one. */
+/* Memory is asked for some blocks ahead: that of a whole piece takes long enough for other threads to wait for this
+ * one. */
 static void touch(const dfm_packed *packed, desk *to, unsigned char *base) {
   const size_t needed = to->fill + packed->block_bytes, ahead = (needed / TOUCH_BYTES + 1) * TOUCH_BYTES;
   if (needed <= to->touched) return;
@@ -208,8 +210,8 @@ void dfm_packing_end(dfm_packing *packing) {
   packing->packed->desks[packing->thread].fill = fill;
 }
 
-/* The next column; `kind` is WHOLE or 0. `bits` has all bits of the cells plus one: NONE, which is zero then, is as narrow
- * as any. */
+/* The next column; `kind` is WHOLE or 0. `bits` has all bits of the cells plus one: NONE, which is zero then, is as
+ * narrow as any. */
 static void pack(dfm_packing *packing, const uint32_t *cells, uint32_t bits, unsigned kind) {
   const size_t n = (size_t)packing->rows;
   const unsigned width = bits <= UINT8_MAX ? 1 : bits <= UINT16_MAX ? 2 : 4;

@@ -1,8 +1,8 @@
 /* Packed rows: blocks of rows come in column by column; each block's columns lie as narrow as their cells allow, in
  * memory and beyond a budget in a file without a name; columns of any rows go out as they came in.
  *
- * Rows lie so while they are read, for about half of the bytes that they have in a dataset. A cell is 32 bits. A column of
- * a block whose cells are less than 255 takes a byte each, less than 65535 two, where all ones stand for
+ * Rows lie so while they are read, for about half of the bytes that they have in a dataset. A cell is 32 bits. A
+ * column of a block whose cells are less than 255 takes a byte each, less than 65535 two, where all ones stand for
  * DFM_PACKED_NONE; a column of numbers is packed like that where all of them are whole and not negative, or NaN. */
 #ifndef DFM_DATA_PACKED_H
 #define DFM_DATA_PACKED_H

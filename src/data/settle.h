@@ -1,5 +1,5 @@
-/* Settling: packed rows with provisional values come in; vocabularies, fitted numbers and what the values become go out.
- * Private to the dataset's own files. */
+/* Settling: packed rows with provisional values come in; vocabularies, fitted numbers and what the values become go
+ * out. Private to the dataset's own files. */
 #ifndef DFM_DATA_SETTLE_H
 #define DFM_DATA_SETTLE_H
 
@@ -14,8 +14,8 @@ typedef struct dfm_unknown_cell {
   int f;
 } dfm_unknown_cell;
 
-/* Closes the builders (F) and takes the view's rows out of what they counted: for rows that turn out to validate after they
- * were read. */
+/* Closes the builders (F) and takes the view's rows out of what they counted: for rows that turn out to validate
+ * after they were read. */
 dfm_status dfm_settle_uncount(dfm_vocabulary_builder *builder, const dfm_dataset *view, dfm_pool *pool,
                               dfm_error *error);
 
@@ -29,8 +29,8 @@ dfm_status dfm_settle_uncount(dfm_vocabulary_builder *builder, const dfm_dataset
 dfm_status dfm_settle(dfm_encoder *encoder, dfm_vocabulary_builder *builder, dfm_dataset *train, dfm_dataset *valid,
                       bool counts_valid, dfm_pool *pool, dfm_unknown_cell *cell, dfm_error *error);
 
-/* The same where the encoder is grown from a model's (dfm_growing_encoder): vocabularies are, and numbers keep their fit.
- * `*growth`: of all vocabularies. */
+/* The same where the encoder is grown from a model's (dfm_growing_encoder): vocabularies are, and numbers keep their
+ * fit. `*growth`: of all vocabularies. */
 dfm_status dfm_settle_growing(const dfm_growing *growing, dfm_encoder *encoder, dfm_vocabulary_builder *builder,
                               dfm_dataset *train, dfm_dataset *valid, bool counts_valid, dfm_pool *pool,
                               dfm_unknown_cell *cell, dfm_growth *growth, dfm_error *error);
@@ -41,8 +41,8 @@ dfm_status dfm_settle_growing(const dfm_growing *growing, dfm_encoder *encoder, 
 dfm_status dfm_settle_rows(dfm_dataset *view, const dfm_cell_counts *known, dfm_pool *pool, dfm_unknown_cell *cell,
                            dfm_error *error);
 
-/* The part of it that is for numbers: fits the encoder's to `train`, and counts its empty cells in `missing` (D; NULL: does
- * not). */
+/* The part of it that is for numbers: fits the encoder's to `train`, and counts its empty cells in `missing` (D;
+ * NULL: does not). */
 dfm_status dfm_settle_numbers(dfm_encoder *encoder, const dfm_dataset *train, dfm_pool *pool, int64_t *missing,
                               dfm_error *error);
 

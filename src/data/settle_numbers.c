@@ -1,5 +1,5 @@
-/* Settling of numbers: training rows come in, packed or as arrays; the fit of each number field goes out. Ranges of rows
- * are the same whatever the threads, and what they add up is added in their order. */
+/* Settling of numbers: training rows come in, packed or as arrays; the fit of each number field goes out. Ranges of
+ * rows are the same whatever the threads, and what they add up is added in their order. */
 #include <math.h>
 #include <stdlib.h>
 

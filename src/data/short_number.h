@@ -1,5 +1,5 @@
-/* Short numbers: the bytes of a number cell come in; where they are a whole number of few digits, or none at all, as most
- * cells of logs are, the float goes out. */
+/* Short numbers: the bytes of a number cell come in; where they are a whole number of few digits, or none at all, as
+ * most cells of logs are, the float goes out. */
 #ifndef DFM_DATA_SHORT_NUMBER_H
 #define DFM_DATA_SHORT_NUMBER_H
 
@@ -25,8 +25,8 @@ static inline bool dfm_read_eight(uint64_t digits, uint32_t *number) {
 
 enum { DFM_SHORT_BYTES = 9 /* a sign and eight more */ };
 
-/* Whole numbers of up to seven digits, which floats hold exactly, are read at once, moved behind leading zeros; the empty
- * cell is NaN. Lengths are as good as random, so nothing branches on them. DFM_SHORT_BYTES can be read. */
+/* Whole numbers of up to seven digits, which floats hold exactly, are read at once, moved behind leading zeros; the
+ * empty cell is NaN. Lengths are as good as random, so nothing branches on them. DFM_SHORT_BYTES can be read. */
 static inline bool dfm_load_short(const char *bytes, size_t n, float *number) {
   enum { MOST_DIGITS = 7 };
   uint64_t digits;

@@ -1,5 +1,5 @@
-/* Sources: rows come as their kind gives them, blocks are filled from them by several threads, and what is wrong is told
- * in the order of the rows. */
+/* Sources: rows come as their kind gives them, blocks are filled from them by several threads, and what is wrong is
+ * told in the order of the rows. */
 #include "data/source.h"
 
 #include <math.h>
@@ -13,7 +13,8 @@ static void leave_out(dfm_block *block, int at) {
   block->bad_reason[block->n_bad++] = block->reason;
 }
 
-/* Row `i` at hand into the row's block, whose next row it becomes; where it is wrong, block->reason says of what kind. */
+/* Row `i` at hand into the row's block, whose next row it becomes; where it is wrong, block->reason says of what
+ * kind. */
 static dfm_status read_row(const dfm_source *source, size_t i, dfm_row *row, dfm_error *error) {
   dfm_block *block = row->block;
   block->reason = DFM_BAD_SHAPE;

@@ -1,5 +1,5 @@
-/* Source: rows of some kind, text of one or more files, Arrow batches or a dataset file, and the columns that an encoder
- * wants come in; blocks of typed cells go out. */
+/* Source: rows of some kind, text of one or more files, Arrow batches or a dataset file, and the columns that an
+ * encoder wants come in; blocks of typed cells go out. */
 #ifndef DFM_DATA_SOURCE_H
 #define DFM_DATA_SOURCE_H
 
@@ -14,17 +14,19 @@
 typedef struct dfm_source_kind {
   /* Opens the input and places the columns. */
   dfm_status (*open)(dfm_source *source, dfm_error *error);
-  /* Rows for the next blocks, `n_at_hand` of them, or `n_pieces` with rows that are yet to be found; both 0 at the end. */
+  /* Rows for the next blocks, `n_at_hand` of them, or `n_pieces` with rows that are yet to be found; both 0 at the
+   * end. */
   dfm_status (*next)(dfm_source *source, dfm_error *error);
   /* Fills a block with the rows of piece `task`; and keeps those of the `n_blocks` that hold, when all are filled. */
   dfm_status (*fill)(dfm_source *source, int task, dfm_row_scratch *scratch, dfm_block *block);
   void (*settle)(dfm_source *source);
   /* Finds rows for the call of `next` after this one's blocks are filled, which stay valid. NULL: not done ahead. */
   void (*look_ahead)(dfm_source *source);
-  /* Room for the text of `n` rows' values from row `row` at hand on, that does not stand in the source as it is: bytes. */
+  /* Room for the text of `n` rows' values from row `row` at hand on, that does not stand in the source as it is:
+   * bytes. */
   size_t (*text_bytes)(const dfm_source *source, size_t row, int n);
-  /* Puts the cells of row `row` at hand (of a piece: its number there, and DFM_BLOCK_ROWS for each before) into the next
-   * row of to->block; such text goes where to->scratch says. */
+  /* Puts the cells of row `row` at hand (of a piece: its number there, and DFM_BLOCK_ROWS for each before) into the
+   * next row of to->block; such text goes where to->scratch says. */
   dfm_status (*read)(const dfm_source *source, size_t row, dfm_row *to, dfm_error *error);
   void (*close)(dfm_source *source);
 } dfm_source_kind;
@@ -115,8 +117,8 @@ dfm_status dfm_source_unknown(dfm_source *source, int block, int r, int f, dfm_e
 
 extern const dfm_source_kind dfm_source_text, dfm_source_arrow, dfm_source_file;
 
-/* Finds the columns by name among `n` cells, in any order, or by position in rows of `n` cells; those that must be there
- * and are not are an error. */
+/* Finds the columns by name among `n` cells, in any order, or by position in rows of `n` cells; those that must be
+ * there and are not are an error. */
 dfm_status dfm_source_place_names(dfm_source *source, const dfm_cell *cells, size_t n, dfm_error *error);
 dfm_status dfm_source_place_positions(dfm_source *source, size_t n, dfm_error *error);
 /* The name for messages: of the file being read, or of the stream. */
@@ -125,8 +127,8 @@ const char *dfm_source_name(const dfm_source *source);
 dfm_status dfm_source_first(dfm_source *source, dfm_error *error);
 /* Lets scratch 0 read row `row` at hand alone: what it unescapes goes to source->text. */
 dfm_status dfm_source_alone(dfm_source *source, size_t row, dfm_error *error);
-/* Reads row `number` at hand, the `i`th that its block is filled from, into the block's next row, or leaves it out. Where
- * it fails, block->at of that row says which it was. */
+/* Reads row `number` at hand, the `i`th that its block is filled from, into the block's next row, or leaves it out.
+ * Where it fails, block->at of that row says which it was. */
 dfm_status dfm_source_fill_row(const dfm_source *source, size_t number, int i, dfm_row *row);
 dfm_status dfm_source_fail_empty(const dfm_source *source, dfm_error *error);
 

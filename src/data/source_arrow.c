@@ -53,8 +53,8 @@ static inline const arrow_place *place_at(const dfm_source *source, size_t at) {
 
 /* ---- batches */
 
-/* A dictionary with fewer entries than the batch has rows: each entry is cleaned, transformed and hashed once. Its id says
- * whether its transform took it. */
+/* A dictionary with fewer entries than the batch has rows: each entry is cleaned, transformed and hashed once. Its
+ * id says whether its transform took it. */
 static dfm_status hash_entries(const dfm_source *source, arrow_place *place, dfm_error *error) {
   const dfm_arrow_column *entries = place->column.values;
   const dfm_encoder *encoder = source->encoder;
@@ -182,7 +182,8 @@ static dfm_status read_category(int64_t r, int f, dfm_row *row, dfm_error *error
                                               : dfm_row_put_category(row, f, cell, error);
 }
 
-/* The number of a column of numbers, NaN where it is null; false: the cell is text, or one whose text must be looked at. */
+/* The number of a column of numbers, NaN where it is null; false: the cell is text, or one whose text must be looked
+ * at. */
 static inline bool find_number(const dfm_source *source, size_t at, int64_t row, float *number) {
   const dfm_arrow_column *column = &place_at(source, at)->column;
   *number = NAN;

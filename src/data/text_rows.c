@@ -11,8 +11,8 @@
 /* No row of a click log comes near ROW_LIMIT; without it one stray quote would turn the rest of a file into a single
  * cell. */
 enum { ROW_LIMIT = 64 << 20, KEEP_LIMIT = 2 * ROW_LIMIT };
-/* Quotes are looked for so far ahead: the rows' next bytes, which the first caches then have, and not a window of MBs of
- * which few rows may be wanted. */
+/* Quotes are looked for so far ahead: the rows' next bytes, which the first caches then have, and not a window of
+ * MBs of which few rows may be wanted. */
 enum { QUOTE_STEP = 32 << 10 };
 
 struct dfm_text_rows {
@@ -206,8 +206,8 @@ static found fail_open_quote(const dfm_text_rows *rows, const char *quote, dfm_e
   return BAD;
 }
 
-/* The end of the last line of a row that has quotes; at the start `*line_end` is the first line's. Text behind a closing
- * quote is left to who splits the row. */
+/* The end of the last line of a row that has quotes; at the start `*line_end` is the first line's. Text behind a
+ * closing quote is left to who splits the row. */
 static found find_quoted_end(const dfm_text_rows *rows, const char **line_end, dfm_error *error) {
   const char *at = rows->at;
   bool has_escapes;
@@ -307,8 +307,8 @@ dfm_status dfm_text_rows_next(dfm_text_rows *rows, dfm_row_span *span, size_t ca
 
 /* ---- lines */
 
-/* The end of the lines that start at the next one: behind the last that ends within `size` bytes, or else behind the first.
- * NULL: there is none in the window, or it is too long for a row. */
+/* The end of the lines that start at the next one: behind the last that ends within `size` bytes, or else behind the
+ * first. NULL: there is none in the window, or it is too long for a row. */
 static const char *lines_end(const dfm_text_rows *rows, size_t size) {
   const size_t there = (size_t)(rows->end - rows->at), most = there < ROW_LIMIT ? there : ROW_LIMIT;
   if (there <= size && rows->is_last) return rows->end;

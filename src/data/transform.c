@@ -36,7 +36,8 @@ static void spread_of(double *x, int n, double mean, double *spread, double *ske
   *skew = cube[0] + cube[1] + cube[2] + cube[3];
 }
 
-/* Least and greatest have no order, so they are looked for where values are narrowest. NaN is neither; `missing` counts, too. */
+/* Least and greatest have no order, so they are looked for where values are narrowest. NaN is neither; `missing`
+ * counts, too. */
 enum { RANGE_LANES = 8 };
 
 static void range_of(const float *raw, int n, double missing, dfm_column_moments *made) {

@@ -40,8 +40,8 @@ static inline uint64_t dfm_value_hash_of(const dfm_value *value) {
   return dfm_value_hash(dfm_value_bytes(value), value->n);
 }
 
-/* Makes the value of `n` < DFM_VALUE_ABSENT bytes; leaves the id. DFM_VALUE_HEAD bytes can be read: one load and a mask, in place
- * of a call for a few bytes. */
+/* Makes the value of `n` < DFM_VALUE_ABSENT bytes; leaves the id. DFM_VALUE_HEAD bytes can be read: one load and a
+ * mask, in place of a call for a few bytes. */
 static inline void dfm_value_load(dfm_value *value, const char *bytes, size_t n) {
   value->n = (uint32_t)n;
   if (n > DFM_VALUE_HEAD) {

@@ -48,8 +48,9 @@ _Static_assert(KEPT > STAGES * AHEAD && (KEPT & (KEPT - 1)) == 0, "hashes are ke
 /* An index up to this lies with its values in the first caches: asking ahead costs more than it brings. */
 enum { NEAR_SLOTS = 4096 };
 
-/* A search is three memory misses, each the address of the next: slot, offset, bytes. Asks for the slot of value `i`,
- * whose hash is kept from then on, for the offset of the one AHEAD before it and for the bytes of the one before that. */
+/* A search is three memory misses, each the address of the next: slot, offset, bytes. Asks for the slot of value
+ * `i`, whose hash is kept from then on, for the offset of the one AHEAD before it and for the bytes of the one
+ * before that. */
 DFM_PREFETCHES void prefetch(const dfm_vocabulary *vocabulary, const dfm_value *values, size_t n, size_t i,
                              uint64_t hash[KEPT]) {
   const uint64_t mask = vocabulary->index_size - 1;

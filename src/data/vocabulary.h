@@ -23,9 +23,9 @@ void dfm_vocabulary_clear(dfm_vocabulary *vocabulary);
 /* Slots of the index of `n` values: at most half of them are taken, so every search ends at an empty one. */
 uint64_t dfm_vocabulary_index_size(uint64_t n);
 
-/* ---- builder: numbers, and counts, the values of one field. While values are taken each is an entry of one hash index,
- * which holds a short value itself: it is found, compared and counted in one cache line. 20 to 40 bytes a value, and its text
- * where that is longer than eight bytes. Closed, a builder has records by number instead. */
+/* ---- builder: numbers, and counts, the values of one field. While values are taken each is an entry of one hash
+ * index, which holds a short value itself: it is found, compared and counted in one cache line. 20 to 40 bytes a
+ * value, and its text where that is longer than eight bytes. Closed, a builder has records by number instead. */
 
 typedef struct dfm_entry {
   uint64_t head; /* up to eight bytes: the value itself, zeros after its end; else tag << 44 | its place in the text */
@@ -54,9 +54,9 @@ typedef struct dfm_vocabulary_builder {
 /* A builder without values, which takes no memory yet. */
 void dfm_vocabulary_builder_begin(dfm_vocabulary_builder *builder, const dfm_category_field *field);
 void dfm_vocabulary_builder_clear(dfm_vocabulary_builder *builder); /* zeroed memory accepted */
-/* numbers[i] becomes the provisional number of values[i], a new one where it was not seen before, DFM_ID_NONE where it is
- * absent. Counts it, unless is_held[i] (NULL: none is). Of a field with `hash` the number is the bucket, and n + 1st
- * the empty cell's, which so stays known; nothing is kept. */
+/* numbers[i] becomes the provisional number of values[i], a new one where it was not seen before, DFM_ID_NONE where
+ * it is absent. Counts it, unless is_held[i] (NULL: none is). Of a field with `hash` the number is the bucket, and n
+ * + 1st the empty cell's, which so stays known; nothing is kept. */
 dfm_status dfm_vocabulary_builder_add_all(dfm_vocabulary_builder *builder, const dfm_value *values, size_t n,
                                           const uint8_t *is_held, uint32_t *numbers, dfm_error *error);
 

@@ -6,7 +6,8 @@
 #include "data/vocabulary.h"
 
 enum { FIRST_ENTRIES = 32 };
-/* An index up to this lies in the first caches: asking for entries ahead costs more than it brings, and room is no matter. */
+/* An index up to this lies in the first caches: asking for entries ahead costs more than it brings, and room is no
+ * matter. */
 enum { NEAR_ENTRIES = 4096 };
 /* Of an entry's meta; a short value's length there is one more, so that no value is found in an empty entry. */
 enum { COUNT_BITS = 4, LENGTH_MASK = 15, LONG = 15 };
@@ -53,7 +54,8 @@ static inline uint64_t hash_of(const dfm_value *value) {
                                                          : dfm_value_hash(value->bytes, value->n);
 }
 
-/* What an entry says of a long value beside its place: its length, at most DFM_LONG_LENGTH, and some bits of its hash. */
+/* What an entry says of a long value beside its place: its length, at most DFM_LONG_LENGTH, and some bits of its
+ * hash. */
 enum { TAG_HASH_BITS = 64 - DFM_ARENA_PLACE_BITS - DFM_LENGTH_BITS };
 static inline uint64_t tag_of(const dfm_value *value, uint64_t hash) {
   const uint64_t length = value->n < DFM_LONG_LENGTH ? value->n : DFM_LONG_LENGTH;
@@ -108,8 +110,8 @@ static inline bool is_value(const dfm_vocabulary_builder *builder, const dfm_ent
 
 /* ---- the index */
 
-/* Which of `size` places, a power of two from 2 on, a hash leads to: its upper bits. So entries stand in the order of their
- * hashes, but for those that found their place taken. */
+/* Which of `size` places, a power of two from 2 on, a hash leads to: its upper bits. So entries stand in the order
+ * of their hashes, but for those that found their place taken. */
 static inline size_t place_of(uint64_t hash, size_t size) {
   return (size_t)(hash >> (64 - __builtin_ctzll(size)));
 }
@@ -135,8 +137,9 @@ static dfm_status wait(waiting *list, const dfm_entry *entry, dfm_error *error) 
   return DFM_OK;
 }
 
-/* Moves the entries of the lower half [0, n) to their places in all of the index, from the last on: their new places lie at
- * twice the old ones, where all has been moved already. Those few that would have to go further down or past the end wait. */
+/* Moves the entries of the lower half [0, n) to their places in all of the index, from the last on: their new places
+ * lie at twice the old ones, where all has been moved already. Those few that would have to go further down or past
+ * the end wait. */
 static dfm_status move_up(const dfm_vocabulary_builder *builder, size_t n, waiting *list, dfm_error *error) {
   dfm_entry *entries = builder->entries;
   for (size_t i = n; i-- > 0;) {
@@ -225,8 +228,8 @@ static RARE dfm_status add_new(dfm_vocabulary_builder *builder, const dfm_value 
   return DFM_OK;
 }
 
-/* A value that is met more often than the one at the place where its search begins takes that place, so that most cells find
- * theirs at once. All places between are taken, so the other is found again where this one was. */
+/* A value that is met more often than the one at the place where its search begins takes that place, so that most
+ * cells find theirs at once. All places between are taken, so the other is found again where this one was. */
 static inline void move_ahead(const dfm_vocabulary_builder *builder, dfm_entry *entry, uint64_t hash) {
   dfm_entry *first = &builder->entries[place_of(hash, builder->n_entries)], moved = *entry;
   if (first->meta >= moved.meta) return;
@@ -255,9 +258,9 @@ DFM_PREFETCHES void prefetch_entries(const dfm_vocabulary_builder *builder, cons
   for (size_t i = 0; i < n; i++) __builtin_prefetch(&builder->entries[place_of(hashes[i], builder->n_entries)], 1);
 }
 
-/* Numbers and counts the short values that stand where their hash leads to: most. Which do is as good as random, so nothing
- * branches. Returns how many are left, in `rest`. Absent cells are left, or find an empty entry, whose number is none and
- * whose count is nobody's. */
+/* Numbers and counts the short values that stand where their hash leads to: most. Which do is as good as random, so
+ * nothing branches. Returns how many are left, in `rest`. Absent cells are left, or find an empty entry, whose
+ * number is none and whose count is nobody's. */
 static inline size_t find_at_once(dfm_vocabulary_builder *builder, const dfm_value *values, const uint64_t *hashes,
                                   size_t n, const uint8_t *is_held, uint32_t *numbers, uint8_t *rest) {
   dfm_entry *entries = builder->entries;
@@ -324,7 +327,8 @@ dfm_status dfm_vocabulary_builder_add_all(dfm_vocabulary_builder *builder, const
 
 /* ---- closing */
 
-/* Drops what is empty, and gives it back, so that what comes finds room: index and records together take 32 bytes a value. */
+/* Drops what is empty, and gives it back, so that what comes finds room: index and records together take 32 bytes a
+ * value. */
 static dfm_status compact(dfm_vocabulary_builder *builder, dfm_error *error) {
   size_t n = 0;
   for (size_t i = 0; i < builder->n_entries; i++)

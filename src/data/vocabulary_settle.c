@@ -49,7 +49,8 @@ static size_t list_values(const dfm_vocabulary_builder *builder, const dfm_selec
   return n;
 }
 
-/* The provisional numbers of the values that stay, in the order of their ids, `*n` of them of `*room`; dfm_slab_free them. */
+/* The provisional numbers of the values that stay, in the order of their ids, `*n` of them of `*room`; dfm_slab_free
+ * them. */
 static dfm_status rank(const dfm_vocabulary_builder *builder, const dfm_selection *selection, uint32_t **ranked,
                        size_t *n, size_t *room, dfm_error *error) {
   dfm_pairs pairs = {0};

@@ -1,10 +1,11 @@
-/* Field-aware factorization machine: the part of kernel_body.h that adds up pairs of fields, and of their gradients. Widths of whole vectors come
- * from one macro; any other goes factor by factor. */
+/* Field-aware factorization machine: the part of kernel_body.h that adds up pairs of fields, and of their gradients.
+ * Widths of whole vectors come from one macro; any other goes factor by factor. */
 
 /* Fields that meet their partners together: what is found of a partner serves all of them. */
 enum { FFM_SIDES = 4 };
 
-/* The next present fields from `*i` on, at most FFM_SIDES: their factors and where others keep theirs for them. Returns how many. */
+/* The next present fields from `*i` on, at most FFM_SIDES: their factors and where others keep theirs for them.
+ * Returns how many. */
 KERNEL_INLINE int ffm_next(const float *const *e, int F, int K, int *i, const float **x, size_t *at) {
   int n = 0;
   for (; *i < F && n < FFM_SIDES; ++*i)
@@ -17,9 +18,9 @@ KERNEL_INLINE int ffm_next(const float *const *e, int F, int K, int *i, const fl
 
 #define FFM_AT(K, p) (*(ffm_##K *)(p))
 
-/* Each of the sides adds up in a register of its own, so that sums do not wait for each other. Pairs within a group of fields share the sides. The
- * gradient takes rows in fours, twos and ones: factors summed so far are then read and written a quarter as often. The vector type needs no more
- * alignment than a float. */
+/* Each of the sides adds up in a register of its own, so that sums do not wait for each other. Pairs within a group
+ * of fields share the sides. The gradient takes rows in fours, twos and ones: factors summed so far are then read
+ * and written a quarter as often. The vector type needs no more alignment than a float. */
 #define DEFINE_FFM(K)                                                                                       \
   typedef float ffm_##K __attribute__((vector_size(K * sizeof(float)), aligned(sizeof(float)), may_alias)); \
   KERNEL_INLINE void ffm_pairs_##K(float *lane, const float *const *e, int F) {                             \

@@ -1,5 +1,5 @@
-/* Factorization machine on tables' rows where they lie: the part of kernel_body.h that adds up what some fields give to each row of a batch. Widths of
- * whole vectors come from one macro; any other goes factor by factor. */
+/* Factorization machine on tables' rows where they lie: the part of kernel_body.h that adds up what some fields give
+ * to each row of a batch. Widths of whole vectors come from one macro; any other goes factor by factor. */
 
 KERNEL_INLINE const float *fm_sums_row(const dfm_sum_field *field, size_t i) {
   const uint32_t id = field->id[i];

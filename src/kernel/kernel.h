@@ -3,8 +3,8 @@
  * kernel_body.h defines every function once, in plain C. kernel_generic.c compiles it for any CPU: that is the
  * definition. kernel_avx2.c and kernel_avx512.c compile it again for wider registers (`target` attributes, so no
  * per-file flags). Sums run over 16 explicit lanes that are added up in one order, and contraction is off, so every
- * table gives the same bits; only multiplies of matrices may differ between tables. Pointers need no alignment beyond a float's. No
- * function allocates. n = 0 is allowed everywhere. Spans do not overlap unless said. */
+ * table gives the same bits; only multiplies of matrices may differ between tables. Pointers need no alignment
+ * beyond a float's. No function allocates. n = 0 is allowed everywhere. Spans do not overlap unless said. */
 #ifndef DFM_KERNEL_KERNEL_H
 #define DFM_KERNEL_KERNEL_H
 
@@ -25,8 +25,9 @@ typedef struct dfm_adam_step {
   float beta1, one_minus_beta1, beta2, one_minus_beta2, step_size, root_scale, epsilon;
 } dfm_adam_step;
 
-/* What missed Adam steps with zero gradient do to a row (optim/adam.h derives it): with r = 1 / (u sqrt(v) + epsilon) and y = u sqrt(v) r,
- * w -= m r sum_k c_k y^k over `terms` terms, at least 1; then m *= m_scale, v *= v_scale. */
+/* What missed Adam steps with zero gradient do to a row (optim/adam.h derives it): with r = 1 / (u sqrt(v) +
+ * epsilon) and y = u sqrt(v) r, w -= m r sum_k c_k y^k over `terms` terms, at least 1; then m *= m_scale, v *=
+ * v_scale. */
 typedef struct dfm_adam_gap {
   int terms;
   const float *c; /* (terms) */
@@ -53,8 +54,8 @@ typedef struct dfm_multiply_args {
   const float *bias; /* (N) of `multiply`: added to each row, and then relu applied; NULL: neither */
 } dfm_multiply_args;
 
-/* sum[to[i]] += y[i], or y[i] - a[i] w[to[i]], for i = 0, ..., rows - 1 in that order. Rows of n floats; those of sum and w
- * start ld floats apart, those of y ldy. And the float before sum's row += first[i]. */
+/* sum[to[i]] += y[i], or y[i] - a[i] w[to[i]], for i = 0, ..., rows - 1 in that order. Rows of n floats; those of
+ * sum and w start ld floats apart, those of y ldy. And the float before sum's row += first[i]. */
 typedef struct dfm_scatter_args {
   float *sum;
   size_t ld;
@@ -66,14 +67,15 @@ typedef struct dfm_scatter_args {
   const float *first; /* (rows); NULL: there is no such float */
 } dfm_scatter_args;
 
-/* Rows that start `stride` floats apart: n weights, then n of each of the optimizer's states; what follows is the caller's. */
+/* Rows that start `stride` floats apart: n weights, then n of each of the optimizer's states; what follows is the
+ * caller's. */
 typedef struct dfm_rows {
   float *at;
   size_t stride, n;
 } dfm_rows;
 
-/* The rows of one table that places 0, ..., B - 1 ask for: place i that of id[i], which is none from V on. A row starts with a first-order weight; K
- * factors follow where the field has any. */
+/* The rows of one table that places 0, ..., B - 1 ask for: place i that of id[i], which is none from V on. A row
+ * starts with a first-order weight; K factors follow where the field has any. */
 typedef struct dfm_sum_field {
   dfm_rows rows;
   const uint32_t *id;
@@ -86,8 +88,8 @@ typedef struct dfm_kernel {
   /* In plain C: what multiplies in tiles are. dfm_kernel_tiles says which to use. */
   dfm_tiles plain_bf16, plain_float32;
 
-  /* packed (dfm_packed_floats(K, N)): B (K, N) in the form that `multiply` of the same table reads. trans_b: B is stored
-   * (N, K). */
+  /* packed (dfm_packed_floats(K, N)): B (K, N) in the form that `multiply` of the same table reads. trans_b: B is
+   * stored (N, K). */
   void (*pack)(float *packed, const float *B, size_t ldb, bool trans_b, int K, int N);
   /* C = or += A (M, K) B (K, N), B packed. An element is a sum over k in order, whatever M and N are. */
   void (*multiply)(const dfm_multiply_args *args);
@@ -118,10 +120,11 @@ typedef struct dfm_kernel {
   void (*fm_backward)(float *de, const float *e, int F, int K, const float *sum, float dlogit);
   /* The same as fm_forward of the rows e[0], ..., e[F - 1] (K each), wherever they lie; NULL: that field is absent. */
   float (*fm_rows)(const float *const *e, int F, int K, float *sum);
-  /* What F fields add to a factorization machine, for B places: own[i] = sum_f (w_f - 1/2 |e_f|^2), and sum (B, K) = sum_f e_f, of first-order
-   * weights w and factors e. K 0: no field has factors. */
+  /* What F fields add to a factorization machine, for B places: own[i] = sum_f (w_f - 1/2 |e_f|^2), and sum (B, K) =
+   * sum_f e_f, of first-order weights w and factors e. K 0: no field has factors. */
   void (*fm_sums)(const dfm_sum_field *field, int F, size_t B, int K, float *own, float *sum);
-  /* The gradient of rows id[0], ..., id[count - 1] from what such sums hand back, g (count, n): the factors' loses g[0] times themselves. */
+  /* The gradient of rows id[0], ..., id[count - 1] from what such sums hand back, g (count, n): the factors' loses
+   * g[0] times themselves. */
   void (*fm_take_own)(const dfm_rows *rows, const uint32_t *id, size_t count, float *g);
   /* Field-aware pairs: e[i] (F, K) has field i's factors for each partner, NULL where field i is absent. Returns
    * sum_{i<j} <e[i][j], e[j][i]>. Juan et al., "Field-aware Factorization Machines for CTR Prediction", RecSys 2016,
@@ -153,8 +156,8 @@ typedef struct dfm_kernel {
 dfm_status dfm_kernel_find(const char *name, const dfm_kernel **kernel, dfm_error *error);
 /* dfm_kernel_find of the environment's DFM_KERNEL: what every trainer and scorer uses. */
 dfm_status dfm_kernel_pick(const dfm_kernel **kernel, dfm_error *error);
-/* What dense layers multiply with: in bfloat16 by the CPU's own instructions where this table has them, else in plain C; in
- * float32 NULL, which is `multiply` and its like, but where tiles are faster. */
+/* What dense layers multiply with: in bfloat16 by the CPU's own instructions where this table has them, else in
+ * plain C; in float32 NULL, which is `multiply` and its like, but where tiles are faster. */
 const dfm_tiles *dfm_kernel_tiles(const dfm_kernel *kernel, bool is_bf16);
 /* Whether bfloat16 is worth its while: there are instructions for it. */
 bool dfm_kernel_has_bf16(const dfm_kernel *kernel);

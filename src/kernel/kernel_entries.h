@@ -1,5 +1,5 @@
-/* The kernels of kernel_body.h as a table; the including file says what it is called (KERNEL_TABLE, KERNEL_NAME). May be included more
- * than once. */
+/* The kernels of kernel_body.h as a table; the including file says what it is called (KERNEL_TABLE, KERNEL_NAME).
+ * May be included more than once. */
 const dfm_kernel KERNEL_TABLE = {
     .name = KERNEL_NAME,
     .pack = pack,

@@ -1,9 +1,10 @@
-/* Matrix multiplies in float32: a part of kernel_body.h, which says for which CPU. The only kernels whose bits differ between
- * tables: where the CPU has it, a product is added without being rounded first.
+/* Matrix multiplies in float32: a part of kernel_body.h, which says for which CPU. The only kernels whose bits differ
+ * between tables: where the CPU has it, a product is added without being rounded first.
  *
- * A sum runs over k in order, in one register, so that an element of C depends on its row of A and its column of B alone.
- * MULTIPLY_ROWS x 3 vectors of sums stay in registers: the more, the fewer loads a product needs (Goto, van de Geijn, "Anatomy of
- * High-Performance Matrix Multiplication", ACM TOMS 2008). B is packed into strips of up to 3 vectors of columns. */
+ * A sum runs over k in order, in one register, so that an element of C depends on its row of A and its column of B
+ * alone. MULTIPLY_ROWS x 3 vectors of sums stay in registers: the more, the fewer loads a product needs (Goto, van
+ * de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM TOMS 2008). B is packed into strips of up to 3
+ * vectors of columns. */
 
 enum {
   STRIP_VECS = 3,
@@ -31,8 +32,8 @@ typedef struct left {
   size_t row, step;
 } left;
 
-/* What will be wanted soon and comes into the second-level cache meanwhile: a line at `at`, and every `step` floats on. It may lie
- * beyond the end of what there is. */
+/* What will be wanted soon and comes into the second-level cache meanwhile: a line at `at`, and every `step` floats
+ * on. It may lie beyond the end of what there is. */
 typedef struct ahead {
   const float *at;
   size_t step;
@@ -226,8 +227,8 @@ KERNEL void pack(float *packed, const float *B, size_t ldb, bool trans_b, int K,
   }
 }
 
-/* to (groups of MULTIPLY_ROWS columns; depth, MULTIPLY_ROWS) = `columns` columns of rows that are ld apart; further ones are
- * left as they are: nobody reads them */
+/* to (groups of MULTIPLY_ROWS columns; depth, MULTIPLY_ROWS) = `columns` columns of rows that are ld apart; further
+ * ones are left as they are: nobody reads them */
 KERNEL_INLINE void pack_left(float *restrict to, const float *restrict from, size_t ld, int depth, int columns) {
   const int whole = columns / MULTIPLY_ROWS * MULTIPLY_ROWS;
   for (int k = 0; k < depth; k++, to += MULTIPLY_ROWS, from += ld) {

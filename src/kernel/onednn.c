@@ -1,5 +1,5 @@
-/* oneDNN's multiply. Its C API differs between versions 2 (from 2.6) and 3 in how a memory layout is described and a multiply
- * is asked for; what does is put together in one place below. */
+/* oneDNN's multiply. Its C API differs between versions 2 (from 2.6) and 3 in how a memory layout is described and a
+ * multiply is asked for; what does is put together in one place below. */
 #include "kernel/onednn.h"
 
 #if defined(DFM_HAVE_ONEDNN)

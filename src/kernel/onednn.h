@@ -1,6 +1,7 @@
 /* oneDNN's matrix multiply, for the bench to measure ours against: matrices come in, their product goes out.
  *
- * C (M, N) = A (M, K) B (K, N) in float32, row-major without gaps, B copied into the form that suits oneDNN: its fastest. */
+ * C (M, N) = A (M, K) B (K, N) in float32, row-major without gaps, B copied into the form that suits oneDNN: its
+ * fastest. */
 #ifndef DFM_KERNEL_ONEDNN_H
 #define DFM_KERNEL_ONEDNN_H
 
@@ -8,7 +9,8 @@
 
 #include "base/error.h"
 
-/* A multiply of one shape: one thread at a time runs it, on as many as that one's OpenMP setting says, as when it is created. */
+/* A multiply of one shape: one thread at a time runs it, on as many as that one's OpenMP setting says, as when it is
+ * created. */
 typedef struct dfm_onednn dfm_onednn;
 
 /* Whether the build has oneDNN. */

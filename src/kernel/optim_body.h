@@ -22,7 +22,8 @@ KERNEL void adam(float *restrict w, float *restrict m, float *restrict v, const 
   }
 }
 
-/* ---- rows of tables: too short for loops of unknown length, so they are cut into vectors, halves and quarters of such, and single floats */
+/* ---- rows of tables: too short for loops of unknown length, so they are cut into vectors, halves and quarters of
+ * such, and single floats */
 
 /* All n weights of a row by name_vec(i, ...), where i is the first of those that it does, and the like. */
 #define FOR_ROW(n, name, ...)                                             \
@@ -34,7 +35,8 @@ KERNEL void adam(float *restrict w, float *restrict m, float *restrict v, const 
     for (; i < (n); i++) name##_one(i, __VA_ARGS__);                      \
   } while (0)
 
-/* CALL(n), with n known to the compiler where it is a usual one: a first-order weight, and with it 4, 8, 10 or 16 factors. */
+/* CALL(n), with n known to the compiler where it is a usual one: a first-order weight, and with it 4, 8, 10 or 16
+ * factors. */
 #define WITH_LENGTH(n, CALL) \
   switch (n) {               \
     case 1:                  \
@@ -56,7 +58,8 @@ KERNEL void adam(float *restrict w, float *restrict m, float *restrict v, const 
       CALL(n);               \
   }
 
-/* The square roots of x, through memory for the compiler alone: a vector as a result would be handed over in another way by each CPU level. */
+/* The square roots of x, through memory for the compiler alone: a vector as a result would be handed over in another
+ * way by each CPU level. */
 #define ROOT(root, x)                                                         \
   do {                                                                        \
     float of[sizeof(x) / sizeof(float)];                                      \

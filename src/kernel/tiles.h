@@ -1,20 +1,20 @@
-/* Multiplies in tiles of bfloat16 (the upper half of a float32): blocks of float32 come in, become tiles, are multiplied, and
- * go out as blocks of float32 again. A number becomes one bfloat16, or three:
+/* Multiplies in tiles of bfloat16 (the upper half of a float32): blocks of float32 come in, become tiles, are
+ * multiplied, and go out as blocks of float32 again. A number becomes one bfloat16, or three:
  *
- * bf16, one part: x rounded to nearest, ties to even.
- * float32, three parts: x rounded; what that left over, rounded; what that left over, rounded. They hold all 24 bits of x. Of the
- * nine products of two numbers' parts the six largest are summed: what is left out is below 2^-25 of the whole, less than the
- * rounding of one product in float32 (Henry, Tang, Heinecke, "Leveraging the bfloat16 Artificial Intelligence Datatype For
- * Higher-Precision Computations", ARITH 2019).
+ * bf16, one part: x rounded to nearest, ties to even. float32, three parts: x rounded; what that left over, rounded;
+ * what that left over, rounded. They hold all 24 bits of x. Of the nine products of two numbers' parts the six largest
+ * are summed: what is left out is below 2^-25 of the whole, less than the rounding of one product in float32 (Henry,
+ * Tang, Heinecke, "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision Computations", ARITH
+ * 2019).
  *
- * A tile is 1 KB, what one register of a CPU with AMX holds, and 512 numbers without gaps. There are two kinds. A matrix is
- * padded with zeros to whole blocks of 32 x 32.
+ * A tile is 1 KB, what one register of a CPU with AMX holds, and 512 numbers without gaps. There are two kinds. A
+ * matrix is padded with zeros to whole blocks of 32 x 32.
  *
  * LEFT, of A (M, K):  16 rows, 32 columns. Row r's numbers are [32 r, 32 r + 32).
  * RIGHT, of B (K, N): 32 rows, 16 columns. Rows come in pairs: number 32 p + 2 c + i is row 2 p + i, column c.
  *
- * The tiles of 16 rows of A, or 16 columns of B, follow each other by K (a *strip*, K / 32 tiles); strips follow each other
- * by M, or N. Where a number has three parts, a tile stands for three of them, one after the other. */
+ * The tiles of 16 rows of A, or 16 columns of B, follow each other by K (a *strip*, K / 32 tiles); strips follow
+ * each other by M, or N. Where a number has three parts, a tile stands for three of them, one after the other. */
 #ifndef DFM_KERNEL_TILES_H
 #define DFM_KERNEL_TILES_H
 
@@ -29,9 +29,9 @@ enum {
   DFM_FLOAT32_PARTS = 3,
 };
 
-/* What becomes of a block of float32, `rows` and `columns` of which exist; the rest counts as zeros. First, in this order,
- * what is not NULL: `bias` (columns) is added to each row and relu applied, relu(NaN) = NaN; where `active` says no, a number
- * becomes zero; column sums are added to `sum` (columns), row after row. */
+/* What becomes of a block of float32, `rows` and `columns` of which exist; the rest counts as zeros. First, in this
+ * order, what is not NULL: `bias` (columns) is added to each row and relu applied, relu(NaN) = NaN; where `active`
+ * says no, a number becomes zero; column sums are added to `sum` (columns), row after row. */
 typedef struct dfm_tile_block {
   const float *from;
   size_t ld;
@@ -50,9 +50,9 @@ typedef struct dfm_tile_block {
   bool adds;
 } dfm_tile_block;
 
-/* Two strips of A and of B, of `depth` tiles each: K = 32 depth. `rows` of A exist, 1 to 32; what the product has in the others is
- * undefined. `ahead`: of what will be wanted later, AMX asks the memory for `lines` lines per tile from there on; with no lines it
- * may be NULL. */
+/* Two strips of A and of B, of `depth` tiles each: K = 32 depth. `rows` of A exist, 1 to 32; what the product has in
+ * the others is undefined. `ahead`: of what will be wanted later, AMX asks the memory for `lines` lines per tile
+ * from there on; with no lines it may be NULL. */
 typedef struct dfm_tile_strips {
   const uint16_t *a[2], *b[2];
   int depth, rows;
@@ -66,14 +66,14 @@ typedef struct dfm_tiles {
   /* Stand around a thread's multiplies: AMX wants its registers set up, and given back. */
   void (*begin)(void);
   void (*end)(void);
-  /* Block c (32, 32) = or += A B. Products of parts are exact in float32, sums are made in float32. `before`, NULL or another block
-   * than c, is converted meanwhile. */
+  /* Block c (32, 32) = or += A B. Products of parts are exact in float32, sums are made in float32. `before`, NULL
+   * or another block than c, is converted meanwhile. */
   void (*multiply)(float *c, const dfm_tile_strips *strips, bool adds, const dfm_tile_block *before);
   void (*convert)(const dfm_tile_block *block);
 } dfm_tiles;
 
-/* By the CPU's instructions, best first; NULL past the last. Operands are the same bits as in plain C (kernel.h), but for NaN
- * and parts below 2^-126, which count as zero; products are summed in other orders. */
+/* By the CPU's instructions, best first; NULL past the last. Operands are the same bits as in plain C (kernel.h),
+ * but for NaN and parts below 2^-126, which count as zero; products are summed in other orders. */
 const dfm_tiles *dfm_tiles_at(size_t i);
 
 #endif

@@ -1,4 +1,5 @@
-/* Tiles in plain C, what they mean: a part of kernel_body.h, which says for which CPU. Every table gives the same bits. */
+/* Tiles in plain C, what they mean: a part of kernel_body.h, which says for which CPU. Every table gives the same
+ * bits. */
 
 /* To the nearest, ties to even; a NaN stays one. */
 KERNEL_INLINE uint16_t bf16_round(float x) {
@@ -21,8 +22,8 @@ typedef uint32_t bits_vec __attribute__((vector_size(KERNEL_VECTOR_BYTES)));
 
 enum { TILES_ROWS = 4, PAIRS = 16 };
 
-/* Four rows of c by 16 columns: a is row 0 of the four in the first of `depth` LEFT tiles, b a strip of RIGHT tiles; the next ones
- * are `step` numbers further on. */
+/* Four rows of c by 16 columns: a is row 0 of the four in the first of `depth` LEFT tiles, b a strip of RIGHT tiles;
+ * the next ones are `step` numbers further on. */
 KERNEL_INLINE void tiles_rows(float *restrict c, const uint16_t *restrict a, const uint16_t *restrict b, int depth,
                               int step, bool adds) {
   vec sum[TILES_ROWS][VECS];

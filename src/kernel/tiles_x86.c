@@ -271,8 +271,8 @@ const dfm_tiles dfm_tiles_avx512 = {.name = "avx512_bf16",
 
 enum { C_ROW = DFM_TILE_BLOCK * sizeof(float), C_LOW = HALF * DFM_TILE_BLOCK, TILE_ROW = 64, LINE_NUMBERS = 32 };
 
-/* The layout that LDTILECFG reads (Intel, Software Developer's Manual, volume 1, 18.2): all eight tiles of 16 rows of 64
- * bytes. */
+/* The layout that LDTILECFG reads (Intel, Software Developer's Manual, volume 1, 18.2): all eight tiles of 16 rows
+ * of 64 bytes. */
 typedef struct tile_layout {
   uint8_t palette, start_row, reserved[14];
   uint16_t row_bytes[16];
@@ -289,8 +289,8 @@ AMX static void end_amx(void) {
   _tile_release();
 }
 
-/* A conversion beside a multiply, in as many goes as that has: with their instructions in turns, both run at once. Measured, 1.1 to
- * 1.3 times the rate of one after the other. */
+/* A conversion beside a multiply, in as many goes as that has: with their instructions in turns, both run at once.
+ * Measured, 1.1 to 1.3 times the rate of one after the other. */
 typedef struct beside {
   conversion conversion;
   const dfm_tile_block *block; /* NULL: there is none */
@@ -332,8 +332,8 @@ AMX_INLINE void store_sums(float *c, int halves) {
   _tile_stored(3, c + C_LOW + HALF, C_ROW);
 }
 
-/* Tile t of the strips. Those of A are read past the first-level cache, where the caller wants B to stay: measured, 1.3 times the
- * rate. */
+/* Tile t of the strips. Those of A are read past the first-level cache, where the caller wants B to stay: measured,
+ * 1.3 times the rate. */
 AMX_INLINE void add_bf16(const dfm_tile_strips *strips, int t, int halves, beside *with) {
   const size_t at = (size_t)t * DFM_TILE_NUMBERS;
   _tile_stream_loadd(4, strips->a[0] + at, TILE_ROW);
@@ -446,8 +446,8 @@ bool dfm_tiles_runs_avx512(void) {
          __builtin_cpu_supports("avx512bf16");
 }
 
-/* Whether the system saves the tiles (bits 17 and 18 of XCR0), and lets this process use them: Linux wants to be asked once
- * (Documentation/arch/x86/xstate.rst), since 5.16. */
+/* Whether the system saves the tiles (bits 17 and 18 of XCR0), and lets this process use them: Linux wants to be
+ * asked once (Documentation/arch/x86/xstate.rst), since 5.16. */
 static bool system_grants_tiles(void) {
   enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18, TILES = 3 << 17 };
   uint32_t low, high;

@@ -1,5 +1,6 @@
-/* KERNEL_UNROLL(n) before a loop of n rounds that the compiler knows: it becomes straight code, so that small arrays of vectors
- * are registers. Clang passes over gcc's pragma without a word: measured, 1.2 to 2.9 times slower matrix multiplies. */
+/* KERNEL_UNROLL(n) before a loop of n rounds that the compiler knows: it becomes straight code, so that small arrays
+ * of vectors are registers. Clang passes over gcc's pragma without a word: measured, 1.2 to 2.9 times slower matrix
+ * multiplies. */
 #ifndef DFM_KERNEL_UNROLL_H
 #define DFM_KERNEL_UNROLL_H
 

@@ -1,7 +1,7 @@
 /* Dense: x (B, n_in) comes in, y = act(x W^T + b) (B, n_out) goes out; W is (n_out, n_in).
  *
- * dz = dy act'(y); dx = dz W; dW = dz^T x; db = column sums of dz. A gradient task owns a block of W's rows and adds up the whole batch in
- * chunks of rows in order, so its sum does not depend on threads. */
+ * dz = dy act'(y); dx = dz W; dW = dz^T x; db = column sums of dz. A gradient task owns a block of W's rows and adds
+ * up the whole batch in chunks of rows in order, so its sum does not depend on threads. */
 #include "layer/dense_multiply.h"
 
 enum { WEIGHT, BIAS };

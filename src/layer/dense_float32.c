@@ -1,5 +1,5 @@
-/* Dense layers in float32: weights are packed once a step into the form that multiplies fastest (kernel/multiply_body.h); a
- * block's edges are multiplied as they lie. */
+/* Dense layers in float32: weights are packed once a step into the form that multiplies fastest
+ * (kernel/multiply_body.h); a block's edges are multiplied as they lie. */
 #include "layer/dense_float32.h"
 
 #include <stdlib.h>

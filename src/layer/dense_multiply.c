@@ -16,8 +16,8 @@ static int round_up(int n, int step) {
   return (n + step - 1) / step * step;
 }
 
-/* 128 rows run the matrix multiply at full speed and leave a block's activations in the second-level cache; small batches are
- * cut finer so that several threads have work. */
+/* 128 rows run the matrix multiply at full speed and leave a block's activations in the second-level cache; small
+ * batches are cut finer so that several threads have work. */
 int dfm_dense_block(int capacity, int parts) {
   enum { MOST = 128 };
   const int sixteenth = (capacity / 16 + 15) / 16 * 16;

@@ -111,8 +111,8 @@ typedef struct product {
   void (*aim)(const struct product *of, int row, int column, dfm_tile_block *block);
 } product;
 
-/* Lines per tile of a call that bring the next block of B's columns, two tiles in all their parts for each of depth, into the
- * cache by the time that `calls` more are done. */
+/* Lines per tile of a call that bring the next block of B's columns, two tiles in all their parts for each of depth,
+ * into the cache by the time that `calls` more are done. */
 static int lines_ahead(const dfm_dense_tiles *dense, int calls) {
   const int lines = 2 * (int)dense->tile / 32;
   return (lines + calls - 1) / calls;
@@ -288,7 +288,8 @@ int dfm_dense_tiles_piece(const dfm_dense_tiles *dense) {
   return dense->piece;
 }
 
-/* What a chunk's rows [b, b_end) add to rows [h0, h1) of dW; with `dw` (h1 - h0, n_in) it goes there, being complete. */
+/* What a chunk's rows [b, b_end) add to rows [h0, h1) of dW; with `dw` (h1 - h0, n_in) it goes there, being
+ * complete. */
 static void add_rows(const dfm_dense_tiles *dense, const dfm_layer *layer, int b, int b_end, int h0, int h1,
                      float *dw) {
   const own_layer *own = &dense->layer[layer - dense->settings.net->layer];

@@ -1,9 +1,9 @@
-/* Multiplies of dense layers in bfloat16: edges and weights come in; edges and gradients go out.
+/* Multiplies of dense layers in tiles: edges and weights come in; edges and gradients go out.
  *
- * Each operand is rounded once, straight into tiles (kernel/tiles.h): weights at the start of a step, inputs in forward, dz in
- * backward. Where one dense layer with relu feeds another, what is between them never becomes float32 in memory: the first
- * one's multiply ends in bias, relu and rounding, the second one's backward in relu' and rounding, block by block while the
- * next is multiplied. */
+ * Each operand is rounded once, straight into tiles (kernel/tiles.h): weights at the start of a step, inputs in
+ * forward, dz in backward. Where one dense layer with relu feeds another, what is between them never becomes float32
+ * in memory: the first one's multiply ends in bias, relu and rounding, the second one's backward in relu' and
+ * rounding, block by block while the next is multiplied. */
 #ifndef DFM_LAYER_DENSE_TILES_H
 #define DFM_LAYER_DENSE_TILES_H
 

@@ -1,4 +1,5 @@
-/* Setting up dense layers in tiles: a net comes in; room for its weights, and for operands of blocks and of pieces, goes out. */
+/* Setting up dense layers in tiles: a net comes in; room for its weights, and for operands of blocks and of pieces,
+ * goes out. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -16,7 +17,8 @@ int dfm_dense_tiles_block(int capacity, int parts) {
   return block;
 }
 
-/* Rows of the batch that dW adds up before it goes on to its next block: their operands stay in the second-level cache. */
+/* Rows of the batch that dW adds up before it goes on to its next block: their operands stay in the second-level
+ * cache. */
 static int most_chunk(int parts) {
   return parts == 1 ? 512 : 256;
 }
@@ -65,7 +67,7 @@ static size_t lay_out(dfm_dense_tiles *dense) {
   return at;
 }
 
-/* Room of `width` blocks that is free from time `from` to `until`. */
+/* Room of `width` blocks, taken from time `from` to `until`; calls come in the order of `from`. */
 static const left_operand *take_left(dfm_dense_tiles *dense, int from, int until, int width) {
   int i = 0;
   while (i < dense->n_left && dense->left[i].until >= from) i++;
@@ -75,9 +77,8 @@ static const left_operand *take_left(dfm_dense_tiles *dense, int from, int until
   return &dense->left[i];
 }
 
-/* Layer i goes forward at time i and backward as far from the end. Its x is wanted from when it is made, by the layer that
- * feeds it or by itself,
- * until it has gone forward; its dz likewise until it has gone backward. */
+/* Layer i goes forward at time i and backward as far from the end. Its x is wanted from when it is made, by the
+ * layer that feeds it or by itself, until it has gone forward; its dz likewise until it has gone backward. */
 static void share_left(dfm_dense_tiles *dense) {
   const int end = 2 * dense->settings.net->n_layers;
   for (int time = 0; time <= end; time++)

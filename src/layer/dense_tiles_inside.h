@@ -6,8 +6,8 @@
 
 enum { BLOCK = DFM_TILE_BLOCK };
 
-/* Room for left operands of blocks, each of which is wanted for a short time: layers take turns in it, so that it stays in the
- * second-level cache. */
+/* Room for left operands of blocks, each of which is wanted for a short time: layers take turns in it, so that it
+ * stays in the second-level cache. */
 typedef struct left_operand {
   uint16_t *tiles; /* LEFT: (rows, the widest of them) */
   int width;       /* in blocks */

@@ -28,7 +28,8 @@ typedef struct pooled {
   bool is_empty;                      /* no item so far */
 } pooled;
 
-/* Takes in c times the item's weights w (n); with `winner` it pools by max and keeps the place that each weight came from. */
+/* Takes in c times the item's weights w (n); with `winner` it pools by max and keeps the place that each weight came
+ * from. */
 static void pool_max(pooled *list, const float *w, float c, int n, uint32_t place, uint32_t *winner) {
   for (int j = 0; j < n; j++) {
     const float value = c * w[j];
@@ -134,7 +135,8 @@ static void point_source(const dfm_embedding *from, const dfm_pass *pass, const 
   }
 }
 
-/* Where the rows of single-valued field f lie, and which of them each row of the batch has; false where nobody knows before they are asked for. */
+/* Where the rows of single-valued field f lie, and which of them each row of the batch has; false where nobody knows
+ * before they are asked for. */
 static bool find_rows(const dfm_embedding *from, const dfm_net *net, const dfm_batch *batch, int f, dfm_plain_rows *at,
                       const uint32_t **index) {
   const int t = net->field[f].table;
@@ -149,7 +151,8 @@ static bool find_rows(const dfm_embedding *from, const dfm_net *net, const dfm_b
   return true;
 }
 
-/* Rows [b0, b1) of a field whose rows lie at `at`, zeros for those without an id; K factors, known to the compiler where they are usual. */
+/* Rows [b0, b1) of a field whose rows lie at `at`, zeros for those without an id; K factors, known to the compiler
+ * where they are usual. */
 __attribute__((always_inline)) static inline void place_plain(const dfm_pass *pass, const dfm_plain_rows *at,
                                                               const uint32_t *index, const dfm_net_field *field,
                                                               int offset, int b0, int b1, size_t K) {

@@ -30,8 +30,9 @@ static dfm_status list_table_rows(dfm_executor *executor, const dfm_plan *plans,
   return DFM_OK;
 }
 
-/* Binary cross-entropy from the logit z: loss = max(z, 0) - z y + ln(1 + exp(-|z|)), dloss/dz = p - y; over the batch, weighted, divided by B. Of rows
- * of weight 1 the logarithms are taken together, as that of a product of at most 2^128. */
+/* Binary cross-entropy from the logit z: loss = max(z, 0) - z y + ln(1 + exp(-|z|)), dloss/dz = p - y; over the
+ * batch, weighted, divided by B. Of rows of weight 1 the logarithms are taken together, as that of a product of at
+ * most 2^128. */
 static void loss_block(const dfm_executor *executor, int b0, int b1) {
   const dfm_pass *pass = &executor->pass;
   const dfm_batch *batch = executor->batch;

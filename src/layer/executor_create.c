@@ -181,7 +181,8 @@ static int64_t task_cost(const dfm_layer *layer) {
   return (int64_t)layer->n_in * layer->n_out / tasks_of(layer);
 }
 
-/* Large tasks first: threads draw them from the front, and tables behind them from the end, and meet among the small ones. */
+/* Large tasks first: threads draw them from the front, and tables behind them from the end, and meet among the small
+ * ones. */
 static dfm_status list_tasks(dfm_executor *executor, dfm_error *error) {
   const dfm_net *net = executor->pass.net;
   int order[DFM_MAX_LAYERS], n_layers = 0, n = 0;
@@ -215,7 +216,7 @@ dfm_status dfm_executor_create(const dfm_net *net, const dfm_kernel *kernel, flo
                               .weight = weight,
                               .dweight = dweight,
                               .is_train = is_train,
-                              .block = dfm_dense_block(capacity, false),
+                              .block = dfm_dense_block(capacity, 0),
                               .dropout_key = dfm_random_key(seed, DFM_STREAM_DROPOUT)};
   build_program(executor, is_train);
   DFM_TRY_GOTO(status, allocate_edges(executor, is_train, error), fail);

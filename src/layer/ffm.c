@@ -1,9 +1,10 @@
-/* FFM branch: rows of factors come in, K for each partner field; the sum over all pairs of fields is added to the logit.
+/* FFM branch: rows of factors come in, K for each partner field; the sum over all pairs of fields is added to the
+ * logit.
  *
  * logit += sum_{i<j} <e_i[j], e_j[i]>, e_i[j] the factors that field i has for partner j; de_i[j] = dlogit e_j[i].
- * Juan, Zhuang, Chin, Lin, "Field-aware Factorization Machines for CTR Prediction", RecSys 2016. A number's factors are scaled by it, a list's
- * are sums; fields that are absent take part in no pair. There is nothing to do backward: tables (table/partners.c) and numbers make their gradient
- * from dlogit and their partners' rows. */
+ * Juan, Zhuang, Chin, Lin, "Field-aware Factorization Machines for CTR Prediction", RecSys 2016. A number's factors
+ * are scaled by it, a list's are sums; fields that are absent take part in no pair. There is nothing to do backward:
+ * tables (table/partners.c) and numbers make their gradient from dlogit and their partners' rows. */
 #include "layer/layer.h"
 
 static void forward(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {

@@ -3,13 +3,13 @@
  * logit += sum_{i<j} <e_i, e_j> = 1/2 sum_k ((sum_f e_fk)^2 - sum_f e_fk^2); de_fk = dlogit (sum_f e_fk - e_fk).
  * Rendle, "Factorization Machines", ICDM 2010. The sums are kept in the scratch edge (B, K) for backward.
  *
- * Where rows are read where they lie (net->n_slots > 0), the gradient of the sums is all that is handed back for them: their table takes
- * dlogit e_f away itself. */
+ * Where rows are read where they lie (net->n_slots > 0), the gradient of the sums is all that is handed back for
+ * them: their table takes dlogit e_f away itself. */
 #include "data/schema.h"
 #include "layer/layer.h"
 
-/* The same where most fields come as their sum t, less half of their squares in the first-order weights: with r the sum of the others, whose pairs p
- * are added up as usual, the pairs of all are p + <t, r> + 1/2 |t|^2. */
+/* The same where most fields come as their sum t, less half of their squares in the first-order weights: with r the
+ * sum of the others, whose pairs p are added up as usual, the pairs of all are p + <t, r> + 1/2 |t|^2. */
 static void forward_sums(const dfm_layer *layer, const dfm_pass *pass, int b0, int b1) {
   const int K = layer->K, others = pass->net->n_slots - pass->net->n_summed;
   float r[DFM_MAX_FIELD_WIDTH];

@@ -1,4 +1,5 @@
-/* Number embedding: numbers come in; a factor vector per number, scaled by it, goes out: e_d = x_d v_d (Guo et al., "DeepFM", IJCAI 2017). */
+/* Number embedding: numbers come in; a factor vector per number, scaled by it, goes out: e_d = x_d v_d (Guo et al.,
+ * "DeepFM", IJCAI 2017). */
 #include "layer/layer.h"
 #include "table/partners.h"
 

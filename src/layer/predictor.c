@@ -7,7 +7,8 @@
 #include "base/memory.h"
 #include "layer/dense_multiply.h"
 
-/* Rows per block: as in training, where the multiply is at full speed and the activations stay in the second-level cache. */
+/* Rows per block: as in training, where the multiply is at full speed and the activations stay in the second-level
+ * cache. */
 enum { DFM_SCORE_ROWS = 128 };
 typedef struct dfm_worker {
   dfm_status status; /* of the run at hand: the first failure */

@@ -1,9 +1,11 @@
-/* Partners: field-aware pairs need no backward pass. The gradient of e_i[j], what field i keeps for field j, is dlogit e_j[i]: a weight that is at hand
- * where the row of field i is stepped. So nothing of (F, F, K) a row of the batch is ever written; each row's partners are read where they were
- * gathered, and all places that want a row are summed side by side, in order.
+/* Partners: field-aware pairs need no backward pass. The gradient of e_i[j], what field i keeps for field j, is dlogit
+ * e_j[i]: a weight that is at hand where the row of field i is stepped. So nothing of (F, F, K) a row of the batch is
+ * ever written; each row's partners are read where they were gathered, and all places that want a row are summed side
+ * by side, in order.
  *
- * Field i wants one piece of K factors of every row, which lie a whole row apart: each in a cache line that holds little else of use. So its pieces
- * are packed first; each is read again for every place that its row has, and then comes from the first or second-level cache. */
+ * Field i wants one piece of K factors of every row, which lie a whole row apart: each in a cache line that holds
+ * little else of use. So its pieces are packed first; each is read again for every place that its row has, and then
+ * comes from the first or second-level cache. */
 #include "table/partners.h"
 
 #include <string.h>

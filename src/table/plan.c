@@ -1,8 +1,9 @@
-/* Plan: the ids of a batch come in; its unique rows in the order of their first place, and which of them each place wants, go out. The rows are
- * gathered on the way.
+/* Plan: the ids of a batch come in; its unique rows in the order of their first place, and which of them each place
+ * wants, go out. The rows are gathered on the way.
  *
- * A row's touch word says whether a place before has asked for it: while the step runs it is MARKED | u, which the update sets right. So planning
- * reads each row once, needs no sort, and what it found is in the cache when the row is copied. */
+ * A row's touch word says whether a place before has asked for it: while the step runs it is MARKED | u, which the
+ * update sets right. So planning reads each row once, needs no sort, and what it found is in the cache when the row
+ * is copied. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,8 @@ static void *take(char *room, size_t *at, size_t n) {
 
 enum { LINE = DFM_CACHE_LINE / sizeof(float) };
 
-/* Floats from one gathered row to the next. Where pieces of them are read, factors start with a cache line, so that it holds as many pieces as fit. */
+/* Floats from one gathered row to the next. Where pieces of them are read, factors start with a cache line, so that
+ * it holds as many pieces as fit. */
 static size_t row_floats(const dfm_tables *tables, const dfm_table *table) {
   const size_t n = (size_t)table->n;
   return tables->reads_pieces ? (n + LINE - 1) / LINE * LINE + LINE : n;
@@ -39,8 +41,9 @@ static float *take_weights(const dfm_tables *tables, const dfm_table *table, cha
   return taken ? taken + before : NULL;
 }
 
-/* Gives each plan its arrays for `capacity` places, one behind the other; returns the bytes that they take. What tables gather is read side by side, so
- * it must not start at the same line of a page for all: the lengths of the arrays, some lines more than powers of two, see to that. */
+/* Gives each plan its arrays for `capacity` places, one behind the other; returns the bytes that they take. What
+ * tables gather is read side by side, so it must not start at the same line of a page for all: the lengths of the
+ * arrays, some lines more than powers of two, see to that. */
 static size_t lay_out(const dfm_tables *tables, dfm_plan *plans, char *room) {
   size_t at = 0;
   for (int t = 0; t < tables->F; t++) {
@@ -63,7 +66,8 @@ static void free_room(dfm_plan *plans) {
   plans->room = NULL;
 }
 
-/* Makes room for the plans' capacities: one piece, since large pages suit what is read all over. What was planned before is lost. */
+/* Makes room for the plans' capacities: one piece, since large pages suit what is read all over. What was planned
+ * before is lost. */
 static dfm_status reserve(const dfm_tables *tables, dfm_plan *plans, dfm_error *error) {
   if (tables->F == 0) return DFM_OK;
   free_room(plans);
@@ -137,7 +141,8 @@ size_t dfm_plans_gradient_floats(const dfm_tables *tables, const dfm_plan *plans
   return most;
 }
 
-/* Rows that no batch has asked for before. They are started together, since a row's start is looked up in the vocabulary. */
+/* Rows that no batch has asked for before. They are started together, since a row's start is looked up in the
+ * vocabulary. */
 typedef struct fresh_rows {
   uint32_t id[32], u[32];
   size_t n;
@@ -162,8 +167,8 @@ typedef struct places {
   size_t n;
 } places;
 
-/* Whether a place's row is asked for as a whole. A long one need not be copied for each place, and is asked for when it is; its touch word comes
- * first, and the rest only where it may be caught up. */
+/* Whether a place's row is asked for as a whole. A long one need not be copied for each place, and is asked for when
+ * it is; its touch word comes first, and the rest only where it may be caught up. */
 static bool asks_whole(const dfm_tables *tables, const dfm_table *table) {
   return table->n <= DFM_COPY_FEW || dfm_rows_ready_from(tables, table) > 1;
 }
@@ -189,8 +194,8 @@ DFM_PREFETCHES void ask_ahead(const dfm_table *table, const places *of, size_t p
     ask_touch(table, of->id[p + DFM_ROWS_AHEAD]);
 }
 
-/* Numbers the rows that no place before has asked for, from plan->U on; true: some place has no id. Whether a row has been asked for cannot be
- * foreseen, so short rows (of n floats) are copied every time, without a branch. */
+/* Numbers the rows that no place before has asked for, from plan->U on; true: some place has no id. Whether a row
+ * has been asked for cannot be foreseen, so short rows (of n floats) are copied every time, without a branch. */
 __attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *tables, const places *of, dfm_plan *plan,
                                                             uint32_t *restrict inverse, size_t n) {
   const dfm_table table = *of->table;
@@ -235,7 +240,8 @@ __attribute__((always_inline)) static inline bool plan_rows(const dfm_tables *ta
   return has_none;
 }
 
-/* Copies long rows, from unique row u on. Their states are asked for when they are stepped: until then they would not stay in the cache. */
+/* Copies long rows, from unique row u on. Their states are asked for when they are stepped: until then they would
+ * not stay in the cache. */
 static void copy_rows(const dfm_table *table, const dfm_plan *plan, int u) {
   enum { AHEAD = 4 };
   const size_t n = (size_t)table->n;
@@ -245,7 +251,8 @@ static void copy_rows(const dfm_table *table, const dfm_plan *plan, int u) {
   }
 }
 
-/* The lengths of short rows that are usual are known to the compiler: a first-order weight, and with it 8 or 16 factors. */
+/* The lengths of short rows that are usual are known to the compiler: a first-order weight, and with it 8 or 16
+ * factors. */
 static bool plan_field(const dfm_tables *tables, const places *of, dfm_plan *plan, uint32_t *inverse) {
   const size_t n = (size_t)of->table->n;
   const int before = plan->U;

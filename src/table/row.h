@@ -5,8 +5,8 @@
 #include "base/prefetch.h"
 #include "table/table.h"
 
-/* In a touch word, between gather and update: the low bits are the row's place among the unique rows of the batch. So steps are counted in 31 bits,
- * which dfm_optimizer_begin sees to. */
+/* In a touch word, between gather and update: the low bits are the row's place among the unique rows of the batch.
+ * So steps are counted in 31 bits, which dfm_optimizer_begin sees to. */
 #define DFM_ROW_MARKED (UINT32_C(1) << 31)
 
 typedef struct dfm_row {
@@ -26,9 +26,10 @@ static inline uint32_t dfm_rows_ready_from(const dfm_tables *tables, const dfm_t
   return is_caught_up ? (uint32_t)dfm_optimizer_step_count(tables->optimizer) : 1;
 }
 
-/* Rows are asked for in goes, because what waits for a page's translation holds up all that follows it: the first line of some rows at once, so that
- * they wait together; nearer the others of each row, whose page is known by then, between the work on other rows; and just before, all of it from the
- * second-level cache into the first. Short rows, of which many are in the caches, in one. */
+/* Rows are asked for in goes, because what waits for a page's translation holds up all that follows it: the first
+ * line of some rows at once, so that they wait together; nearer the others of each row, whose page is known by then,
+ * between the work on other rows; and just before, all of it from the second-level cache into the first. Short rows,
+ * of which many are in the caches, in one. */
 enum {
   DFM_ROWS_AT_ONCE = 16,
   DFM_ROWS_AHEAD = 3 * DFM_ROWS_AT_ONCE,

@@ -1,8 +1,10 @@
-/* Sums: places of a batch come in; each table's unique rows, and what every row of the batch gets from a group of tables, go out.
+/* Sums: places of a batch come in; each table's unique rows, and what every row of the batch gets from a group of
+ * tables, go out.
  *
- * Planning takes two passes over a field's places: the last one first, each place puts its number into its row's touch word, which so ends up with
- * the row's first place; then, the first one first, a place that finds its own number there becomes the next unique row. In neither pass does
- * where one place is written wait for what another one reads. */
+ * Planning takes two passes over a field's places: the last one first, each place puts its number into its row's
+ * touch word, which so ends up with the row's first place; then, the first one first, a place that finds its own
+ * number there becomes the next unique row. In neither pass does where one place is written wait for what another
+ * one reads. */
 #include "table/sum.h"
 
 #include <stdlib.h>
@@ -87,8 +89,8 @@ DFM_PREFETCHES void ask_place(const dfm_table *table, uint32_t id) {
   __builtin_prefetch((const void *)(row + last), 0, 2);
 }
 
-/* Each row's touch word gets the number of the first of these places that wants it. Meanwhile the rows of the places `then` of another table come, whose
- * turn is next; NULL: of none. */
+/* Each row's touch word gets the number of the first of these places that wants it. Meanwhile the rows of the places
+ * `then` of another table come, whose turn is next; NULL: of none. */
 static void mark_first(const dfm_tables *tables, const dfm_table *table, const places *at, const dfm_table *next,
                        const uint32_t *then) {
   const uint32_t ready = dfm_rows_ready_from(tables, table), V = table->V, first = DFM_ROW_MARKED | at->first;

@@ -1,5 +1,5 @@
-/* Update: gradients by place in the batch come in; rows stepped by the optimizer stay in the table. Each table is owned by one task, which adds
- * its gradients in the order of places, so the result does not depend on threads. */
+/* Update: gradients by place in the batch come in; rows stepped by the optimizer stay in the table. Each table is
+ * owned by one task, which adds its gradients in the order of places, so the result does not depend on threads. */
 #include <assert.h>
 #include <string.h>
 
@@ -133,7 +133,8 @@ static dfm_rows rows_of(const dfm_table *table) {
   return (dfm_rows){table->rows, (size_t)table->stride, (size_t)table->n};
 }
 
-/* What the gradients g of the unique rows [from, to) need of the rows themselves, where these are summed: of an fm's sums each has its own part. */
+/* What the gradients g of the unique rows [from, to) need of the rows themselves, where these are summed: of an fm's
+ * sums each has its own part. */
 static void take_own(const dfm_update *update, int from, int to, float *g) {
   const dfm_rows rows = rows_of(update->table);
   if (!update->table->is_summed || rows.n == 1) return;
@@ -171,7 +172,8 @@ DFM_PREFETCHES void ask_ahead(const dfm_table *table, const dfm_plan *plan, int 
   for (int u = from; u < to; u++) dfm_rows_ask(table, plan->unique, (size_t)plan->U, (size_t)u);
 }
 
-/* Steps the unique rows [from, to) by their gradients g. The gathered weights stay as they are: other tables' gradients may need them. */
+/* Steps the unique rows [from, to) by their gradients g. The gathered weights stay as they are: other tables'
+ * gradients may need them. */
 static void step_at_once(const dfm_tables *tables, const dfm_table *table, const dfm_plan *plan, int from, int to,
                          const float *g) {
   const dfm_rows rows = rows_of(table);
@@ -201,8 +203,8 @@ static void step_rows(const dfm_update *update, bool is_complete) {
   }
 }
 
-/* Whether the gradients of some rows can be made alone: of the table's only field, from its partners. They are in the first-level cache when the rows
- * are stepped, and the rows come while they are made. */
+/* Whether the gradients of some rows can be made alone: of the table's only field, from its partners. They are in
+ * the first-level cache when the rows are stepped, and the rows come while they are made. */
 static bool is_made_by_row(const dfm_update *update) {
   const int f = update->table->member[0];
   return update->table->n_members == 1 && !update->plan->batch->list[f].offsets &&

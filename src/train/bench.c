@@ -8,9 +8,10 @@
 
 #include "base/memory.h"
 
-/* Fields are those of Criteo's rows. Ids are even, so that nearly every place of a batch is a row of its own; of wide models, whose peers are
- * measured on rows as they occur, by a power law, in batches with which one pass learns well. FFM has a vector per pair of fields: its width is 4, and at L it would take 13 GB. XL differs from L
- * in its net alone. */
+/* Fields are those of Criteo's rows. Ids are even, so that nearly every place of a batch is a row of its own; of
+ * wide models, whose peers are measured on rows as they occur, by a power law, in batches with which one pass learns
+ * well. FFM has a vector per pair of fields: its width is 4, and at L it would take 13 GB. XL differs from L in its
+ * net alone. */
 static const dfm_shape shapes[] = {
     {"S", NULL, 26, 13, 4, "256,256,128", 40000, 256, "adam", DFM_DRAW_EVEN},
     {"M", NULL, 26, 13, 10, "400,400,400", 1000000, 4096, "adam", DFM_DRAW_EVEN},

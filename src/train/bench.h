@@ -1,7 +1,7 @@
 /* Bench: a shape comes in; what its parts reach on this machine goes out, each beside the limit that binds it.
  *
- * bench.c runs through shapes and models; bench_case.c makes what one of them trains with; bench_machine.c and bench_peak.c measure limits,
- * bench_kernel.c kernels, bench_loop.c the training loop, its parts and the scorer. */
+ * bench.c runs through shapes and models; bench_case.c makes what one of them trains with; bench_machine.c and
+ * bench_peak.c measure limits, bench_kernel.c kernels, bench_loop.c the training loop, its parts and the scorer. */
 #ifndef DFM_TRAIN_BENCH_H
 #define DFM_TRAIN_BENCH_H
 
@@ -57,7 +57,8 @@ typedef struct dfm_case {
   double start_seconds, touch_seconds; /* from nothing to the end of the first step; to start all rows of tables */
 } dfm_case;
 
-/* `made` is freed in any case. All rows of its tables are there, last touched at steps as far back as they come round. */
+/* `made` is freed in any case. All rows of its tables are there, last touched at steps as far back as they come
+ * round. */
 dfm_status dfm_case_create(const dfm_bench *bench, const dfm_shape *shape, const char *model, dfm_case *made,
                            dfm_error *error);
 void dfm_case_free(dfm_case *made);
@@ -68,10 +69,12 @@ dfm_status dfm_case_run(dfm_case *made, double seconds, int64_t *steps, double *
 
 /* Bytes per second that all threads together add one array to another with: `floats` each, per thread. */
 dfm_status dfm_bench_bandwidth(const dfm_bench *bench, size_t floats, double *rate, dfm_error *error);
-/* Rows of `row_bytes` per second, read and written back at random places of `memory`, all threads together, each asked for ahead. */
+/* Rows of `row_bytes` per second, read and written back at random places of `memory`, all threads together, each
+ * asked for ahead. */
 double dfm_bench_random_rows(const dfm_bench *bench, void *memory, size_t n_rows, size_t row_bytes);
 
-/* ---- bench_peak.c: the three multiplies of each dense layer, by oneDNN at the number of rows that suits it best, and by ours */
+/* ---- bench_peak.c: the three multiplies of each dense layer, by oneDNN at the number of rows that suits it best,
+ * and by ours */
 
 enum { DFM_MULTIPLIES = 3 * DFM_MAX_LAYERS };
 typedef struct dfm_peak_multiply {

@@ -1,4 +1,5 @@
-/* A case: a shape and a model come in; random rows, and a stepper that is as it would be in the midst of training, go out. */
+/* A case: a shape and a model come in; random rows, and a stepper that is as it would be in the midst of training,
+ * go out. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -6,7 +7,8 @@
 #include "table/row.h"
 #include "train/bench.h"
 
-/* Encoded rows, so that batches do not repeat soon; more where there are more ids, so that each comes round in an epoch. */
+/* Encoded rows, so that batches do not repeat soon; more where there are more ids, so that each comes round in an
+ * epoch. */
 enum { BENCH_ROWS = 1 << 18 };
 /* More steps than Adam's idle rows go on moving for. */
 enum { STEPS_BEFORE = 512 };

@@ -1,4 +1,5 @@
-/* Kernels: a net's dimensions come in; what each kernel moves per second, on operands in the second-level cache, goes out. */
+/* Kernels: a net's dimensions come in; what each kernel moves per second, on operands in the second-level cache,
+ * goes out. */
 #include <math.h>
 #include <stdlib.h>
 

@@ -1,4 +1,5 @@
-/* The loop: a model at a shape comes in; its limits, whole training steps with their parts, and scoring go out, measured in turns. */
+/* The loop: a model at a shape comes in; its limits, whole training steps with their parts, and scoring go out,
+ * measured in turns. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

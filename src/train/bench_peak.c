@@ -1,4 +1,5 @@
-/* The peak in float32: a net comes in; the rates at which oneDNN and our kernel make the multiplies of its dense layers go out. */
+/* The peak in float32: a net comes in; the rates at which oneDNN and our kernel make the multiplies of its dense
+ * layers go out. */
 #include <stdlib.h>
 
 #include "base/memory.h"

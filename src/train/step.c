@@ -11,8 +11,8 @@
 #include "table/partners.h"
 #include "train/precision.h"
 
-/* Rows per fill task, tasks that the tables of a net are shared out to, and those that one table's idle rows are: enough work to pay for handing it
- * out, few enough to share. Fixed numbers, whatever the threads. */
+/* Rows per fill task, tasks that the tables of a net are shared out to, and those that one table's idle rows are:
+ * enough work to pay for handing it out, few enough to share. Fixed numbers, whatever the threads. */
 enum { DFM_FILL_ROWS = 64, DFM_TABLE_GROUPS = 16, DFM_SWEEP_PARTS = 4 };
 
 dfm_optimizer_settings dfm_stepper_optimizer(const dfm_recipe *recipe) {
@@ -219,7 +219,8 @@ static dfm_status fill_batch(dfm_step *step, dfm_error *error) {
   return DFM_OK;
 }
 
-/* Feeds the unknown row with a share of the cells or items, by (seed, field, step, place), so that it learns what an unseen value is like. */
+/* Feeds the unknown row with a share of the cells or items, by (seed, field, step, place), so that it learns what an
+ * unseen value is like. */
 static void make_unknown(const dfm_stepper *stepper, int f) {
   const double rate = stepper->encoder->category[f].settings.unknown_rate;
   if (rate <= 0 || dfm_encoder_first(stepper->encoder, f) == 0) return;
@@ -312,8 +313,8 @@ static void group_task(const dfm_stepper *stepper, int group, int thread) {
   dfm_busy_count(stepper->busy, thread, DFM_WORK_ROWS, start);
 }
 
-/* First what goes on beside, then the net's tasks, the next batch's, the groups of tables. One thread takes these from the last one gathered on, whose
- * rows are still in its cache; several meet theirs again in the order of tasks. */
+/* First what goes on beside, then the net's tasks, the next batch's, the groups of tables. One thread takes these
+ * from the last one gathered on, whose rows are still in its cache; several meet theirs again in the order of tasks. */
 static void update_task(void *context, int task, int thread) {
   const dfm_step *step = context;
   const dfm_stepper *stepper = step->stepper;

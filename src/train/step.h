@@ -60,15 +60,16 @@ dfm_status dfm_stepper_dense(const dfm_stepper *stepper, int batch_size, bool is
 dfm_status dfm_stepper_run(dfm_stepper *stepper, const dfm_dataset *dataset, int rows, double learning_rate,
                            dfm_error *error);
 
-/* Before a step the row numbers of the batch that follows may be put into stepper->next->row, and how many there are into stepper->next->rows (0: not
- * known). They are filled beside the step, after which dfm_stepper_advance makes them the batch at hand, filled, so that its row numbers stay as they
- * are, and returns how many they are. */
+/* Before a step the row numbers of the batch that follows may be put into stepper->next->row, and how many there are
+ * into stepper->next->rows (0: not known). They are filled beside the step, after which dfm_stepper_advance makes
+ * them the batch at hand, filled, so that its row numbers stay as they are, and returns how many they are. */
 int dfm_stepper_advance(dfm_stepper *stepper);
 
 /* Of that the second phase, over the batch as it is: the optimizer's step has begun, and there is room in the plans. */
 void dfm_stepper_gather(dfm_stepper *stepper);
 
-/* From now on the time of each kind of work is counted in `busy` (threads of the pool), which stays the caller's; NULL: no more. */
+/* From now on the time of each kind of work is counted in `busy` (threads of the pool), which stays the caller's;
+ * NULL: no more. */
 void dfm_stepper_measure(dfm_stepper *stepper, dfm_busy *busy);
 
 /* Current rows of the tables, for evaluation and saving. */
