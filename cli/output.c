@@ -135,12 +135,13 @@ int cli_check_folder(const char *flag, const char *path) {
   char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : NULL;
   struct stat info;
   const bool is_usable = !folder || access(folder, W_OK | X_OK) == 0;
+  const int reason = errno;
   free(folder);
   if (path && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
     return cli_complain("cannot write --%s to %.500s: it is a folder; name a file", flag, path);
   if (is_usable) return CLI_OK;
   cli_complain("cannot write --%s to %.500s: %s; make its folder, or give --%s another place", flag, path,
-               strerror(errno), flag);
+               strerror(reason), flag);
   return CLI_FAILED;
 }
 
