@@ -225,6 +225,20 @@ def test_long_dataset_file_goes_on_at_any_number_of_threads():
     check(succeeds("predict", model, encoded).out == succeeds("predict", model, tuesday).out, "other probabilities")
 
 
+def test_dataset_file_with_labels_of_another_schema():
+    """Numbers alone have no vocabulary that could tell the schemas apart."""
+    rows = write("n.csv", "y,x\n" + "".join(f"{i % 4 // 3},{i * 37 % 101}\n" for i in range(400)))
+    schema, turned = write("n.yaml", "label: y\ncolumns:\n  - {name: y, kind: label}\n  - {name: x, kind: number}\n"), path("turned.safetensors")
+    other = write("t.yaml", "label: {column: y, positive: ['0'], negative: ['1']}\ncolumns:\n  - {name: y, kind: label}\n  - {name: x, kind: number}\n")
+    model, same = path("m.safetensors"), path("same.safetensors")
+    succeeds("train", rows, "--schema", schema, "-o", model, "-q", "--model", "lr", "--epochs", "1")
+    succeeds("encode", rows, "--schema", schema, "-o", same, "-q")
+    succeeds("eval", model, same)
+    succeeds("encode", rows, "--schema", other, "-o", turned, "-q")
+    for command in ("eval", "predict"):
+        fails(command, model, turned, parts=["other missing words, spaces or labels"])
+
+
 def test_dataset_file_that_has_lost_values():
     tuesday, model, encoded, output = many_rows("tue.csv", 700, 2, 6), path("m.safetensors"), path("t.safetensors"), path("n.safetensors")
     plain = write("plain.yaml", MANY_SCHEMA.replace(", PRICE", "").replace(", WORD", ""))

@@ -258,6 +258,15 @@ static dfm_status view_all(dataset_file *open, dfm_encoder *encoder, dfm_dataset
   return DFM_OK;
 }
 
+/* Whether text meant the same to the file's schema: labels, missing words, spaces, where lists are cut. */
+static bool reads_alike(const dfm_encoder *a, const dfm_encoder *b) {
+  bool is_same = dfm_schema_reads_alike(a->schema, b->schema);
+  for (int f = 0; f < a->F && is_same; f++)
+    is_same = !a->category[f].is_list || (a->category[f].settings.separator == b->category[f].settings.separator &&
+                                          a->category[f].settings.weights == b->category[f].settings.weights);
+  return is_same;
+}
+
 dfm_status dfm_dataset_file_read(const char *path, dfm_encoder *encoder, const dfm_read_options *options,
                                  dfm_dataset **dataset, dfm_error *error) {
   dataset_file open;
@@ -265,7 +274,7 @@ dfm_status dfm_dataset_file_read(const char *path, dfm_encoder *encoder, const d
   *dataset = NULL;
   DFM_TRY(open_file(path, &open, error));
   if (open.encoder->F == encoder->F && open.encoder->D == encoder->D &&
-      dfm_encoder_hash(open.encoder) == dfm_encoder_hash(encoder)) {
+      dfm_encoder_hash(open.encoder) == dfm_encoder_hash(encoder) && reads_alike(open.encoder, encoder)) {
     status = fail_label(&open, options, error);
     if (status == DFM_OK) status = view_all(&open, encoder, dataset, error);
   }

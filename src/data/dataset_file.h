@@ -44,4 +44,7 @@ dfm_status dfm_dataset_file_training(const char *path, const dfm_data_settings *
 /* Metadata "recipe" and the schema of a dataset file; free() both. */
 dfm_status dfm_dataset_file_origin(const char *path, char **recipe_json, dfm_schema **schema, dfm_error *error);
 
+/* Whether cells of text mean the same to both schemas, whatever their column. */
+bool dfm_schema_reads_alike(const dfm_schema *a, const dfm_schema *b);
+
 #endif

@@ -121,7 +121,7 @@ static bool has_same_words(char *const *a, size_t n_a, char *const *b, size_t n_
 }
 
 /* Whether cells of text mean the same to both, whatever their column. */
-static bool reads_alike(const dfm_schema *a, const dfm_schema *b) {
+bool dfm_schema_reads_alike(const dfm_schema *a, const dfm_schema *b) {
   return a->strip_spaces == b->strip_spaces &&
          (a->label_above == b->label_above || (isnan(a->label_above) && isnan(b->label_above))) &&
          has_same_words(a->missing_words, a->n_missing_words, b->missing_words, b->n_missing_words) &&
@@ -133,7 +133,7 @@ static dfm_status place_columns(dfm_source *source, dfm_error *error) {
   const dfm_file_rows *file = source->file_rows;
   const dfm_storage_has has = file->rows->storage->has;
   const dfm_encoder *encoder = source->encoder;
-  if (!reads_alike(file->rows->encoder->schema, encoder->schema))
+  if (!dfm_schema_reads_alike(file->rows->encoder->schema, encoder->schema))
     return dfm_fail(
         error, DFM_ERROR_MISMATCH,
         "%s was encoded by a schema with other missing words, spaces or labels than is read by here; encode "
