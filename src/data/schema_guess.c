@@ -143,7 +143,7 @@ static dfm_status group_texts(const dfm_guess *g, text_columns *texts, dfm_error
 /* The name of the text column that numeric column `c` numbers, or NULL. */
 static const char *find_twin(const dfm_guess *g, const text_columns *texts, size_t c) {
   const dfm_profile *p = &g->profiles[c];
-  if (!p->is_numeric || p->n_distinct > DFM_PROFILE_VALUES) return NULL;
+  if (!p->is_numeric || !dfm_profile_may_have_twin(p)) return NULL; /* before all others are looked at */
   for (size_t i = texts->first[p->n_distinct]; i < texts->first[p->n_distinct + 1]; i++) {
     const size_t w = texts->column[i];
     if (g->schema->columns[w].kind != DFM_KIND_LABEL &&

@@ -197,11 +197,15 @@ static int value_index(const dfm_profile *p, const char *bytes, size_t n) {
   return found ? (int)(found - p->values) : -1;
 }
 
+bool dfm_profile_may_have_twin(const dfm_profile *p) {
+  return p->n_distinct >= 4 && p->n_distinct <= DFM_PROFILE_VALUES && p->n_rows >= 10 * p->n_distinct;
+}
+
 bool dfm_profile_are_twins(const dfm_sample *sample, size_t first_row, const dfm_profile *profiles, size_t numbers,
                            size_t words) {
   const dfm_profile *a = &profiles[numbers], *b = &profiles[words];
   if (!a->is_numeric || b->is_numeric || a->n_distinct != b->n_distinct) return false;
-  if (a->n_distinct < 4 || a->n_distinct > DFM_PROFILE_VALUES || a->n_rows < 10 * a->n_distinct) return false;
+  if (!dfm_profile_may_have_twin(a)) return false;
   int partner[DFM_PROFILE_VALUES];
   for (size_t i = 0; i < a->n_distinct; i++) partner[i] = -1;
   for (size_t row = first_row; row < sample->n_rows; row++) {

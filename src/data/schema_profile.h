@@ -43,6 +43,8 @@ const char *dfm_missing_word(size_t i);
  * values. */
 dfm_status dfm_profile_column(const dfm_sample *sample, size_t first_row, size_t column, dfm_profile *profile,
                               dfm_error *error);
+/* Whether a column has the values, few of them and each of many rows, that dfm_profile_are_twins may find in another one. */
+bool dfm_profile_may_have_twin(const dfm_profile *p);
 /* Whether the cells of column `numbers` and those of the text column `words` determine each other in every row: an
  * order of the words. */
 bool dfm_profile_are_twins(const dfm_sample *sample, size_t first_row, const dfm_profile *profiles, size_t numbers,
