@@ -1,9 +1,11 @@
 /* Multiplies in tiles of bfloat16 (the upper half of a float32): blocks of float32 come in, become tiles, are
  * multiplied, and go out as blocks of float32 again. A number becomes one bfloat16, or three:
  *
- * bf16, one part: x rounded to nearest, ties to even. float32, three parts: x rounded; what that left over, rounded;
- * what that left over, rounded. They hold all 24 bits of x. Of the nine products of two numbers' parts the six largest
- * are summed: what is left out is below 2^-25 of the whole, less than the rounding of one product in float32 (Henry,
+ * bf16, one part: x rounded to nearest, ties to even.
+ *
+ * float32, three parts: x rounded; what that left over, rounded; what that left over. They hold all 24 bits of x. Parts
+ * are at most 2^-8 and 2^-17 of their number, so of the nine products of two numbers' parts the three smallest are at
+ * most 2^-24 of the whole together, what rounding one product in float32 may cost; the other six are summed (Henry,
  * Tang, Heinecke, "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision Computations", ARITH
  * 2019).
  *

@@ -99,13 +99,13 @@ WIDE_INLINE void transpose_pairs(uint16_t *to, const __m512i x[PAIRS]) {
 }
 
 /* A conversion is done in units, between which others' instructions may stand: pairs of rows, then transpositions. */
-enum { TRANSPOSITIONS = 4, MOST_PARTS = DFM_FLOAT32_PARTS };
+enum { TRANSPOSITIONS = 4, PARTS = DFM_FLOAT32_PARTS };
 
 typedef struct conversion {
   const dfm_tile_block *block;
   columns exist;
   row bias, sum;
-  __m512i rows[MOST_PARTS][2][HALF], pairs[MOST_PARTS][2][PAIRS]; /* as LEFT and RIGHT tiles, to be transposed */
+  __m512i rows[PARTS][2][HALF], pairs[PARTS][2][PAIRS]; /* as LEFT and RIGHT tiles, to be transposed */
 } conversion;
 
 WIDE_INLINE int units_of(int parts) {

@@ -30,7 +30,7 @@ static uint16_t *left_at(const dfm_dense_tiles *dense, const left_operand *left,
   return strips_at(dense, left->tiles, i, left->width);
 }
 
-/* The same of them in turn, where block (i, k) goes. */
+/* Where block (i, k) of it goes, among them. */
 static void aim_left(const dfm_dense_tiles *dense, dfm_tile_block *block, const left_operand *left, int i, int k,
                      int depth) {
   tiles_at(dense, block->left, left_at(dense, left, i), 0, k, depth);
@@ -118,7 +118,7 @@ static int lines_ahead(const dfm_dense_tiles *dense, int calls) {
   return (lines + calls - 1) / calls;
 }
 
-/* Columns outside: a block of B's columns stays in the first-level cache for all rows. */
+/* Columns outside: a block of B's columns stays in a near cache for all rows, in one part in the first one. */
 static void multiply(const product *of) {
   const dfm_dense_tiles *dense = of->dense;
   const dfm_tiles *tiles = dense->tiles;

@@ -11,8 +11,8 @@
 
 typedef struct dfm_dense_tiles dfm_dense_tiles;
 
-/* Rows per block for batches of up to `capacity` rows: more than in float32, so that a net's weights come into the
- * second-level cache for more rows. */
+/* Rows per block for batches of up to `capacity` rows. In one part they are more, so that a net's weights come into the
+ * second-level cache for more rows; operands in three parts are larger. */
 int dfm_dense_tiles_block(int capacity, int parts);
 
 dfm_status dfm_dense_tiles_create(const dfm_dense_settings *settings, dfm_dense_tiles **dense, dfm_error *error);

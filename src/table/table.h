@@ -6,9 +6,11 @@
  *
  * A row is packed, w (n) then the optimizer's states (n each) then the step of its last touch:
  *
- * OFFSET             SIZE       MEANING 0                  4 n        weights: the first-order weight where the table
- * has one, then K factors 4 n                4 n s      s = 0, 1 or 2 states per weight 4 n (1 + s)        4
- * u32: 1 + the step after which the row holds; 0: never touched, its weights are those of the initialiser
+ * OFFSET        SIZE     MEANING
+ * 0             4 n      weights: the first-order weight where the table has one, then K factors
+ * 4 n           4 n s    s = 0, 1 or 2 states per weight
+ * 4 n (1 + s)   4        u32: 1 + the step after which the row holds; 0: never touched, its weights are those of the
+ *                        initialiser
  *
  * Rows that are never touched cost no memory beyond the address space: their pages stay unmapped. */
 #ifndef DFM_TABLE_TABLE_H
