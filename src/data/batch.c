@@ -138,19 +138,18 @@ static void fill_lists(const dfm_dataset *dataset, dfm_batch *batch, int first, 
 
 /* ---- filling */
 
-/* Places [first, first + n), n <= TILE, where the compiler best knows that it is TILE. */
-__attribute__((always_inline)) static inline void fill_tile(const dfm_dataset *dataset, dfm_batch *batch, int first,
-                                                            int n) {
+/* Places [first, first + n), n <= TILE. */
+static void fill_tile(const dfm_dataset *dataset, dfm_batch *batch, int first, int n) {
   const dfm_storage *storage = dataset->storage;
+  const dfm_encoder *encoder = dataset->encoder;
   const bool has_label = dfm_dataset_has_label(dataset);
   const int F = storage->F;
   const uint32_t *ids[TILE];
   for (int i = 0; i < n; i++) {
     const int64_t row = dataset->first + batch->row[first + i];
     ids[i] = dfm_storage_ids(storage, row);
-    if (storage->D > 0)
-      dfm_encoder_numbers(dataset->encoder, dfm_storage_numbers(storage, row),
-                          batch->number + (size_t)(first + i) * (size_t)storage->D);
+    dfm_encoder_numbers(encoder, dfm_storage_numbers(storage, row),
+                        batch->number + (size_t)(first + i) * (size_t)storage->D);
     batch->label[first + i] = has_label ? storage->label[row] : 0;
     batch->weight[first + i] = storage->has.weight ? storage->weight[row] : 1;
   }
@@ -166,10 +165,7 @@ void dfm_dataset_fill(const dfm_dataset *dataset, dfm_batch *batch, int first, i
   for (int at = first; at < end; at += TILE) {
     const int here = end - at < TILE ? end - at : TILE, next = end - at - here < TILE ? end - at - here : TILE;
     prefetch_rows(dataset, batch->row + at + here, next);
-    if (here == TILE)
-      fill_tile(dataset, batch, at, TILE);
-    else
-      fill_tile(dataset, batch, at, here);
+    fill_tile(dataset, batch, at, here);
   }
   fill_lists(dataset, batch, first, n);
 }
